@@ -1,0 +1,51 @@
+"""atomsight reads a crystal as a bare periodic point set and says which chemical element sits on every site.
+
+| module | what it holds |
+|---|---|
+| `crystal` | `Crystal`, the one in-memory form |
+| `elements`, `errors` | symbols and formulas; the errors raised on purpose |
+| `neighbours` | exact k-nearest-neighbour distances of periodic sets |
+| `symmetry` | orbits: from the file's operations, else found from the geometry |
+| `readers` | CIFs, folders and archives to `Crystal`; the quality policy |
+| `dataset` | the one table: build, store, split |
+| `models` | the networks, training, export, and inference on ONNX Runtime |
+| `evaluate` | metrics, confusion matrices, mistakes: pure functions |
+| `plots` | figures from tables |
+| `cli` | one file per verb |
+
+The public names below are loaded on first use, so that ``import atomsight`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from atomsight.crystal import Crystal as Crystal
+    from atomsight.dataset import open_dataset as open_dataset
+    from atomsight.models import load_model as load_model
+    from atomsight.neighbours import nearest_neighbours as nearest_neighbours
+    from atomsight.readers import read as read
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Crystal": "atomsight.crystal",
+    "load_model": "atomsight.models",
+    "nearest_neighbours": "atomsight.neighbours",
+    "open_dataset": "atomsight.dataset",
+    "read": "atomsight.readers",
+}
+
+__all__ = ["Crystal", "__version__", "load_model", "nearest_neighbours", "open_dataset", "read"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'atomsight' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

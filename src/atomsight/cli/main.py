@@ -1,0 +1,57 @@
+"""The ``atomsight`` command: the list of verbs, and the one place where errors become messages and exit statuses."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from atomsight import __version__
+from atomsight.errors import AtomsightError, InputError
+
+app = typer.Typer(
+    name="atomsight",
+    help="Reads a crystal as bare points in space and says which element sits on every site.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"atomsight {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Reads a crystal as bare points in space and says which element sits on every site."""
+
+
+def run() -> None:
+    """Entry point. Exit status: 0 at least one crystal handled, 1 none or a failure, 2 wrong usage."""
+    try:
+        app()
+    except InputError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)
+    except AtomsightError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.secho("interrupted; run the same command again to go on where it stopped", fg="yellow", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()

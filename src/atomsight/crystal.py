@@ -1,0 +1,86 @@
+"""Crystal: the one in-memory form of a crystal structure. No file format is known here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.elements import SYMBOLS, hill_formula, reduced_counts
+
+
+@dataclass(frozen=True, eq=False)
+class Crystal:
+    """A periodic point set with an element on every point, and its symmetry-unique sites.
+
+    The motif holds all atoms of one unit cell. Atoms that symmetry carries onto each other form one orbit, and
+    an orbit is one *site*: everything downstream is computed and counted once per site.
+
+    Attributes:
+        name: stable id: COD number, CSD refcode or file name, with ``/block`` where a file holds several blocks.
+        lattice: (3, 3) float64, rows are the cell vectors, Å.
+        fractional: (n, 3) float64, positions of all n atoms of the motif in units of the lattice rows, in [0, 1).
+        numbers: (n,) uint8, atomic number of each atom of the motif (D counts as H: 1).
+        orbits: (n,) int32, the site (0 .. m - 1) that each atom of the motif belongs to. Sites are numbered in the
+            order in which their first atom appears in the motif.
+        labels: m strings, the file's own label of each site.
+        source: where it came from: ``path``, ``archive::member``, with ``#block`` after it where a file holds several.
+        space_group: Hermann-Mauguin symbol as the file or the symmetry search gives it; None where unknown.
+        formula_sum: what the file states in ``_chemical_formula_sum``; None where it states nothing.
+        flags: words on how the crystal was read, see ``readers/quality.py``; ``from_p1`` where the orbits were found from
+            the geometry, ``missing_hydrogen`` where the formula promises more hydrogens than there are sites.
+    """
+
+    name: str
+    lattice: NDArray[np.float64]
+    fractional: NDArray[np.float64]
+    numbers: NDArray[np.uint8]
+    orbits: NDArray[np.int32]
+    labels: tuple[str, ...]
+    source: str = ""
+    space_group: str | None = None
+    formula_sum: str | None = None
+    flags: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms in the motif (one unit cell)."""
+        return len(self.numbers)
+
+    @property
+    def n_sites(self) -> int:
+        """Number of symmetry-unique sites."""
+        return len(self.labels)
+
+    @cached_property
+    def representatives(self) -> NDArray[np.int64]:
+        """(m,) int64: for each site, the index of its first atom in the motif."""
+        return np.unique(self.orbits, return_index=True)[1].astype(np.int64)
+
+    @cached_property
+    def multiplicities(self) -> NDArray[np.int64]:
+        """(m,) int64: for each site, how many copies of it the cell holds."""
+        return np.bincount(self.orbits, minlength=self.n_sites)
+
+    @property
+    def site_numbers(self) -> NDArray[np.uint8]:
+        """(m,) uint8: atomic number of each site."""
+        return self.numbers[self.representatives]
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Atoms of each element in the cell, by symbol."""
+        return {SYMBOLS[z]: n for z, n in sorted(Counter(self.numbers.tolist()).items())}
+
+    @property
+    def formula(self) -> str:
+        """Reduced formula of the sites in Hill order, e.g. ``CH`` for benzene, ``ClNa`` for rock salt."""
+        return hill_formula(reduced_counts(self.counts))
+
+    @property
+    def volume(self) -> float:
+        """Cell volume, Å³."""
+        return float(abs(np.linalg.det(self.lattice)))

@@ -1,0 +1,71 @@
+"""The one table: names, types and version of every column that the dataset holds.
+
+Three tables make a dataset: ``sites`` (one row per symmetry-unique site, the rows of a crystal contiguous and in one
+shard), ``crystals`` (one row per crystal) and ``skipped`` (one row per crystal left out, with the reason). All are
+Parquet; name and version of the schema, k and the build's settings are in the metadata of every file.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+SCHEMA_NAME = "atomsight-sites"
+SCHEMA_VERSION = 1
+
+SPLITS: tuple[str, ...] = ("train", "val", "test")
+
+BOND = pa.struct([("site", pa.uint32()), ("length", pa.float32()), ("type", pa.string())])
+
+
+def sites_schema(k: int) -> pa.Schema:
+    """Schema of the ``sites`` table for k neighbours.
+
+    ``distances``, ``neighbours`` and ``neighbour_elements`` are fixed-size lists of length k: the k-NN distances in
+    Å ascending, the ``site`` of the orbit that each neighbour belongs to, and the neighbours' atomic numbers.
+    """
+    return pa.schema(
+        [
+            ("crystal", pa.string()),
+            ("site", pa.uint32()),
+            ("label", pa.string()),
+            ("element", pa.uint8()),
+            ("multiplicity", pa.uint16()),
+            ("distances", pa.list_(pa.float32(), k)),
+            ("neighbours", pa.list_(pa.uint32(), k)),
+            ("neighbour_elements", pa.list_(pa.uint8(), k)),
+            ("bonds", pa.list_(BOND)),
+            ("split", pa.dictionary(pa.int8(), pa.string())),
+        ]
+    )
+
+
+CRYSTALS_SCHEMA = pa.schema(
+    [
+        ("crystal", pa.string()),
+        ("source", pa.string()),
+        ("licence", pa.string()),
+        ("formula", pa.string()),
+        ("family", pa.string()),
+        ("group", pa.string()),
+        ("split", pa.dictionary(pa.int8(), pa.string())),
+        ("lattice", pa.list_(pa.float64(), 9)),
+        ("a", pa.float32()),
+        ("b", pa.float32()),
+        ("c", pa.float32()),
+        ("alpha", pa.float32()),
+        ("beta", pa.float32()),
+        ("gamma", pa.float32()),
+        ("volume", pa.float32()),
+        ("space_group", pa.string()),
+        ("n_sites", pa.uint32()),
+        ("n_atoms", pa.uint32()),
+        ("flags", pa.list_(pa.string())),
+        ("sha256", pa.string()),
+    ]
+)
+"""``formula`` is reduced, in Hill order; ``family`` is what redeterminations of one compound share (the letters of a
+CSD refcode, a COD number, an mp-id); ``group`` is the name of the connected component that decides the split;
+``lattice`` holds the three row vectors one after another, Å; ``sha256`` is that of the file."""
+
+SKIPPED_SCHEMA = pa.schema([("source", pa.string()), ("rule", pa.string()), ("reason", pa.string())])
+"""``rule`` is a short stable word to count by (see ``readers/quality.py``), ``reason`` the whole sentence."""
