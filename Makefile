@@ -1,0 +1,52 @@
+# Every task of the repository. A fresh clone needs Python >= 3.11 and make, nothing else.
+#   make demo    set up, then read real crystals and predict the element of every site
+#   make test    set up, then lint, types and tests
+#   make bench   set up, then the comparisons against peers (DATA=folder with the corpora)
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+STAMPS := pyproject.toml constraints.txt
+JOBS ?= auto
+
+.PHONY: demo test lint types unit bench clean help
+
+help:
+	@sed -n '2,4p' Makefile
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "atomsight needs Python >= 3.11; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "The venv module of $(PYTHON) does not work (Debian: apt-get install python3-venv)"; exit 1; }
+
+$(VENV)/.base: $(VENV)/bin/python $(STAMPS)
+	@echo "Setting up $(VENV) (prediction only: no PyTorch) ..."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python $(STAMPS)
+	@echo "Setting up $(VENV) with everything that the tests need ..."
+	@$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/.base
+
+demo: $(VENV)/.base
+	@$(BIN)/python examples/01_demo.py --out demo-output
+
+test: lint types unit
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+unit: $(VENV)/.test
+	$(BIN)/pytest --numprocesses $(JOBS)
+
+bench: $(VENV)/.test
+	@$(BIN)/python benchmarks/run.py $(if $(DATA),--data $(DATA))
+
+clean:
+	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
