@@ -1,0 +1,30 @@
+"""How good a model is: metrics, confusion matrices, calibration and mistakes.
+
+| module | what it holds |
+|---|---|
+| `metrics` | accuracy, precision, recall, F1, top-k, log loss: pure functions of arrays |
+| `confusion` | the normalised confusion matrix, and the confused pairs ranked |
+| `calibration` | calibration error, reliability, coverage at a given accuracy |
+| `mistakes` | the misclassified sites, most confident first |
+| `run` | one streaming pass of a model over a split |
+| `seen` | whether the split was truly kept from the model |
+| `tables` | the result as CSV and JSON files |
+"""
+
+from __future__ import annotations
+
+from atomsight.evaluate.calibration import Calibration
+from atomsight.evaluate.confusion import ConfusedPair, confused_pairs, normalise_rows
+from atomsight.evaluate.mistakes import Mistake, MistakeLog
+from atomsight.evaluate.run import Evaluation, evaluate_model
+
+__all__ = [
+    "Calibration",
+    "ConfusedPair",
+    "Evaluation",
+    "Mistake",
+    "MistakeLog",
+    "confused_pairs",
+    "evaluate_model",
+    "normalise_rows",
+]

@@ -1,0 +1,101 @@
+"""Whether a probability means what it says, and how much can be trusted at what confidence.
+
+The *confidence* of a prediction is the probability of its first choice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 15
+"""Equal-width bins of the confidence in [0, 1], as in Guo et al. 2017 (arXiv:1706.04599)."""
+
+_STEP, _LOW, _HIGH = 0.01, -6.0, 18.0
+_FINE = round((_HIGH - _LOW) / _STEP)
+
+
+def _bin(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Guo's bins are open below and closed above, so that 1.0 falls in the last."""
+    index = np.ceil(np.asarray(confidence, dtype=np.float64) * BINS).astype(np.int64) - 1
+    return np.clip(index, 0, BINS - 1)
+
+
+def _fine(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
+    p = np.clip(np.asarray(confidence, dtype=np.float64), 1e-9, 1 - 1e-9)
+    index = np.floor((np.log(p) - np.log1p(-p) - _LOW) / _STEP).astype(np.int64)
+    return np.clip(index, 0, _FINE - 1)
+
+
+@dataclass
+class Calibration:
+    """Counts over bins of the confidence, filled batch by batch; memory does not grow with the data.
+
+    Two sets of bins: the 15 equal ones of the calibration error, and 2,400 bins 0.01 wide in the log-odds for
+    the coverage curve, because the confidences that matter there crowd close to 1.
+
+    Attributes:
+        count, confidence, correct: (15,) sites, sum of their confidences, and how many are right.
+        fine_count, fine_correct: (2400,) the same over the fine bins, ascending in confidence.
+    """
+
+    count: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))
+    confidence: NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
+    correct: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))
+    fine_count: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_FINE, dtype=np.int64))
+    fine_correct: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_FINE, dtype=np.int64))
+
+    def add(self, confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> None:
+        """Count a batch: (n,) confidences in [0, 1], and whether each first choice was right."""
+        bins, fine = _bin(confidence), _fine(confidence)
+        self.count += np.bincount(bins, minlength=BINS)
+        self.confidence += np.bincount(bins, weights=confidence, minlength=BINS)
+        self.correct += np.bincount(bins[right], minlength=BINS)
+        self.fine_count += np.bincount(fine, minlength=_FINE)
+        self.fine_correct += np.bincount(fine[right], minlength=_FINE)
+
+    def expected_error(self) -> float:
+        """Expected calibration error: the mean over sites of |accuracy - mean confidence| of the site's bin.
+
+        15 equal-width bins, first choice only (Guo et al. 2017, arXiv:1706.04599, equation 3). NaN without
+        sites.
+        """
+        total = int(self.count.sum())
+        return float(np.abs(self.correct - self.confidence).sum() / total) if total else float("nan")
+
+    def reliability(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+        """Mean confidence, accuracy and sites of the bins that are not empty, ascending in confidence."""
+        used = self.count > 0
+        n = self.count[used]
+        return self.confidence[used] / n, self.correct[used] / n, n
+
+    def coverage_curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Threshold, coverage and accuracy when only sites as confident as the threshold are answered.
+
+        From the most confident down (the risk-coverage curve of selective classification, Geifman and
+        El-Yaniv 2017, arXiv:1705.08500, with accuracy = 1 - risk); a threshold is the lower edge of a fine
+        bin.
+        """
+        used = np.flatnonzero(self.fine_count)[::-1]
+        answered = np.cumsum(self.fine_count[used])
+        right = np.cumsum(self.fine_correct[used])
+        edges = _LOW + used * _STEP
+        thresholds = np.where(used == 0, 0.0, 1 / (1 + np.exp(-edges)))
+        total = max(int(self.fine_count.sum()), 1)
+        return thresholds, answered / total, right / np.maximum(answered, 1)
+
+    def coverage_at(self, accuracy: float) -> tuple[float, float]:
+        """The largest share of sites that can be answered this accurately, and the confidence to ask for.
+
+        Returns:
+            (coverage, threshold); (0.0, NaN) where no threshold reaches the accuracy. The threshold is chosen
+            on the very sites that it is measured on, so on new data it holds only about as well as the sites
+            are many.
+        """
+        thresholds, coverage, reached = self.coverage_curve()
+        good = np.flatnonzero(reached >= accuracy)
+        if len(good) == 0:
+            return 0.0, float("nan")
+        return float(coverage[good[-1]]), float(thresholds[good[-1]])

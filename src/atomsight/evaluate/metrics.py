@@ -1,0 +1,142 @@
+"""Scores of a classifier of elements, as pure functions of arrays.
+
+Two small integer matrices hold everything that is counted, so that a dataset of any size is scored in one
+pass with flat memory: the confusion matrix (true x predicted) and the rank matrix (true x rank of the true
+element). A *rank* is how many elements the model puts before the true one: 0 where its first choice is right.
+All scores count a symmetry-unique site once, whatever its multiplicity.
+
+A score that is not defined (the recall of an element that never occurs) is NaN, never a number made up in its
+place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def true_ranks(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> NDArray[np.int64]:
+    """How many classes come before the true one.
+
+    Ties go to the earlier column, as in ``argmax``: rank 0 means exactly that ``argmax`` is the true class.
+
+    Args:
+        probabilities: (n, classes).
+        truth: (n,) column of the true class.
+
+    Returns:
+        (n,) int64 in 0 .. classes - 1.
+    """
+    own = np.take_along_axis(probabilities, np.asarray(truth, dtype=np.int64)[:, None], axis=1)
+    columns = np.arange(probabilities.shape[1])
+    earlier = columns[None, :] < np.asarray(truth)[:, None]
+    return np.count_nonzero((probabilities > own) | ((probabilities == own) & earlier), axis=1).astype(
+        np.int64
+    )
+
+
+def count_pairs(rows: NDArray[np.integer], columns: NDArray[np.integer], shape: tuple[int, int]) -> Counts:
+    """(shape) int64: how often each pair occurs; rows are true classes, columns predictions or ranks."""
+    flat = np.asarray(rows, dtype=np.int64) * shape[1] + np.asarray(columns, dtype=np.int64)
+    return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def log_losses(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> Floats:
+    """(n,) float64: minus the natural logarithm of the probability of the true class, in nats.
+
+    A probability below 1e-12 counts as 1e-12, so that one site cannot make the mean infinite.
+    """
+    own = np.take_along_axis(probabilities, np.asarray(truth, dtype=np.int64)[:, None], axis=1)[:, 0]
+    return -np.log(np.maximum(own.astype(np.float64), 1e-12))
+
+
+def _ratio(numerator: NDArray[np.integer], denominator: NDArray[np.integer]) -> Floats:
+    out = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=out, where=np.asarray(denominator) > 0)
+    return out
+
+
+@dataclass(frozen=True)
+class ElementScores:
+    """Scores of every class, each an array over the classes in the order of the confusion matrix.
+
+    Attributes:
+        support: sites that truly are of the class.
+        predicted: sites that were given the class.
+        correct: sites that are both.
+        precision: correct / predicted; NaN for a class never predicted.
+        recall: correct / support; NaN for a class without sites.
+        f1: 2 correct / (support + predicted), the harmonic mean of both; NaN for a class without sites.
+    """
+
+    support: Counts
+    predicted: Counts
+    correct: Counts
+    precision: Floats
+    recall: Floats
+    f1: Floats
+
+
+def element_scores(matrix: Counts) -> ElementScores:
+    """Precision, recall and F1 of every class from a (classes, classes) matrix of counts, rows true."""
+    support, predicted, correct = matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)
+    f1 = _ratio(2 * correct, support + predicted)
+    f1[support == 0] = np.nan
+    return ElementScores(
+        support, predicted, correct, _ratio(correct, predicted), _ratio(correct, support), f1
+    )
+
+
+def accuracy(matrix: Counts) -> float:
+    """Share of sites whose first choice is right; NaN without sites."""
+    total = int(matrix.sum())
+    return float(np.trace(matrix) / total) if total else float("nan")
+
+
+def macro(values: Floats) -> float:
+    """Mean over the classes for which the score is defined; NaN where it is defined for none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def macro_recall(matrix: Counts) -> float:
+    """Mean recall over the elements present in the truth: every element weighs the same, however rare."""
+    return macro(element_scores(matrix).recall)
+
+
+def top_accuracy(ranks: Counts, k: int) -> float:
+    """Share of sites whose true class is among the k most probable, from a (classes, classes) rank matrix."""
+    total = int(ranks.sum())
+    return float(ranks[:, :k].sum() / total) if total else float("nan")
+
+
+def top_recall(ranks: Counts, k: int) -> Floats:
+    """(classes,) share of a class's sites that have it among the k most probable; NaN without sites."""
+    return _ratio(ranks[:, :k].sum(axis=1), ranks.sum(axis=1))
+
+
+def clustered_error(correct: NDArray[np.integer], sites: NDArray[np.integer]) -> float:
+    """Standard error of the accuracy when sites come in clusters that are right or wrong together.
+
+    The linearised ratio estimator of cluster sampling (Cochran, Sampling Techniques, 3rd ed. 1977, section
+    9A).
+
+    Args:
+        correct: (clusters,) sites predicted rightly in each cluster.
+        sites: (clusters,) sites of each cluster.
+
+    Returns:
+        The standard error; NaN for fewer than two clusters.
+    """
+    used = np.asarray(sites) > 0
+    correct, sites = np.asarray(correct)[used], np.asarray(sites)[used]
+    n = len(sites)
+    if n < 2:
+        return float("nan")
+    residual = correct - correct.sum() / sites.sum() * sites
+    return float(np.sqrt(n / (n - 1) * np.sum(residual**2)) / sites.sum())

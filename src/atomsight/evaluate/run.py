@@ -1,0 +1,263 @@
+"""Evaluate a model on one split of a dataset, in one streaming pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.elements import SYMBOLS
+from atomsight.errors import DatasetError, ModelError
+from atomsight.evaluate import metrics
+from atomsight.evaluate.calibration import Calibration
+from atomsight.evaluate.mistakes import CrystalCounts, MistakeLog
+
+if TYPE_CHECKING:
+    from atomsight.dataset import Dataset
+    from atomsight.models import Model
+
+Batch = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one pass over a split counted; every score follows from it.
+
+    A symmetry-unique site counts once, whatever its multiplicity. Sites whose element is not among the
+    model's cannot be predicted rightly: they are in ``outside`` and in none of the scores, except
+    :attr:`accuracy_of_all`.
+
+    Attributes:
+        model: name of the model.
+        split: name of the split.
+        elements: atomic numbers, in the order of the columns.
+        matrix: (elements, elements) int64 confusion matrix, rows true, columns predicted.
+        ranks: (elements, elements) int64, true element x number of elements put before it.
+        log_loss: mean of -ln p(true element), nats.
+        calibration: counts by confidence.
+        outside: (256, elements) int64, atomic number of an element that the model does not know x predicted
+            column.
+        crystals: names, in the order of the dataset.
+        crystal_counts: (crystals, 3) int64: sites, sites of known elements, mistakes among those.
+        crystal_groups: name of each crystal's group (what shares a formula or a family), or its own where
+            unknown.
+    """
+
+    model: str
+    split: str
+    elements: tuple[int, ...]
+    matrix: NDArray[np.int64]
+    ranks: NDArray[np.int64]
+    log_loss: float
+    calibration: Calibration
+    outside: NDArray[np.int64]
+    crystals: tuple[str, ...]
+    crystal_counts: NDArray[np.int64]
+    crystal_groups: tuple[str, ...]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Element symbols in the order of the columns."""
+        return tuple(SYMBOLS[z] for z in self.elements)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the sites of known elements whose first choice is right."""
+        return metrics.accuracy(self.matrix)
+
+    @property
+    def accuracy_of_all(self) -> float:
+        """Share of all sites whose first choice is right; an element unknown to the model counts as wrong."""
+        return float(np.trace(self.matrix) / (self.matrix.sum() + self.outside.sum()))
+
+    @property
+    def accuracy_error(self) -> float:
+        """Standard error of the accuracy over groups of crystals: the sites of one stand or fall together."""
+        _, cluster = np.unique(np.array(self.crystal_groups, dtype=object).astype(str), return_inverse=True)
+        known = np.bincount(cluster, weights=self.crystal_counts[:, 1])
+        wrong = np.bincount(cluster, weights=self.crystal_counts[:, 2])
+        return metrics.clustered_error(known - wrong, known)
+
+    def outside_counts(self) -> dict[str, int]:
+        """Sites of each element that the model does not know, by symbol, most abundant first."""
+        sites = self.outside.sum(axis=1)
+        order = sorted(np.flatnonzero(sites).tolist(), key=lambda z: (-sites[z], z))
+        return {SYMBOLS[z]: int(sites[z]) for z in order}
+
+    def summary(self) -> dict[str, Any]:
+        """The headline figures, ready for JSON: plain numbers, None where a score is not defined."""
+        scores = metrics.element_scores(self.matrix)
+        coverage, threshold = self.calibration.coverage_at(0.99)
+        sites, known, mistakes = (int(n) for n in self.crystal_counts.sum(axis=0))
+        whole = (self.crystal_counts[:, 1] == self.crystal_counts[:, 0]) & (self.crystal_counts[:, 2] == 0)
+        figures = {
+            "model": self.model,
+            "split": self.split,
+            "crystals": len(self.crystals),
+            "sites": sites,
+            "sites_evaluated": known,
+            "sites_of_unknown_elements": self.outside_counts(),
+            "elements": len(self.elements),
+            "elements_present": int(np.count_nonzero(scores.support)),
+            "accuracy": self.accuracy,
+            "accuracy_standard_error": self.accuracy_error,
+            "accuracy_of_all_sites": self.accuracy_of_all,
+            "macro_recall": metrics.macro(scores.recall),
+            "macro_precision": metrics.macro(scores.precision),
+            "macro_f1": metrics.macro(scores.f1),
+            "top3_accuracy": metrics.top_accuracy(self.ranks, 3),
+            "top3_macro_recall": metrics.macro(metrics.top_recall(self.ranks, 3)),
+            "log_loss": self.log_loss,
+            "expected_calibration_error": self.calibration.expected_error(),
+            "coverage_at_99_percent_accuracy": coverage,
+            "confidence_for_99_percent_accuracy": threshold,
+            "mistakes": mistakes,
+            "crystals_all_right": int(whole.sum()),
+        }
+        return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in figures.items()}
+
+
+def evaluate_model(
+    model: Model,
+    dataset: Dataset,
+    split: str = "test",
+    *,
+    mistakes: MistakeLog | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    batch_size: int = 65536,
+) -> Evaluation:
+    """Score a model on a split.
+
+    Streams over the dataset: memory is that of a batch plus a few tens of bytes a crystal. Each call of the
+    model gets whole crystals, so that a model that looks at the other sites of a crystal is served too.
+
+    Whether the split was kept from the model is not checked here; see ``seen_in_training``.
+
+    Args:
+        model: takes the dataset's columns that it names, gives a row of probabilities a site.
+        dataset: an open dataset, with at least the model's k neighbours a site.
+        split: ``train``, ``val`` or ``test``.
+        mistakes: receives every misclassified site of a known element.
+        on_progress: called with the number of sites of each batch.
+        batch_size: sites a batch, about.
+
+    Raises:
+        DatasetError: the split holds no site, or the dataset holds fewer neighbours than the model needs.
+        ModelError: the model knows none of the split's elements, or its answer is no set of probabilities.
+    """
+    _check_fit(model, dataset, split)
+    n = len(model.elements)
+    column_of = np.full(256, -1, dtype=np.int64)
+    column_of[list(model.elements)] = np.arange(n)
+    matrix = np.zeros((n, n), dtype=np.int64)
+    ranks = np.zeros((n, n), dtype=np.int64)
+    outside = np.zeros((256, n), dtype=np.int64)
+    calibration, crystals, log_loss = Calibration(), CrystalCounts(), 0.0
+
+    wanted = dict.fromkeys(("crystal", "site", "label", "element", *model.columns))
+    for batch in whole_crystals(dataset.batches(list(wanted), split=split, batch_size=batch_size)):
+        probabilities = _probabilities(model, batch)
+        predicted = probabilities.argmax(axis=1)
+        truth = column_of[batch["element"]]
+        known = truth >= 0
+        right = predicted == truth
+        crystals.add(batch["crystal"], known, right)
+        outside += metrics.count_pairs(batch["element"][~known], predicted[~known], outside.shape)
+
+        p, y = probabilities[known], truth[known]
+        rank = metrics.true_ranks(p, y)
+        matrix += metrics.count_pairs(y, predicted[known], matrix.shape)
+        ranks += metrics.count_pairs(y, rank, ranks.shape)
+        log_loss += float(metrics.log_losses(p, y).sum())
+        calibration.add(p.max(axis=1), right[known])
+        if mistakes is not None and rank.any():
+            wrong, rows = np.flatnonzero(rank), np.flatnonzero(known)[rank > 0]
+            mistakes.add(
+                crystal=batch["crystal"][rows],
+                site=batch["site"][rows],
+                label=batch["label"][rows],
+                true=batch["element"][rows],
+                predicted=np.asarray(model.elements, dtype=np.uint8)[predicted[rows]],
+                probability=probabilities[rows, predicted[rows]],
+                probability_true=p[wrong, y[wrong]],
+                rank=rank[wrong],
+            )
+        if on_progress is not None:
+            on_progress(len(truth))
+
+    groups = _groups(dataset)
+    return Evaluation(
+        model=model.name,
+        split=split,
+        elements=tuple(model.elements),
+        matrix=matrix,
+        ranks=ranks,
+        log_loss=log_loss / max(int(matrix.sum()), 1),
+        calibration=calibration,
+        outside=outside,
+        crystals=tuple(crystals.names),
+        crystal_counts=crystals.counts,
+        crystal_groups=tuple(groups.get(name) or name for name in crystals.names),
+    )
+
+
+def whole_crystals(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The same rows in batches that end where a crystal ends; the rows of a crystal must stand together."""
+    tail: Batch | None = None
+    for batch in batches:
+        rows = batch if tail is None else {k: np.concatenate([tail[k], batch[k]]) for k in batch}
+        names = rows["crystal"]
+        if len(names) == 0:
+            continue
+        changes = np.flatnonzero(names[1:] != names[:-1])
+        cut = int(changes[-1]) + 1 if len(changes) else 0
+        if cut:
+            yield {k: v[:cut] for k, v in rows.items()}
+        tail = {k: v[cut:] for k, v in rows.items()}
+    if tail is not None:
+        yield tail
+
+
+def _check_fit(model: Model, dataset: Dataset, split: str) -> None:
+    if model.k > dataset.k:
+        raise DatasetError(
+            f"the model {model.name} needs k = {model.k} neighbours a site, the dataset {dataset.path} holds "
+            f"k = {dataset.k}; build the dataset again with -k {model.k} or more"
+        )
+    present = dataset.element_counts(split)
+    if not present:
+        sizes = dataset.crystals()["split"].value_counts().to_pylist()
+        held = (
+            ", ".join(f"{row['values']} ({row['counts']} crystals)" for row in sizes) or "no crystal at all"
+        )
+        raise DatasetError(f"the split {split!r} of {dataset.path} holds no site; the dataset holds {held}")
+    if not set(present) & set(model.elements):
+        raise ModelError(
+            f"the model {model.name} knows none of the elements in the split {split!r} of {dataset.path}: "
+            f"it knows {_list(model.elements)}; the split holds {_list(present)}"
+        )
+
+
+def _list(elements: Iterable[int]) -> str:
+    symbols = [SYMBOLS[z] for z in elements]
+    return ", ".join(symbols[:8]) + (f" and {len(symbols) - 8} more" if len(symbols) > 8 else "")
+
+
+def _probabilities(model: Model, batch: Mapping[str, NDArray[Any]]) -> NDArray[np.floating]:
+    probabilities = model.probabilities({name: batch[name] for name in model.columns})
+    expected = (len(batch["element"]), len(model.elements))
+    if probabilities.shape != expected:
+        raise ModelError(f"the model {model.name} answered with shape {probabilities.shape}, not {expected}")
+    if not np.isfinite(probabilities).all():
+        raise ModelError(
+            f"the model {model.name} answered with numbers that are not finite; is its file damaged?"
+        )
+    return probabilities
+
+
+def _groups(dataset: Dataset) -> dict[str, str]:
+    table = dataset.crystals().select(["crystal", "group"])
+    return dict(zip(table["crystal"].to_pylist(), table["group"].to_pylist(), strict=True))
