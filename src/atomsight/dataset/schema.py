@@ -1,8 +1,9 @@
 """The one table: names, types and version of every column that the dataset holds.
 
-Three tables make a dataset: ``sites`` (one row per symmetry-unique site, the rows of a crystal contiguous and in one
-shard), ``crystals`` (one row per crystal) and ``skipped`` (one row per crystal left out, with the reason). All are
-Parquet; name and version of the schema, k and the build's settings are in the metadata of every file.
+Three tables make a dataset: ``sites`` (one row per symmetry-unique site, the rows of a crystal contiguous and
+in one shard), ``crystals`` (one row per crystal) and ``skipped`` (one row per crystal left out, with the
+reason). All are Parquet; name and version of the schema, k and the build's settings are in the metadata of
+every file.
 """
 
 from __future__ import annotations
@@ -14,14 +15,25 @@ SCHEMA_VERSION = 1
 
 SPLITS: tuple[str, ...] = ("train", "val", "test")
 
+INDEX_NAME = "dataset.json"
+"""The file that makes a folder a dataset: metadata, counts, and the checksum of every other file. Written
+last."""
+
+MANIFEST_NAME = "build.json"
+"""Settings of an unfinished build; gone once the build is done."""
+
+ROW_GROUP_ROWS = 32_768
+"""Rows of a row group, the unit in which the sites are read and shuffled."""
+
 BOND = pa.struct([("site", pa.uint32()), ("length", pa.float32()), ("type", pa.string())])
 
 
 def sites_schema(k: int) -> pa.Schema:
     """Schema of the ``sites`` table for k neighbours.
 
-    ``distances``, ``neighbours`` and ``neighbour_elements`` are fixed-size lists of length k: the k-NN distances in
-    Å ascending, the ``site`` of the orbit that each neighbour belongs to, and the neighbours' atomic numbers.
+    ``distances``, ``neighbours`` and ``neighbour_elements`` are fixed-size lists of length k: the k-NN
+    distances in Å ascending, the ``site`` of the orbit that each neighbour belongs to, and the neighbours'
+    atomic numbers.
     """
     return pa.schema(
         [
@@ -63,9 +75,10 @@ CRYSTALS_SCHEMA = pa.schema(
         ("sha256", pa.string()),
     ]
 )
-"""``formula`` is reduced, in Hill order; ``family`` is what redeterminations of one compound share (the letters of a
-CSD refcode, a COD number, an mp-id); ``group`` is the name of the connected component that decides the split;
-``lattice`` holds the three row vectors one after another, Å; ``sha256`` is that of the file."""
+"""``formula`` is reduced, in Hill order; ``family`` is what redeterminations of one compound share (the
+letters of a CSD refcode, a COD number, an mp-id); ``group`` is the name of the connected component that
+decides the split; ``lattice`` holds the three row vectors one after another, Å; ``sha256`` is that of the
+file."""
 
 SKIPPED_SCHEMA = pa.schema([("source", pa.string()), ("rule", pa.string()), ("reason", pa.string())])
 """``rule`` is a short stable word to count by (see ``readers/quality.py``), ``reason`` the whole sentence."""

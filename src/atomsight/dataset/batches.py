@@ -1,0 +1,243 @@
+"""The sites as a stream of arrays: filtered, capped, shuffled in a bounded buffer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from atomsight.errors import DatasetError
+
+Arrays = dict[str, NDArray[Any]]
+Block = tuple[int, int]
+"""Number of a shard, and of a row group in it."""
+
+POOL_ROWS = 2**19
+"""Rows that are shuffled together. They come from row groups chosen at random from the whole split, so that
+rows which lie together in the table end up in many different batches."""
+
+
+def stream(
+    paths: Sequence[Path],
+    columns: list[str],
+    elements: NDArray[np.bool_] | None,
+    cap: CapSelection | None,
+    batch_size: int,
+    shuffle: int | None,
+) -> Iterator[Arrays]:
+    """Batches of the given shards; see `store.Dataset.batches`. ``elements`` is a mask over atomic
+    numbers."""
+    with _Shards(paths) as shards:
+        blocks = shards.blocks()
+        pieces = _Pieces()
+        if shuffle is None:
+            for block in blocks:
+                pieces.add(_selected(shards, block, columns, elements, cap))
+                yield from pieces.take(batch_size)
+        else:
+            generator = np.random.default_rng(shuffle)
+            pool = _Pieces()
+            for position in generator.permutation(len(blocks)):
+                pool.add(_selected(shards, blocks[position], columns, elements, cap))
+                if pool.rows >= POOL_ROWS:
+                    pieces.add(_permuted(pool.all(), generator))
+                    yield from pieces.take(batch_size)
+            if pool.rows:
+                pieces.add(_permuted(pool.all(), generator))
+                yield from pieces.take(batch_size)
+        if pieces.rows:
+            yield pieces.all()
+
+
+class CapSelection:
+    """Which sites belong to the ``cap`` of each element with the least hash of (crystal, site, seed).
+
+    One pass over three narrow columns finds each element's threshold; the mask of a block is computed when it
+    is first asked for and kept, one bit a row.
+    """
+
+    def __init__(self, paths: Sequence[Path], cap: int, seed: int) -> None:
+        self._seed = seed
+        self._masks: dict[Block, tuple[NDArray[np.uint8], int]] = {}
+        candidates: list[list[NDArray[np.uint64]]] = [[] for _ in range(256)]
+        held = np.zeros(256, dtype=np.int64)
+        seen = np.zeros(256, dtype=np.int64)
+        with _Shards(paths) as shards:
+            for block in shards.blocks():
+                table = shards.read(block, ["crystal", "site", "element"])
+                numbers = table.column("element").to_numpy()
+                hashes = self._hashes(table)
+                order = np.argsort(numbers, kind="stable")
+                present, starts = np.unique(numbers[order], return_index=True)
+                for z, part in zip(present, np.split(hashes[order], starts[1:]), strict=True):
+                    candidates[z].append(part)
+                    held[z] += len(part)
+                    seen[z] += len(part)
+                    if held[z] > 2 * cap + len(numbers):
+                        candidates[z] = [np.partition(np.concatenate(candidates[z]), cap - 1)[:cap]]
+                        held[z] = cap
+        self._threshold = np.full(256, np.iinfo(np.uint64).max, dtype=np.uint64)
+        for z in np.flatnonzero(seen > cap):
+            self._threshold[z] = np.partition(np.concatenate(candidates[z]), cap - 1)[cap - 1]
+
+    def mask(self, shards: _Shards, block: Block) -> NDArray[np.bool_]:
+        """Which rows of a block are selected."""
+        if block not in self._masks:
+            table = shards.read(block, ["crystal", "site", "element"])
+            chosen = self._hashes(table) <= self._threshold[table.column("element").to_numpy()]
+            self._masks[block] = np.packbits(chosen), len(chosen)
+        bits, rows = self._masks[block]
+        return np.unpackbits(bits, count=rows).view(bool)
+
+    def _hashes(self, table: pa.Table) -> NDArray[np.uint64]:
+        """A 64-bit hash of crystal, site and seed for each row; its order is a random order of the sites."""
+        crystal = table.column("crystal").combine_chunks().dictionary_encode()
+        crystal = crystal.chunk(0) if isinstance(crystal, pa.ChunkedArray) else crystal
+        salt = self._seed.to_bytes(8, "little", signed=True)
+        names = b"".join(
+            hashlib.blake2b(name.encode(), digest_size=8, salt=salt).digest()
+            for name in crystal.dictionary.to_pylist()
+        )
+        mixed = np.frombuffer(names, dtype="<u8")[crystal.indices.to_numpy()]
+        # splitmix64 (Steele, Lea and Flood, OOPSLA 2014, 10.1145/2714064.2660195)
+        mixed = mixed + (table.column("site").to_numpy().astype(np.uint64) + np.uint64(1)) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return mixed ^ (mixed >> np.uint64(31))
+
+
+class _Shards:
+    """Open shards, mapped into memory; at most a few at a time."""
+
+    MOST_OPEN = 64
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._open: dict[int, pq.ParquetFile] = {}
+
+    def __enter__(self) -> _Shards:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for file in self._open.values():
+            file.close()
+        self._open.clear()
+
+    def blocks(self) -> list[Block]:
+        """Every row group of every shard, in order."""
+        return [
+            (shard, group)
+            for shard in range(len(self._paths))
+            for group in range(self._file(shard).num_row_groups)
+        ]
+
+    def read(self, block: Block, columns: list[str]) -> pa.Table:
+        """Some columns of one row group."""
+        try:
+            return self._file(block[0]).read_row_group(block[1], columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(block[0], error) from error
+
+    def _file(self, shard: int) -> pq.ParquetFile:
+        if shard not in self._open:
+            if len(self._open) >= self.MOST_OPEN:
+                self._open.pop(next(iter(self._open))).close()
+            try:
+                self._open[shard] = pq.ParquetFile(
+                    self._paths[shard], memory_map=True, read_dictionary=["crystal"]
+                )
+            except (OSError, pa.ArrowException) as error:
+                raise self._damaged(shard, error) from error
+        return self._open[shard]
+
+    def _damaged(self, shard: int, error: Exception) -> DatasetError:
+        return DatasetError(f"{self._paths[shard]} is damaged ({error}); build the dataset again")
+
+
+class _Pieces:
+    """Rows waiting to become batches."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._pieces: list[Arrays] = []
+
+    def add(self, piece: Arrays) -> None:
+        """Append rows."""
+        rows = len(next(iter(piece.values()), ()))
+        if rows:
+            self._pieces.append(piece)
+            self.rows += rows
+
+    def take(self, size: int) -> Iterator[Arrays]:
+        """Yield batches of exactly ``size`` rows while there are enough."""
+        if self.rows < size:
+            return
+        whole = self.all()
+        rows = len(next(iter(whole.values())))
+        done = 0
+        while rows - done >= size:
+            yield {name: values[done : done + size] for name, values in whole.items()}
+            done += size
+        if done < rows:
+            self.add({name: values[done:] for name, values in whole.items()})
+
+    def all(self) -> Arrays:
+        """Remove and return everything."""
+        pieces = self._pieces
+        self._pieces = []
+        self.rows = 0
+        if len(pieces) == 1:
+            return pieces[0]
+        return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _permuted(arrays: Arrays, generator: np.random.Generator) -> Arrays:
+    order = generator.permutation(len(next(iter(arrays.values()))))
+    return {name: values[order] for name, values in arrays.items()}
+
+
+def _selected(
+    shards: _Shards,
+    block: Block,
+    columns: list[str],
+    elements: NDArray[np.bool_] | None,
+    cap: CapSelection | None,
+) -> Arrays:
+    """The chosen columns and rows of one block as arrays."""
+    needed = columns if elements is None or "element" in columns else [*columns, "element"]
+    table = shards.read(block, needed)
+    arrays = {name: _array(table.column(name)) for name in columns}
+    mask = None if cap is None else cap.mask(shards, block)
+    if elements is not None:
+        wanted = elements[_array(table.column("element"))]
+        mask = wanted if mask is None else mask & wanted
+    if mask is None or mask.all():
+        return arrays
+    return {name: values[mask] for name, values in arrays.items()}
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column as an array: (n, k) for fixed-size lists, objects for strings and variable lists."""
+    kind = column.type
+    if pa.types.is_fixed_size_list(kind):
+        # flatten() heeds the offset and length of a slice; .values would not.
+        parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+        joined = (
+            parts[0]
+            if len(parts) == 1
+            else np.concatenate([np.empty(0, kind.value_type.to_pandas_dtype()), *parts])
+        )
+        return joined.reshape(-1, kind.list_size)
+    if pa.types.is_list(kind):
+        return np.fromiter(column.to_pylist(), dtype=object, count=len(column))
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+    return column.to_numpy()

@@ -1,0 +1,351 @@
+"""The build: chunks out to workers, parts back; resumable, and the same bytes at the end however it went."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from atomsight import __version__
+from atomsight.crystal import Crystal
+from atomsight.dataset._files import locked
+from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
+from atomsight.dataset.corpora import licence_beside
+from atomsight.dataset.finalise import finalise
+from atomsight.dataset.naming import portable_names
+from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCHEMA_VERSION
+from atomsight.dataset.staging import Staging, refuse_other_settings
+from atomsight.dataset.work import Header, process, process_crystals, start_worker
+from atomsight.errors import DatasetError, InputError
+from atomsight.readers.quality import DEFAULT, QualityPolicy
+
+
+@dataclass
+class Progress:
+    """How far a build has come; the same object is updated and passed to ``on_progress`` each time.
+
+    ``stage`` is ``reading``, then ``writing``, then ``done``. ``resumed`` counts the crystals of parts that
+    an earlier, interrupted build had finished.
+    """
+
+    stage: str = "reading"
+    crystals: int = 0
+    sites: int = 0
+    skipped: int = 0
+    resumed: int = 0
+    parts: int = 0
+    parts_written: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a build made: ``index`` is the content of ``dataset.json``."""
+
+    path: Path
+    index: dict[str, Any] = field(repr=False)
+    resumed: int
+    complete_before: bool
+
+    @property
+    def crystals(self) -> int:
+        """Crystals in the dataset."""
+        return self.index["crystals"]
+
+    @property
+    def sites(self) -> int:
+        """Symmetry-unique sites in the dataset."""
+        return self.index["sites"]
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Crystals left out, by rule."""
+        return self.index["skipped"]
+
+
+def build(
+    paths: str | Path | Sequence[str | Path],
+    out: str | Path,
+    k: int = 24,
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    policy: QualityPolicy = DEFAULT,
+    one_per_refcode: bool = False,
+    licence: str | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Summary:
+    """Build a dataset from CIFs, folders and archives, or go on with an interrupted build of the same.
+
+    The result depends on the content of the sources, their order and names, k, the policy and
+    ``one_per_refcode`` alone: the same bytes whatever the number of workers, the engine, and the
+    interruptions. Finished chunks are not computed again; the sources are read past them, and a chunk whose
+    files have changed since is done anew.
+
+    Args:
+        paths: sources in order; see `atomsight.readers.read`.
+        out: folder of the dataset; new, empty, or that of an earlier build with the same settings.
+        k: neighbours of each site.
+        workers: processes on this machine; default is one per available core, 1 works in this process.
+        executor: any `concurrent.futures.Executor`, instead of ``workers``. Its workers need atomsight, not
+            the files.
+        policy: which crystals are accepted, see `atomsight.readers.quality`.
+        one_per_refcode: a file whose published entry (a CSD refcode with its digits, or a CoRE MOF name) gave
+            a crystal in an earlier source is skipped with the rule ``superseded``.
+        licence: of all sources; default is what ``corpus.json`` beside a source says, see `corpora`.
+        on_progress: called after every chunk with the one `Progress` of this build.
+
+    Raises:
+        InputError: k below 1, a missing path, a path given twice, or ``out`` holds something else.
+        DatasetError: another build runs in ``out``, it holds a build with other settings, no crystal could be
+            read, a worker died, or the disk is full.
+    """
+    sources = [Path(os.path.abspath(p)) for p in ([paths] if isinstance(paths, str | Path) else paths)]
+    names = portable_names(sources)
+    if not sources:
+        raise InputError("no source given; name CIF files, folders or archives")
+    if k < 1:
+        raise InputError(f"k must be at least 1, not {k}")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, not {workers}")
+    for source in sources:
+        if not source.exists():
+            raise InputError(f"{source} does not exist")
+    out = _prepare(Path(out))
+    licences = {
+        name: licence if licence is not None else licence_beside(source)
+        for name, source in zip(names, sources, strict=True)
+    }
+    settings: dict[str, Any] = {
+        **_settings(k),
+        "sources": names,
+        "one_per_refcode": one_per_refcode,
+        "licences": licences,
+        "policy": asdict(policy),
+    }
+    with locked(out):
+        staging = Staging(out)
+        index_path = out / INDEX_NAME
+        if index_path.exists():
+            from atomsight.dataset.store import read_index
+
+            index = read_index(out)
+            refuse_other_settings(out, index["build"], settings)
+            staging.remove()
+            return Summary(out, index, resumed=0, complete_before=True)
+        staging.begin(settings)
+        progress = Progress()
+        run = _Run(staging, k, policy, progress, on_progress)
+        with ExitStack() as stack:
+            run.read(sources, names, one_per_refcode, _Engine(stack, executor, workers))
+        staging.drop_from(run.count)
+        if progress.crystals == 0:
+            reasons = run.reasons()
+            staging.remove()
+            raise DatasetError(f"no crystal could be read from {', '.join(names)}: {reasons}")
+        progress.stage = "writing"
+
+        def on_part() -> None:
+            progress.parts_written += 1
+            on_progress(progress)
+
+        index = finalise(staging, run.count, settings, on_part)
+        staging.remove()
+        progress.stage = "done"
+        on_progress(progress)
+        return Summary(out, index, resumed=progress.resumed, complete_before=False)
+
+
+def build_from(crystals: Iterable[Crystal], out: str | Path, k: int = 24, *, licence: str = "") -> Summary:
+    """Build a dataset from crystals in memory, in this process; not resumable, since an iterable has no past.
+
+    Args:
+        crystals: any number; they are taken in portions and not kept.
+        out: a new or empty folder.
+        k: neighbours of each site.
+        licence: of all crystals.
+
+    Raises:
+        InputError: k below 1, or ``out`` holds anything.
+        DatasetError: no crystal was given, another build runs in ``out``, or the disk is full.
+    """
+    if k < 1:
+        raise InputError(f"k must be at least 1, not {k}")
+    out = Path(out)
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty; give a new folder")
+    out = _prepare(out)
+    settings = {**_settings(k), "sources": [], "licences": {"": licence}}
+    with locked(out):
+        staging = Staging(out)
+        staging.begin(settings)
+        stream = iter(crystals)
+        count = 0
+        while portion := list(islice(stream, CHUNK_FILES)):
+            staging.put(count, process_crystals(portion, k))
+            count += 1
+        if not count:
+            staging.remove()
+            raise DatasetError("no crystal was given")
+        index = finalise(staging, count, settings)
+        staging.remove()
+        return Summary(out, index, resumed=0, complete_before=False)
+
+
+def _settings(k: int) -> dict[str, Any]:
+    return {"atomsight": __version__, "schema": [SCHEMA_NAME, SCHEMA_VERSION], "k": k}
+
+
+def default_workers() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class SerialExecutor(Executor):
+    """Runs each task at once, in this process: no start-up cost, and tracebacks that lead to the cause."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run a task and return its finished future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class _Engine:
+    """Chooses the executor once it is known whether there is more than one chunk: processes cost a second to
+    start."""
+
+    def __init__(self, stack: ExitStack, executor: Executor | None, workers: int | None) -> None:
+        self._stack = stack
+        self._executor = executor
+        self._workers = workers or default_workers()
+        self._started: Executor | None = None
+        self.in_flight = (
+            2 * (self._workers if executor is None else getattr(executor, "_max_workers", 64)) + 1
+        )
+
+    def submit(self, many: bool, *task: Any) -> Future[Any]:
+        """Submit a task; ``many`` tells whether others follow."""
+        if self._executor is not None:
+            return self._executor.submit(*task)
+        if self._workers == 1 or not many:
+            return SerialExecutor().submit(*task)
+        if self._started is None:
+            from multiprocessing import get_context
+
+            # Spawned, not forked: the threads of Arrow and Numba do not survive a fork.
+            pool = ProcessPoolExecutor(self._workers, get_context("spawn"), start_worker)
+            self._stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+            self._started = pool
+        return self._started.submit(*task)
+
+
+class _Run:
+    """The reading stage of one build."""
+
+    def __init__(
+        self,
+        staging: Staging,
+        k: int,
+        policy: QualityPolicy,
+        progress: Progress,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self.count = 0
+        self._staging = staging
+        self._k = k
+        self._policy = policy
+        self._progress = progress
+        self._on_progress = on_progress
+        self._entries: set[str] = set()
+        self._pending: dict[Future[Any], Chunk] = {}
+
+    def read(
+        self, sources: Sequence[Path], names: Sequence[str], one_per_refcode: bool, engine: _Engine
+    ) -> None:
+        """Bring every chunk of every source into the staging area."""
+        for path, name in zip(sources, names, strict=True):
+            if one_per_refcode:
+                # What earlier sources accepted must be complete before it decides anything.
+                self._collect(until=0)
+            accepted = frozenset(self._entries) if one_per_refcode else frozenset()
+            chunks = chunks_of(path, name, self.count, self._policy.max_bytes, accepted.__contains__)
+            first = list(islice(chunks, 2))
+            many = len(first) > 1 or self._pending != {}
+            for chunk in chain(first, chunks):
+                self.count = chunk.index + 1
+                header = self._staging.header(chunk.index)
+                if header is not None and header.fingerprint == chunk.fingerprint:
+                    self._progress.resumed += header.crystals
+                    self._done(header)
+                    continue
+                self._collect(until=engine.in_flight)
+                self._pending[engine.submit(many, process, chunk, self._k, self._policy)] = chunk
+        self._collect(until=0)
+
+    def reasons(self) -> str:
+        """The skips of a build that accepted nothing, in a few words."""
+        from atomsight.dataset.work import decode
+
+        reasons: Counter[str] = Counter()
+        for index in range(self.count):
+            reasons.update(decode(self._staging.get(index))[2].column("reason").to_pylist())
+        if not reasons:
+            return "there is none"
+        shown = "; ".join(f"{reason} ({n})" if n > 1 else reason for reason, n in reasons.most_common(3))
+        return shown + (f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else "")
+
+    def _collect(self, until: int) -> None:
+        """Wait until at most so many chunks are in flight, and store what has come back."""
+        while len(self._pending) > until:
+            finished, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                chunk = self._pending.pop(future)
+                try:
+                    header, part = future.result()
+                except BrokenExecutor as error:
+                    raise DatasetError(
+                        "a worker died, perhaps for lack of memory, while one of these was read: "
+                        f"{self._ranges(chunk)}; run the same command again, with fewer workers, to go on where it stopped"
+                    ) from error
+                self._staging.put(chunk.index, part)
+                self._done(header)
+
+    def _ranges(self, chunk: Chunk) -> str:
+        chunks = sorted([chunk, *self._pending.values()], key=lambda c: c.index)
+        return ", ".join(f"{c.members[0].source} to {c.members[-1].source}" for c in chunks if c.members)
+
+    def _done(self, header: Header) -> None:
+        progress = self._progress
+        progress.crystals += header.crystals
+        progress.sites += header.sites
+        progress.skipped += header.skipped
+        progress.parts += 1
+        self._entries.update(header.entries)
+        self._on_progress(progress)
+
+
+def _prepare(out: Path) -> Path:
+    """The output folder, made if need be.
+
+    Raises:
+        InputError: it is a file, or holds something that no build put there.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; give a folder for the dataset")
+    ours = {INDEX_NAME, MANIFEST_NAME, "build.lock"}
+    if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ours):
+        raise InputError(f"{out} is not empty and holds no dataset; give a new folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made: {error.strerror or error}") from error
+    return out

@@ -1,0 +1,276 @@
+"""From staged parts to the finished dataset: unique ids, groups, splits, final shards, checksums.
+
+A pure function of the parts in their order: stopped half-way it is simply done again, with the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from atomsight.dataset._files import sha256_of, sync_folder, write_json
+from atomsight.dataset.naming import unique_ids
+from atomsight.dataset.rows import ROW
+from atomsight.dataset.schema import (
+    CRYSTALS_SCHEMA,
+    INDEX_NAME,
+    ROW_GROUP_ROWS,
+    SCHEMA_NAME,
+    SCHEMA_VERSION,
+    SKIPPED_SCHEMA,
+    SPLITS,
+    sites_schema,
+)
+from atomsight.dataset.split import groups, split_of
+from atomsight.dataset.staging import Staging
+from atomsight.dataset.work import decode
+
+SHARD_BYTES = 64 * 2**20
+"""About how much of the sites table, unpacked, goes into one shard."""
+
+
+def finalise(
+    staging: Staging, count: int, settings: dict[str, Any], on_part: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Write the dataset from parts 0 .. count - 1 and return what ``dataset.json`` holds.
+
+    ``on_part`` is called after each part. The order of rows is that of the parts within each split; the
+    shards of the splits are apart, so that reading one split does not read the others.
+    """
+    out = staging.out
+    names = _Names(staging, count, settings["licences"])
+    k = settings["k"]
+    metadata = {
+        b"atomsight.schema": SCHEMA_NAME.encode(),
+        b"atomsight.schema_version": str(SCHEMA_VERSION).encode(),
+        b"atomsight.k": str(k).encode(),
+        b"atomsight.settings": json.dumps(settings, ensure_ascii=False).encode(),
+    }
+    folder = out / "sites"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    shards = {split: _Shards(folder, split, sites_schema(k).with_metadata(metadata), k) for split in SPLITS}
+    elements = {split: np.zeros(256, dtype=np.int64) for split in SPLITS}
+    rules: Counter[str] = Counter()
+    with (
+        closing(
+            _TableFile(out / "crystals.parquet", CRYSTALS_SCHEMA.with_metadata(metadata))
+        ) as crystal_file,
+        closing(_TableFile(out / "skipped.parquet", SKIPPED_SCHEMA.with_metadata(metadata))) as skip_file,
+    ):
+        for index in range(count):
+            sites, crystals, skipped = decode(staging.get(index))
+            ids, codes = names.of_part(index)
+            if len(crystals):
+                crystal_file.add(names.complete(index, crystals))
+                rows = sites.column(ROW).to_numpy()
+                for code, split in enumerate(SPLITS):
+                    chosen = np.flatnonzero(codes[rows] == code)
+                    if len(chosen):
+                        part = sites if len(chosen) == len(sites) else sites.take(pa.array(chosen))
+                        shards[split].add(part, ids)
+                        elements[split] += np.bincount(part.column("element").to_numpy(), minlength=256)
+            if len(skipped):
+                skip_file.add(skipped)
+                rules.update(skipped.column("rule").to_pylist())
+            on_part()
+    for split in SPLITS:
+        shards[split].close()
+    sync_folder(folder)
+    index_record = {
+        "schema": {"name": SCHEMA_NAME, "version": SCHEMA_VERSION},
+        "k": k,
+        "crystals": len(names.ids),
+        "sites": sum(int(counts.sum()) for counts in elements.values()),
+        "skipped": dict(sorted(rules.items())),
+        "splits": {
+            split: {
+                "crystals": int((names.codes == code).sum()),
+                "sites": int(elements[split].sum()),
+                "elements": {str(z): int(elements[split][z]) for z in np.flatnonzero(elements[split])},
+            }
+            for code, split in enumerate(SPLITS)
+        },
+        "families": names.n_families,
+        "groups": names.n_groups,
+        "largest_group": names.largest_group,
+        "build": settings,
+        "files": _files(out, shards),
+    }
+    index_record["fingerprint"] = hashlib.sha256(
+        json.dumps(index_record, sort_keys=True).encode()
+    ).hexdigest()
+    write_json(out / INDEX_NAME, index_record)
+    return index_record
+
+
+class _Names:
+    """Ids, groups and splits of all crystals: what can only be known when all parts are there."""
+
+    def __init__(self, staging: Staging, count: int, licences: dict[str, str]) -> None:
+        columns: dict[str, list[str]] = {name: [] for name in ("crystal", "source", "formula", "family")}
+        self._starts = [0]
+        for index in range(count):
+            table = decode(staging.get(index))[1]
+            for name, values in columns.items():
+                values.extend(table.column(name).to_pylist())
+            self._starts.append(len(columns["crystal"]))
+        self.ids = unique_ids(columns["crystal"], columns["source"])
+        self.groups = groups(columns["formula"], columns["family"])
+        split = {group: SPLITS.index(split_of(group)) for group in set(self.groups)}
+        self.codes: NDArray[np.int8] = np.array([split[group] for group in self.groups], dtype=np.int8)
+        self._licences = licences
+        self.n_families = len(set(columns["family"]))
+        sizes = Counter(self.groups)
+        self.n_groups = len(sizes)
+        self.largest_group = max(sizes.values(), default=0)
+
+    def of_part(self, index: int) -> tuple[pa.Array, NDArray[np.int8]]:
+        """Ids and split codes of the crystals of one part."""
+        chosen = slice(self._starts[index], self._starts[index + 1])
+        return pa.array(self.ids[chosen], pa.string()), self.codes[chosen]
+
+    def complete(self, index: int, crystals: pa.Table) -> pa.Table:
+        """The crystals of one part with unique ids, licences, groups and splits."""
+        ids, codes = self.of_part(index)
+        group = self.groups[self._starts[index] : self._starts[index + 1]]
+        known = {
+            "crystal": ids,
+            "licence": pa.array(
+                [self._licence(s) for s in crystals.column("source").to_pylist()], pa.string()
+            ),
+            "group": pa.array(group, pa.string()),
+            "split": _split_column(codes),
+        }
+        columns = [known[name] if name in known else crystals.column(name) for name in CRYSTALS_SCHEMA.names]
+        return pa.table(columns, schema=CRYSTALS_SCHEMA)
+
+    def _licence(self, source: str) -> str:
+        """Licence of the source path that a crystal came from: ``name``, ``name/...``, ``name::...``; ``""``
+        is any."""
+        for name, text in self._licences.items():
+            if not name or source == name or (source.startswith(name) and source[len(name)] in "/:#"):
+                return text
+        return ""
+
+
+class _Shards:
+    """Shards of one split: filled part by part, cut between two crystals once they are large enough."""
+
+    def __init__(self, folder: Path, split: str, schema: pa.Schema, k: int) -> None:
+        self.paths: list[tuple[Path, int]] = []
+        self._folder = folder
+        self._split = split
+        self._schema = schema
+        self._capacity = max(ROW_GROUP_ROWS, SHARD_BYTES // (9 * k + 40) // ROW_GROUP_ROWS * ROW_GROUP_ROWS)
+        self._pending: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, sites: pa.Table, ids: pa.Array) -> None:
+        """Add staged rows of this split; ``ids`` are those of the chunk's crystals."""
+        rows = sites.column(ROW).to_numpy()
+        known = {
+            "crystal": ids.take(pa.array(rows)),
+            "split": _split_column(np.full(len(rows), SPLITS.index(self._split), dtype=np.int8)),
+        }
+        columns = [known[name] if name in known else sites.column(name) for name in self._schema.names]
+        table = pa.table(columns, schema=self._schema)
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(rows)) + 1, [len(rows)]])
+        done = 0
+        while self._rows + len(rows) - done >= self._capacity:
+            cut = int(starts[np.searchsorted(starts, done + self._capacity - self._rows)])
+            self._pending.append(table.slice(done, cut - done))
+            self._write()
+            done = cut
+        self._pending.append(table.slice(done))
+        self._rows += len(rows) - done
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._rows:
+            self._write()
+
+    def _write(self) -> None:
+        table = pa.concat_tables(self._pending)
+        path = self._folder / f"{self._split}-{len(self.paths):05d}.parquet"
+        pq.write_table(
+            table,
+            path,
+            row_group_size=ROW_GROUP_ROWS,
+            compression="zstd",
+            use_dictionary=[
+                "crystal",
+                "label",
+                "element",
+                "multiplicity",
+                "split",
+                "neighbour_elements.list.element",
+            ],
+            column_encoding={"distances.list.element": "BYTE_STREAM_SPLIT"},
+            write_statistics=["crystal", "element"],
+        )
+        self.paths.append((path, len(table)))
+        self._pending = []
+        self._rows = 0
+
+
+class _TableFile:
+    """A table written as it comes, in row groups of the usual size."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._pending: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Add rows."""
+        self._pending.append(table)
+        self._rows += len(table)
+        if self._rows >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left and end the file."""
+        if self._rows:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_table(
+            pa.concat_tables(self._pending).replace_schema_metadata(self._schema.metadata)
+        )
+        self._pending = []
+        self._rows = 0
+
+
+def _split_column(codes: NDArray[np.int8]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(SPLITS, pa.string()))
+
+
+def _files(out: Path, shards: dict[str, _Shards]) -> dict[str, dict[str, Any]]:
+    """Rows, bytes and SHA-256 of every file of the dataset, after making them durable."""
+
+    def record(path: Path, rows: int) -> dict[str, Any]:
+        with path.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        return {"rows": rows, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+    return {
+        f"sites/{path.name}": record(path, rows) for split in SPLITS for path, rows in shards[split].paths
+    } | {
+        name: record(out / name, pq.read_metadata(out / name).num_rows)
+        for name in ("crystals.parquet", "skipped.parquet")
+    }

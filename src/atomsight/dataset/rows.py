@@ -1,0 +1,136 @@
+"""Crystals to rows: the tables of one chunk, columns filled for many crystals at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from atomsight.crystal import Crystal
+from atomsight.dataset.chunks import Skip
+from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
+from atomsight.dataset.split import family
+from atomsight.neighbours import site_neighbours
+
+ROW = "row"
+"""Staged sites carry the row of their crystal in the chunk instead of its id: ids and splits come last."""
+
+
+class ChunkRows:
+    """Collects the crystals of one chunk and turns them into three tables.
+
+    Attributes:
+        k: number of neighbours.
+        crystals: how many have been added.
+    """
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+        self.crystals: list[Crystal] = []
+        self._digests: list[str] = []
+        self._distances: list[NDArray[np.float64]] = []
+        self._neighbours: list[NDArray[np.uint32]] = []
+        self._elements: list[NDArray[np.uint8]] = []
+
+    def add(self, crystal: Crystal, digest: str) -> None:
+        """Compute the neighbours of a crystal's sites and keep them; ``digest`` is the SHA-256 of its
+        file."""
+        distances, neighbours = site_neighbours(crystal, self.k)
+        self._elements.append(crystal.site_numbers[neighbours])
+        self._distances.append(distances)
+        self._neighbours.append(neighbours)
+        self._digests.append(digest)
+        self.crystals.append(crystal)
+
+    def sites(self) -> pa.Table:
+        """The sites table without ids and splits, see `ROW`."""
+        counts = np.array([crystal.n_sites for crystal in self.crystals], dtype=np.int64)
+        total = int(counts.sum())
+        starts = np.cumsum(counts) - counts
+        schema = staged_sites_schema(self.k)
+        columns = {
+            ROW: np.repeat(np.arange(len(counts), dtype=np.uint32), counts),
+            "site": (np.arange(total) - np.repeat(starts, counts)).astype(np.uint32),
+            "label": [label for crystal in self.crystals for label in crystal.labels],
+            "element": _joined([crystal.site_numbers for crystal in self.crystals], np.uint8),
+            "multiplicity": _joined([crystal.multiplicities for crystal in self.crystals], np.uint16),
+            "distances": self._lists(self._distances, np.float32),
+            "neighbours": self._lists(self._neighbours, np.uint32),
+            "neighbour_elements": self._lists(self._elements, np.uint8),
+            "bonds": pa.ListArray.from_arrays(
+                np.zeros(total + 1, np.int32), pa.array([], schema.field("bonds").type.value_type)
+            ),
+        }
+        return pa.table(
+            {name: pa.array(columns[name], schema.field(name).type) for name in schema.names}, schema
+        )
+
+    def _lists(self, parts: Sequence[NDArray], dtype: type) -> pa.FixedSizeListArray:
+        return pa.FixedSizeListArray.from_arrays(pa.array(_joined(parts, dtype).ravel()), self.k)
+
+    def crystals_table(self) -> pa.Table:
+        """The crystals table without ids made unique, groups and splits: these are found when all are
+        known."""
+        crystals = self.crystals
+        lattices = np.array([crystal.lattice for crystal in crystals], dtype=np.float64).reshape(-1, 3, 3)
+        lengths, angles = cell_parameters(lattices)
+        columns = {
+            "crystal": [crystal.name for crystal in crystals],
+            "source": [crystal.source for crystal in crystals],
+            "formula": [crystal.formula for crystal in crystals],
+            "family": [family(crystal.name) for crystal in crystals],
+            "lattice": pa.FixedSizeListArray.from_arrays(pa.array(lattices.ravel()), 9),
+            **{name: lengths[:, axis].astype(np.float32) for axis, name in enumerate("abc")},
+            **{
+                name: angles[:, axis].astype(np.float32)
+                for axis, name in enumerate(("alpha", "beta", "gamma"))
+            },
+            "volume": np.abs(np.linalg.det(lattices)).astype(np.float32),
+            "space_group": [crystal.space_group for crystal in crystals],
+            "n_sites": np.array([crystal.n_sites for crystal in crystals], dtype=np.uint32),
+            "n_atoms": np.array([crystal.n_atoms for crystal in crystals], dtype=np.uint32),
+            "flags": [sorted(crystal.flags) for crystal in crystals],
+            "sha256": self._digests,
+        }
+        schema = STAGED_CRYSTALS_SCHEMA
+        return pa.table(
+            {name: pa.array(columns[name], schema.field(name).type) for name in schema.names}, schema
+        )
+
+
+def skipped_table(skips: Sequence[Skip]) -> pa.Table:
+    """The skipped table of some skips."""
+    columns = {name: [getattr(skip, name) for skip in skips] for name in SKIPPED_SCHEMA.names}
+    return pa.table(columns, SKIPPED_SCHEMA)
+
+
+def staged_sites_schema(k: int) -> pa.Schema:
+    """The sites schema with `ROW` in place of ``crystal`` and without ``split``."""
+    return pa.schema(
+        [(ROW, pa.uint32()), *(f for f in sites_schema(k) if f.name not in ("crystal", "split"))]
+    )
+
+
+STAGED_CRYSTALS_SCHEMA = pa.schema(
+    [f for f in CRYSTALS_SCHEMA if f.name not in ("licence", "group", "split")]
+)
+
+
+def cell_parameters(lattices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lengths (n, 3) in Å and angles (n, 3) in degrees (alpha, beta, gamma) of lattices (n, 3, 3) with row
+    vectors."""
+    lengths = np.linalg.norm(lattices, axis=2)
+    cosines = np.stack(
+        [
+            (lattices[:, i] * lattices[:, j]).sum(axis=1) / (lengths[:, i] * lengths[:, j])
+            for i, j in ((1, 2), (0, 2), (0, 1))
+        ],
+        axis=1,
+    )
+    return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+
+
+def _joined(parts: Sequence[NDArray], dtype: type) -> NDArray:
+    return np.concatenate(parts).astype(dtype, copy=False) if parts else np.empty(0, dtype)

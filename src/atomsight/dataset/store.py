@@ -1,0 +1,210 @@
+"""Opening a finished dataset: its tables, its counts, and its sites as a stream."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from atomsight.dataset._files import sha256_of
+from atomsight.dataset.batches import CapSelection, stream
+from atomsight.dataset.schema import INDEX_NAME, SCHEMA_NAME, SCHEMA_VERSION, SPLITS, sites_schema
+from atomsight.dataset.staging import MANIFEST
+from atomsight.errors import DatasetError, InputError
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Open a dataset folder.
+
+    Only the index is read, and the size of each file compared with it.
+
+    Raises:
+        DatasetError: no such folder, no dataset, an unfinished build, another schema version, or a file of it
+            is missing or truncated; the message says how to mend it.
+    """
+    folder = Path(path)
+    dataset = Dataset(folder, read_index(folder))
+    for name, record in dataset.metadata["files"].items():
+        file = folder / name
+        if not file.is_file():
+            raise DatasetError(f"{file} is missing; build the dataset again")
+        if file.stat().st_size != record["bytes"]:
+            raise DatasetError(
+                f"{file} is damaged: {file.stat().st_size} bytes, {record['bytes']} expected; build the dataset again"
+            )
+    return dataset
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """Content of ``dataset.json``.
+
+    Raises:
+        DatasetError: see `open_dataset`.
+    """
+    if not folder.exists():
+        raise DatasetError(f"{folder} does not exist; atomsight dataset build makes a dataset")
+    if not (folder / INDEX_NAME).is_file():
+        if (folder / MANIFEST).exists() or (folder / "build.lock").exists():
+            raise DatasetError(
+                f"{folder} holds an unfinished build; run the same dataset build command to go on with it"
+            )
+        raise DatasetError(f"{folder} is not a dataset: it holds no {INDEX_NAME}")
+    try:
+        index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+        name, version = index["schema"]["name"], index["schema"]["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{folder / INDEX_NAME} cannot be read ({error}); build the dataset again"
+        ) from error
+    if name != SCHEMA_NAME or version != SCHEMA_VERSION:
+        raise DatasetError(
+            f"{folder} has schema {name} version {version}, this atomsight reads {SCHEMA_NAME} version {SCHEMA_VERSION}; "
+            "build it again with this version"
+        )
+    return index
+
+
+class Dataset:
+    """A finished dataset; make one with `open_dataset`.
+
+    Attributes:
+        path: its folder.
+        k: neighbours of each site.
+        metadata: content of ``dataset.json``: counts, settings of the build, checksums, ``fingerprint``.
+    """
+
+    def __init__(self, path: Path, metadata: dict[str, Any]) -> None:
+        self.path = path
+        self.k: int = metadata["k"]
+        self.metadata = metadata
+        self._caps: dict[tuple[str | None, int, int], CapSelection] = {}
+
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.path)!r}, k={self.k}, crystals={self.n_crystals}, sites={self.n_sites()})"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal SHA-256 that stands for everything in the dataset."""
+        return self.metadata["fingerprint"]
+
+    @property
+    def n_crystals(self) -> int:
+        """Number of crystals."""
+        return self.metadata["crystals"]
+
+    def n_sites(self, split: str | None = None) -> int:
+        """Number of symmetry-unique sites, of one split or of all."""
+        return sum(self.metadata["splits"][name]["sites"] for name in _splits(split))
+
+    def crystals(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The crystals table, see `schema.CRYSTALS_SCHEMA`."""
+        return self._table("crystals.parquet", columns)
+
+    def skipped(self) -> pa.Table:
+        """The skipped table, see `schema.SKIPPED_SCHEMA`."""
+        return self._table("skipped.parquet", None)
+
+    def shards(self, split: str | None = None) -> list[Path]:
+        """Parquet files of the sites, of one split or of all, in order. DuckDB and others read them as they
+        are."""
+        return [
+            self.path / name
+            for wanted in _splits(split)
+            for name in sorted(self.metadata["files"])
+            if name.startswith(f"sites/{wanted}-")
+        ]
+
+    def element_counts(self, split: str | None = None) -> dict[int, int]:
+        """Sites of each element by atomic number, most abundant first, of one split or of all."""
+        counts: Counter[int] = Counter()
+        for name in _splits(split):
+            counts.update({int(z): n for z, n in self.metadata["splits"][name]["elements"].items()})
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def top_elements(self, n: int, split: str | None = None) -> tuple[int, ...]:
+        """Atomic numbers of the n elements with most sites, most abundant first.
+
+        Raises:
+            InputError: n is below 1, or more than there are.
+        """
+        counts = self.element_counts(split)
+        if not 1 <= n <= len(counts):
+            raise InputError(f"{n} elements asked for, but {self.path} holds sites of {len(counts)}")
+        return tuple(counts)[:n]
+
+    def batches(
+        self,
+        columns: Sequence[str],
+        *,
+        split: str | None = None,
+        elements: Sequence[int] | None = None,
+        batch_size: int = 65536,
+        shuffle: int | None = None,
+        cap: int | None = None,
+        seed: int = 0,
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Stream the sites as dicts of arrays, never holding more than a bounded number of rows.
+
+        Columns with k entries per site come as (n, k) arrays, strings as object arrays, ``bonds`` as lists of
+        dicts. All batches have ``batch_size`` rows but the last.
+
+        Args:
+            columns: names of columns, see `schema.sites_schema`.
+            split: ``train``, ``val`` or ``test``; None takes all, one after another.
+            elements: atomic numbers; sites of others are left out.
+            batch_size: rows of a batch.
+            shuffle: a seed for the order of the rows: blocks of rows are read in random order, half a million
+                rows at a time, and these are shuffled. None keeps the order of the table, which is the same
+                every time.
+            cap: at most so many sites of each element: those of least hash of (crystal, site, seed), so that
+                the choice is exact, the same every time, and independent of the order.
+            seed: of the choice under ``cap``.
+
+        Raises:
+            InputError: an unknown column or split, or a number below 1.
+            DatasetError: a shard is damaged.
+        """
+        known = sites_schema(self.k).names
+        for column in columns:
+            if column not in known:
+                raise InputError(f"the dataset has no column {column!r}; it has {', '.join(known)}")
+        if batch_size < 1 or (cap is not None and cap < 1):
+            raise InputError(f"batch_size and cap must be at least 1, not {batch_size} and {cap}")
+        shards = self.shards(split)
+        selection = None
+        if cap is not None:
+            key = (split, cap, seed)
+            if key not in self._caps:
+                self._caps[key] = CapSelection(shards, cap, seed)
+            selection = self._caps[key]
+        chosen = None if elements is None else np.isin(np.arange(256), np.asarray(elements, dtype=np.int64))
+        return stream(shards, list(columns), chosen, selection, batch_size, shuffle)
+
+    def damaged(self) -> list[str]:
+        """Names of the files whose bytes are not those that were written, by their SHA-256."""
+        return [
+            name
+            for name, record in self.metadata["files"].items()
+            if sha256_of(self.path / name) != record["sha256"]
+        ]
+
+    def _table(self, name: str, columns: Sequence[str] | None) -> pa.Table:
+        try:
+            return pq.read_table(self.path / name, columns=None if columns is None else list(columns))
+        except (OSError, pa.ArrowException) as error:
+            raise DatasetError(f"{self.path / name} is damaged ({error}); build the dataset again") from error
+
+
+def _splits(split: str | None) -> tuple[str, ...]:
+    if split is None:
+        return SPLITS
+    if split not in SPLITS:
+        raise InputError(f"{split!r} is no split; use one of {', '.join(SPLITS)}")
+    return (split,)

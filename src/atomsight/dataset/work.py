@@ -1,0 +1,121 @@
+"""What a worker does: one chunk of files in, the bytes of one staged part out."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from atomsight.crystal import Crystal
+from atomsight.dataset.chunks import Chunk, Skip, rule_of
+from atomsight.dataset.rows import ChunkRows, skipped_table
+from atomsight.dataset.split import entry
+from atomsight.readers.quality import QualityPolicy
+
+HEADER = b"atomsight.chunk"
+"""Key of the header in the metadata of a part's first table."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the build needs to know of a part without reading it.
+
+    Attributes:
+        fingerprint: that of the chunk it was made from.
+        crystals, sites, skipped: rows of the three tables.
+        entries: the entries (see `split.entry`) that gave at least one crystal.
+    """
+
+    fingerprint: str
+    crystals: int
+    sites: int
+    skipped: int
+    entries: tuple[str, ...]
+
+
+def process(chunk: Chunk, k: int, policy: QualityPolicy) -> tuple[Header, bytes]:
+    """Read a chunk's members, compute their neighbours, and lay the rows out as a part.
+
+    A part is three Arrow streams one after another: sites, crystals, skipped; the header is in the first
+        one's metadata.
+    """
+    from atomsight.readers.cif import crystals_of
+
+    rows = ChunkRows(k)
+    skips = list(chunk.skips)
+    entries = []
+
+    def on_skip(source: str, reason: str) -> None:
+        skips.append(Skip(source, rule_of(reason), str(reason)))
+
+    for member, digest in zip(chunk.members, chunk.digests, strict=True):
+        accepted = False
+        for crystal in crystals_of(member, policy, on_skip):
+            try:
+                rows.add(crystal, digest)
+                accepted = True
+            except Exception as error:  # one crystal that no rule foresaw must not stop a million others
+                skips.append(Skip(crystal.source, "failed", f"{type(error).__name__}: {error}"))
+        stands_for = entry(member.name)
+        if accepted and stands_for is not None:
+            entries.append(stands_for)
+
+    tables = [rows.sites(), rows.crystals_table(), skipped_table(skips)]
+    header = Header(chunk.fingerprint, len(tables[1]), len(tables[0]), len(tables[2]), tuple(entries))
+    return header, encode(header, tables)
+
+
+def process_crystals(crystals: Sequence[Crystal], k: int) -> bytes:
+    """A part made of crystals in memory."""
+    rows = ChunkRows(k)
+    for crystal in crystals:
+        rows.add(crystal, "")
+    tables = [rows.sites(), rows.crystals_table(), skipped_table([])]
+    return encode(Header("", len(tables[1]), len(tables[0]), 0, ()), tables)
+
+
+def encode(header: Header, tables: Sequence[pa.Table]) -> bytes:
+    """Bytes of a part."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    tables = [tables[0].replace_schema_metadata({HEADER: json.dumps(vars(header)).encode()}), *tables[1:]]
+    for table in tables:
+        with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+            writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def decode_header(part: pa.Buffer | bytes) -> Header:
+    """The header of a part."""
+    values = json.loads(pa.ipc.open_stream(part).schema.metadata[HEADER])
+    return Header(**{**values, "entries": tuple(values["entries"])})
+
+
+def decode(part: pa.Buffer | bytes) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """The tables of a part: sites, crystals, skipped."""
+    reader = pa.BufferReader(part)
+    sites, crystals, skipped = (pa.ipc.open_stream(reader).read_all() for _ in range(3))
+    return sites.replace_schema_metadata(), crystals, skipped
+
+
+def start_worker() -> None:
+    """Prepare a worker process: one thread each, and no survivor when the parent is killed.
+
+    A pool's workers wait for work on a pipe that they hold open themselves, so that without this they would
+    wait for ever after a ``kill -9`` of their parent.
+    """
+    from multiprocessing import connection, parent_process
+
+    pa.set_cpu_count(1)
+    parent = parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            connection.wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
