@@ -314,7 +314,8 @@ class _Run:
                 except BrokenExecutor as error:
                     raise DatasetError(
                         "a worker died, perhaps for lack of memory, while one of these was read: "
-                        f"{self._ranges(chunk)}; run the same command again, with fewer workers, to go on where it stopped"
+                        f"{self._ranges(chunk)}; "
+                        "run the same command again, with fewer workers, to go on where it stopped"
                     ) from error
                 self._staging.put(chunk.index, part)
                 self._done(header)

@@ -15,8 +15,14 @@ from numpy.typing import NDArray
 
 from atomsight.dataset._files import sha256_of
 from atomsight.dataset.batches import CapSelection, stream
-from atomsight.dataset.schema import INDEX_NAME, SCHEMA_NAME, SCHEMA_VERSION, SPLITS, sites_schema
-from atomsight.dataset.staging import MANIFEST
+from atomsight.dataset.schema import (
+    INDEX_NAME,
+    MANIFEST_NAME,
+    SCHEMA_NAME,
+    SCHEMA_VERSION,
+    SPLITS,
+    sites_schema,
+)
 from atomsight.errors import DatasetError, InputError
 
 
@@ -37,7 +43,8 @@ def open_dataset(path: str | Path) -> Dataset:
             raise DatasetError(f"{file} is missing; build the dataset again")
         if file.stat().st_size != record["bytes"]:
             raise DatasetError(
-                f"{file} is damaged: {file.stat().st_size} bytes, {record['bytes']} expected; build the dataset again"
+                f"{file} is damaged: {file.stat().st_size} bytes, {record['bytes']} expected; "
+                "build the dataset again"
             )
     return dataset
 
@@ -51,7 +58,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     if not folder.exists():
         raise DatasetError(f"{folder} does not exist; atomsight dataset build makes a dataset")
     if not (folder / INDEX_NAME).is_file():
-        if (folder / MANIFEST).exists() or (folder / "build.lock").exists():
+        if (folder / MANIFEST_NAME).exists() or (folder / "build.lock").exists():
             raise DatasetError(
                 f"{folder} holds an unfinished build; run the same dataset build command to go on with it"
             )
@@ -65,8 +72,8 @@ def read_index(folder: Path) -> dict[str, Any]:
         ) from error
     if name != SCHEMA_NAME or version != SCHEMA_VERSION:
         raise DatasetError(
-            f"{folder} has schema {name} version {version}, this atomsight reads {SCHEMA_NAME} version {SCHEMA_VERSION}; "
-            "build it again with this version"
+            f"{folder} has schema {name} version {version}, this atomsight reads {SCHEMA_NAME} version "
+            f"{SCHEMA_VERSION}; build it again with this version"
         )
     return index
 
