@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from atomsight import __version__
+from atomsight.cli import cite, dataset, evaluate, neighbours
 from atomsight.errors import AtomsightError, InputError
 
 app = typer.Typer(
@@ -33,6 +34,12 @@ def _main(
     ] = False,
 ) -> None:
     """Reads a crystal as bare points in space and says which element sits on every site."""
+
+
+app.add_typer(dataset.app, name="dataset")
+app.command(epilog=neighbours.EPILOG)(neighbours.neighbours)
+app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command(epilog=cite.EPILOG)(cite.cite)
 
 
 def run() -> None:

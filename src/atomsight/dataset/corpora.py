@@ -46,7 +46,7 @@ class Corpus:
 KNOWN: tuple[Corpus, ...] = (
     Corpus(
         "core-mof",
-        "23,845 CIFs of experimental metal-organic frameworks with hydrogens, P1 (46 MB)",
+        "23,845 CIFs of experimental metal-organic frameworks with hydrogens, P1 (44 MB)",
         "CC BY 4.0",
         "Chung et al., J. Chem. Eng. Data 64, 5985 (2019), doi:10.1021/acs.jced.9b00835",
         package="CoRE-MOF==2019.1",
@@ -62,7 +62,7 @@ KNOWN: tuple[Corpus, ...] = (
     ),
     Corpus(
         "cod",
-        "the Crystallography Open Database, about half a million published crystals (over 100 GB)",
+        "the Crystallography Open Database, about half a million published crystals",
         "CC0",
         "Gražulis et al., J. Appl. Cryst. 42, 726 (2009), doi:10.1107/S0021889809016690",
         by_hand="mirror it or a part with rsync, rsync -av rsync://www.crystallography.net/cif/ cod/ "

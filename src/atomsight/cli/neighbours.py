@@ -1,0 +1,64 @@
+"""``atomsight neighbours``: the k-NN distances of each symmetry-unique site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = "Example: [bold]atomsight neighbours quartz.cif -k 6[/]"
+
+
+def neighbours(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="CIFs, folders, tar or zip archives.")
+    ],
+    k: Annotated[int, typer.Option("-k", help="Neighbours of each site.", min=1)] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per crystal.")] = False,
+) -> None:
+    """Print the distances in Å from each symmetry-unique site to its k nearest neighbours.
+
+    Every other point of the infinite crystal counts, copies of the site itself included.
+    """
+    from atomsight.cli._output import Skips, emit, finish, out
+    from atomsight.elements import SYMBOLS
+    from atomsight.neighbours import site_neighbours
+    from atomsight.readers import read
+
+    handled = 0
+    for crystal in read(paths, on_skip=Skips(as_json)):
+        distances, _ = site_neighbours(crystal, k)
+        handled += 1
+        symbols = [SYMBOLS[z] for z in crystal.site_numbers.tolist()]
+        multiplicities = crystal.multiplicities.tolist()
+        rows = list(zip(crystal.labels, symbols, multiplicities, distances.tolist(), strict=True))
+        if as_json:
+            sites = [
+                {
+                    "site": site,
+                    "label": label,
+                    "element": symbol,
+                    "multiplicity": multiplicity,
+                    "distances": [round(distance, 6) for distance in ascending],
+                }
+                for site, (label, symbol, multiplicity, ascending) in enumerate(rows)
+            ]
+            record = {
+                "crystal": crystal.name,
+                "source": crystal.source,
+                "formula": crystal.formula,
+                "sites": sites,
+            }
+            emit(record)
+        else:
+            width = max(len(label) for label in crystal.labels)
+            count = f"{len(rows)} site{'s'[: len(rows) != 1]}, {crystal.n_atoms} atoms in the cell"
+            out.print(
+                f"{crystal.name}  {crystal.formula}  {count}", style="bold", highlight=False, markup=False
+            )
+            for label, symbol, multiplicity, ascending in rows:
+                figures = " ".join(f"{distance:.4f}" for distance in ascending)
+                line = f"  {label:{width}}  {symbol:2}  ×{multiplicity:<3} {figures}"
+                out.print(line, highlight=False, markup=False, soft_wrap=True)
+    finish(handled)
