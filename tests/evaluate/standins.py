@@ -24,10 +24,11 @@ class MemoryDataset:
         self.groups = dict(groups or {})
         self.slices = slices
 
-    def crystals(self) -> pa.Table:
+    def crystals(self, columns: list[str] | None = None) -> pa.Table:
         split_of = dict(zip(self.columns["crystal"], self.columns["split"], strict=True))
         rows = [{"crystal": c, "group": self.groups.get(c, c), "split": s} for c, s in split_of.items()]
-        return pa.Table.from_pylist(rows, schema=CRYSTALS_SCHEMA)
+        table = pa.Table.from_pylist(rows, schema=CRYSTALS_SCHEMA)
+        return table if columns is None else table.select(columns)
 
     def element_counts(self, split: str | None = None) -> dict[int, int]:
         keep = self.columns["split"] == split if split else np.ones(len(self.columns["element"]), dtype=bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -229,10 +230,8 @@ def _check_fit(model: Model, dataset: Dataset, split: str) -> None:
         )
     present = dataset.element_counts(split)
     if not present:
-        sizes = dataset.crystals()["split"].value_counts().to_pylist()
-        held = (
-            ", ".join(f"{row['values']} ({row['counts']} crystals)" for row in sizes) or "no crystal at all"
-        )
+        sizes = Counter(dataset.crystals(["split"]).to_pydict()["split"])
+        held = ", ".join(f"{name} ({n} crystals)" for name, n in sizes.items()) or "no crystal at all"
         raise DatasetError(f"the split {split!r} of {dataset.path} holds no site; the dataset holds {held}")
     if not set(present) & set(model.elements):
         raise ModelError(
@@ -259,5 +258,5 @@ def _probabilities(model: Model, batch: Mapping[str, NDArray[Any]]) -> NDArray[n
 
 
 def _groups(dataset: Dataset) -> dict[str, str]:
-    table = dataset.crystals().select(["crystal", "group"])
-    return dict(zip(table["crystal"].to_pylist(), table["group"].to_pylist(), strict=True))
+    table = dataset.crystals(["crystal", "group"]).to_pydict()
+    return dict(zip(table["crystal"], table["group"], strict=True))

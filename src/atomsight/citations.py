@@ -1,0 +1,242 @@
+"""What to cite: the methods and the data behind atomsight, as BibTeX.
+
+Each entry says what it is cited for, so that a paper can name exactly what it used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from atomsight import __version__
+from atomsight.errors import InputError
+
+
+@dataclass(frozen=True)
+class Citation:
+    """One work to cite.
+
+    Attributes:
+        name: short stable name, as ``atomsight cite NAME`` takes it, and the BibTeX key.
+        topic: ``software``, ``method`` or ``data``.
+        reason: what it is cited for.
+        kind: BibTeX entry type.
+        fields: BibTeX fields in order.
+    """
+
+    name: str
+    topic: str
+    reason: str
+    kind: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def bibtex(self) -> str:
+        """The entry as BibTeX."""
+        width = max(len(key) for key in self.fields)
+        lines = [f"  {key:<{width}} = {{{value}}}," for key, value in self.fields.items()]
+        return "\n".join([f"@{self.kind}{{{self.name},", *lines, "}"])
+
+
+def _article(name: str, topic: str, reason: str, **fields: str) -> Citation:
+    return Citation(name, topic, reason, "article", fields)
+
+
+CITATIONS: tuple[Citation, ...] = (
+    Citation(
+        "atomsight",
+        "software",
+        "this software",
+        "software",
+        {
+            "author": "{The atomsight developers}",
+            "title": "atomsight: which chemical element sits on every site of a bare periodic point set",
+            "version": __version__,
+            "license": "MIT",
+        },
+    ),
+    _article(
+        "amd",
+        "method",
+        "k-nearest-neighbour distances of a periodic point set as its description",
+        author="Widdowson, Daniel and Mosca, Marco M. and Pulido, Angeles and Cooper, Andrew I. and "
+        "Kurlin, Vitaliy",
+        title="Average minimum distances of periodic point sets -- foundational invariants for mapping "
+        "periodic crystals",
+        journal="MATCH Communications in Mathematical and in Computer Chemistry",
+        volume="87",
+        number="3",
+        pages="529--559",
+        year="2022",
+        doi="10.46793/match.87-3.529W",
+    ),
+    Citation(
+        "pdd",
+        "method",
+        "the k-NN distances of every site as a complete invariant of generic crystals",
+        "inproceedings",
+        {
+            "author": "Widdowson, Daniel and Kurlin, Vitaliy",
+            "title": "Resolving the data ambiguity for periodic crystals",
+            "booktitle": "Advances in Neural Information Processing Systems",
+            "volume": "35",
+            "pages": "24625--24638",
+            "year": "2022",
+            "eprint": "2108.04798",
+            "archiveprefix": "arXiv",
+        },
+    ),
+    Citation(
+        "calibration",
+        "method",
+        "expected calibration error and temperature scaling",
+        "inproceedings",
+        {
+            "author": "Guo, Chuan and Pleiss, Geoff and Sun, Yu and Weinberger, Kilian Q.",
+            "title": "On calibration of modern neural networks",
+            "booktitle": "Proceedings of the 34th International Conference on Machine Learning",
+            "series": "Proceedings of Machine Learning Research",
+            "volume": "70",
+            "pages": "1321--1330",
+            "year": "2017",
+            "eprint": "1706.04599",
+            "archiveprefix": "arXiv",
+        },
+    ),
+    Citation(
+        "selective",
+        "method",
+        "accuracy against coverage when unsure answers are withheld",
+        "inproceedings",
+        {
+            "author": "Geifman, Yonatan and El-Yaniv, Ran",
+            "title": "Selective classification for deep neural networks",
+            "booktitle": "Advances in Neural Information Processing Systems",
+            "volume": "30",
+            "year": "2017",
+            "eprint": "1705.08500",
+            "archiveprefix": "arXiv",
+        },
+    ),
+    _article(
+        "core-mof",
+        "data",
+        "CoRE MOF 2019: experimental metal-organic frameworks",
+        author="Chung, Yongchul G. and Haldoupis, Emmanuel and Bucior, Benjamin J. and Haranczyk, Maciej "
+        "and Lee, Seulchan and Zhang, Hongda and Vogiatzis, Konstantinos D. and Milisavljevic, Marija and "
+        "Ling, Sanliang and Camp, Jeffrey S. and Slater, Ben and Siepmann, J. Ilja and Sholl, David S. and "
+        "Snurr, Randall Q.",
+        title="Advances, updates, and analytics for the Computation-Ready, Experimental Metal--Organic "
+        "Framework database: {CoRE MOF} 2019",
+        journal="Journal of Chemical \\& Engineering Data",
+        volume="64",
+        number="12",
+        pages="5985--5998",
+        year="2019",
+        doi="10.1021/acs.jced.9b00835",
+    ),
+    _article(
+        "qmof",
+        "data",
+        "QMOF: metal-organic frameworks relaxed by DFT",
+        author="Rosen, Andrew S. and Iyer, Shaelyn M. and Ray, Debmalya and Yao, Zhenpeng and "
+        "Aspuru-Guzik, Al{\\'a}n and Gagliardi, Laura and Notestein, Justin M. and Snurr, Randall Q.",
+        title="Machine learning the quantum-chemical properties of metal--organic frameworks for "
+        "accelerated materials discovery",
+        journal="Matter",
+        volume="4",
+        number="5",
+        pages="1578--1597",
+        year="2021",
+        doi="10.1016/j.matt.2021.02.015",
+    ),
+    _article(
+        "materials-project",
+        "data",
+        "the Materials Project: inorganic crystals relaxed by DFT",
+        author="Jain, Anubhav and Ong, Shyue Ping and Hautier, Geoffroy and Chen, Wei and Richards, "
+        "William Davidson and Dacek, Stephen and Cholia, Shreyas and Gunter, Dan and Skinner, David and "
+        "Ceder, Gerbrand and Persson, Kristin A.",
+        title="Commentary: The {Materials Project}: A materials genome approach to accelerating materials "
+        "innovation",
+        journal="APL Materials",
+        volume="1",
+        number="1",
+        pages="011002",
+        year="2013",
+        doi="10.1063/1.4812323",
+    ),
+    _article(
+        "curated-cofs",
+        "data",
+        "CURATED COFs: covalent organic frameworks",
+        author="Ongari, Daniele and Yakutovich, Aliaksandr V. and Talirz, Leopold and Smit, Berend",
+        title="Building a consistent and reproducible database for adsorption evaluation in "
+        "covalent--organic frameworks",
+        journal="ACS Central Science",
+        volume="5",
+        number="10",
+        pages="1663--1675",
+        year="2019",
+        doi="10.1021/acscentsci.9b00619",
+    ),
+    _article(
+        "cod",
+        "data",
+        "the Crystallography Open Database",
+        author="Gra{\\v{z}}ulis, Saulius and Chateigner, Daniel and Downs, Robert T. and Yokochi, A. F. T. "
+        "and Quir{\\'o}s, Miguel and Lutterotti, Luca and Manakova, Elena and Butkus, Justas and Moeck, "
+        "Peter and Le Bail, Armel",
+        title="{Crystallography Open Database} -- an open-access collection of crystal structures",
+        journal="Journal of Applied Crystallography",
+        volume="42",
+        number="4",
+        pages="726--729",
+        year="2009",
+        doi="10.1107/S0021889809016690",
+    ),
+    _article(
+        "gemmi",
+        "software",
+        "reading CIF and space-group operations",
+        author="Wojdyr, Marcin",
+        title="{GEMMI}: A library for structural biology",
+        journal="Journal of Open Source Software",
+        volume="7",
+        number="73",
+        pages="4200",
+        year="2022",
+        doi="10.21105/joss.04200",
+    ),
+    Citation(
+        "moyo",
+        "software",
+        "symmetry of files that state none",
+        "software",
+        {
+            "author": "Shinohara, Kohei",
+            "title": "moyo: a fast and robust crystal symmetry finder",
+            "url": "https://github.com/spglib/moyo",
+        },
+    ),
+)
+
+
+def find_citations(names: Iterable[str] = ()) -> list[Citation]:
+    """The works of these names, in the order of :data:`CITATIONS`; all of them where no name is given.
+
+    Args:
+        names: names of works, or topics (``software``, ``method``, ``data``), in any case.
+
+    Raises:
+        InputError: an unknown name; the message lists those that are known.
+    """
+    wanted = {name.strip().lower() for name in names}
+    unknown = wanted - {c.name for c in CITATIONS} - {c.topic for c in CITATIONS}
+    if unknown:
+        known = ", ".join(c.name for c in CITATIONS)
+        raise InputError(
+            f"nothing to cite under {', '.join(sorted(unknown))}; there are {known}, "
+            "and the topics software, method, data"
+        )
+    return [c for c in CITATIONS if not wanted or c.name in wanted or c.topic in wanted]

@@ -1,0 +1,223 @@
+"""``atomsight evaluate``: a model scored on crystals that it has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atomsight.cli._output import emit, err, finish, out
+from atomsight.errors import InputError
+
+if TYPE_CHECKING:
+    from atomsight.evaluate import Evaluation, Mistake
+
+EPILOG = "Example: atomsight evaluate runs/two-stage dataset --split test --out evaluation"
+
+SHOWN = 10
+"""Confused pairs and mistakes shown; the files hold all of them."""
+
+
+def evaluate(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Run folder, .onnx file, or name of a bundled model.")
+    ],
+    dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
+    folder: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and figures here.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which split: train, val or test.")] = "test",
+    trained_on: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Dataset that the model was trained on, to tell which crystals it has seen.",
+        ),
+    ] = None,
+    model_name: Annotated[str | None, typer.Option(help="Name of the model in tables and figures.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of the network; 0 takes all cores.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+) -> None:
+    """Score a model on a split of a dataset: what it gets right, what it takes for what, its mistakes.
+
+    Every symmetry-unique site counts once. Sites of elements that the model does not know are counted apart.
+    """
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is a file; name a folder")
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from atomsight.dataset import open_dataset
+    from atomsight.evaluate import MistakeLog, evaluate_model
+    from atomsight.evaluate.seen import crystals_seen, training_dataset
+    from atomsight.models import load_model
+
+    dataset = open_dataset(dataset_path)
+    total = sum(dataset.element_counts(split).values())
+    model = load_model(run, threads=threads)
+    if model_name:
+        model.name = model_name
+    training = open_dataset(trained_on) if trained_on else training_dataset(model, run)
+    seen = crystals_seen(model, dataset, split, training)
+
+    columns = (
+        TextColumn("evaluating"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("sites"),
+        TimeRemainingColumn(),
+    )
+    with MistakeLog() as log:
+        with Progress(*columns, console=err, transient=True) as progress:
+            task = progress.add_task("evaluating", total=total)
+            evaluation = evaluate_model(
+                model, dataset, split, mistakes=log, on_progress=lambda n: progress.advance(task, n)
+            )
+        first = [mistake for mistake, _ in zip(log, range(SHOWN), strict=False)]
+        summary = {
+            **evaluation.summary(),
+            "k": model.k,
+            "dataset": str(dataset.path),
+            "dataset_fingerprint": dataset.fingerprint,
+            "crystals_seen_in_training": seen,
+        }
+        if folder is not None:
+            _write(evaluation, summary, log, folder)
+    _warn(summary, split)
+    if as_json:
+        emit(_as_json(evaluation, summary, first, folder))
+    else:
+        _show(evaluation, summary, first)
+        if folder is not None:
+            err.print(f"tables and figures in {folder}", highlight=False)
+    finish(len(evaluation.crystals))
+
+
+def _write(evaluation: Evaluation, summary: dict[str, Any], log: Any, folder: Path) -> None:
+    from atomsight.evaluate.tables import write_tables
+    from atomsight.plots import confusion_figure, recall_figure, reliability_figure, save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tables(evaluation, summary, folder)
+    log.write_csv(folder / "mistakes.csv")
+    title = f"{evaluation.model} on the {evaluation.split} split"
+    with err.status("drawing"):
+        confusion = confusion_figure(evaluation.matrix, evaluation.elements, title=title)
+        save(confusion, [folder / "confusion.png", folder / "confusion.svg"])
+        parts = f"{title}: recall (bars), precision (dots), sites (above)"
+        save(recall_figure(evaluation.matrix, evaluation.elements, title=parts), folder / "recall.png")
+        save(reliability_figure(evaluation.calibration, title=title), folder / "reliability.png")
+
+
+def _warn(summary: dict[str, Any], split: str) -> None:
+    seen, crystals = summary["crystals_seen_in_training"], summary["crystals"]
+    if split == "train":
+        err.print(
+            "[yellow]warning[/] the train split is what a model learns from: no measure of what it can do"
+        )
+    elif seen:
+        err.print(
+            f"[yellow]warning[/] {seen} of {crystals} crystals share a formula or a family with one "
+            f"that the model "
+            "was trained on: the figures flatter it",
+            highlight=False,
+        )
+    elif seen is None:
+        err.print(
+            "[yellow]note[/] the model was trained on another dataset, which is not at hand, so "
+            "crystals that it has seen "
+            "cannot be told; name that dataset by --trained-on",
+            highlight=False,
+        )
+    unknown = summary["sites_of_unknown_elements"]
+    if unknown:
+        listed = ", ".join(f"{symbol} {n:,}" for symbol, n in list(unknown.items())[:12])
+        more = f" and {len(unknown) - 12} more elements" if len(unknown) > 12 else ""
+        err.print(
+            f"[yellow]note[/] {sum(unknown.values()):,} sites are of elements that the model does not "
+            f"know, and are "
+            f"in no score: {listed}{more}",
+            highlight=False,
+        )
+
+
+def _as_json(
+    evaluation: Evaluation, summary: dict[str, Any], first: list[Mistake], folder: Path | None
+) -> dict[str, Any]:
+    from atomsight.elements import SYMBOLS
+    from atomsight.evaluate import confused_pairs
+    from atomsight.evaluate.tables import element_rows
+
+    symbols = evaluation.symbols
+    return {
+        **summary,
+        "per_element": element_rows(evaluation),
+        "confused_pairs": [
+            {
+                "true": symbols[p.true],
+                "predicted": symbols[p.predicted],
+                "sites": p.count,
+                "share_of_true": p.rate,
+            }
+            for p in confused_pairs(evaluation.matrix)[:SHOWN]
+        ],
+        "worst_mistakes": [
+            m._asdict() | {"true": SYMBOLS[m.true], "predicted": SYMBOLS[m.predicted]} for m in first
+        ],
+        "out": None if folder is None else str(folder),
+    }
+
+
+def _show(evaluation: Evaluation, summary: dict[str, Any], first: list[Mistake]) -> None:
+    from rich.table import Table
+
+    from atomsight.elements import SYMBOLS
+    from atomsight.evaluate import confused_pairs
+    from atomsight.evaluate.tables import element_rows
+
+    def percent(value: float | None) -> str:
+        return "" if value is None else f"{100 * value:.1f}"
+
+    head = Table.grid(padding=(0, 2))
+    head.add_row("model", f"[bold]{evaluation.model}[/], k = {summary['k']}, {summary['elements']} elements")
+    head.add_row("split", f"{evaluation.split}: {summary['crystals']:,} crystals, {summary['sites']:,} sites")
+    error = summary["accuracy_standard_error"]
+    head.add_row(
+        "accuracy", f"[bold]{percent(summary['accuracy'])} %[/]" + (f" ± {percent(error)}" if error else "")
+    )
+    head.add_row("macro recall", f"[bold]{percent(summary['macro_recall'])} %[/]")
+    head.add_row(
+        "top 3", f"{percent(summary['top3_accuracy'])} % (macro {percent(summary['top3_macro_recall'])} %)"
+    )
+    head.add_row("calibration error", f"{percent(summary['expected_calibration_error'])} %")
+    coverage = percent(summary["coverage_at_99_percent_accuracy"])
+    threshold = summary["confidence_for_99_percent_accuracy"]
+    answer = "at no confidence" if threshold is None else f"on {coverage} % of the sites ({threshold:.3f})"
+    head.add_row("99 % accurate", answer)
+    head.add_row("all sites right", f"{summary['crystals_all_right']:,} crystals")
+    out.print(head, highlight=False)
+
+    headings = ("element", "sites", "recall", "precision", "top 3", "taken for")
+    elements = Table(*headings, title="Elements", title_justify="left")
+    for column in elements.columns[1:5]:
+        column.justify = "right"
+    for row in element_rows(evaluation):
+        taken = f"{row['taken_for']} {percent(row['taken_for_share'])} %" if row["taken_for"] else ""
+        scores = (percent(row[key]) for key in ("recall", "precision", "top3_recall"))
+        elements.add_row(row["element"], f"{row['sites']:,}", *scores, taken)
+    out.print(elements, highlight=False)
+
+    pairs = Table("true", "taken for", "sites", "% of true", title="Most confused", title_justify="left")
+    pairs.columns[2].justify = pairs.columns[3].justify = "right"
+    for p in confused_pairs(evaluation.matrix)[:SHOWN]:
+        symbols = evaluation.symbols
+        pairs.add_row(symbols[p.true], symbols[p.predicted], f"{p.count:,}", percent(p.rate))
+    out.print(pairs, highlight=False)
+
+    worst = Table("crystal", "site", "true", "taken for", "probability", title_justify="left")
+    worst.title = f"Most confident mistakes of {summary['mistakes']:,}"
+    worst.columns[4].justify = "right"
+    for m in first:
+        worst.add_row(m.crystal, m.label, SYMBOLS[m.true], SYMBOLS[m.predicted], f"{m.probability:.4f}")
+    out.print(worst, highlight=False)
