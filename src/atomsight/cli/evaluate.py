@@ -50,7 +50,7 @@ def evaluate(
 
     from atomsight.dataset import open_dataset
     from atomsight.evaluate import MistakeLog, evaluate_model
-    from atomsight.evaluate.seen import crystals_seen, training_dataset
+    from atomsight.evaluate.seen import crystals_seen, training_dataset, training_fingerprint
     from atomsight.models import load_model
 
     dataset = open_dataset(dataset_path)
@@ -59,6 +59,10 @@ def evaluate(
     if model_name:
         model.name = model_name
     training = open_dataset(trained_on) if trained_on else training_dataset(model, run)
+    if training is not None and training.fingerprint != training_fingerprint(model):
+        raise InputError(
+            f"--trained-on {trained_on} is not the dataset that the model was trained on, or it has changed"
+        )
     seen = crystals_seen(model, dataset, split, training)
 
     columns = (
