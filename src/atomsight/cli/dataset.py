@@ -39,7 +39,11 @@ def build(
         ),
     ] = False,
     licence: Annotated[
-        str | None, typer.Option(help="Licence of all sources; by default that of corpus.json beside each.")
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Licence of all sources, or one for each; by default that of corpus.json beside each.",
+        ),
     ] = None,
     policy: Annotated[
         list[str] | None,
@@ -70,7 +74,7 @@ def build(
             workers=workers,
             policy=rules,
             one_per_refcode=one_per_refcode,
-            licence=licence,
+            licence=licence[0] if licence and len(licence) == 1 else licence or None,
             on_progress=on_progress,
         )
     seconds = monotonic() - started

@@ -77,7 +77,7 @@ def build(
     executor: Executor | None = None,
     policy: QualityPolicy = DEFAULT,
     one_per_refcode: bool = False,
-    licence: str | None = None,
+    licence: str | Sequence[str] | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
     """Build a dataset from CIFs, folders and archives, or go on with an interrupted build of the same.
@@ -97,7 +97,8 @@ def build(
         policy: which crystals are accepted, see `atomsight.readers.quality`.
         one_per_refcode: a file whose published entry (a CSD refcode with its digits, or a CoRE MOF name) gave
             a crystal in an earlier source is skipped with the rule ``superseded``.
-        licence: of all sources; default is what ``corpus.json`` beside a source says, see `corpora`.
+        licence: one for all sources, or one for each; default is what ``corpus.json`` beside a source says,
+            see `corpora`.
         on_progress: called after every chunk with the one `Progress` of this build.
 
     Raises:
@@ -117,15 +118,19 @@ def build(
         if not source.exists():
             raise InputError(f"{source} does not exist")
     out = _prepare(Path(out))
-    licences = {
-        name: licence if licence is not None else licence_beside(source)
-        for name, source in zip(names, sources, strict=True)
-    }
+    if licence is None:
+        licence = [licence_beside(source) for source in sources]
+    elif isinstance(licence, str):
+        licence = [licence] * len(sources)
+    elif len(licence) != len(sources):
+        raise InputError(
+            f"{len(licence)} licences for {len(sources)} sources; give one for all, or one for each"
+        )
     settings: dict[str, Any] = {
         **_settings(k),
         "sources": names,
         "one_per_refcode": one_per_refcode,
-        "licences": licences,
+        "licences": dict(zip(names, licence, strict=True)),
         "policy": asdict(policy),
     }
     with locked(out):

