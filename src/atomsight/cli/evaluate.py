@@ -109,8 +109,7 @@ def _write(evaluation: Evaluation, summary: dict[str, Any], log: Any, folder: Pa
     with err.status("drawing"):
         confusion = confusion_figure(evaluation.matrix, evaluation.elements, title=title)
         save(confusion, [folder / "confusion.png", folder / "confusion.svg"])
-        parts = f"{title}: recall (bars), precision (dots), sites (above)"
-        save(recall_figure(evaluation.matrix, evaluation.elements, title=parts), folder / "recall.png")
+        save(recall_figure(evaluation.matrix, evaluation.elements, title=title), folder / "recall.png")
         save(reliability_figure(evaluation.calibration, title=title), folder / "reliability.png")
 
 

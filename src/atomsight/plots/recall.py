@@ -34,11 +34,12 @@ def recall_figure(matrix: NDArray[np.int64], elements: Sequence[int], *, title: 
     n_rows = max(-(-len(order) // _PER_ROW), 1)
     per_row = max(-(-len(order) // n_rows), 1)
     with look():
-        figure = new_figure(max(3.6, 0.165 * per_row + 0.7), 0.4 + 2.4 * n_rows)
+        figure = new_figure(max(4.2, 0.165 * per_row + 0.7), 0.6 + 2.4 * n_rows)
         for row in range(n_rows):
             axes = figure.add_subplot(n_rows, 1, row + 1)
             _row(axes, scores, order[row * per_row : (row + 1) * per_row], elements)
             axes.set_xlim(-0.7, per_row - 0.3)
+        figure.supxlabel("bars: recall; dots: precision; above: sites; dashed: macro recall", fontsize=8)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return figure
 

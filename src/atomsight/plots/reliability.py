@@ -7,6 +7,9 @@ from matplotlib.figure import Figure
 from atomsight.evaluate.calibration import BINS, Calibration
 from atomsight.plots.style import BLUE, GREY, ORANGE, light_grid, look, new_figure
 
+_LEAST_COVERAGE = 0.02
+"""The curve begins here: the accuracy of the few most confident sites is one of small numbers."""
+
 
 def reliability_figure(calibration: Calibration, *, title: str = "") -> Figure:
     """Left: accuracy against confidence in 15 equal bins, with how many sites each holds (Guo et al. 2017,
@@ -40,7 +43,8 @@ def reliability_figure(calibration: Calibration, *, title: str = "") -> Figure:
         light_grid(histogram, "y")
 
         _, covered, reached = calibration.coverage_curve()
-        coverage.plot(100 * covered, 100 * reached, color=BLUE, linewidth=1.6)
+        shown = covered >= _LEAST_COVERAGE
+        coverage.plot(100 * covered[shown], 100 * reached[shown], color=BLUE, linewidth=1.6)
         coverage.set(xlabel="% of sites answered, most confident first", ylabel="accuracy of the answers, %")
         coverage.set(xlim=(0, 100))
         light_grid(coverage, "both")
