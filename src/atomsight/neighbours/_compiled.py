@@ -1,0 +1,56 @@
+"""How the kernels are compiled: without the GIL, cached on disk where a folder can be written, and announced."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function on its first call, strict IEEE arithmetic, callable from many threads at once.
+
+    The machine code is cached beside the module, else in the user's cache folder (or ``NUMBA_CACHE_DIR``); where
+    neither can be written the function still works and is compiled once per process.
+    """
+    try:
+        compiled: Function = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    except RuntimeError:  # numba found no folder that it may write a cache into
+        compiled = numba.njit(nogil=True, error_model="numpy")(function)
+    return compiled
+
+
+def _to_stderr(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+on_compile: Callable[[str], None] = _to_stderr
+"""Receives one sentence when machine code has to be made, before it is made. Replace it to show it another way."""
+
+
+@contextmanager
+def announced() -> Iterator[None]:
+    """Tell ``on_compile`` once if anything has to be compiled inside; a start from the cache says nothing."""
+    from numba.core import event
+
+    said = False
+
+    class Announcer(event.Listener):
+        def on_start(self, event: Any) -> None:
+            nonlocal said
+            if not said:
+                said = True
+                on_compile(
+                    "atomsight: compiling the neighbour search for this machine, once; some seconds ..."
+                )
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Announcer()):
+        yield
