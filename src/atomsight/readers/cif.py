@@ -1,0 +1,232 @@
+"""CIF data blocks to crystals."""
+
+from __future__ import annotations
+
+import math
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.crystal import Crystal
+from atomsight.elements import formula_counts
+from atomsight.readers._atoms import AtomTable, has_atoms, read_atoms
+from atomsight.readers._atoms import _string as text_of
+from atomsight.readers._contacts import close_pairs
+from atomsight.readers._disorder import resolve
+from atomsight.readers._operations import operations, space_group_name
+from atomsight.readers._syntax import parse
+from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError
+from atomsight.readers.sources import Member, OnSkip
+from atomsight.symmetry import expand, find_orbits, renumber
+
+
+def crystals_of(
+    member: Member, policy: QualityPolicy = DEFAULT, on_skip: OnSkip | None = None
+) -> list[Crystal]:
+    """One crystal for each data block with atoms; a block that cannot be used is reported, never raised.
+
+    A crystal is named by its COD number where the block states one (``_cod_database_code``), else by the file's name
+    without its suffix, with ``/block`` after it where the file holds several blocks with atoms. Its source gets ``#block``
+    in that case. Blocks without atoms are passed over, unless the file has no other.
+
+    Args:
+        member: the file, see `atomsight.readers.sources.iter_members`.
+        policy: what is accepted and mended.
+        on_skip: receives ``(source, Reason)`` of each file or block that is left out.
+    """
+    report = on_skip or (lambda source, reason: None)
+    try:
+        document, repaired = parse(member.data)
+        blocks = [block for block in document if has_atoms(block)]
+        if not blocks:
+            raise SkipError("no_sites", _why_no_sites(member.data, document))
+    except SkipError as error:
+        report(member.source, error.reason)
+        return []
+    crystals = []
+    for block in blocks:
+        several = len(blocks) > 1
+        source = f"{member.source}#{block.name}" if several else member.source
+        try:
+            name = cod_number(block) or (f"{member.name}/{block.name}" if several else member.name)
+            flags = frozenset({"repaired"}) if repaired else frozenset()
+            crystals.append(crystal_of(block, name, source, policy, flags))
+        except SkipError as error:
+            report(source, error.reason)
+        except Exception as error:  # a bad block never stops a batch
+            report(source, Reason("syntax", f"the block cannot be read ({type(error).__name__}: {error})"))
+    return crystals
+
+
+def _why_no_sites(data: bytes, document: gemmi.cif.Document) -> str:
+    if not data.strip():
+        return "the file is empty"
+    return "no data block holds atoms" if len(document) else "the file holds no data block"
+
+
+def cod_number(block: gemmi.cif.Block) -> str | None:
+    """The entry's number in the Crystallography Open Database, seven digits."""
+    code = text_of(block, "_cod_database_code")
+    return code if code and code.isdigit() and len(code) == 7 else None
+
+
+def crystal_of(
+    block: gemmi.cif.Block,
+    name: str,
+    source: str,
+    policy: QualityPolicy = DEFAULT,
+    flags: frozenset[str] = frozenset(),
+) -> Crystal:
+    """The crystal of one data block.
+
+    Raises:
+        SkipError: the block is turned away; `reason` says by which rule.
+    """
+    cell = read_cell(block)
+    lattice = np.array(cell.orth.mat.tolist()).T.copy()
+    table = read_atoms(block)
+    if len(table) > policy.max_atoms:
+        raise SkipError("too_many_atoms", f"{len(table)} atoms; the limit is {policy.max_atoms}")
+    noted = set(flags)
+    noted |= {"deuterium"} if table.deuterium else set()
+    table, more = _located(table)
+    noted |= more
+    table, more = resolve(table, lattice, policy)
+    noted |= more
+    if not len(table):
+        raise SkipError("no_sites", "no atom is left of the atom list")
+    ops = operations(block, cell)
+    if ops is None:
+        noted.add("from_p1")
+        fractional = table.fractional - np.floor(table.fractional)
+        fractional[fractional >= 1.0] = 0.0
+        orbits = None
+    else:
+        rotations, translations, by_name = ops
+        noted |= {"symmetry_from_name"} if by_name else set()
+        tolerance = np.where(table.occupancy > 0.999, policy.special_distance, policy.merge_distance)
+        filled = expand(lattice, table.fractional, rotations, translations, tolerance, policy.max_atoms)
+        if filled is None:
+            raise SkipError("too_many_atoms", f"more than {policy.max_atoms} atoms in the cell")
+        fractional, orbits = filled.fractional, filled.orbits
+    rows = np.arange(len(table)) if orbits is None else orbits
+    numbers = table.numbers[rows]
+    _check_density(cell.volume, len(numbers), policy)
+    keep = _apart(lattice, fractional, numbers, rows, table, policy)
+    if not keep.all():
+        noted.add("duplicates_merged")
+        fractional, numbers, rows = fractional[keep], numbers[keep], rows[keep]
+    if orbits is None:
+        sites = find_orbits(lattice, fractional, numbers, policy.symprec)
+    else:
+        sites = renumber(rows)
+    first = np.unique(sites, return_index=True)[1]
+    labels = tuple([table.labels[i] for i in rows[first].tolist()])
+    formula = text_of(block, "_chemical_formula_sum")
+    if (numbers == 1).any():
+        noted.add("has_hydrogen")
+    if formula and _lacks_hydrogen(formula, numbers):
+        noted.add("missing_hydrogen")
+    group = None if orbits is None else space_group_name(block)
+    return Crystal(
+        name, lattice, fractional, numbers, sites, labels, source, group, formula, frozenset(noted)
+    )
+
+
+def read_cell(block: gemmi.cif.Block) -> gemmi.UnitCell:
+    """The unit cell.
+
+    Raises:
+        SkipError: ``no_cell`` where a parameter is missing, ``bad_cell`` where they close to no volume.
+    """
+    values = []
+    for tag in ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma"):
+        text = block.find_value(f"_cell_{tag}")
+        value = math.nan if text is None else gemmi.cif.as_number(text)
+        if math.isnan(value):
+            raise SkipError("no_cell", f"the cell parameter _cell_{tag} is missing")
+        values.append(value)
+    a, b, c, *angles = values
+    if min(a, b, c) <= 0 or max(a, b, c) > 1e4 or not all(0 < angle < 180 for angle in angles):
+        raise SkipError(
+            "bad_cell", f"cell parameters {' '.join(f'{value:g}' for value in values)} make no cell"
+        )
+    cosines = [math.cos(math.radians(angle)) for angle in angles]
+    square = 1 - sum(cosine**2 for cosine in cosines) + 2 * math.prod(cosines)
+    if square < 1e-8:
+        raise SkipError(
+            "bad_cell", f"cell angles {angles[0]:g} {angles[1]:g} {angles[2]:g} close to no volume"
+        )
+    return gemmi.UnitCell(*values)
+
+
+def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:
+    """The atoms with coordinates. A hydrogen without is left out and flagged; any other atom without ends the crystal."""
+    known = np.isfinite(table.fractional).all(axis=1)
+    if known.all():
+        return table, set()
+    lost = np.flatnonzero(~known & (table.numbers != 1))
+    if len(lost):
+        raise SkipError("missing_coordinates", f"atom {table.labels[lost[0]]!r} has no coordinates")
+    return table.take(known), {"missing_hydrogen"}
+
+
+def _check_density(volume: float, n_atoms: int, policy: QualityPolicy) -> None:
+    share = volume / n_atoms
+    if not policy.min_volume <= share <= policy.max_volume:
+        raise SkipError(
+            "density",
+            f"{share:.3g} Å³ per atom; real crystals lie between {policy.min_volume:g} and {policy.max_volume:g}",
+        )
+
+
+def _apart(
+    lattice: NDArray[np.float64],
+    fractional: NDArray[np.float64],
+    numbers: NDArray[np.uint8],
+    rows: NDArray[np.integer],
+    table: AtomTable,
+    policy: QualityPolicy,
+) -> NDArray[np.bool_]:
+    """Which atoms are kept: an atom of the same element given twice is dropped with its orbit; closer ones end the crystal."""
+    inverse = np.linalg.inv(lattice)
+    keep = np.ones(len(numbers), bool)
+    pairs, distances = close_pairs(lattice, inverse, fractional, policy.min_distance, 4 * len(numbers) + 16)
+    if not len(pairs):
+        return keep
+    first, second = pairs.T
+    copies = (numbers[first] == numbers[second]) & (distances <= policy.merge_distance)
+    copies &= rows[first] != rows[second]
+    if not copies.all():
+        k = int(np.flatnonzero(~copies)[np.argmin(distances[~copies])])
+        one, other = table.labels[rows[first[k]]], table.labels[rows[second[k]]]
+        raise SkipError(
+            "close_contact",
+            f"atoms {one!r} and {other!r} are {distances[k]:.3f} Å apart (limit {policy.min_distance:g})",
+        )
+    dropped = np.unique(np.maximum(rows[first], rows[second]))
+    return ~np.isin(rows, dropped)
+
+
+def _lacks_hydrogen(formula: str, numbers: NDArray[np.uint8]) -> bool:
+    """Whether the formula promises more hydrogens than there are, measured against the other elements.
+
+    The number of formula units is the median over the other elements; half a hydrogen of a formula unit is granted to
+    rounding.
+    """
+    from atomsight.elements import NUMBERS
+
+    stated = formula_counts(formula)
+    promised = stated.pop("H", 0.0)
+    if not promised:
+        return False
+    present = np.bincount(numbers, minlength=2)
+    units = [
+        present[NUMBERS[symbol]] / count
+        for symbol, count in stated.items()
+        if NUMBERS[symbol] < len(present) and present[NUMBERS[symbol]]
+    ]
+    if not units:
+        return False
+    return bool((promised - 0.5) * float(np.median(units)) > present[1])

@@ -1,0 +1,241 @@
+"""Where CIFs lie: files, folders and archives, streamed one member at a time, never unpacked to disk."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from atomsight.errors import InputError
+from atomsight.readers.quality import DEFAULT, Reason, SkipError
+
+OnSkip = Callable[[str, str], None]
+Paths = str | Path | Sequence["Paths"]
+
+_SUFFIXES = (".cif", ".cif.gz")
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tbz", ".zip")
+_OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open, b"BZh": bz2.open}
+_MAX_HEADER = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Member:
+    """One CIF: `name` is the file's stem, `source` its ``path`` or ``archive::member``, `data` its bytes."""
+
+    name: str
+    source: str
+    data: bytes
+
+
+def is_cif(name: str) -> bool:
+    """Whether a file name ends in ``.cif`` or ``.cif.gz``, in any case."""
+    return name.lower().endswith(_SUFFIXES)
+
+
+def stem(name: str) -> str:
+    """File name without folder and suffix: ``a/ABAVIJ_clean.cif`` gives ``ABAVIJ_clean``."""
+    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    for suffix in reversed(_SUFFIXES):
+        if base.lower().endswith(suffix) and len(base) > len(suffix):
+            return base[: -len(suffix)]
+    return base
+
+
+def flatten(paths: Paths) -> Iterator[Path]:
+    """The paths of a path, a list, or a list of lists."""
+    if isinstance(paths, (str, Path)):
+        yield Path(paths)
+    elif isinstance(paths, Iterable):
+        for item in paths:
+            yield from flatten(item)
+    else:
+        raise InputError(f"paths must be a path or a list of paths, not {type(paths).__name__}")
+
+
+def iter_members(
+    paths: Paths, on_skip: OnSkip | None = None, *, max_bytes: int = DEFAULT.max_bytes
+) -> Iterator[Member]:
+    """Every CIF of files, folders (recursive, sorted), tar (plain, gz, xz, bz2) and zip archives, in order.
+
+    A file that is named is read whatever its suffix; in folders and archives those with `.cif` or `.cif.gz` in any case
+    are. Archives inside folders or archives are not opened. What cannot be read is reported through
+    ``on_skip(source, reason)``, each with a `Reason`.
+
+    Raises:
+        InputError: a path does not exist; all paths are looked at before the first is read.
+    """
+    report = on_skip or (lambda source, reason: None)
+    found = list(flatten(paths))
+    for path in found:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+    for path in found:
+        yield from _members_of(path, report, max_bytes)
+
+
+def _members_of(path: Path, report: OnSkip, max_bytes: int) -> Iterator[Member]:
+    if path.is_dir():
+        yield from _folder(path, report, max_bytes)
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        report(str(path), Reason("damaged", f"cannot be opened: {error.strerror or error}"))
+        return
+    if is_cif(path.name):
+        yield from _file(path, report, max_bytes)
+    elif head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or path.name.lower().endswith(".zip"):
+        yield from _whole(path, _zip(path, report, max_bytes), report)
+    elif _opener(head) is not open or head[257:262] == b"ustar" or path.name.lower().endswith(_ARCHIVES):
+        yield from _whole(path, _tar(path, _opener(head), report, max_bytes), report)
+    else:
+        yield from _file(path, report, max_bytes)
+
+
+def _opener(head: bytes) -> Callable[..., Any]:
+    return next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), open)
+
+
+def _file(path: Path, report: OnSkip, max_bytes: int) -> Iterator[Member]:
+    try:
+        with path.open("rb") as file:
+            data = _read(file, path.name, max_bytes)
+    except SkipError as error:
+        report(str(path), error.reason)
+    except OSError as error:
+        report(str(path), Reason("damaged", f"cannot be read: {error.strerror or error}"))
+    else:
+        yield Member(stem(path.name), str(path), data)
+
+
+def _folder(folder: Path, report: OnSkip, max_bytes: int) -> Iterator[Member]:
+    """Depth first, names in order; a folder reached again through a link is passed over."""
+    empty, archives = True, 0
+    seen: set[tuple[int, int]] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(root)
+        key = (status.st_dev, status.st_ino)
+        if key in seen:
+            folders.clear()
+            continue
+        seen.add(key)
+        folders.sort()
+        for name in sorted(names):
+            archives += name.lower().endswith(_ARCHIVES)
+            path = Path(root, name)
+            if is_cif(name) and path.is_file():
+                empty = False
+                yield from _file(path, report, max_bytes)
+    if empty:
+        hint = (
+            f"; it holds {archives} archive{'s'[: archives != 1]}: name them one by one" if archives else ""
+        )
+        report(str(folder), Reason("no_cif", f"no CIF in this folder{hint}"))
+
+
+def _whole(archive: Path, members: Iterator[Member | None], report: OnSkip) -> Iterator[Member]:
+    """Pass an archive's members on; report it when it breaks off or holds none. None stands for a refused member."""
+    met = False
+    try:
+        for member in members:
+            met = True
+            if member is not None:
+                yield member
+    except Exception as error:  # a damaged archive raises whatever its decoder meets first
+        report(
+            str(archive), Reason("damaged", f"the archive cannot be read to its end: {error or type(error)}")
+        )
+        return
+    if not met:
+        report(str(archive), Reason("no_cif", "no CIF in this archive"))
+
+
+class _TarInfo(tarfile.TarInfo):
+    """A member header that refuses extended headers of absurd size, which tarfile would read into memory whole."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        extended = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+        longname = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+        if self.type in extended + longname and self.size > _MAX_HEADER:
+            raise tarfile.ReadError(f"an extended header of {self.size} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+
+def _tar(path: Path, opener: Callable[..., Any], report: OnSkip, max_bytes: int) -> Iterator[Member | None]:
+    with (
+        opener(path, "rb") as stream,
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarInfo, bufsize=1 << 16) as archive,
+    ):
+        for info in archive:
+            archive.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
+            if info.isdir():
+                continue
+            source = f"{path}::{info.name}"
+            problem = _unsafe(info.name) or ("" if info.isreg() else "is a link or a device, not a file")
+            if problem:
+                report(source, Reason("unsafe_member", f"the archive member {problem}; it is not followed"))
+                if is_cif(info.name):
+                    yield None
+            elif is_cif(info.name):
+                file = archive.extractfile(info)
+                if file is not None:
+                    yield _member(file, info.name, source, report, max_bytes)
+
+
+def _zip(path: Path, report: OnSkip, max_bytes: int) -> Iterator[Member | None]:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            source = f"{path}::{info.filename}"
+            mode = info.external_attr >> 16
+            linked = stat.S_IFMT(mode) not in (0, stat.S_IFREG)
+            problem = _unsafe(info.filename) or ("is a link or a device, not a file" if linked else "")
+            if problem:
+                report(source, Reason("unsafe_member", f"the archive member {problem}; it is not followed"))
+                if is_cif(info.filename):
+                    yield None
+            elif is_cif(info.filename):
+                try:
+                    with archive.open(info) as file:
+                        yield _member(file, info.filename, source, report, max_bytes)
+                except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+                    report(source, Reason("damaged", f"the archive member cannot be unpacked: {error}"))
+                    yield None
+
+
+def _unsafe(name: str) -> str:
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if ".." in parts or (parts and (parts[0] == "/" or parts[0].endswith(":"))):
+        return "points outside its archive"
+    return ""
+
+
+def _member(file: IO[bytes], name: str, source: str, report: OnSkip, max_bytes: int) -> Member | None:
+    try:
+        return Member(stem(name), source, _read(file, name, max_bytes))
+    except SkipError as error:
+        report(source, error.reason)
+        return None
+
+
+def _read(file: IO[bytes], name: str, max_bytes: int) -> bytes:
+    """All bytes, unpacked where the name ends in ``.gz``; the limit holds for what comes out, not what a header says."""
+    packed = name.lower().endswith(".gz")
+    try:
+        data = gzip.GzipFile(fileobj=file).read(max_bytes + 1) if packed else file.read(max_bytes + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SkipError("damaged", f"the compressed file cannot be unpacked: {error}") from None
+    if len(data) > max_bytes:
+        raise SkipError("too_large", f"larger than the limit of {max_bytes} bytes per file")
+    return data
