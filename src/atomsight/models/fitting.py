@@ -1,0 +1,227 @@
+"""One stage of training under Lightning: what an architecture provides, and the loop that serves them all."""
+
+from __future__ import annotations
+
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import cos, pi
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import lightning.pytorch as lightning
+import torch
+from torch import Tensor, nn
+
+from atomsight.models.soap import Soap
+from atomsight.models.stream import SiteBatch
+
+if TYPE_CHECKING:
+    from onnx import GraphProto
+
+WARM_UP = 0.2
+"""Share of the steps in which the learning rate rises; in the rest it falls along a cosine to zero."""
+
+Watcher = Callable[[dict[str, Any]], None]
+"""Receives ``{"event": "step", stage, epoch, epochs, done, steps}`` or ``{"event": "epoch", ...}``, the scores."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of a network, trained by itself while the rest stands still.
+
+    Attributes:
+        name: a word for progress, metrics and file names.
+        module: the part that is trained.
+        loss: from a batch to (mean loss, (n, elements) scores whose largest is the prediction).
+        epochs: passes over the train sites, at most.
+        learning_rate: peak of the one-cycle schedule (Smith and Topin 2018, arXiv:1708.07120).
+        weight_decay: decoupled, of the matrices.
+        monitor: the score on ``val`` that tells which epoch was best and when to stop early.
+    """
+
+    name: str
+    module: nn.Module
+    loss: Callable[[SiteBatch], tuple[Tensor, Tensor]]
+    epochs: int
+    learning_rate: float
+    weight_decay: float
+    monitor: Literal["accuracy", "loss"]
+
+
+class Architecture(ABC):
+    """How a kind of model is trained and exported: what a kind implements for the training loop to serve it.
+
+    Attributes:
+        network: holds all weights; its state is what a checkpoint keeps.
+    """
+
+    columns: tuple[str, ...]
+    """Columns of the dataset that the batches hold."""
+
+    network: nn.Module
+
+    @abstractmethod
+    def __init__(self, k: int, elements: tuple[int, ...]) -> None:
+        """Make the network with its initial weights; torch's generator is seeded before."""
+
+    @abstractmethod
+    def prepare(self, batches: Iterable[SiteBatch]) -> None:
+        """Look at all train sites once, for scales and the like."""
+
+    @abstractmethod
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages in the order in which they are trained."""
+
+    @abstractmethod
+    def logits(self, batch: SiteBatch) -> Tensor:
+        """(n, elements): their softmax is the model's answer."""
+
+    @abstractmethod
+    def graph(self, temperature: float) -> GraphProto:
+        """The network as an ONNX graph whose probabilities are the softmax of logits / temperature."""
+
+
+class Scores:
+    """Confusion counts and mean loss over batches."""
+
+    def __init__(self, elements: int) -> None:
+        self.matrix = torch.zeros(elements, elements, dtype=torch.int64)
+        self.loss = 0.0
+
+    def add(self, loss: float, scores: Tensor, target: Tensor) -> None:
+        """Count a batch: mean loss, (n, elements) scores, (n,) true column."""
+        n = len(self.matrix)
+        pairs = torch.bincount(target * n + scores.argmax(dim=1), minlength=n * n)
+        self.matrix += pairs.reshape(n, n).cpu()
+        self.loss += loss * len(target)
+
+    def record(self) -> dict[str, float]:
+        """Mean loss, accuracy, and macro recall over the elements that are present."""
+        total = self.matrix.sum()
+        right = self.matrix.diagonal().double()
+        present = self.matrix.sum(dim=1)
+        recall = (right / present)[present > 0].mean()
+        return {
+            "val_loss": self.loss / int(total),
+            "val_accuracy": float(right.sum() / total),
+            "val_macro_recall": float(recall),
+        }
+
+
+class StageModule(lightning.LightningModule):
+    """A stage as Lightning wants it. Holds the whole network, so that a checkpoint does too."""
+
+    def __init__(self, network: nn.Module, stage: Stage, elements: int, steps: int) -> None:
+        super().__init__()
+        self.network = network
+        self.stage = stage
+        self.elements = elements
+        self.steps = steps
+        for parameter in network.parameters():
+            parameter.requires_grad_(False)
+        for parameter in stage.module.parameters():
+            parameter.requires_grad_(True)
+
+    def on_train_epoch_start(self) -> None:
+        self.train_loss, self.train_sites = 0.0, 0
+
+    def training_step(self, batch: SiteBatch, index: int) -> Tensor:
+        loss, _ = self.stage.loss(batch)
+        sites = len(batch["target"])
+        self.train_loss += float(loss.detach()) * sites
+        self.train_sites += sites
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.scores = Scores(self.elements)
+
+    def validation_step(self, batch: SiteBatch, index: int) -> None:
+        loss, scores = self.stage.loss(batch)
+        self.scores.add(float(loss), scores, batch["target"])
+
+    def configure_optimizers(self) -> Any:
+        stage = self.stage
+        optimiser = Soap(stage.module.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay)
+        total = self.steps * stage.epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / total))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def one_cycle(share: float) -> float:
+    """Factor of the learning rate after a share of the steps: up from zero, then down a half cosine."""
+    if share < WARM_UP:
+        return share / WARM_UP
+    return 0.5 * (1 + cos(pi * min(1.0, (share - WARM_UP) / (1 - WARM_UP))))
+
+
+class Keeper(lightning.Callback):
+    """At the end of each epoch: keep the best weights, write metrics and checkpoint, stop when it is time."""
+
+    def __init__(
+        self,
+        checkpoint: Path,
+        patience: int,
+        write: Callable[[list[dict[str, Any]]], None],
+        watch: Watcher | None,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.patience = patience
+        self.write = write
+        self.watch = watch
+        self.history: list[dict[str, Any]] = []
+        self.best_score = -float("inf")
+        self.best_epoch = -1
+        self.best_weights: dict[str, Tensor] = {}
+        self.finished = False
+
+    @property
+    def state_key(self) -> str:
+        return "keeper"
+
+    def state_dict(self) -> dict[str, Any]:
+        names = ("history", "best_score", "best_epoch", "best_weights", "finished")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.watch is not None:
+            stage = module.stage
+            place = {"stage": stage.name, "epoch": trainer.current_epoch + 1, "epochs": stage.epochs}
+            self.watch({"event": "step", **place, "done": batch_idx + 1, "steps": module.steps})
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        epoch, stage = trainer.current_epoch, module.stage
+        record = {
+            "stage": stage.name,
+            "epoch": epoch + 1,
+            "train_loss": module.train_loss / max(module.train_sites, 1),
+            **module.scores.record(),
+            "seconds": round(time.perf_counter() - self.started, 3),
+        }
+        self.history.append(record)
+        score = record["val_accuracy"] if stage.monitor == "accuracy" else -record["val_loss"]
+        if score > self.best_score:
+            self.best_score, self.best_epoch = score, epoch
+            self.best_weights = {
+                name: t.detach().cpu().clone() for name, t in module.network.state_dict().items()
+            }
+        self.finished = epoch + 1 >= stage.epochs or epoch - self.best_epoch >= self.patience
+        temporary = self.checkpoint.with_name(self.checkpoint.name + ".tmp")
+        trainer.save_checkpoint(temporary)
+        os.replace(temporary, self.checkpoint)
+        self.write(self.history)
+        if self.watch is not None:
+            self.watch({"event": "epoch", "epochs": stage.epochs, **record})
+        if self.finished:
+            trainer.should_stop = True

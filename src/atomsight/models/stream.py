@@ -1,0 +1,123 @@
+"""Batches of a dataset as tensors, read ahead in a thread so that reading and training overlap."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from atomsight.dataset import Dataset
+    from atomsight.models.settings import Settings
+
+READ_AHEAD = 8
+"""Batches held ready."""
+
+SiteBatch = dict[str, Tensor]
+
+
+class SiteStream(IterableDataset):
+    """Sites of one split as a stream of batches.
+
+    Memory is that of a few batches and the dataset's shuffle buffer.
+
+    Each batch is a dict of tensors: the columns asked for, those of width k or more cut to k, and ``target``,
+    the column of the site's element in the model's output.
+
+    Args:
+        dataset: where from.
+        settings: k, cap, batch size, seed.
+        elements: atomic numbers; sites of other elements are left out.
+        columns: columns besides the element.
+        split: ``train`` is shuffled, in another order each epoch, and capped; the others are read as they
+            stand.
+        epoch: gives the number of the epoch that is about to be read.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: Settings,
+        elements: tuple[int, ...],
+        columns: tuple[str, ...],
+        split: str,
+        epoch: Callable[[], int] = lambda: 0,
+    ) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.settings = settings
+        self.elements = elements
+        self.columns = columns
+        self.split = split
+        self.epoch = epoch
+        self._target = np.full(256, -1, dtype=np.int64)
+        self._target[list(elements)] = np.arange(len(elements))
+
+    def __iter__(self) -> Iterator[SiteBatch]:
+        training = self.split == "train"
+        order = np.random.SeedSequence([self.settings.seed, self.epoch()]).generate_state(1)[0]
+        source = self.dataset.batches(
+            (*self.columns, "element"),
+            split=self.split,
+            elements=self.elements,
+            batch_size=self.settings.batch_size,
+            shuffle=int(order) if training else None,
+            cap=self.settings.cap if training else None,
+            seed=self.settings.seed,
+        )
+        return read_ahead(map(self._tensors, source), READ_AHEAD)
+
+    def _tensors(self, batch: dict[str, NDArray[Any]]) -> SiteBatch:
+        tensors = {"target": torch.from_numpy(self._target[batch["element"]])}
+        for name in self.columns:
+            column = batch[name]
+            tensors[name] = torch.from_numpy(
+                np.ascontiguousarray(column[:, : self.settings.k] if column.ndim == 2 else column)
+            )
+        return tensors
+
+
+def read_ahead(source: Iterator[Any], size: int) -> Iterator[Any]:
+    """The items of an iterator, fetched in a thread up to ``size`` ahead; its errors are raised here."""
+    held: queue.Queue[tuple[str, Any]] = queue.Queue(size)
+    abandoned = threading.Event()
+
+    def put(item: tuple[str, Any]) -> bool:
+        while not abandoned.is_set():
+            try:
+                held.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def fetch() -> None:
+        try:
+            for item in source:
+                if not put(("item", item)):
+                    return
+            put(("end", None))
+        except BaseException as error:  # handed to the reader, whatever it is
+            put(("error", error))
+
+    thread = threading.Thread(target=fetch, daemon=True)
+    thread.start()
+    try:
+        while True:
+            word, item = held.get()
+            if word == "end":
+                return
+            if word == "error":
+                raise item
+            yield item
+    finally:
+        abandoned.set()
+        thread.join()

@@ -1,0 +1,298 @@
+"""Train a model on a dataset, from settings to an exported model in a run folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atomsight import __version__
+from atomsight.elements import SYMBOLS
+from atomsight.errors import DatasetError, MissingExtraError
+from atomsight.models import calibrate
+from atomsight.models.export import check_agreement, write_model
+from atomsight.models.registry import kind_named
+from atomsight.models.run_folder import RunFolder
+from atomsight.models.runtime import load_model
+from atomsight.models.settings import Settings, check_dataset, chosen_elements
+
+if TYPE_CHECKING:
+    from atomsight.dataset import Dataset
+    from atomsight.models.base import Model
+    from atomsight.models.fitting import Architecture, Stage, Watcher
+
+CALIBRATION_SITES = 500_000
+"""Sites of ``val`` that one number is fitted to at most; bounds the memory."""
+
+
+def train_model(
+    dataset: Dataset,
+    out: str | Path,
+    settings: Settings | None = None,
+    *,
+    resume: bool = False,
+    threads: int | None = None,
+    accelerator: str = "cpu",
+    watch: Watcher | None = None,
+) -> Model:
+    """Train a model on the ``train`` split, choose and calibrate on ``val``, export, and open the result.
+
+    The run folder is described in ``run_folder.py``. A run that was interrupted at any moment goes on with
+    ``resume`` and ends with the weights of an undisturbed one, if the number of threads is the same.
+
+    Args:
+        dataset: an open dataset.
+        out: the run folder.
+        settings: what to train; None is the default two-stage model.
+        resume: go on with the run in ``out``; one that has ended is only opened.
+        threads: threads of PyTorch; None leaves its own choice.
+        accelerator: as Lightning takes it: ``cpu``, ``gpu``, ``auto``. One device.
+        watch: receives progress, see ``fitting.Watcher``.
+
+    Raises:
+        MissingExtraError: PyTorch, Lightning or onnx is not installed.
+        InputError: a setting cannot be used; ``out`` holds another run, or other settings than those to go on
+            with.
+        DatasetError: the dataset holds too few neighbours, lacks an element, or its train or val split is
+            empty.
+        ModelError: the exported model does not compute what the trained one does.
+    """
+    settings = settings or Settings()
+    check_dataset(settings, dataset)
+    elements = chosen_elements(settings.elements, dataset)
+    if not set(elements) & set(dataset.element_counts("val")):
+        raise DatasetError(
+            f"the val split of {dataset.path} holds none of the elements; build it from more crystals"
+        )
+    _require_training_packages()
+    run = RunFolder(Path(out))
+    run.claim(settings, _record(dataset, elements), resume)
+    if not run.ended:
+        _train(dataset, elements, settings, run, threads, accelerator, watch)
+    return load_model(run.path)
+
+
+def _require_training_packages() -> None:
+    # Threads that wait for each other must sleep, not spin: on a machine that does other work too, spinning
+    # OpenMP threads make the small steps of these networks a hundred times slower. Read by OpenMP when
+    # PyTorch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for package in ("torch", "lightning", "onnx"):
+        try:
+            __import__(package)
+        except ImportError as error:
+            raise MissingExtraError(package, "train", "training a model") from error
+
+
+def _record(dataset: Dataset, elements: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "chosen": [SYMBOLS[z] for z in elements],
+        "dataset": str(dataset.path),
+        "fingerprint": dataset.fingerprint,
+        "atomsight": __version__,
+    }
+
+
+def _train(
+    dataset: Dataset,
+    elements: tuple[int, ...],
+    settings: Settings,
+    run: RunFolder,
+    threads: int | None,
+    accelerator: str,
+    watch: Watcher | None,
+) -> None:
+    import torch
+
+    from atomsight.models.stream import SiteStream
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    started = time.perf_counter()
+    torch.manual_seed(settings.seed)
+    architecture = kind_named(settings.model).architecture_class()(settings.k, elements)
+    streams = {
+        split: SiteStream(dataset, settings, elements, architecture.columns, split)
+        for split in ("train", "val")
+    }
+    architecture.prepare(streams["train"])
+    steps = -(-_train_sites(dataset, elements, settings) // settings.batch_size)
+    earlier: list[dict[str, Any]] = []
+    for stage in architecture.stages():
+        earlier += _fit(
+            architecture,
+            _adjusted(stage, settings),
+            streams,
+            steps,
+            settings,
+            run,
+            earlier,
+            accelerator,
+            watch,
+        )
+    _finish(
+        architecture, dataset, elements, settings, run, streams["val"], earlier, time.perf_counter() - started
+    )
+
+
+def _train_sites(dataset: Dataset, elements: tuple[int, ...], settings: Settings) -> int:
+    counts = dataset.element_counts("train")
+    return sum(min(counts[z], settings.cap or counts[z]) for z in elements)
+
+
+def _adjusted(stage: Stage, settings: Settings) -> Stage:
+    from dataclasses import replace
+
+    return replace(
+        stage,
+        epochs=settings.epochs or stage.epochs,
+        learning_rate=settings.learning_rate or stage.learning_rate,
+    )
+
+
+def _fit(
+    architecture: Architecture,
+    stage: Stage,
+    streams: dict[str, Any],
+    steps: int,
+    settings: Settings,
+    run: RunFolder,
+    earlier: list[dict[str, Any]],
+    accelerator: str,
+    watch: Watcher | None,
+) -> list[dict[str, Any]]:
+    """Train what is left of a stage; the network then has its best weights. Gives the epochs' records."""
+    import lightning.pytorch as lightning
+    import torch
+    from torch.utils.data import DataLoader
+
+    from atomsight.models.fitting import Keeper, StageModule
+
+    checkpoint = run.checkpoints / f"{stage.name}.ckpt"
+    keeper = Keeper(checkpoint, settings.patience, lambda history: run.write_epochs(earlier + history), watch)
+    if checkpoint.is_file():
+        keeper.load_state_dict(torch.load(checkpoint, weights_only=True)["callbacks"][keeper.state_key])
+    if not keeper.finished:
+        module = StageModule(architecture.network, stage, len(streams["train"].elements), steps)
+        streams["train"].epoch = lambda: module.current_epoch
+        loaders = {
+            split: DataLoader(stream, batch_size=None, num_workers=0) for split, stream in streams.items()
+        }
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            # Reading is done in a thread of its own; Lightning's advice on worker processes does not apply.
+            warnings.filterwarnings("ignore", module="lightning")
+            trainer = lightning.Trainer(
+                accelerator=accelerator,
+                devices=1,
+                max_epochs=stage.epochs,
+                callbacks=[keeper],
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                default_root_dir=run.path,
+            )
+            try:
+                trainer.fit(
+                    module,
+                    loaders["train"],
+                    loaders["val"],
+                    ckpt_path=checkpoint if checkpoint.is_file() else None,
+                    weights_only=True,
+                )
+            except SystemExit as error:  # what Lightning makes of Ctrl-C
+                raise KeyboardInterrupt from error
+    architecture.network.load_state_dict(keeper.best_weights)
+    return keeper.history
+
+
+def _finish(
+    architecture: Architecture,
+    dataset: Dataset,
+    elements: tuple[int, ...],
+    settings: Settings,
+    run: RunFolder,
+    val: Any,
+    epochs: list[dict[str, Any]],
+    seconds: float,
+) -> None:
+    """Calibrate on ``val``, write the result and the exported model, and prove that it is the trained one."""
+    import torch
+
+    architecture.network.cpu().eval()
+    pieces, targets, sites = [], [], 0
+    sample = None
+    with torch.no_grad():
+        for batch in val:
+            pieces.append(architecture.logits(batch).numpy())
+            targets.append(batch["target"].numpy())
+            sample = sample or {name: tensor.numpy() for name, tensor in batch.items()}
+            sites += len(targets[-1])
+            if sites >= CALIBRATION_SITES:
+                break
+    logits, target = np.concatenate(pieces), np.concatenate(targets)
+    temperature = calibrate.best_temperature(logits, target)
+    before, after = calibrate.softmax(logits), calibrate.softmax(logits, temperature)
+    result = {
+        "epochs": {
+            stage: sum(1 for e in epochs if e["stage"] == stage)
+            for stage in dict.fromkeys(e["stage"] for e in epochs)
+        },
+        "seconds": round(seconds, 1),
+        "temperature": temperature,
+        "val": {
+            "sites": len(target),
+            "accuracy": float((after.argmax(axis=1) == target).mean()),
+            "macro_recall": _macro_recall(after.argmax(axis=1), target),
+            "log_loss": calibrate.log_loss(logits, target, temperature),
+            "log_loss_uncalibrated": calibrate.log_loss(logits, target),
+            "calibration_error": calibrate.calibration_error(after, target),
+            "calibration_error_uncalibrated": calibrate.calibration_error(before, target),
+        },
+    }
+    metadata = {
+        "kind": settings.model,
+        "k": settings.k,
+        "elements": ",".join(SYMBOLS[z] for z in elements),
+        "atomsight": __version__,
+        "settings": settings.as_dict(),
+        "temperature": temperature,
+        "val": result["val"],
+        "data": _description(dataset, elements, settings),
+    }
+    draft = run.path / "draft.onnx"
+    write_model(architecture.graph(temperature), metadata, draft)
+    assert sample is not None
+    rows = {name: value for name, value in sample.items() if name != "target"}
+    result["export_difference"] = check_agreement(
+        after[: len(sample["target"])], load_model(draft).probabilities(rows)
+    )
+    run.write_result(result)
+    draft.replace(run.model)
+
+
+def _macro_recall(predicted: np.ndarray, target: np.ndarray) -> float:
+    present = np.bincount(target)
+    right = np.bincount(target[predicted == target], minlength=len(present))
+    return float((right / np.maximum(present, 1))[present > 0].mean())
+
+
+def _description(dataset: Dataset, elements: tuple[int, ...], settings: Settings) -> dict[str, Any]:
+    """What the model learnt from: sizes, licences, and the fingerprint that tells the dataset."""
+    crystals = dataset.crystals()
+    licences = sorted({licence for licence in crystals["licence"].unique().to_pylist() if licence})
+    splits = Counter(crystals["split"].to_pylist())
+    return {
+        "fingerprint": dataset.fingerprint,
+        "crystals": splits,
+        "train_sites": _train_sites(dataset, elements, settings),
+        "licences": licences,
+    }
