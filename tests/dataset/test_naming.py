@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atomsight.dataset.naming import portable_names, portable_source, unique_ids
+from atomsight.dataset.naming import group_sources, portable_names, unique_ids
 from atomsight.errors import InputError
 
 
@@ -22,14 +22,27 @@ def test_a_path_given_twice_is_refused() -> None:
         portable_names([Path("cifs"), Path("./cifs/")])
 
 
-def test_portable_source() -> None:
-    folder = Path("/data/a/cifs")
-    assert portable_source("/data/a/cifs/x/1.cif", folder, "cifs") == "cifs/x/1.cif"
-    archive = Path("/data/core.tar.xz")
-    assert (
-        portable_source("/data/core.tar.xz::1.cif#block", archive, "core.tar.xz")
-        == "core.tar.xz::1.cif#block"
-    )
+def test_files_of_one_folder_are_one_source() -> None:
+    paths = [
+        Path(p) for p in ("/d/a/1.cif", "/d/a/2.CIF", "/d/more.zip", "/d/a/3.cif", "/d/b/1.cif", "/d/cifs")
+    ]
+    sources = group_sources(paths)
+    assert [source.paths for source in sources] == [
+        (paths[0], paths[1]),
+        (paths[2],),
+        (paths[3],),
+        (paths[4],),
+        (paths[5],),
+    ]
+    assert sources[0].portable("/d/a/1.cif") == "a/1.cif"
+    assert sources[3].portable("/d/b/1.cif") == "b/1.cif"
+
+
+def test_portable_places() -> None:
+    folder, archive = group_sources([Path("/data/a/cifs"), Path("/data/core.tar.xz")])
+    assert folder.portable("/data/a/cifs/x/1.cif") == "cifs/x/1.cif"
+    assert archive.portable("/data/core.tar.xz::1.cif") == "core.tar.xz::1.cif"
+    assert folder.portable("/data/a/cifs/\udce9.cif") == "cifs/\ufffd.cif"
 
 
 def test_later_namesakes_get_more_of_their_source() -> None:

@@ -18,9 +18,9 @@ from atomsight.dataset._files import locked
 from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
 from atomsight.dataset.corpora import licence_beside
 from atomsight.dataset.finalise import finalise
-from atomsight.dataset.naming import portable_names
+from atomsight.dataset.naming import Source, group_sources
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCHEMA_VERSION
-from atomsight.dataset.staging import Staging, refuse_other_settings
+from atomsight.dataset.staging import Staging, refuse_other_settings, shortened
 from atomsight.dataset.work import Header, process, process_crystals, start_worker
 from atomsight.errors import DatasetError, InputError
 from atomsight.readers.quality import DEFAULT, QualityPolicy
@@ -106,31 +106,32 @@ def build(
         DatasetError: another build runs in ``out``, it holds a build with other settings, no crystal could be
             read, a worker died, or the disk is full.
     """
-    sources = [Path(os.path.abspath(p)) for p in ([paths] if isinstance(paths, str | Path) else paths)]
-    names = portable_names(sources)
-    if not sources:
+    given = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if not given:
         raise InputError("no source given; name CIF files, folders or archives")
     if k < 1:
         raise InputError(f"k must be at least 1, not {k}")
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}")
-    for source in sources:
-        if not source.exists():
-            raise InputError(f"{source} does not exist")
-    out = _prepare(Path(out))
-    if licence is None:
-        licence = [licence_beside(source) for source in sources]
-    elif isinstance(licence, str):
-        licence = [licence] * len(sources)
-    elif len(licence) != len(sources):
+    for path in given:
+        if not path.exists():
+            raise InputError(f"{path} does not exist")
+    if isinstance(licence, str):
+        licence = [licence] * len(given)
+    elif licence is None:
+        licence = [licence_beside(path) for path in given]
+    elif len(licence) != len(given):
         raise InputError(
-            f"{len(licence)} licences for {len(sources)} sources; give one for all, or one for each"
+            f"{len(licence)} licences for {len(given)} sources; give one for all, or one for each"
         )
+    sources = group_sources(given)
+    names = [name for source in sources for name in source.names]
+    out = _prepare(Path(out))
     settings: dict[str, Any] = {
         **_settings(k),
         "sources": names,
         "one_per_refcode": one_per_refcode,
-        "licences": dict(zip(names, licence, strict=True)),
+        "licences": {name: text for name, text in zip(names, licence, strict=True) if text},
         "policy": asdict(policy),
     }
     with locked(out):
@@ -147,12 +148,12 @@ def build(
         progress = Progress()
         run = _Run(staging, k, policy, progress, on_progress)
         with ExitStack() as stack:
-            run.read(sources, names, one_per_refcode, _Engine(stack, executor, workers))
+            run.read(sources, one_per_refcode, _Engine(stack, executor, workers))
         staging.drop_from(run.count)
         if progress.crystals == 0:
             reasons = run.reasons()
             staging.remove()
-            raise DatasetError(f"no crystal could be read from {', '.join(names)}: {reasons}")
+            raise DatasetError(f"no crystal could be read from {shortened(', '.join(names))}: {reasons}")
         progress.stage = "writing"
 
         def on_part() -> None:
@@ -185,7 +186,7 @@ def build_from(crystals: Iterable[Crystal], out: str | Path, k: int = 24, *, lic
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; give a new folder")
     out = _prepare(out)
-    settings = {**_settings(k), "sources": [], "licences": {"": licence}}
+    settings = {**_settings(k), "sources": [], "licences": {"": licence} if licence else {}}
     with locked(out):
         staging = Staging(out)
         staging.begin(settings)
@@ -273,18 +274,16 @@ class _Run:
         self._entries: set[str] = set()
         self._pending: dict[Future[Any], Chunk] = {}
 
-    def read(
-        self, sources: Sequence[Path], names: Sequence[str], one_per_refcode: bool, engine: _Engine
-    ) -> None:
+    def read(self, sources: Sequence[Source], one_per_refcode: bool, engine: _Engine) -> None:
         """Bring every chunk of every source into the staging area."""
-        for path, name in zip(sources, names, strict=True):
+        for source in sources:
             if one_per_refcode:
                 # What earlier sources accepted must be complete before it decides anything.
                 self._collect(until=0)
             accepted = frozenset(self._entries) if one_per_refcode else frozenset()
-            chunks = chunks_of(path, name, self.count, self._policy.max_bytes, accepted.__contains__)
+            chunks = chunks_of(source, self.count, self._policy.max_bytes, accepted.__contains__)
             first = list(islice(chunks, 2))
-            many = len(first) > 1 or self._pending != {}
+            many = len(first) > 1 or self.count > 0 or source is not sources[-1]
             for chunk in chain(first, chunks):
                 self.count = chunk.index + 1
                 header = self._staging.header(chunk.index)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atomsight.dataset.naming import portable_source
+from atomsight.dataset.naming import Source, printable
 from atomsight.dataset.split import entry
 
 if TYPE_CHECKING:
@@ -51,13 +50,12 @@ def rule_of(reason: str) -> str:
 
 
 def chunks_of(
-    path: Path, name: str, start: int, max_bytes: int, superseded: Callable[[str], bool]
+    source: Source, start: int, max_bytes: int, superseded: Callable[[str], bool]
 ) -> Iterator[Chunk]:
-    """Chunks of one source path, numbered from ``start``.
+    """Chunks of one source, numbered from ``start``.
 
     Args:
-        path: a file, folder or archive, absolute.
-        name: what stands for ``path`` in the dataset, see `naming.portable_names`.
+        source: where the files are.
         start: index of the first chunk.
         max_bytes: the largest file that is read.
         superseded: tells whether the entry of a file name (see `split.entry`) was accepted from an earlier
@@ -71,17 +69,16 @@ def chunks_of(
     size = 0
     index = start
 
-    def on_skip(source: str, reason: str) -> None:
-        text = str(reason).replace(str(path), name)
-        skips.append(Skip(portable_source(source, path, name), rule_of(reason), text))
+    def on_skip(place: str, reason: str) -> None:
+        skips.append(Skip(source.portable(place), rule_of(reason), source.portable(str(reason))))
 
     def close() -> Chunk:
         nonlocal size, index
         mark = hashlib.sha256()
         for member, digest in zip(members, digests, strict=True):
-            mark.update(f"{member.name}\0{member.source}\0{digest}\0".encode("utf-8", "surrogateescape"))
+            mark.update(f"{member.name}\0{member.source}\0{digest}\0".encode())
         for skip in skips:
-            mark.update(f"{skip.source}\0{skip.rule}\0{skip.reason}\0".encode("utf-8", "surrogateescape"))
+            mark.update(f"{skip.source}\0{skip.rule}\0{skip.reason}\0".encode())
         chunk = Chunk(index, tuple(members), tuple(digests), tuple(skips), mark.hexdigest())
         members.clear()
         digests.clear()
@@ -90,13 +87,13 @@ def chunks_of(
         index += 1
         return chunk
 
-    for member in iter_members([path], on_skip, max_bytes=max_bytes):
-        source = portable_source(member.source, path, name)
+    for member in iter_members(source.paths, on_skip, max_bytes=max_bytes):
+        place = source.portable(member.source)
         stands_for = entry(member.name)
         if stands_for is not None and superseded(stands_for):
-            skips.append(Skip(source, "superseded", f"{stands_for} was already taken from an earlier source"))
+            skips.append(Skip(place, "superseded", f"{stands_for} was already taken from an earlier source"))
         else:
-            members.append(replace(member, source=source))
+            members.append(replace(member, name=printable(member.name), source=place))
             digests.append(hashlib.sha256(member.data).hexdigest())
             size += len(member.data)
         if len(members) == CHUNK_FILES or size >= CHUNK_BYTES or len(skips) >= 100 * CHUNK_FILES:

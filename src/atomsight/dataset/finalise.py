@@ -12,7 +12,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -52,11 +52,13 @@ def finalise(
     out = staging.out
     names = _Names(staging, count, settings["licences"])
     k = settings["k"]
+    # The list of sources can be long; it is in dataset.json only.
+    brief = {name: value for name, value in settings.items() if name not in ("sources", "licences")}
     metadata = {
         b"atomsight.schema": SCHEMA_NAME.encode(),
         b"atomsight.schema_version": str(SCHEMA_VERSION).encode(),
         b"atomsight.k": str(k).encode(),
-        b"atomsight.settings": json.dumps(settings, ensure_ascii=False).encode(),
+        b"atomsight.settings": json.dumps(brief, ensure_ascii=False).encode(),
     }
     folder = out / "sites"
     shutil.rmtree(folder, ignore_errors=True)
@@ -158,12 +160,10 @@ class _Names:
         return pa.table(columns, schema=CRYSTALS_SCHEMA)
 
     def _licence(self, source: str) -> str:
-        """Licence of the source path that a crystal came from: ``name``, ``name/...``, ``name::...``; ``""``
-        is any."""
-        for name, text in self._licences.items():
-            if not name or source == name or (source.startswith(name) and source[len(name)] in "/:#"):
-                return text
-        return ""
+        """Licence of the path that a crystal came from; that of ``""`` is for all."""
+        file = source.partition("::")[0]
+        places = (source, file, file.rpartition("#")[0], *map(str, PurePosixPath(file).parents), "")
+        return next((self._licences[place] for place in places if place in self._licences), "")
 
 
 class _Shards:

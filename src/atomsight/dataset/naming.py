@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from atomsight.errors import InputError
+from atomsight.readers.sources import is_cif
 
 
 def portable_names(paths: Sequence[Path]) -> list[str]:
@@ -19,9 +24,9 @@ def portable_names(paths: Sequence[Path]) -> list[str]:
         InputError: a path is given twice.
     """
     absolute = [Path(os.path.abspath(path)) for path in paths]
-    for index, path in enumerate(absolute):
-        if path in absolute[:index]:
-            raise InputError(f"{paths[index]} is given twice")
+    repeated = [path for path, count in Counter(absolute).items() if count > 1]
+    if repeated:
+        raise InputError(f"{repeated[0]} is given twice")
     length = 1
     while True:
         names = ["/".join(path.parts[-length:]) for path in absolute]
@@ -30,11 +35,49 @@ def portable_names(paths: Sequence[Path]) -> list[str]:
         length += 1
 
 
-def portable_source(source: str, path: Path, name: str) -> str:
-    """The source of a member of ``path`` with the path replaced by its portable name."""
-    return (
-        name + source.removeprefix(str(path)).replace(os.sep, "/") if source.startswith(str(path)) else source
-    )
+def printable(text: str) -> str:
+    """A name whose bytes on disk are no UTF-8, with U+FFFD where they are not: tables hold Unicode only."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder, an archive, or files of one folder that were named one after another.
+
+    Attributes:
+        paths: absolute.
+        names: portable name of each path.
+    """
+
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+
+    def portable(self, text: str) -> str:
+        """A member's source, or a reason, with the path replaced by its portable name."""
+        if len(self.paths) > 1:
+            return printable(self._names.get(text, text))
+        return printable(text.replace(str(self.paths[0]), self.names[0]))
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {str(path): name for path, name in zip(self.paths, self.names, strict=True)}
+
+
+def group_sources(paths: Sequence[Path]) -> list[Source]:
+    """Sources of a build, in order; see `portable_names`.
+
+    A shell's ``cifs/*.cif`` gives thousands of paths, which are one source, like the folder.
+    """
+    absolute = [Path(os.path.abspath(path)) for path in paths]
+    sources = []
+
+    def kind(pair: tuple[Path, str]) -> tuple[Path, bool]:
+        return (pair[0].parent, True) if is_cif(pair[0].name) and not pair[0].is_dir() else (pair[0], False)
+
+    for _, pairs in groupby(zip(absolute, portable_names(paths), strict=True), kind):
+        found, names = zip(*pairs, strict=True)
+        sources.append(Source(found, names))
+    return sources
 
 
 def unique_ids(names: Iterable[str], sources: Iterable[str]) -> list[str]:

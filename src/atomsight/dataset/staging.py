@@ -90,8 +90,16 @@ def refuse_other_settings(out: Path, found: dict[str, Any], wanted: dict[str, An
     wanted = json.loads(json.dumps(wanted))
     names = [name for name in dict.fromkeys([*found, *wanted]) if found.get(name) != wanted.get(name)]
     if names:
-        differences = "; ".join(f"{name}: {found.get(name)} there, {wanted.get(name)} now" for name in names)
+        differences = "; ".join(
+            f"{name}: {shortened(str(found.get(name)))} there, {shortened(str(wanted.get(name)))} now"
+            for name in names
+        )
         raise DatasetError(
             f"{out} was built with other settings ({differences}); use the same ones, give another --out, "
             "or remove it"
         )
+
+
+def shortened(text: str, length: int = 120) -> str:
+    """A text cut so that it fits in a message."""
+    return text if len(text) <= length else f"{text[:length]} ..."
