@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from atomsight import __version__
-from atomsight.cli import cite, dataset, evaluate, neighbours
+from atomsight.cli import cite, dataset, evaluate, models, neighbours, predict, train
 from atomsight.errors import AtomsightError, InputError
 
 app = typer.Typer(
@@ -38,7 +38,10 @@ def _main(
 
 app.add_typer(dataset.app, name="dataset")
 app.command(epilog=neighbours.EPILOG)(neighbours.neighbours)
+app.command(epilog=predict.EPILOG)(predict.predict)
+app.command(epilog=train.EPILOG)(train.train)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command(epilog=models.EPILOG)(models.models)
 app.command(epilog=cite.EPILOG)(cite.cite)
 
 
@@ -56,7 +59,9 @@ def run() -> None:
         sys.stderr.close()
         sys.exit(1)
     except KeyboardInterrupt:
-        typer.secho("interrupted; run the same command again to go on where it stopped", fg="yellow", err=True)
+        typer.secho(
+            "interrupted; run the same command again to go on where it stopped", fg="yellow", err=True
+        )
         sys.exit(130)
 
 

@@ -25,7 +25,7 @@ WARM_UP = 0.2
 """Share of the steps in which the learning rate rises; in the rest it falls along a cosine to zero."""
 
 Watcher = Callable[[dict[str, Any]], None]
-"""Receives ``{"event": "step", stage, epoch, epochs, done, steps}`` or ``{"event": "epoch", ...}``, the scores."""
+"""Receives ``{"event": "step", stage, epoch, epochs, done, steps}``, or ``"epoch"`` with the scores."""
 
 
 @dataclass(frozen=True)

@@ -30,15 +30,15 @@ def load_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
     """Open a trained model for prediction on ONNX Runtime; PyTorch is not needed.
 
     Args:
-        name: name of a bundled model, path of a run folder, or path of an ``.onnx`` file; None is the bundled
-            default.
+        name: name of a bundled model, path of a run folder, or path of an ``.onnx`` file; None or ``default``
+            is the bundled default.
         threads: threads that one run of the network may use; 0 leaves it to ONNX Runtime (all cores).
 
     Raises:
         ModelError: there is no such model, the run has not ended yet, or the file is damaged or of an unknown
             kind.
     """
-    label, path = _locate(DEFAULT if name is None else name)
+    label, path = _locate(DEFAULT if name in (None, "default") else name)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,0 +1,130 @@
+"""``atomsight predict``: the element of every site, from the distances alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from atomsight.models import Prediction
+
+EPILOG = "Example: [bold]atomsight predict paracetamol.cif[/]"
+
+LEAST_SHOWN = 1e-3
+"""Smaller probabilities are left out of the JSON."""
+
+
+def predict(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="CIFs, folders, tar or zip archives.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|RUN", help="Bundled model, run folder or .onnx file.", show_default=False),
+    ] = None,
+    composition: Annotated[
+        bool, typer.Option("--composition", help="Use the formula: the best assignment that obeys it.")
+    ] = False,
+    top: Annotated[int, typer.Option(help="Predictions shown for each site.", min=1)] = 3,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of the network; 0 takes all cores.")] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per crystal; probabilities of at least 0.001.")
+    ] = False,
+) -> None:
+    """Predict which element sits on every symmetry-unique site, from geometry alone.
+
+    The file's own elements are only compared with. With --composition their counts are used too: then the
+    probabilities are among the formula's elements, and the prediction has the formula's counts.
+    """
+    from atomsight.cli._output import Skips, emit, err, finish
+    from atomsight.models import load_model
+    from atomsight.readers import read
+
+    network = load_model(model, threads=threads)
+    skips = Skips(as_json)
+    handled = agreeing = sites = 0
+    for prediction in network.predict(read(paths, on_skip=skips), composition=composition, on_skip=skips):
+        handled += 1
+        agreeing += int(prediction.agrees.sum())
+        sites += prediction.crystal.n_sites
+        if as_json:
+            emit(_record(prediction))
+        else:
+            _show(prediction, top)
+    if handled > 1 and not as_json:
+        err.print(
+            f"{handled:,} crystals: {agreeing:,} of {sites:,} sites agree ({100 * agreeing / sites:.1f} %)",
+            highlight=False,
+        )
+    finish(handled)
+
+
+def _record(prediction: Prediction) -> dict[str, Any]:
+    from atomsight.elements import SYMBOLS
+
+    crystal = prediction.crystal
+    rows = zip(
+        crystal.labels,
+        crystal.multiplicities.tolist(),
+        crystal.site_numbers.tolist(),
+        prediction.predicted.tolist(),
+        strict=True,
+    )
+    return {
+        "crystal": crystal.name,
+        "source": crystal.source,
+        "formula": crystal.formula,
+        "sites": [
+            {
+                "site": site,
+                "label": label,
+                "multiplicity": multiplicity,
+                "element": SYMBOLS[element],
+                "predicted": SYMBOLS[predicted],
+                "probabilities": {
+                    symbol: round(p, 4) for symbol, p in prediction.ranked(site, LEAST_SHOWN).items()
+                },
+            }
+            for site, (label, multiplicity, element, predicted) in enumerate(rows)
+        ],
+    }
+
+
+def _show(prediction: Prediction, top: int) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from atomsight.cli._output import out
+    from atomsight.elements import SYMBOLS
+
+    crystal, agrees = prediction.crystal, prediction.agrees
+    out.print(f"{crystal.name}  {crystal.formula}", style="bold", highlight=False, markup=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("site")
+    table.add_column("copies", justify="right")
+    for heading in ("element", "predicted", ""):
+        table.add_column(heading)
+    table.add_column("most probable", no_wrap=True)
+    for site, label in enumerate(crystal.labels):
+        element, predicted = int(crystal.site_numbers[site]), int(prediction.predicted[site])
+        known = element in prediction.elements
+        mark = "✓" if agrees[site] else "✗" if known else "?"
+        ranked = list(prediction.ranked(site).items())[:top]
+        table.add_row(
+            Text(label),
+            str(crystal.multiplicities[site]),
+            SYMBOLS[element],
+            SYMBOLS[predicted],
+            mark,
+            "  ".join(f"{symbol:2} {p:.3f}" for symbol, p in ranked),
+            style="green" if agrees[site] else "red" if known else "yellow",
+        )
+    out.print(table, highlight=False)
+    out.print(f"sites agreeing {int(agrees.sum())}/{crystal.n_sites}", highlight=False)
+    unknown = sorted(set(crystal.site_numbers.tolist()) - set(prediction.elements))
+    if unknown:
+        names = ", ".join(SYMBOLS[z] for z in unknown)
+        out.print(f"? the model does not know {names}", style="yellow", highlight=False)
+    out.print()

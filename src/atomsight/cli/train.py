@@ -1,0 +1,151 @@
+"""``atomsight train``: a dataset to a trained, calibrated and exported model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+EPILOG = "Example: [bold]atomsight train dataset --model two-stage -k 10 --elements top20 --out runs/first[/]"
+
+
+def train(
+    dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
+    folder: Annotated[
+        Path, typer.Option("--out", "-o", metavar="RUN", help="Run folder: metrics, checkpoints, model.")
+    ],
+    model: Annotated[str, typer.Option(help="Kind of model.")] = "two-stage",
+    k: Annotated[int, typer.Option("-k", help="Neighbours that the model looks at.")] = 10,
+    elements: Annotated[
+        str, typer.Option(help="topN (most abundant in the train split), twenty, ten, all, or H,C,N,O.")
+    ] = "top20",
+    cap: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="At most N train sites of each element.", show_default=False),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Most passes in each stage; the model's own choice by default.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Sites a step.")] = 4096,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak of the schedule; the model's own choice by default.")
+    ] = None,
+    patience: Annotated[
+        int, typer.Option(help="Epochs without a better score on val before a stage stops.")
+    ] = 8,
+    seed: Annotated[int, typer.Option(help="Of the weights, the cap and the order of the sites.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of PyTorch; all cores by default.", show_default=False)
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="cpu, gpu, or auto.")] = "cpu",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per epoch, then the result.")
+    ] = False,
+) -> None:
+    """Train a model on the train split; val tells when to stop and calibrates it; test is never touched.
+
+    Stopped at any moment, it goes on with --resume and ends with the same weights.
+    """
+    import json
+
+    from atomsight.cli._output import emit, err, finish
+    from atomsight.dataset import open_dataset
+    from atomsight.models import Settings, train_model
+
+    settings = Settings(
+        model=model,
+        k=k,
+        elements=elements,
+        cap=cap,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        patience=patience,
+        seed=seed,
+    )
+    try:
+        with _progress(as_json) as watch:
+            trained = train_model(
+                open_dataset(dataset_path),
+                folder,
+                settings,
+                resume=resume,
+                threads=threads,
+                accelerator=accelerator,
+                watch=watch,
+            )
+    except KeyboardInterrupt:
+        err.print("[yellow]interrupted[/] go on with the same command and --resume", highlight=False)
+        raise typer.Exit(130) from None
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    if as_json:
+        emit(
+            {
+                "event": "result",
+                "run": str(folder),
+                "k": trained.k,
+                "elements": len(trained.elements),
+                **result,
+            }
+        )
+    else:
+        _show(folder, trained.k, len(trained.elements), result)
+        err.print(
+            f"next: atomsight evaluate {folder} {dataset_path} --split test --out {folder}/evaluation",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    finish(1)
+
+
+@contextmanager
+def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A bar for the epoch under way, and a line for each that has ended."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from atomsight.cli._output import emit, err
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("reading the dataset", total=None)
+
+        def watch(record: dict[str, Any]) -> None:
+            place = f"{record['stage']} {record['epoch']}/{record['epochs']}"
+            if record["event"] == "step":
+                bar.update(task, description=place, completed=record["done"], total=record["steps"])
+            elif as_json:
+                emit(record)
+            else:
+                err.print(
+                    f"{place:16} loss {record['train_loss']:.4f}, val {record['val_loss']:.4f}, "
+                    f"accuracy {record['val_accuracy']:.4f}, macro recall {record['val_macro_recall']:.4f}, "
+                    f"{record['seconds']:.1f} s",
+                    highlight=False,
+                )
+
+        yield watch
+
+
+def _show(folder: Path, k: int, elements: int, result: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from atomsight.cli._output import out
+
+    val = result["val"]
+    table = Table.grid(padding=(0, 2))
+    table.add_row("model", f"{folder / 'model.onnx'}: k = {k}, {elements} elements")
+    epochs = ", ".join(f"{stage} {n}" for stage, n in result["epochs"].items())
+    table.add_row("epochs", f"{epochs}; {result['seconds']:.1f} s")
+    table.add_row("val", f"{val['sites']:,} sites")
+    table.add_row("accuracy", f"{100 * val['accuracy']:.1f} %")
+    table.add_row("macro recall", f"{100 * val['macro_recall']:.1f} %")
+    error, before = val["calibration_error"], val["calibration_error_uncalibrated"]
+    table.add_row("calibration error", f"{100 * error:.2f} % ({100 * before:.2f} % before calibration)")
+    out.print(table, highlight=False)
