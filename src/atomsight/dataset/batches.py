@@ -55,6 +55,76 @@ def stream(
             yield pieces.all()
 
 
+def crystal_stream(
+    paths: Sequence[Path], columns: list[str], batch_size: int, shuffle: int | None
+) -> Iterator[Arrays]:
+    """Batches of whole crystals, each of the fewest crystals that hold ``batch_size`` rows."""
+    needed = list(dict.fromkeys([*columns, "site"]))
+    held = _Pieces()
+    with _Shards(paths) as shards:
+        for piece in _shuffled_crystals(shards, needed, shuffle):
+            held.add(piece)
+            if held.rows < batch_size:
+                continue
+            whole = held.all()
+            ends = np.append(np.flatnonzero(whole["site"] == 0)[1:], len(whole["site"]))
+            done = 0
+            while ends[-1] - done >= batch_size:
+                end = int(ends[np.searchsorted(ends, done + batch_size)])
+                yield {name: whole[name][done:end] for name in columns}
+                done = end
+            held.add({name: values[done:] for name, values in whole.items()})
+    if held.rows:
+        whole = held.all()
+        yield {name: whole[name] for name in columns}
+
+
+def _shuffled_crystals(shards: _Shards, columns: list[str], shuffle: int | None) -> Iterator[Arrays]:
+    blocks = shards.blocks()
+    if shuffle is None:
+        for block in blocks:
+            yield _crystals_from(shards, block, columns)
+        return
+    generator = np.random.default_rng(shuffle)
+    pool = _Pieces()
+    for position in generator.permutation(len(blocks)):
+        pool.add(_crystals_from(shards, blocks[position], columns))
+        if pool.rows >= POOL_ROWS:
+            yield _permuted_crystals(pool.all(), generator)
+    if pool.rows:
+        yield _permuted_crystals(pool.all(), generator)
+
+
+def _crystals_from(shards: _Shards, block: Block, columns: list[str]) -> Arrays:
+    """All rows of the crystals whose first row is in a block; the last one may go on in the next."""
+    pieces = _Pieces()
+    arrays = _selected(shards, block, columns, None, None)
+    starts = np.flatnonzero(arrays["site"] == 0)
+    if not len(starts):
+        return {name: values[:0] for name, values in arrays.items()}
+    pieces.add({name: values[starts[0] :] for name, values in arrays.items()})
+    shard, group = block
+    while (following := (shard, group + 1)) in shards:
+        group += 1
+        arrays = _selected(shards, following, columns, None, None)
+        starts = np.flatnonzero(arrays["site"] == 0)
+        rest = int(starts[0]) if len(starts) else len(arrays["site"])
+        pieces.add({name: values[:rest] for name, values in arrays.items()})
+        if len(starts):
+            break
+    return pieces.all()
+
+
+def _permuted_crystals(arrays: Arrays, generator: np.random.Generator) -> Arrays:
+    starts = np.flatnonzero(arrays["site"] == 0)
+    sizes = np.diff(starts, append=len(arrays["site"]))
+    order = generator.permutation(len(starts))
+    sizes = sizes[order]
+    begins = np.cumsum(sizes) - sizes
+    rows = np.arange(sizes.sum()) + np.repeat(starts[order] - begins, sizes)
+    return {name: values[rows] for name, values in arrays.items()}
+
+
 class CapSelection:
     """Which sites belong to the ``cap`` of each element with the least hash of (crystal, site, seed).
 
@@ -138,6 +208,10 @@ class _Shards:
             for shard in range(len(self._paths))
             for group in range(self._file(shard).num_row_groups)
         ]
+
+    def __contains__(self, block: Block) -> bool:
+        """Whether there is such a row group in a shard that there is."""
+        return block[1] < self._file(block[0]).num_row_groups
 
     def read(self, block: Block, columns: list[str]) -> pa.Table:
         """Some columns of one row group."""

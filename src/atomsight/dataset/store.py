@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from atomsight.dataset._files import sha256_of
-from atomsight.dataset.batches import CapSelection, stream
+from atomsight.dataset.batches import CapSelection, crystal_stream, stream
 from atomsight.dataset.schema import (
     INDEX_NAME,
     MANIFEST_NAME,
@@ -156,6 +156,7 @@ class Dataset:
         shuffle: int | None = None,
         cap: int | None = None,
         seed: int = 0,
+        whole_crystals: bool = False,
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Stream the sites as dicts of arrays, never holding more than a bounded number of rows.
 
@@ -173,9 +174,13 @@ class Dataset:
             cap: at most so many sites of each element: those of least hash of (crystal, site, seed), so that
                 the choice is exact, the same every time, and independent of the order.
             seed: of the choice under ``cap``.
+            whole_crystals: end each batch where a crystal ends, at the first such place from ``batch_size``
+                rows on, and shuffle crystals instead of rows. The rows of a crystal stay together in their
+                order, so that ``neighbours`` can be followed. Not with ``elements`` or ``cap``.
 
         Raises:
-            InputError: an unknown column or split, or a number below 1.
+            InputError: an unknown column or split, a number below 1, or a choice of rows with
+                ``whole_crystals``.
             DatasetError: a shard is damaged.
         """
         known = sites_schema(self.k).names
@@ -185,6 +190,10 @@ class Dataset:
         if batch_size < 1 or (cap is not None and cap < 1):
             raise InputError(f"batch_size and cap must be at least 1, not {batch_size} and {cap}")
         shards = self.shards(split)
+        if whole_crystals:
+            if elements is not None or cap is not None:
+                raise InputError("whole crystals hold all their sites; ask for no elements and no cap")
+            return crystal_stream(shards, list(columns), batch_size, shuffle)
         selection = None
         if cap is not None:
             key = (split, cap, seed)
