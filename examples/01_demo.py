@@ -13,7 +13,7 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).parent
 CRYSTALS = EXAMPLES / "crystals.tar.xz"
-ONE = EXAMPLES / "paracetamol.cif"
+ONE = EXAMPLES / "ibuprofen.cif"
 
 
 def atomsight(*arguments: str | Path) -> None:
