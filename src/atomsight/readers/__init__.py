@@ -22,15 +22,15 @@ __all__ = ["DEFAULT", "Member", "QualityPolicy", "Reason", "crystals_of", "iter_
 def read(
     paths: Paths, *, policy: QualityPolicy = DEFAULT, on_skip: OnSkip | None = None
 ) -> Iterator[Crystal]:
-    """Every crystal of CIFs, folders (recursive), tar and zip archives, or a list of those, in a stable order.
+    """Every crystal of CIFs, folders (recursive), tar and zip archives, or a list of those, in stable order.
 
     Archives are streamed: nothing is written to disk and one member is in memory at a time.
 
     Args:
         paths: a path or a list of paths.
         policy: what is accepted, mended and turned away.
-        on_skip: receives ``(source, reason)`` for everything left out; `reason` is a `Reason`, whose ``rule`` is a short
-            word to count by.
+        on_skip: receives ``(source, reason)`` for everything left out; `reason` is a `Reason`, whose ``rule``
+            is a short word to count by.
 
     Raises:
         InputError: a path does not exist.

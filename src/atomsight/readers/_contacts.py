@@ -19,8 +19,9 @@ def close_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Pairs of different atoms closer than `cutoff`, Å, with their distances; at most `limit` of them.
 
-    Exact for any cell: a difference of fractional coordinates along axis i can belong to a pair within the cutoff only when
-    it is within cutoff / height_i of an integer. Atoms are swept in the order of the coordinate with the largest height.
+    Exact for any cell: a difference of fractional coordinates along axis i can belong to a pair within the
+    cutoff only when it is within cutoff / height_i of an integer. Atoms are swept in the order of the
+    coordinate with the largest height.
     """
     n = len(fractional)
     pairs = np.empty((limit, 2), np.int64)

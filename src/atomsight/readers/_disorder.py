@@ -42,8 +42,8 @@ def resolve(
 def _major_groups(table: AtomTable, policy: QualityPolicy) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Masks of the rows in kept disorder groups, and of the rows in any group.
 
-    Each assembly keeps the group with the highest mean occupancy (the first on a tie). The groups must add up to one:
-    then exactly one of them is present in every cell, and the kept one is whole.
+    Each assembly keeps the group with the highest mean occupancy (the first on a tie). The groups must add up
+    to one: then exactly one of them is present in every cell, and the kept one is whole.
     """
     groups = table.groups or []
     assemblies = table.assemblies or [""] * len(groups)
@@ -55,6 +55,9 @@ def _major_groups(table: AtomTable, policy: QualityPolicy) -> tuple[NDArray[np.b
     labelled = np.array([bool(group) for group in groups])
     for assembly, members in rows.items():
         name = f"disorder assembly {assembly}" if assembly else "the disorder"
+        if all(table.occupancy[which].min() >= _FULL for which in members.values()):
+            chosen[[i for which in members.values() for i in which]] = True  # labels without disorder
+            continue
         about = [group for group in members if group.startswith("-")]
         if about:
             raise SkipError(
@@ -100,7 +103,7 @@ def _shared_positions(
                 )
             raise SkipError(
                 "partial_occupancy",
-                f"atom {label!r} has occupancy {shares[best]:.3g} and no labelled alternative that completes it",
+                f"atom {label!r} has occupancy {shares[best]:.3g} and no labelled alternative",
             )
         keep[next(j for j in here if int(table.numbers[rest[j]]) == best)] = True
     return keep

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
+from functools import lru_cache
+
 import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.readers._atoms import _string as text_of
+from atomsight.readers._tags import text_of
 from atomsight.readers.quality import SkipError
+
+Operations = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 _LISTS = (
     "_space_group_symop_operation_xyz",
@@ -17,7 +23,9 @@ _LISTS = (
 _HALL = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
 _NAMES = ("_space_group_name_H-M_alt", "_symmetry_space_group_name_H-M", "_space_group_name_H-M_full")
 _NUMBERS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
-_MOST = 192 * 8
+_MOST = 192  # operations of the largest groups, those of face-centred cubic cells
+_SLACK = 0.01  # translations are printed as 0.333, or as fractions of any denominator
+_TERM = re.compile(r"([+-]?)(?:([xyz])|(\d*\.?\d+|\d+\.)(?:/(\d+))?)", re.IGNORECASE)
 
 
 def space_group_name(block: gemmi.cif.Block) -> str | None:
@@ -25,67 +33,120 @@ def space_group_name(block: gemmi.cif.Block) -> str | None:
     return next((name for tag in _NAMES if (name := text_of(block, tag))), None)
 
 
-def operations(
-    block: gemmi.cif.Block, cell: gemmi.UnitCell
-) -> tuple[NDArray[np.float64], NDArray[np.float64], bool] | None:
-    """Rotations (g, 3, 3), translations (g, 3) and whether they had to be looked up by name; None for the identity alone.
+def operations(block: gemmi.cif.Block, cell: gemmi.UnitCell) -> tuple[Operations | None, bool]:
+    """Rotations (g, 3, 3) with translations (g, 3), identity first, and whether they were looked up by name.
 
-    A list of operations in the file comes first; then the Hall symbol, the Hermann-Mauguin symbol (for rhombohedral groups
-    the setting that fits the cell), the number in the International Tables. A file that says nothing is P 1.
+    None stands for the identity alone. A list of operations in the file comes first; then the Hall symbol,
+    the Hermann-Mauguin symbol (of a rhombohedral group the setting that fits the cell), the number in the
+    International Tables. A file that says nothing is P 1.
 
     Raises:
-        SkipError: ``bad_symmetry`` where an operation cannot be read, or the list is no group.
+        SkipError: ``bad_symmetry`` where an operation cannot be read, the list is no group, or a name is
+            unknown.
     """
     for tag in _LISTS:
-        triplets = [gemmi.cif.as_string(value) for value in block.find_values(tag) if value not in ("?", ".")]
+        triplets = [value for value in block.find_values(tag) if value not in ("?", ".")]
         if triplets:
-            return _listed(triplets)
+            found = _listed(tuple(triplets))
+            if isinstance(found, str):
+                raise SkipError("bad_symmetry", found)
+            return found, False
     named = _named(block, cell)
-    return None if named is None or len(named) == 1 else (*_arrays(named), True)
+    return (None, False) if named is None or len(named[0]) == 1 else (named, True)
 
 
-def _listed(triplets: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64], bool] | None:
-    if len(triplets) > _MOST:
-        raise SkipError("bad_symmetry", f"{len(triplets)} symmetry operations; no group has as many")
-    found: dict[str, gemmi.Op] = {}
+@lru_cache(maxsize=1024)
+def _listed(values: tuple[str, ...]) -> Operations | str | None:
+    """The operations of a list, None for the identity, or what is wrong with it.
+
+    Files share few lists: what is found is kept.
+    """
+    triplets = [gemmi.cif.as_string(value) for value in values]
+    ops: list[Operations] = []
     for triplet in triplets:
-        try:
-            op = gemmi.Op(triplet).wrap()
-        except (RuntimeError, ValueError) as error:
-            raise SkipError(
-                "bad_symmetry", f"symmetry operation {triplet!r} cannot be read: {error}"
-            ) from None
-        if abs(op.det_rot()) != gemmi.Op.DEN**3:
-            raise SkipError("bad_symmetry", f"symmetry operation {triplet!r} does not keep volumes")
-        found[op.triplet()] = op
-    if len(found) == 1 and "x,y,z" in found:
+        op = parse_operation(triplet)
+        if op is None:
+            return f"the symmetry operation {triplet!r} cannot be read"
+        if round(abs(np.linalg.det(op[0]))) != 1:
+            return f"the symmetry operation {triplet!r} does not keep volumes"
+        if not any(_same(op, other) for other in ops):
+            ops.append(op)
+        if len(ops) > _MOST:
+            return f"more than {_MOST} symmetry operations; no group has as many"
+    identity = (np.eye(3), np.zeros(3))
+    ops.sort(key=lambda op: not _same(op, identity))  # so that a site's first copy is its own position
+    if len(ops) == 1 and _same(ops[0], identity):
         return None
-    ops = list(found.values())
-    group = set(found)
-    for a in ops:
-        for b in ops:
-            if (a * b).wrap().triplet() not in group:
-                raise SkipError("bad_symmetry", "the listed symmetry operations do not form a group")
-    return (*_arrays(ops), False)
+    rotations, translations = np.array([op[0] for op in ops]), np.array([op[1] for op in ops])
+    if not is_group(rotations, translations):
+        return "the listed symmetry operations do not form a group"
+    return rotations, translations
 
 
-def _named(block: gemmi.cif.Block, cell: gemmi.UnitCell) -> list[gemmi.Op] | None:
+def parse_operation(triplet: str) -> Operations | None:
+    """Rotation (3, 3) and translation (3,) of a triplet such as ``-x+1/2, y, z+415/474``; None for none."""
+    parts = triplet.replace(" ", "").split(",")
+    if len(parts) != 3:
+        return None
+    rotation, translation = np.zeros((3, 3)), np.zeros(3)
+    for row, part in enumerate(parts):
+        position = 0
+        while position < len(part):
+            term = _TERM.match(part, position)
+            if term is None or (position and not term.group(1)):
+                return None
+            sign = -1.0 if term.group(1) == "-" else 1.0
+            if term.group(2):
+                rotation[row, "xyz".index(term.group(2).lower())] += sign
+            else:
+                divisor = int(term.group(4) or 1)
+                if divisor == 0:
+                    return None
+                translation[row] += sign * float(Fraction(term.group(3)) / divisor)
+            position = term.end()
+        if not part:
+            return None
+    return rotation, translation - np.floor(translation)
+
+
+def _same(
+    one: tuple[NDArray[np.float64], NDArray[np.float64]],
+    other: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> bool:
+    gap = one[1] - other[1]
+    return bool((one[0] == other[0]).all() and np.abs(gap - np.round(gap)).max() < _SLACK)
+
+
+def is_group(rotations: NDArray[np.float64], translations: NDArray[np.float64]) -> bool:
+    """Whether the product of any two operations is one of them, translations modulo 1."""
+    for rotation, translation in zip(rotations, translations, strict=True):
+        turned = np.einsum("ij,gjk->gik", rotation, rotations)
+        moved = translations @ rotation.T + translation
+        alike = (turned[:, None] == rotations[None]).all(axis=(2, 3))
+        gap = moved[:, None] - translations[None]
+        alike &= np.abs(gap - np.round(gap)).max(axis=2) < 2 * _SLACK
+        if not alike.any(axis=1).all():
+            return False
+    return True
+
+
+def _named(block: gemmi.cif.Block, cell: gemmi.UnitCell) -> Operations | None:
     for tag in _HALL:
         hall = text_of(block, tag)
         if hall:
             try:
-                return list(gemmi.symops_from_hall(hall))
+                return _arrays(gemmi.symops_from_hall(hall))
             except (RuntimeError, ValueError):
                 continue
     for tag in _NAMES:
         name = text_of(block, tag)
         group = gemmi.find_spacegroup_by_name(name, cell.alpha, cell.gamma) if name else None
         if group is not None:
-            return list(group.operations())
+            return _arrays(group.operations())
     for tag in _NUMBERS:
         number = text_of(block, tag)
         if number and number.isdigit() and 1 <= int(number) <= 230:
-            return list(gemmi.find_spacegroup_by_number(int(number)).operations())
+            return _arrays(gemmi.find_spacegroup_by_number(int(number)).operations())
     if (stated := space_group_name(block)) is not None:
         raise SkipError(
             "bad_symmetry", f"no operations are listed and the space group {stated!r} is not known"
@@ -93,9 +154,7 @@ def _named(block: gemmi.cif.Block, cell: gemmi.UnitCell) -> list[gemmi.Op] | Non
     return None
 
 
-def _arrays(ops: list[gemmi.Op]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    ops = sorted(
-        ops, key=lambda op: op.triplet() != "x,y,z"
-    )  # the identity first: a site's first copy is its own position
+def _arrays(group: gemmi.GroupOps) -> Operations:
+    ops = sorted(group, key=lambda op: op.triplet() != "x,y,z")
     rotations = np.array([op.rot for op in ops], np.float64) / gemmi.Op.DEN
     return rotations, np.array([op.tran for op in ops], np.float64) / gemmi.Op.DEN

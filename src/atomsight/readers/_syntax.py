@@ -1,4 +1,4 @@
-"""Bytes to parsed CIF blocks: encodings, and repair of the one fault that strict parsers refuse most often."""
+"""Bytes to parsed CIF blocks: encodings, and repair of the fault that strict parsers refuse most often."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from atomsight.readers.quality import SkipError
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
-# A tag with a value that is not quoted and holds a blank: `_symmetry_space_group_name_H-M    P 1`. A second tag on the line
-# is legal CIF and left alone.
+# A tag with a value that is not quoted and holds a blank: `_symmetry_space_group_name_H-M    P 1`. A second
+# tag on the line is legal CIF and left alone.
 _UNQUOTED = re.compile(
     r"^([ \t]*_\S+[ \t]+)([^\s'\"#$_;\[\]][^\r\n]*?[ \t]+[^\s_#][^\r\n]*?)([ \t]*\r?)$", re.MULTILINE
 )
@@ -21,7 +21,7 @@ _TEXT_FIELD = re.compile(r"^;.*?^;", re.MULTILINE | re.DOTALL)
 
 
 def ascii_bytes(data: bytes) -> bytes:
-    """The text as ASCII bytes, which is all that CIF 1.1 allows: accents are dropped, other characters become ``?``.
+    """The text as ASCII bytes, all that CIF 1.1 allows: accents are dropped, other characters become ``?``.
 
     Understands UTF-8 with and without a byte-order mark, UTF-16 with one, and Latin-1.
 
@@ -56,18 +56,19 @@ def quote_values(text: str) -> str:
     return _UNQUOTED.sub(quoted, text)
 
 
-def parse(data: bytes) -> tuple[gemmi.cif.Document, bool]:
-    """The parsed document, and whether the text had to be repaired first.
+def parse(data: bytes) -> tuple[gemmi.cif.Document, bytes, bool]:
+    """The parsed document, the ASCII text that was parsed, and whether it had to be repaired first.
 
     Raises:
         SkipError: ``not_text``, or ``syntax`` with the parser's words.
     """
     text = ascii_bytes(data)
     try:
-        return gemmi.cif.read_string(text), False
+        return gemmi.cif.read_string(text), text, False
     except (ValueError, RuntimeError) as error:
         complaint = str(error).removeprefix("data:")
+    text = quote_values(text.decode("ascii")).encode("ascii")
     try:
-        return gemmi.cif.read_string(quote_values(text.decode("ascii"))), True
+        return gemmi.cif.read_string(text), text, True
     except (ValueError, RuntimeError):
         raise SkipError("syntax", f"not a valid CIF: line {complaint}") from None

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
-from atomsight.elements import formula_counts
+from atomsight.elements import NUMBERS, formula_counts
 from atomsight.readers._atoms import AtomTable, has_atoms, read_atoms
-from atomsight.readers._atoms import _string as text_of
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers._disorder import resolve
 from atomsight.readers._operations import operations, space_group_name
 from atomsight.readers._syntax import parse
+from atomsight.readers._tags import text_of
 from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError
 from atomsight.readers.sources import Member, OnSkip
-from atomsight.symmetry import expand, find_orbits, renumber
+from atomsight.symmetry import expand, find_orbits, renumber, shortest_translation
 
 
 def crystals_of(
@@ -26,9 +26,10 @@ def crystals_of(
 ) -> list[Crystal]:
     """One crystal for each data block with atoms; a block that cannot be used is reported, never raised.
 
-    A crystal is named by its COD number where the block states one (``_cod_database_code``), else by the file's name
-    without its suffix, with ``/block`` after it where the file holds several blocks with atoms. Its source gets ``#block``
-    in that case. Blocks without atoms are passed over, unless the file has no other.
+    A crystal is named by its COD number where the block states one (``_cod_database_code``), else by the
+    file's name without its suffix, with ``/block`` after it where the file holds several blocks with atoms.
+    Its source gets ``#block`` in that case. Blocks without atoms are passed over, unless the file has no
+    other.
 
     Args:
         member: the file, see `atomsight.readers.sources.iter_members`.
@@ -37,7 +38,7 @@ def crystals_of(
     """
     report = on_skip or (lambda source, reason: None)
     try:
-        document, repaired = parse(member.data)
+        document, text, repaired = parse(member.data)
         blocks = [block for block in document if has_atoms(block)]
         if not blocks:
             raise SkipError("no_sites", _why_no_sites(member.data, document))
@@ -51,7 +52,7 @@ def crystals_of(
         try:
             name = cod_number(block) or (f"{member.name}/{block.name}" if several else member.name)
             flags = frozenset({"repaired"}) if repaired else frozenset()
-            crystals.append(crystal_of(block, name, source, policy, flags))
+            crystals.append(crystal_of(block, name, source, policy, flags, text))
         except SkipError as error:
             report(source, error.reason)
         except Exception as error:  # a bad block never stops a batch
@@ -77,39 +78,40 @@ def crystal_of(
     source: str,
     policy: QualityPolicy = DEFAULT,
     flags: frozenset[str] = frozenset(),
+    text: bytes = b"",
 ) -> Crystal:
-    """The crystal of one data block.
+    """The crystal of one data block; `text` is the file that it comes from, see `read_atoms`.
 
     Raises:
         SkipError: the block is turned away; `reason` says by which rule.
     """
     cell = read_cell(block)
     lattice = np.array(cell.orth.mat.tolist()).T.copy()
-    table = read_atoms(block)
+    table = read_atoms(block, text)
     if len(table) > policy.max_atoms:
         raise SkipError("too_many_atoms", f"{len(table)} atoms; the limit is {policy.max_atoms}")
     noted = set(flags)
     noted |= {"deuterium"} if table.deuterium else set()
     table, more = _located(table)
     noted |= more
-    table, more = resolve(table, lattice, policy)
-    noted |= more
+    table, resolved = resolve(table, lattice, policy)
+    noted |= resolved
     if not len(table):
         raise SkipError("no_sites", "no atom is left of the atom list")
-    ops = operations(block, cell)
+    ops, by_name = operations(block, cell)
     if ops is None:
         noted.add("from_p1")
         fractional = table.fractional - np.floor(table.fractional)
         fractional[fractional >= 1.0] = 0.0
         orbits = None
     else:
-        rotations, translations, by_name = ops
         noted |= {"symmetry_from_name"} if by_name else set()
         tolerance = np.where(table.occupancy > 0.999, policy.special_distance, policy.merge_distance)
-        filled = expand(lattice, table.fractional, rotations, translations, tolerance, policy.max_atoms)
+        filled = expand(lattice, table.fractional, *ops, tolerance, policy.max_atoms)
         if filled is None:
             raise SkipError("too_many_atoms", f"more than {policy.max_atoms} atoms in the cell")
         fractional, orbits = filled.fractional, filled.orbits
+    _check_cell(lattice, policy)
     rows = np.arange(len(table)) if orbits is None else orbits
     numbers = table.numbers[rows]
     _check_density(cell.volume, len(numbers), policy)
@@ -117,10 +119,8 @@ def crystal_of(
     if not keep.all():
         noted.add("duplicates_merged")
         fractional, numbers, rows = fractional[keep], numbers[keep], rows[keep]
-    if orbits is None:
-        sites = find_orbits(lattice, fractional, numbers, policy.symprec)
-    else:
-        sites = renumber(rows)
+    in_p1 = orbits is None
+    sites = find_orbits(lattice, fractional, numbers, policy.symprec) if in_p1 else renumber(rows)
     first = np.unique(sites, return_index=True)[1]
     labels = tuple([table.labels[i] for i in rows[first].tolist()])
     formula = text_of(block, "_chemical_formula_sum")
@@ -128,7 +128,7 @@ def crystal_of(
         noted.add("has_hydrogen")
     if formula and _lacks_hydrogen(formula, numbers):
         noted.add("missing_hydrogen")
-    group = None if orbits is None else space_group_name(block)
+    group = None if in_p1 else space_group_name(block)
     return Crystal(
         name, lattice, fractional, numbers, sites, labels, source, group, formula, frozenset(noted)
     )
@@ -162,8 +162,8 @@ def read_cell(block: gemmi.cif.Block) -> gemmi.UnitCell:
 
 
 def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:
-    """The atoms with coordinates. A hydrogen without is left out and flagged; any other atom without ends the crystal."""
-    known = np.isfinite(table.fractional).all(axis=1)
+    """The atoms with coordinates; a hydrogen without is left out and flagged, any other atom is fatal."""
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(table.fractional).all(axis=1))
     if known.all():
         return table, set()
     lost = np.flatnonzero(~known & (table.numbers != 1))
@@ -172,12 +172,20 @@ def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:
     return table.take(known), {"missing_hydrogen"}
 
 
+def _check_cell(lattice: NDArray[np.float64], policy: QualityPolicy) -> None:
+    shortest = math.sqrt(float((shortest_translation(lattice) ** 2).sum()))
+    if shortest < policy.min_translation:
+        raise SkipError(
+            "bad_cell", f"the lattice repeats after {shortest:.3g} Å (limit {policy.min_translation:g})"
+        )
+
+
 def _check_density(volume: float, n_atoms: int, policy: QualityPolicy) -> None:
     share = volume / n_atoms
     if not policy.min_volume <= share <= policy.max_volume:
         raise SkipError(
             "density",
-            f"{share:.3g} Å³ per atom; real crystals lie between {policy.min_volume:g} and {policy.max_volume:g}",
+            f"{share:.3g} Å³ per atom, outside of {policy.min_volume:g} to {policy.max_volume:g}",
         )
 
 
@@ -189,8 +197,8 @@ def _apart(
     table: AtomTable,
     policy: QualityPolicy,
 ) -> NDArray[np.bool_]:
-    """Which atoms are kept: an atom of the same element given twice is dropped with its orbit; closer ones end the crystal."""
-    inverse = np.linalg.inv(lattice)
+    """Which atoms are kept: of an atom given twice one is, with its orbit; other close contacts are fatal."""
+    inverse: NDArray[np.float64] = np.linalg.inv(lattice).astype(np.float64)
     keep = np.ones(len(numbers), bool)
     pairs, distances = close_pairs(lattice, inverse, fractional, policy.min_distance, 4 * len(numbers) + 16)
     if not len(pairs):
@@ -212,11 +220,9 @@ def _apart(
 def _lacks_hydrogen(formula: str, numbers: NDArray[np.uint8]) -> bool:
     """Whether the formula promises more hydrogens than there are, measured against the other elements.
 
-    The number of formula units is the median over the other elements; half a hydrogen of a formula unit is granted to
-    rounding.
+    The number of formula units is the median over the other elements; half a hydrogen of a formula unit is
+    granted to rounding.
     """
-    from atomsight.elements import NUMBERS
-
     stated = formula_counts(formula)
     promised = stated.pop("H", 0.0)
     if not promised:

@@ -1,35 +1,38 @@
 """The one policy on imperfect crystals: each rule, its reason and its option.
 
-A crystal is used only when its sites can be trusted: every later number (a distance, a probability, a count) is about
-the sites as they are given here. What a rule turns away is *skipped* with a `Reason`; what a rule mends leaves a flag.
+A crystal is used only when its sites can be trusted: every later number (a distance, a probability, a count)
+is about the sites as they are given here. What a rule turns away is *skipped* with a `Reason`; what a rule
+mends leaves a flag.
 
-Rules that skip (the words that `Reason.rule` takes):
+Rules that skip (the words that `Reason.rule` takes), what was met, and why it is left out:
 
-| rule | what was met | why it is left out |
-|---|---|---|
-| ``too_large`` | a file beyond `QualityPolicy.max_bytes` | no crystal needs it; guards against archive bombs |
-| ``unsafe_member`` | an archive member that is a link, a device, or points outside its archive | never followed |
-| ``damaged`` | an archive or a compressed file that ends early or does not unpack | what was read before it stays |
-| ``no_cif`` | a folder or an archive without any CIF | nothing to read |
-| ``not_text`` | bytes that are no text | not a CIF |
-| ``syntax`` | text that is no CIF, after repair | guessing at it would invent data |
-| ``no_sites`` | no data block with atoms | nothing to read |
-| ``no_cell`` | cell parameters missing | no crystal without a cell |
-| ``bad_cell`` | a cell that closes to no volume or that repeats a point within `min_translation` | not a lattice |
-| ``density`` | volume per atom outside `min_volume`..`max_volume` | wrong cell, or most atoms are not given |
-| ``missing_coordinates`` | an atom without coordinates | the structure is incomplete |
-| ``unknown_element`` | a symbol that is no element | its points cannot be named |
-| ``disorder`` | disorder without one whole major component | the sites are a superposition |
-| ``partial_occupancy`` | an atom present in a part of the cells only | the same |
-| ``mixed_occupancy`` | a position shared between elements | the site has no single element |
-| ``close_contact`` | atoms closer than `min_distance` | no two atoms are; the structure is wrong |
-| ``bad_symmetry`` | operations that cannot be read or do not fit the sites | the cell cannot be filled |
-| ``too_many_atoms`` | more than `max_atoms` in the cell | guards memory |
-
-Flags of a crystal that was read: ``from_p1`` (orbits found from the geometry), ``symmetry_failed`` (that search failed:
-each atom is its own site), ``symmetry_from_name`` (operations from the space group's name or number, none listed),
-``repaired`` (broken syntax mended), ``disorder_resolved``, ``occupancy_rounded`` (sites at least `min_occupancy` occupied
-taken as full), ``duplicates_merged``, ``deuterium``, ``has_hydrogen``, ``missing_hydrogen``.
+- ``too_large``: a file beyond `QualityPolicy.max_bytes`. No crystal needs it; guards against archive bombs.
+- ``unsafe_member``: an archive member that is a link, a device, or points outside its archive. Never
+  followed.
+- ``damaged``: a file or an archive that cannot be read to its end. What was read before stays.
+- ``no_cif``: a folder or an archive without any CIF.
+- ``not_text``: bytes that are no text.
+- ``syntax``: text that is no CIF, after repair. Guessing at it would invent data.
+- ``no_sites``: no data block with atoms.
+- ``no_cell``: a cell parameter is missing.
+- ``bad_cell``: the cell closes to no volume, or repeats a point within `min_translation`.
+- ``density``: the volume per atom lies outside `min_volume` to `max_volume`: a wrong cell, most atoms not
+  given, or a molecule in an empty box, which is no crystal.
+- ``missing_coordinates``: an atom other than hydrogen without coordinates. The structure is incomplete.
+- ``unknown_element``: a symbol that is no element, or a label that leaves it in doubt.
+- ``disorder``: labelled disorder without one whole major component. The sites are a superposition.
+- ``partial_occupancy``: an atom that only a part of the cells holds. The same.
+- ``mixed_occupancy``: a position shared between elements, none of which dominates. It has no single element.
+- ``close_contact``: atoms closer than `min_distance`. No two atoms are; the structure is wrong somewhere.
+- ``bad_symmetry``: operations that cannot be read, are no group, or a space group of unknown name.
+- ``too_many_atoms``: more than `max_atoms` in the cell. Guards memory.
+What is mended: broken quotes, duplicate rows, labelled disorder with a whole major component, occupancies
+close to full, dummy atoms and atoms of occupancy 0 (dropped), D and T (counted as H), atoms a little off a
+special position.
+Flags of a crystal that was read: ``from_p1`` (orbits found from the geometry), ``symmetry_from_name``
+(operations from the space group's name or number, none listed), ``repaired`` (broken syntax mended),
+``disorder_resolved``, ``occupancy_rounded`` (sites at least `min_occupancy` occupied taken as full),
+``duplicates_merged``, ``deuterium``, ``has_hydrogen``, ``missing_hydrogen``.
 """
 
 from __future__ import annotations
@@ -69,22 +72,24 @@ class QualityPolicy:
     Attributes:
         max_bytes: the largest file or archive member that is read, in bytes.
         max_atoms: the largest motif.
-        min_volume, max_volume: volume per atom. Diamond has 5.7, dense hydrides about 3, open frameworks up to 100.
+        min_volume, max_volume: volume per atom. Diamond has 5.7, dense hydrides about 3, open frameworks up
+            to 100.
         min_translation: shortest lattice translation. The shortest known are about 2.2 (beryllium).
-        min_distance: closest that two atoms may come. The shortest bond, H-H, measures 0.74, and X-ray positions of
-            hydrogen shorten it a little.
-        merge_distance: copies of one atom this close are one atom, given twice or on a special position. Coordinates
-            rounded to 0.01 err by 0.1 Å in a cell of 20 Å.
-        special_distance: copies of a fully occupied atom this close are one atom on a special position: two full atoms
-            cannot be so close. gemmi uses the same 0.4 Å. A partly occupied atom gets `merge_distance` only, since its
-            copies are alternatives.
-        min_occupancy: a site is full from this occupancy on, and a shared position belongs to its major element from
-            this share on. Below it the site is a superposition and its neighbourhood an average.
-        resolve_disorder: keep the major component of labelled disorder (False: skip every disordered crystal).
+        min_distance: closest that two atoms may come. The shortest bond, H-H, measures 0.74, and X-ray
+            positions of hydrogen shorten it a little.
+        merge_distance: copies of one atom this close are one atom, given twice or on a special position.
+            Coordinates rounded to 0.01 err by 0.1 Å in a cell of 20 Å.
+        special_distance: copies of a fully occupied atom this close are one atom on a special position: two
+            full atoms cannot be so close. gemmi uses the same 0.4 Å. A partly occupied atom gets
+            `merge_distance` only, since its copies are alternatives.
+        min_occupancy: a site is full from this occupancy on, and a shared position belongs to its major
+            element from this share on. Below it the site is a superposition and its neighbourhood an average.
+        resolve_disorder: keep the major component of labelled disorder (False: skip every disordered
+            crystal).
         occupancy_slack: the occupancies of a disorder assembly's groups add up to 1 within this.
-        symprec: two positions are equivalent within this distance in the search for the symmetry of P1 cells. Frameworks
-            and DFT cells are printed to five or six digits (0.0002 Å); 0.01 Å also joins copies that differ in the rounding
-            of the structure they were expanded from.
+        symprec: two positions are equivalent within this distance in the search for the symmetry of P1 cells.
+            Frameworks and DFT cells are printed to five or six digits (0.0002 Å); 0.01 Å also joins copies
+            that differ in the rounding of the structure they were expanded from.
     """
 
     max_bytes: int = 64 * 1024 * 1024

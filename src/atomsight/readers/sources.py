@@ -66,9 +66,9 @@ def iter_members(
 ) -> Iterator[Member]:
     """Every CIF of files, folders (recursive, sorted), tar (plain, gz, xz, bz2) and zip archives, in order.
 
-    A file that is named is read whatever its suffix; in folders and archives those with `.cif` or `.cif.gz` in any case
-    are. Archives inside folders or archives are not opened. What cannot be read is reported through
-    ``on_skip(source, reason)``, each with a `Reason`.
+    A file that is named is read whatever its suffix; in folders and archives those with `.cif` or `.cif.gz`
+    in any case are. Archives inside folders or archives are not opened. What cannot be read is reported
+    through ``on_skip(source, reason)``, each with a `Reason`.
 
     Raises:
         InputError: a path does not exist; all paths are looked at before the first is read.
@@ -144,7 +144,7 @@ def _folder(folder: Path, report: OnSkip, max_bytes: int) -> Iterator[Member]:
 
 
 def _whole(archive: Path, members: Iterator[Member | None], report: OnSkip) -> Iterator[Member]:
-    """Pass an archive's members on; report it when it breaks off or holds none. None stands for a refused member."""
+    """Pass an archive's members on; report it when it breaks off or holds none. None is a refused member."""
     met = False
     try:
         for member in members:
@@ -161,7 +161,7 @@ def _whole(archive: Path, members: Iterator[Member | None], report: OnSkip) -> I
 
 
 class _TarInfo(tarfile.TarInfo):
-    """A member header that refuses extended headers of absurd size, which tarfile would read into memory whole."""
+    """A header that refuses extended headers of absurd size, which tarfile would read into memory whole."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
         extended = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
@@ -230,7 +230,7 @@ def _member(file: IO[bytes], name: str, source: str, report: OnSkip, max_bytes: 
 
 
 def _read(file: IO[bytes], name: str, max_bytes: int) -> bytes:
-    """All bytes, unpacked where the name ends in ``.gz``; the limit holds for what comes out, not what a header says."""
+    """All bytes, unpacked where the name ends in ``.gz``; the limit holds for what comes out."""
     packed = name.lower().endswith(".gz")
     try:
         data = gzip.GzipFile(fileobj=file).read(max_bytes + 1) if packed else file.read(max_bytes + 1)

@@ -35,9 +35,9 @@ def inverse(m: NDArray[np.float64]) -> NDArray[np.float64]:
 def reduce_lattice(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """Minkowski-reduced basis of the same lattice, rows ascending in length.
 
-    Reduction by repeated shortening of the longest vector by the closest point of the plane lattice of the other two
-    (Semaev 2001, 10.1007/3-540-44670-2_13). Every lattice vector as short as a basis vector then has coefficients -1, 0
-    or 1.
+    Reduction by repeated shortening of the longest vector by the closest point of the plane lattice of the
+    other two (Semaev 2001, 10.1007/3-540-44670-2_13). Every lattice vector as short as a basis vector then
+    has coefficients -1, 0 or 1.
     """
     basis = lattice.copy()
     for _ in range(200):
@@ -78,8 +78,8 @@ def reduce_lattice(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
 def lattice_symmetries(basis: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
     """(g, 3, 3) integer matrices R (as floats) that carry a reduced basis onto itself, identity first.
 
-    A point with fractional coordinates x goes to R x. Two vectors count as equal in length within `tolerance`, Å, and
-    an angle may differ by what moves the tip of a vector by as much.
+    A point with fractional coordinates x goes to R x. Two vectors count as equal in length within
+    `tolerance`, Å, and an angle may differ by what moves the tip of a vector by as much.
     """
     metric = basis @ basis.T
     lengths = np.sqrt(np.diag(metric))
@@ -118,7 +118,8 @@ def lattice_symmetries(basis: NDArray[np.float64], tolerance: float) -> NDArray[
                 dot = (cartesian[v] * cartesian[w]).sum()
                 if abs(dot - metric[1, 2]) > tolerance * (lengths[1] + lengths[2]):
                     continue
-                # Basis vector a goes to the lattice vector with coefficients M[a]: coordinates transform by M transposed.
+                # Basis vector a goes to the lattice vector with coefficients M[a]: coordinates transform by M
+                # transposed.
                 matrix = np.empty((3, 3))
                 for c in range(3):
                     matrix[c, 0], matrix[c, 1], matrix[c, 2] = vectors[u, c], vectors[v, c], vectors[w, c]

@@ -33,15 +33,16 @@ def expand(
 ) -> Expansion | None:
     """Every copy of m sites under g operations; None where there are more than `max_atoms`.
 
-    Copies of a site that lie within `tolerance` of it are the same atom on a special position. The site is first moved to
-    the mean of those copies, which its site symmetry leaves in place, so that coordinates rounded in the file (0.3333)
-    give copies that coincide, and distances that symmetry makes equal come out equal.
+    Copies of a site that lie within `tolerance` of it are the same atom on a special position. The site is
+    first moved to the mean of those copies, which its site symmetry leaves in place, so that coordinates
+    rounded in the file (0.3333) give copies that coincide, and distances that symmetry makes equal come out
+    equal.
 
     Args:
         lattice: (3, 3), rows are the cell vectors, Å.
         fractional: (m, 3), the asymmetric unit.
-        rotations, translations: (g, 3, 3) and (g, 3): x goes to ``rotation @ x + translation``; the whole group, centring
-            translations included.
+        rotations, translations: (g, 3, 3) and (g, 3): x goes to ``rotation @ x + translation``; the whole
+            group, centring translations included.
         tolerance: Å, one for all sites or (m,).
         max_atoms: limit on the number of copies.
     """

@@ -6,14 +6,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from atomsight.symmetry._kernels import orbits_of
+from atomsight.symmetry._lattice import reduce_lattice
 
 
 def renumber(parents: NDArray[np.integer]) -> NDArray[np.int32]:
-    """(n,) int32 orbit of each atom, numbered in the order of first atoms, from any labels that tell orbits apart."""
+    """(n,) int32 orbit of each atom, numbered by first atoms, from any labels that tell orbits apart."""
     _, first, inverse = np.unique(parents, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int32)
     rank[np.argsort(first)] = np.arange(len(first), dtype=np.int32)
     return rank[inverse]
+
+
+def shortest_translation(lattice: ArrayLike) -> NDArray[np.float64]:
+    """(3,) the shortest vector of the lattice with these rows, Å."""
+    return reduce_lattice(np.ascontiguousarray(lattice, np.float64))[0]
 
 
 def find_orbits(
@@ -21,11 +27,12 @@ def find_orbits(
 ) -> NDArray[np.int32]:
     """(n,) int32: the orbit of each of the n atoms of a cell under the symmetry of the whole crystal.
 
-    Orbits are numbered in the order of their first atoms and never hold two elements. The group is that of the crystal,
-    not of the given cell: supercells and centred cells give the orbits of their primitive cell. An operation counts when it
-    carries every atom to within `symprec` (Å) of one of the same element, as in moyo and spglib (Togo and Tanaka 2018,
-    arXiv:1808.01590), with which the result agrees. The search differs: the rarest element leaves few candidate
-    operations, each is tried on all atoms with an early end, and only generators of the group are tried.
+    Orbits are numbered in the order of their first atoms and never hold two elements. The group is that of
+    the crystal, not of the given cell: supercells and centred cells give the orbits of their primitive cell.
+    An operation counts when it carries every atom to within `symprec` (Å) of one of the same element, as in
+    moyo and spglib (Togo and Tanaka 2018, arXiv:1808.01590), with which the result agrees. The search
+    differs: the rarest element leaves few candidate operations, each is tried on all atoms with an early end,
+    and only generators of the group are tried.
 
     Args:
         lattice: (3, 3), rows are the cell vectors, Å.
