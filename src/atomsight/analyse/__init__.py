@@ -1,0 +1,28 @@
+"""What a dataset holds and what a model gets wrong: distributions of distances, their peaks, misclassified sites.
+
+| module | what it holds |
+|---|---|
+| `distances` | counts of the n-th nearest-neighbour distance by element pair, aggregated over the shards |
+| `peaks` | peaks of a distribution: position, width, share |
+| `bond_kinds` | names of peaks, from the literature |
+| `distance_summary` | what the counts say, pair by pair, and as files |
+"""
+
+from __future__ import annotations
+
+from atomsight.analyse.distance_summary import PairSummary, summarise_pairs, write_distances
+from atomsight.analyse.distances import DistanceCounts, Pair, Ranks, count_distances, parse_ranks
+from atomsight.analyse.peaks import Peak, find_peaks
+
+__all__ = [
+    "DistanceCounts",
+    "Pair",
+    "PairSummary",
+    "Peak",
+    "Ranks",
+    "count_distances",
+    "find_peaks",
+    "parse_ranks",
+    "summarise_pairs",
+    "write_distances",
+]

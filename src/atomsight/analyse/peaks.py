@@ -1,0 +1,202 @@
+"""Peaks of a distribution of distances: how many, where, how wide, and what share each holds.
+
+1. The histogram is smoothed by a Gaussian kernel whose bandwidth is chosen by the improved Sheather-Jones rule
+   (Botev, Grotowski and Kroese 2010, 10.1214/10-AOS799), which does not take a distribution of many peaks for a
+   broad one. It is kept between a resolution that the caller chooses and five times that.
+2. A local maximum is a peak if it stands out from the higher of the two valleys beside it, first by a factor
+   (the prominence of the logarithm, so that a small peak beside a large one is found) and secondly beyond
+   counting noise (the square root of a Poisson count has a standard deviation of 1/2: Anscombe 1948,
+   10.1093/biomet/35.3-4.246), and if it holds a least share of the whole.
+3. A mixture is fitted to the raw counts by expectation maximisation: one Student t component per peak (Peel and
+   McLachlan 2000, 10.1023/A:1008981510081), with four degrees of freedom (Lange, Little and Taylor 1989,
+   10.1080/01621459.1989.10478852) because the flanks of these peaks are heavier than Gaussian, and a level
+   background between each two valleys. It gives the widths, and shares that divide what overlaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FREEDOM = 4.0
+"""Degrees of freedom of the t components."""
+
+_FWHM = 2 * np.sqrt(FREEDOM * (2 ** (2 / (FREEDOM + 1)) - 1))
+"""Full width at half maximum of a t density of unit scale."""
+
+_SIGNIFICANT = 5.0
+"""Standard deviations by which a peak must exceed its valley."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """One peak of a distribution.
+
+    Attributes:
+        position: where the smoothed distribution is highest, Å.
+        width: full width at half maximum of the fitted component, Å.
+        share: of the counts in the range, those between ``start`` and ``end``; the shares of all peaks sum to 1.
+        start, end: the valleys on both sides, or the ends of the range, Å.
+        fitted_share: weight of the fitted component: less than ``share`` by what lies flat beneath the peak, and
+            more where it reaches under its neighbours.
+    """
+
+    position: float
+    width: float
+    share: float
+    start: float
+    end: float
+    fitted_share: float
+
+
+def find_peaks(
+    counts: NDArray[np.int64],
+    edges: NDArray[np.float64],
+    *,
+    resolution: float = 0.01,
+    depth: float = 0.2,
+    least_share: float = 0.002,
+    observations: float | None = None,
+) -> list[Peak]:
+    """The peaks of a histogram, by position.
+
+    Args:
+        counts: (n,) counts.
+        edges: (n + 1,) edges of bins of equal width, Å. Narrow bins (0.0025 Å) leave the resolution to
+            ``resolution``.
+        resolution: least standard deviation of the kernel, Å: two narrow peaks closer than about twice this
+            are one.
+        depth: a peak is kept if a valley on each side lies below it by at least this share of its height.
+        least_share: a peak is kept if it holds at least this share of the counts.
+        observations: how many independent observations the counts stand for, where they are weighted;
+            by default their sum.
+    """
+    total = counts.sum()
+    if total == 0:
+        return []
+    width = float(edges[1] - edges[0])
+    centres = (edges[:-1] + edges[1:]) / 2
+    n = float(total if observations is None else observations)
+    bandwidth = float(np.clip(isj_bandwidth(counts, n) * width, resolution, 5 * resolution))
+    smooth = smoothed(counts * (n / total), bandwidth / width)
+    modes = _modes(smooth, bandwidth / width, depth)
+    while True:
+        bounds = _valleys(smooth, modes)
+        counted = np.add.reduceat(counts, bounds[:-1]) / total if len(modes) else np.zeros(0)
+        if not len(modes) or counted.min() >= least_share:
+            break
+        modes = np.delete(modes, counted.argmin())
+    if not len(modes):
+        return []
+    positions = np.array([_summit(smooth, i, centres, width) for i in modes])
+    scales, fitted = _fit(counts, centres, positions, edges[bounds], counted, width)
+    columns = (positions, _FWHM * scales, counted, edges[bounds[:-1]], edges[bounds[1:]], fitted)
+    return [Peak(*(float(value) for value in values)) for values in zip(*columns, strict=True)]
+
+
+def smoothed(counts: NDArray[np.floating] | NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
+    """Counts per bin after a Gaussian kernel of standard deviation ``sigma`` bins, reflected at the ends: where
+    the range cuts a slope there is no false summit."""
+    from scipy.ndimage import gaussian_filter1d
+
+    return gaussian_filter1d(np.asarray(counts, dtype=np.float64), sigma, mode="reflect")
+
+
+def isj_bandwidth(counts: NDArray[np.int64], observations: float) -> float:
+    """Bandwidth, in bins, of a Gaussian kernel by the improved Sheather-Jones rule of Botev et al. (2010).
+
+    The fixed point is solved on the cosine transform of the histogram. Where there is none (too few
+    observations), the answer is 0.
+    """
+    from scipy.fft import dct
+    from scipy.optimize import brentq
+
+    n_bins = len(counts)
+    transform = dct(counts / counts.sum(), norm=None)[1:] / 2
+    squared_index = np.arange(1, n_bins, dtype=np.float64) ** 2
+    squares = transform**2
+
+    def roughness(order: int, time: float) -> float:
+        decay = np.exp(-squared_index * np.pi**2 * time)
+        return float(2 * np.pi ** (2 * order) * (squared_index**order * squares * decay).sum())
+
+    def fixed_point(time: float) -> float:
+        norm = roughness(7, time)
+        for order in range(6, 1, -1):
+            if norm <= 0:
+                return -1.0
+            odd = float(np.prod(np.arange(1, 2 * order, 2)))
+            constant = (1 + 0.5 ** (order + 0.5)) / 3
+            step = (2 * constant * odd / (observations * np.sqrt(np.pi / 2) * norm)) ** (2 / (3 + 2 * order))
+            norm = roughness(order, step)
+        return time - (2 * observations * np.sqrt(np.pi) * norm) ** (-2 / 5) if norm > 0 else -1.0
+
+    least, most = 1e-9, 0.1
+    if fixed_point(least) >= 0 or fixed_point(most) <= 0:
+        return 0.0
+    return float(np.sqrt(brentq(fixed_point, least, most)) * n_bins)
+
+
+def _modes(smooth: NDArray[np.float64], sigma: float, depth: float) -> NDArray[np.int64]:
+    """Bins of the maxima that stand out, by depth and beyond noise."""
+    from scipy.signal import find_peaks as maxima
+
+    window = sigma * np.sqrt(4 * np.pi)  # bins that a Gaussian kernel averages over, as far as noise goes
+    level = np.log(smooth + 1 / window)
+    modes, found = maxima(np.concatenate([[-np.inf], level, [-np.inf]]), prominence=-np.log1p(-depth))
+    summits, valleys = np.exp(level[modes - 1]), np.exp(level[modes - 1] - found["prominences"])
+    excess = 2 * (np.sqrt(summits * window) - np.sqrt(valleys * window))
+    inside = (modes > 1) & (modes < len(level))
+    return modes[inside & (excess >= _SIGNIFICANT)] - 1
+
+
+def _valleys(smooth: NDArray[np.float64], modes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(modes + 1,) first bin of each peak's stretch, and the number of bins."""
+    between = [int(a + np.argmin(smooth[a:b])) for a, b in zip(modes[:-1], modes[1:], strict=True)]
+    return np.array([0, *between, len(smooth)])
+
+
+def _summit(smooth: NDArray[np.float64], i: int, centres: NDArray[np.float64], width: float) -> float:
+    """Top of the parabola through a maximum and its two neighbours."""
+    left, top, right = smooth[i - 1], smooth[i], smooth[i + 1]
+    bend = left - 2 * top + right
+    return float(centres[i] + (width * (left - right) / (2 * bend) if bend < 0 else 0.0))
+
+
+def _fit(
+    counts: NDArray[np.int64],
+    centres: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    bounds: NDArray[np.float64],
+    counted: NDArray[np.float64],
+    width: float,
+    steps: int = 300,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scales and weights of the t components; each stays between its valleys, and at half its height it reaches
+    no further than the nearer valley."""
+    used = np.flatnonzero(counts)
+    x, c = centres[used, None], counts[used, None] / counts.sum()
+    lower, upper = bounds[:-1], bounds[1:]
+    flat = ((x >= lower) & (x < upper)) / (upper - lower)
+    widest = np.maximum(2 * np.minimum(positions - lower, upper - positions) / _FWHM, width)
+    location, scale = positions.copy(), np.minimum(4 * width, widest)
+    weight, background = 0.95 * counted, 0.05 * counted
+    for _ in range(steps):
+        # The density of t with four degrees of freedom: 3/8 (1 + t²/4)^(-5/2) / scale.
+        spread = FREEDOM + ((x - location) / scale) ** 2
+        density = weight * 0.375 * (spread / FREEDOM) ** (-(FREEDOM + 1) / 2) / scale
+        level = background * flat
+        whole = density.sum(axis=1, keepdims=True) + level.sum(axis=1, keepdims=True)
+        member = c * density / whole
+        pull = member * (FREEDOM + 1) / spread
+        mass = np.maximum(pull.sum(axis=0), 1e-12)
+        location = np.clip((pull * x).sum(axis=0) / mass, lower, upper)
+        before, weight = weight, member.sum(axis=0)
+        variance = (pull * (x - location) ** 2).sum(axis=0) / np.maximum(weight, 1e-12)
+        scale = np.clip(np.sqrt(variance), width / 4, widest)
+        background = (c * level / whole).sum(axis=0)
+        if np.abs(weight - before).max() < 1e-7:
+            break
+    return scale, weight
