@@ -3,12 +3,22 @@
 | module | what it holds |
 |---|---|
 | `knn` | `nearest_neighbours` of one crystal, `site_neighbours` of its symmetry-unique sites |
-| `batch` | many crystals in one call |
+| `batch` | `nearest_neighbours_batch`: many crystals in one call, over threads |
+| `invariants`, `emd` | PDD and AMD of a crystal; the earth mover's distance between PDDs |
 | `_grid`, `_lattice`, `_select` | the kernel: grid search, lattice reduction, ordering of candidates |
-| `_brute` | the oracle that the tests hold it against |
+| `_compiled` | how kernels are compiled, cached and announced |
+| `_brute` | the oracle that the tests hold the kernel against |
 """
 
 from __future__ import annotations
 
+from atomsight.neighbours.batch import nearest_neighbours_batch as nearest_neighbours_batch
+from atomsight.neighbours.emd import earth_movers_distance as earth_movers_distance
+from atomsight.neighbours.emd import transport_cost as transport_cost
+from atomsight.neighbours.invariants import amd as amd
+from atomsight.neighbours.invariants import amd_batch as amd_batch
+from atomsight.neighbours.invariants import amd_from_distances as amd_from_distances
+from atomsight.neighbours.invariants import pdd as pdd
+from atomsight.neighbours.invariants import pdd_from_distances as pdd_from_distances
 from atomsight.neighbours.knn import nearest_neighbours as nearest_neighbours
 from atomsight.neighbours.knn import site_neighbours as site_neighbours

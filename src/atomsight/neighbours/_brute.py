@@ -13,9 +13,9 @@ def brute_force_neighbours(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """As ``nearest_neighbours``, from the definition, with nothing clever in it.
 
-    A block of cells ``-r .. r`` around the query's own holds every point closer than ``r`` times the least distance
-    between opposite faces (less the cell that the points themselves may be apart), so the block grows until its k-th
-    distance is below that.
+    A block of cells ``-r .. r`` around the query's own holds every point closer than ``r`` times the least
+    distance between opposite faces (less the cell that the points themselves may be apart), so the block
+    grows until its k-th distance is below that.
     """
     lattice = np.asarray(lattice, dtype=np.float64)
     fractional = np.asarray(fractional, dtype=np.float64)

@@ -1,28 +1,32 @@
-"""How the kernels are compiled: without the GIL, cached on disk where a folder can be written, and announced."""
+"""How the kernels are compiled: without the GIL, cached where a folder can be written, and announced."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
+from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Ints32 = NDArray[np.int32]
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function on its first call, strict IEEE arithmetic, callable from many threads at once.
+    """Compile a function on its first call: strict IEEE arithmetic, callable from many threads at once.
 
-    The machine code is cached beside the module, else in the user's cache folder (or ``NUMBA_CACHE_DIR``); where
-    neither can be written the function still works and is compiled once per process.
+    The machine code is cached beside the module, else in the user's cache folder (or ``NUMBA_CACHE_DIR``);
+    where neither can be written the function still works and is compiled once per process.
     """
     try:
-        compiled: Function = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+        return cast(Function, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
     except RuntimeError:  # numba found no folder that it may write a cache into
-        compiled = numba.njit(nogil=True, error_model="numpy")(function)
-    return compiled
+        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
 
 
 def _to_stderr(message: str) -> None:
@@ -30,7 +34,7 @@ def _to_stderr(message: str) -> None:
 
 
 on_compile: Callable[[str], None] = _to_stderr
-"""Receives one sentence when machine code has to be made, before it is made. Replace it to show it another way."""
+"""Receives one sentence before machine code has to be made. Replace it to show it another way."""
 
 
 @contextmanager
@@ -38,13 +42,12 @@ def announced() -> Iterator[None]:
     """Tell ``on_compile`` once if anything has to be compiled inside; a start from the cache says nothing."""
     from numba.core import event
 
-    said = False
-
     class Announcer(event.Listener):
+        said = False
+
         def on_start(self, event: Any) -> None:
-            nonlocal said
-            if not said:
-                said = True
+            if not self.said:
+                self.said = True
                 on_compile(
                     "atomsight: compiling the neighbour search for this machine, once; some seconds ..."
                 )

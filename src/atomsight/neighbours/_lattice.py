@@ -6,18 +6,18 @@ from math import floor, sqrt
 
 import numpy as np
 
-from atomsight.neighbours._compiled import kernel
+from atomsight.neighbours._compiled import Floats, Ints, kernel
 
 SINGULAR = 1e-8
-"""A cell whose volume is below this share of the product of its edges is refused: no digits are left to trust."""
+"""A cell whose volume is below this share of the product of its edges is refused: too few digits are left."""
 
 
 @kernel
-def reduce_lattice(lattice, reduced, transform, inverse):  # type: ignore[no-untyped-def]
+def reduce_lattice(lattice: Floats, reduced: Floats, transform: Ints, inverse: Ints) -> None:
     """Minkowski-reduce a lattice by the greedy algorithm, exact in three dimensions.
 
-    Nguyen and Stehlé, Low-dimensional lattice basis reduction revisited, 10.1145/1597036.1597050. The result only
-    decides the speed of the search, never its correctness: any whole-numbered transform gives the same points.
+    Nguyen and Stehlé, Low-dimensional lattice basis reduction revisited, 10.1145/1597036.1597050. The result
+    decides the speed of the search, never its correctness: any unimodular transform gives the same points.
 
     Args:
         lattice: (3, 3) float64, rows are the cell vectors.
@@ -38,7 +38,7 @@ def reduce_lattice(lattice, reduced, transform, inverse):  # type: ignore[no-unt
         for _ in range(200):
             dot = _dot(reduced, 0, 1)
             shift = floor(dot / _dot(reduced, 0, 0) + 0.5)
-            if shift == 0 or not _subtract(lattice, reduced, transform, 1, shift, 0.0, 0, 1):
+            if shift == 0.0 or not _subtract(lattice, reduced, transform, 1, shift, 0.0):
                 break
             changed = True
             _sort_two(reduced, transform, 0, 1)
@@ -58,7 +58,7 @@ def reduce_lattice(lattice, reduced, transform, inverse):  # type: ignore[no-unt
                 if length < best:
                     best, best0, best1 = length, base0 + i, base1 + j
         if best0 != 0 or best1 != 0:
-            changed = _subtract(lattice, reduced, transform, 2, best0, best1, 0, 1) or changed
+            changed = _subtract(lattice, reduced, transform, 2, best0, best1) or changed
         if not changed:
             break
     _sort_rows(reduced, transform)
@@ -66,7 +66,7 @@ def reduce_lattice(lattice, reduced, transform, inverse):  # type: ignore[no-unt
 
 
 @kernel
-def heights(reduced, out):  # type: ignore[no-untyped-def]
+def heights(reduced: Floats, out: Floats) -> float:
     """Distances between opposite faces of a cell, into ``out`` (3,), and its volume as the result."""
     volume = abs(
         reduced[0, 0] * (reduced[1, 1] * reduced[2, 2] - reduced[1, 2] * reduced[2, 1])
@@ -83,22 +83,24 @@ def heights(reduced, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _dot(rows, i, j):  # type: ignore[no-untyped-def]
+def _dot(rows: Floats, i: int, j: int) -> float:
     return rows[i, 0] * rows[j, 0] + rows[i, 1] * rows[j, 1] + rows[i, 2] * rows[j, 2]
 
 
 @kernel
-def _subtract(lattice, reduced, transform, row, shift0, shift1, first, second):  # type: ignore[no-untyped-def]
-    """Take shift0 * first + shift1 * second from a row if that makes it shorter; False if it does not.
+def _subtract(
+    lattice: Floats, reduced: Floats, transform: Ints, row: int, shift0: float, shift1: float
+) -> bool:
+    """Take multiples of the first two rows from a row if that makes it shorter; False if it does not.
 
     The row is made anew from the whole-numbered transform, so that rounding never piles up.
     """
     old = _dot(reduced, row, row)
     before = (transform[row, 0], transform[row, 1], transform[row, 2])
     for j in range(3):
-        transform[row, j] -= np.int64(shift0) * transform[first, j]
+        transform[row, j] -= np.int64(shift0) * transform[0, j]
         if shift1 != 0:
-            transform[row, j] -= np.int64(shift1) * transform[second, j]
+            transform[row, j] -= np.int64(shift1) * transform[1, j]
     _remake(lattice, reduced, transform, row)
     if _dot(reduced, row, row) < old * (1.0 - 1e-12):
         return True
@@ -109,7 +111,7 @@ def _subtract(lattice, reduced, transform, row, shift0, shift1, first, second): 
 
 
 @kernel
-def _remake(lattice, reduced, transform, row):  # type: ignore[no-untyped-def]
+def _remake(lattice: Floats, reduced: Floats, transform: Ints, row: int) -> None:
     for j in range(3):
         reduced[row, j] = (
             transform[row, 0] * lattice[0, j]
@@ -119,7 +121,7 @@ def _remake(lattice, reduced, transform, row):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sort_two(reduced, transform, i, j):  # type: ignore[no-untyped-def]
+def _sort_two(reduced: Floats, transform: Ints, i: int, j: int) -> None:
     if _dot(reduced, j, j) < _dot(reduced, i, i):
         for axis in range(3):
             reduced[i, axis], reduced[j, axis] = reduced[j, axis], reduced[i, axis]
@@ -127,14 +129,14 @@ def _sort_two(reduced, transform, i, j):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sort_rows(reduced, transform):  # type: ignore[no-untyped-def]
+def _sort_rows(reduced: Floats, transform: Ints) -> None:
     _sort_two(reduced, transform, 0, 1)
     _sort_two(reduced, transform, 1, 2)
     _sort_two(reduced, transform, 0, 1)
 
 
 @kernel
-def _invert(matrix, inverse):  # type: ignore[no-untyped-def]
+def _invert(matrix: Ints, inverse: Ints) -> None:
     """Inverse of a whole-numbered matrix of determinant 1 or -1, exactly, from its cofactors."""
     for i in range(3):
         p, q = (i + 1) % 3, (i + 2) % 3

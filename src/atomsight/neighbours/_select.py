@@ -6,25 +6,26 @@ from math import sqrt
 
 import numpy as np
 
-from atomsight.neighbours._compiled import kernel
+from atomsight.neighbours._compiled import Floats, Ints, kernel
+from atomsight.neighbours._simd import LANES, count_below
 
 BY_RANK = 64
-"""Up to this many candidates, counting how many are smaller (without a branch) is the quickest order."""
+"""Up to this many candidates, counting for each how many are smaller (no branches) is the quickest."""
 
 CROWDED = 32
 """A bucket with more candidates than this (a shell of nearly equal distances) calls for a Shell sort."""
 
 
 @kernel
-def ascending(values, count, limit, order, keys, starts):  # type: ignore[no-untyped-def]
+def ascending(values: Floats, count: int, limit: float, order: Ints, keys: Ints, starts: Ints) -> None:
     """Write into ``order`` the positions of ``values[:count]`` in ascending order of value.
 
     Args:
-        values: float64 squared distances, all in [0, limit].
+        values: squared distances, all in [0, limit]; eight places behind ``count`` are overwritten.
         count: how many of them count.
         limit: the upper bound of the values.
-        order: int64 of at least ``count``, receives the result.
-        keys, starts: int64 scratch of at least ``count`` and ``count + 2``.
+        order: at least ``count`` long, receives the result.
+        keys, starts: scratch, at least ``count`` and ``count + 2`` long.
     """
     if count <= BY_RANK:
         _by_rank(values, count, order)
@@ -33,25 +34,28 @@ def ascending(values, count, limit, order, keys, starts):  # type: ignore[no-unt
 
 
 @kernel
-def _by_rank(values, count, order):  # type: ignore[no-untyped-def]
+def _by_rank(values: Floats, count: int, order: Ints) -> None:
     for i in range(count):
         order[i] = -1
+    for i in range(count, count + LANES):
+        values[i] = np.inf
     for i in range(count):
         value = values[i]
         rank = 0
-        for j in range(count):
-            rank += values[j] < value
+        for j in range(0, count, LANES):
+            rank += count_below(values, j, value)
         while order[rank] >= 0:  # equal values share a rank: the first free place after it
             rank += 1
         order[rank] = i
 
 
 @kernel
-def _by_buckets(values, count, limit, order, keys, starts):  # type: ignore[no-untyped-def]
-    """Points of a crystal are about evenly spread over the volume, so buckets of equal volume hold one each."""
+def _by_buckets(values: Floats, count: int, limit: float, order: Ints, keys: Ints, starts: Ints) -> None:
+    """Points of a crystal are about evenly spread over the volume: buckets of equal volume hold one each."""
     scale = count / (limit * sqrt(limit)) if limit > 0.0 else 0.0
     for i in range(count):
-        keys[i] = min(np.int64(values[i] * sqrt(values[i]) * scale), count - 1)
+        bucket = int(values[i] * sqrt(values[i]) * scale)
+        keys[i] = min(bucket, count - 1)
     for i in range(count + 2):
         starts[i] = 0
     for i in range(count):
@@ -73,7 +77,7 @@ def _by_buckets(values, count, limit, order, keys, starts):  # type: ignore[no-u
 
 
 @kernel
-def _sort_with_gap(values, count, order, gap):  # type: ignore[no-untyped-def]
+def _sort_with_gap(values: Floats, count: int, order: Ints, gap: int) -> None:
     for i in range(gap, count):
         moving = order[i]
         value = values[moving]

@@ -1,54 +1,104 @@
-"""Many crystals in one call: flattened arrays in, one compiled loop, structures in parallel."""
+"""Many crystals in one call: flattened arrays in, one compiled loop, structures in parallel over threads."""
 
 from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from atomsight.neighbours.knn import Neighbours
+from atomsight.errors import InputError
+from atomsight.neighbours.knn import Neighbours, as_floats, as_points, checked_k, solve
 
-_ready = False
+SLICES_PER_THREAD = 8
+"""A thread takes slices one after another, so that a heavy structure does not leave the others idle."""
 
 
-def solve(
-    lattices: NDArray[np.float64],
-    fractional: NDArray[np.float64],
-    offsets: NDArray[np.int64],
+def nearest_neighbours_batch(
+    lattices: ArrayLike,
+    fractional: ArrayLike,
+    offsets: ArrayLike,
     k: int,
-    own: NDArray[np.int64],
-    free: NDArray[np.float64] | None,
-    query_offsets: NDArray[np.int64],
+    queries: ArrayLike | None = None,
+    query_offsets: ArrayLike | None = None,
+    *,
+    threads: int = 1,
     images: bool = True,
 ) -> Neighbours:
-    """Run the kernel on checked arguments."""
-    from atomsight.neighbours._compiled import announced
-    from atomsight.neighbours._grid import search_many
+    """``nearest_neighbours`` of c structures in one compiled call, with no Python cost per structure.
 
-    global _ready
-    m = int(query_offsets[-1])
-    distances = np.empty((m, k))
-    indices = np.empty((m, k), np.int64)
-    shifts = np.empty((m if images else 0, k, 3), np.int32)
-    if free is None:
-        free = np.empty((0, 3))
-    args = (
-        lattices,
-        fractional,
-        offsets,
-        own,
-        free,
-        query_offsets,
-        k,
-        distances,
-        indices,
-        shifts,
-        0,
-        len(lattices),
-    )
-    if _ready:
-        search_many(*args)
+    Args:
+        lattices: (c, 3, 3), rows of each are cell vectors, Å.
+        fractional: (N, 3), the points of all structures, one structure after another.
+        offsets: (c + 1,), structure i owns the points ``offsets[i] : offsets[i + 1]``.
+        k: how many neighbours.
+        queries: None: every point; else (M,) integers, for each query the index of a point *within its
+            structure*.
+        query_offsets: (c + 1,), structure i owns the queries ``query_offsets[i] : query_offsets[i + 1]``.
+        threads: how many threads share the structures; the kernel runs without the GIL.
+        images: False leaves out the cell shifts (their array is then empty), which saves time and memory.
+
+    Returns:
+        distances (M, k) float64, indices (M, k) int64 within the structure, images (M, k, 3) int32: as
+        ``nearest_neighbours`` gives for each structure.
+
+    Raises:
+        InputError: as ``nearest_neighbours``, or offsets that do not fit the arrays.
+    """
+    cells = as_floats(lattices, "lattices")
+    if cells.ndim != 3 or cells.shape[1:] != (3, 3):
+        raise InputError(f"lattices: expected shape (c, 3, 3), got {cells.shape}")
+    points = as_points(fractional, "fractional")
+    count = checked_k(k)
+    bounds = _checked_offsets(offsets, len(cells), len(points), "offsets")
+    sizes = np.diff(bounds)
+    if queries is None:
+        own = np.arange(len(points)) - np.repeat(bounds[:-1], sizes)
+        query_bounds = bounds
     else:
-        with announced():
-            search_many(*args)
-        _ready = True
-    return distances, indices, shifts
+        own = np.ascontiguousarray(queries)
+        if own.ndim != 1 or (own.size and own.dtype.kind not in "iu"):
+            raise InputError("queries: expected (M,) integers, indices of points within their structures")
+        if query_offsets is None:
+            raise InputError("query_offsets: needed to tell which queries belong to which structure")
+        own = own.astype(np.int64, copy=False)
+        query_bounds = _checked_offsets(query_offsets, len(cells), len(own), "query_offsets")
+        if ((own < 0) | (own >= np.repeat(sizes, np.diff(query_bounds)))).any():
+            raise InputError("queries: an index lies outside its structure")
+
+    if threads <= 1 or len(cells) < 2:
+        return solve(cells, points, bounds, count, own, None, query_bounds, images)
+    slices = _even_slices(query_bounds, threads * SLICES_PER_THREAD)
+    out = (
+        np.empty((len(own), count)),
+        np.empty((len(own), count), np.int64),
+        np.empty((len(own) if images else 0, count, 3), np.int32),
+    )
+    solve(cells, points, bounds, count, own, None, query_bounds, images, (0, 0), out)  # compiled once, here
+    with ThreadPoolExecutor(threads) as pool:
+        jobs = [
+            pool.submit(solve, cells, points, bounds, count, own, None, query_bounds, images, part, out)
+            for part in slices
+        ]
+        for job in jobs:
+            job.result()
+    return out
+
+
+def _checked_offsets(offsets: ArrayLike, structures: int, total: int, name: str) -> NDArray[np.int64]:
+    bounds = np.asarray(offsets)
+    if bounds.shape != (structures + 1,) or bounds.dtype.kind not in "iu":
+        raise InputError(f"{name}: expected {structures + 1} integers, got shape {bounds.shape}")
+    bounds = np.ascontiguousarray(bounds, dtype=np.int64)
+    if bounds[0] != 0 or bounds[-1] != total or (np.diff(bounds) < 0).any():
+        raise InputError(f"{name}: must ascend from 0 to {total}, the number of rows that it divides")
+    return bounds
+
+
+def _even_slices(query_bounds: NDArray[np.int64], parts: int) -> list[tuple[int, int]]:
+    """Runs of structures with about equally many queries."""
+    wanted = np.linspace(0, query_bounds[-1], parts + 1)
+    edges = np.unique(np.searchsorted(query_bounds, wanted))
+    edges[0], edges[-1] = 0, len(query_bounds) - 1
+    return [(int(first), int(last)) for first, last in pairwise(edges)]

@@ -1,4 +1,4 @@
-"""The k nearest neighbours of the points of one crystal: validation, then the kernel."""
+"""The k nearest neighbours of the points of one crystal: arguments in, the kernel, errors out."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 Neighbours = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]
 
-FARTHEST = 1e6
-"""Fractional coordinates beyond this many cells from the origin have lost the digits that a distance needs."""
+_ready = False
 
 
 def nearest_neighbours(
@@ -23,37 +22,40 @@ def nearest_neighbours(
 ) -> Neighbours:
     """Exact k nearest neighbours in an infinite periodic point set.
 
-    Every point counts, one at distance 0 too: a query that is a point of the set is left out by identity, never by
-    distance. Definition: Widdowson and Kurlin, 10.46793/match.87-3.529W.
+    Every point counts, one at distance 0 too: a query that is a point of the set is left out by identity,
+    never by distance. Definition: Widdowson and Kurlin, 10.46793/match.87-3.529W.
 
     Args:
-        lattice: (3, 3), rows are the cell vectors, Å. Any cell: skewed, flat and needle-like ones cost no more.
+        lattice: (3, 3), rows are the cell vectors, Å. Any cell: skewed, flat and needle-like ones too.
         fractional: (n, 3), positions in units of the rows, wrapped or not.
         k: how many neighbours, at least 1; may exceed n by far.
-        queries: None: every point of the motif; (m,) integers: these points of the motif; (m, 3) floats: free
-            fractional positions, of which nothing is left out.
+        queries: None: every point of the motif; (m,) integers: these points of the motif; (m, 3) floats:
+            free fractional positions, of which nothing is left out.
 
     Returns:
         distances: (m, k) float64, Å, ascending.
         indices: (m, k) int64, the point of the motif that each neighbour is a copy of.
-        images: (m, k, 3) int32, its cell shift: ``distance = |(fractional[index] + image - query) @ lattice|`` with
-            the coordinates as they were given. Exactly equal distances are in order of index, then image.
+        images: (m, k, 3) int32, its cell shift: with the coordinates as they were given,
+            ``distance = |(fractional[index] + image - query) @ lattice|``.
+
+        Exactly equal distances are in order of index, then image, so the first k of a wider search are what
+        a search for k returns.
 
     Raises:
-        InputError: a singular lattice, a number that is not finite, no points, k < 1, or a query out of range.
+        InputError: a singular lattice, a number that is not finite, no points, k < 1, a query out of range.
     """
-    from atomsight.neighbours.batch import solve
-
-    cell = checked_lattices(lattice)
+    cell = as_floats(lattice, "lattice")
     if cell.shape != (3, 3):
-        raise InputError(f"lattice: expected shape (3, 3), got {cell.shape}")
-    points = checked_points(fractional, "fractional")
+        raise InputError(f"lattice: expected three row vectors, shape (3, 3), got {cell.shape}")
+    points = as_points(fractional, "fractional")
     n = len(points)
     if n == 0:
-        raise InputError("fractional: a periodic set needs at least one point, got none")
-    own, free = checked_queries(queries, n)
-    m = len(free) if free is not None else len(own)
-    return solve(cell.reshape(1, 3, 3), points, np.array([0, n]), checked_k(k), own, free, np.array([0, m]))
+        raise InputError(VERDICTS[5])
+    if queries is None:
+        return solve(cell[None], points, _bounds(n), checked_k(k), np.arange(n), None, _bounds(n))
+    own, free = _checked_queries(queries, n)
+    m = len(own) if free is None else len(free)
+    return solve(cell[None], points, _bounds(n), checked_k(k), own, free, _bounds(m))
 
 
 def site_neighbours(crystal: Crystal, k: int) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
@@ -66,52 +68,61 @@ def site_neighbours(crystal: Crystal, k: int) -> tuple[NDArray[np.float64], NDAr
     Raises:
         InputError: as ``nearest_neighbours``.
     """
-    from atomsight.neighbours.batch import solve
-
-    cell = checked_lattices(crystal.lattice)
-    points = checked_points(crystal.fractional, "fractional")
-    own, _ = checked_queries(crystal.representatives, len(points))
-    distances, indices, _ = solve(
-        cell.reshape(1, 3, 3),
-        points,
-        np.array([0, len(points)]),
-        checked_k(k),
-        own,
-        None,
-        np.array([0, len(own)]),
-        images=False,
-    )
-    return distances, crystal.orbits.astype(np.uint32)[indices]
+    cell, points = as_floats(crystal.lattice, "lattice"), as_points(crystal.fractional, "fractional")
+    own = crystal.representatives
+    queries = _bounds(len(own))
+    found = solve(cell[None], points, _bounds(len(points)), checked_k(k), own, None, queries, images=False)
+    return found[0], crystal.orbits.astype(np.uint32)[found[1]]
 
 
-def checked_lattices(lattice: ArrayLike) -> NDArray[np.float64]:
-    """A contiguous float64 array of shape (..., 3, 3); InputError names what is wrong with a lattice."""
-    from atomsight.neighbours._lattice import SINGULAR
+def solve(
+    lattices: NDArray[np.float64],
+    fractional: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    k: int,
+    own: NDArray[np.int64],
+    free: NDArray[np.float64] | None,
+    query_offsets: NDArray[np.int64],
+    images: bool = True,
+    part: tuple[int, int] | None = None,
+    out: Neighbours | None = None,
+) -> Neighbours:
+    """Run the kernel on arrays of the right shapes and types, and turn its verdict into an error.
 
-    cells = _floats(lattice, "lattice")
-    if cells.shape[-2:] != (3, 3):
-        raise InputError(f"lattice: expected three row vectors, shape (3, 3), got {cells.shape}")
-    if not np.isfinite(cells).all():
-        raise InputError("lattice: every component must be a finite number")
-    edges = np.sqrt((cells * cells).sum(axis=-1)).prod(axis=-1)
-    volume = np.abs((cells[..., 0, :] * np.cross(cells[..., 1, :], cells[..., 2, :])).sum(axis=-1))
-    if not (volume > SINGULAR * edges).all():
-        raise InputError("lattice: the three vectors lie in one plane (the cell has no volume)")
-    return cells
+    ``part`` and ``out`` let several threads fill slices of the same arrays.
+    """
+    from atomsight.neighbours._search import search_many
+
+    global _ready
+    if out is None:
+        m = int(query_offsets[-1])
+        out = (np.empty((m, k)), np.empty((m, k), np.int64), np.empty((m if images else 0, k, 3), np.int32))
+    first, last = part or (0, len(lattices))
+    free = np.empty((0, 3)) if free is None else free
+    arguments = (lattices, fractional, offsets, own, free, query_offsets, k, *out, first, last)
+    if _ready:
+        verdict, structure = search_many(*arguments)
+    else:
+        from atomsight.neighbours._compiled import announced
+
+        with announced():
+            verdict, structure = search_many(*arguments)
+        _ready = True
+    if verdict:
+        which = f" (structure {structure} of the batch)" if len(lattices) > 1 else ""
+        raise InputError(VERDICTS[verdict] + which)
+    return out
 
 
-def checked_points(points: ArrayLike, name: str) -> NDArray[np.float64]:
-    """A contiguous float64 array of shape (n, 3) with finite entries; InputError names the argument."""
-    array = _floats(points, name)
-    if array.ndim != 2 or array.shape[1] != 3:
-        raise InputError(f"{name}: expected shape (n, 3), got {array.shape}")
-    if not (np.abs(array) <= FARTHEST).all():
-        if np.isfinite(array).all():
-            raise InputError(
-                f"{name}: a coordinate lies over {FARTHEST:.0f} cells away; wrap it into the cell"
-            )
-        raise InputError(f"{name}: every coordinate must be a finite number")
-    return array
+VERDICTS = {
+    1: "lattice: every component must be a finite number",
+    2: "lattice: the three vectors lie in one plane (the cell has no volume)",
+    3: "fractional: every coordinate must be a finite number",
+    4: "fractional: a coordinate lies over a million cells away; wrap it into the cell",
+    5: "fractional: a periodic set needs at least one point, got none",
+    6: "queries: every coordinate must be a finite number",
+    7: "queries: a coordinate lies over a million cells away; wrap it into the cell",
+}
 
 
 def checked_k(k: int) -> int:
@@ -121,24 +132,35 @@ def checked_k(k: int) -> int:
     return int(k)
 
 
-def checked_queries(
-    queries: ArrayLike | None, n: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
-    """Queries as motif indices and None, or as an empty array and free positions."""
-    if queries is None:
-        return np.arange(n), None
-    chosen = np.asarray(queries)
-    if chosen.ndim == 2:
-        return np.empty(0, np.int64), checked_points(chosen, "queries")
-    if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
-        raise InputError("queries: expected (m,) integers, indices of points, or (m, 3) fractional positions")
-    if chosen.size and (chosen.min() < 0 or chosen.max() >= n):
-        raise InputError(f"queries: indices must be from 0 to {n - 1}, got {chosen.min()} .. {chosen.max()}")
-    return np.ascontiguousarray(chosen, dtype=np.int64), None
-
-
-def _floats(values: ArrayLike, name: str) -> NDArray[np.float64]:
+def as_floats(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """A contiguous float64 array, or an InputError that names the argument."""
     try:
         return np.ascontiguousarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name}: expected an array of numbers ({error})") from None
+
+
+def as_points(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """A contiguous float64 array of shape (n, 3), or an InputError that names the argument."""
+    array = as_floats(values, name)
+    if array.size == 0 and array.ndim == 1:
+        return array.reshape(0, 3)
+    if array.ndim != 2 or array.shape[1] != 3:
+        raise InputError(f"{name}: expected shape (n, 3), got {array.shape}")
+    return array
+
+
+def _bounds(n: int) -> NDArray[np.int64]:
+    return np.array((0, n), np.int64)
+
+
+def _checked_queries(queries: ArrayLike, n: int) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
+    """Queries as motif indices and None, or as an empty array and free positions."""
+    chosen = np.asarray(queries)
+    if chosen.ndim == 2:
+        return np.empty(0, np.int64), as_points(chosen, "queries")
+    if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+        raise InputError("queries: expected (m,) integers, indices of points, or (m, 3) fractional positions")
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= n):
+        raise InputError(f"queries: indices must be from 0 to {n - 1}, got {chosen.min()} to {chosen.max()}")
+    return np.ascontiguousarray(chosen, dtype=np.int64), None
