@@ -1,34 +1,13 @@
-"""Small crystals and a dataset of them, the same every time."""
+"""A small dataset, shared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
+from small_crystals import random_crystals
 
-from atomsight.crystal import Crystal
 from atomsight.dataset import Dataset, build_from, open_dataset
-
-
-def random_crystals(count: int, seed: int = 0) -> Iterator[Crystal]:
-    """Triclinic cells of one to eight atoms of H, C, N, O, Zn, each its own site; hydrogen is the most
-    frequent."""
-    generator = np.random.default_rng(seed)
-    for index in range(count):
-        n = int(generator.integers(1, 9))
-        numbers = generator.choice([1, 6, 7, 8, 30], n, p=[0.4, 0.3, 0.15, 0.1, 0.05]).astype(np.uint8)
-        yield Crystal(
-            name=f"crystal-{index:05d}",
-            lattice=np.eye(3) * 5 + generator.normal(0, 0.3, (3, 3)),
-            fractional=generator.random((n, 3)),
-            numbers=numbers,
-            orbits=np.arange(n, dtype=np.int32),
-            labels=tuple(f"A{site}" for site in range(n)),
-            source=f"made/crystal-{index:05d}.cif",
-            flags=frozenset({"has_hydrogen"}) if 1 in numbers else frozenset(),
-        )
 
 
 @pytest.fixture(scope="session")

@@ -292,7 +292,12 @@ class _Run:
                     self._done(header)
                     continue
                 self._collect(until=engine.in_flight)
-                self._pending[engine.submit(many, process, chunk, self._k, self._policy)] = chunk
+                try:
+                    future = engine.submit(many, process, chunk, self._k, self._policy)
+                except BrokenExecutor as error:
+                    self._collect(until=0)
+                    raise self._died() from error
+                self._pending[future] = chunk
         self._collect(until=0)
 
     def reasons(self) -> str:
@@ -311,22 +316,27 @@ class _Run:
         """Wait until at most so many chunks are in flight, and store what has come back."""
         while len(self._pending) > until:
             finished, _ = wait(self._pending, return_when=FIRST_COMPLETED)
-            for future in finished:
-                chunk = self._pending.pop(future)
+            dead: BrokenExecutor | None = None
+            for future in sorted(finished, key=lambda f: self._pending[f].index):
                 try:
                     header, part = future.result()
                 except BrokenExecutor as error:
-                    raise DatasetError(
-                        "a worker died, perhaps for lack of memory, while one of these was read: "
-                        f"{self._ranges(chunk)}; "
-                        "run the same command again, with fewer workers, to go on where it stopped"
-                    ) from error
+                    dead = error
+                    continue
+                chunk = self._pending.pop(future)
                 self._staging.put(chunk.index, part)
                 self._done(header)
+            if dead is not None:
+                raise self._died() from dead
 
-    def _ranges(self, chunk: Chunk) -> str:
-        chunks = sorted([chunk, *self._pending.values()], key=lambda c: c.index)
-        return ", ".join(f"{c.members[0].source} to {c.members[-1].source}" for c in chunks if c.members)
+    def _died(self) -> DatasetError:
+        """The error for a worker that was killed; its chunk is among those still pending."""
+        chunks = sorted(self._pending.values(), key=lambda chunk: chunk.index)
+        ranges = ", ".join(f"{c.members[0].source} to {c.members[-1].source}" for c in chunks if c.members)
+        return DatasetError(
+            f"a worker died, perhaps for lack of memory, while one of these was read: {ranges}; "
+            "run the same command again, with fewer workers, to go on where it stopped"
+        )
 
     def _done(self, header: Header) -> None:
         progress = self._progress
@@ -346,7 +356,7 @@ def _prepare(out: Path) -> Path:
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give a folder for the dataset")
-    ours = {INDEX_NAME, MANIFEST_NAME, "build.lock"}
+    ours = {INDEX_NAME, MANIFEST_NAME, f"{MANIFEST_NAME}.tmp", "build.lock"}
     if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ours):
         raise InputError(f"{out} is not empty and holds no dataset; give a new folder")
     try:
