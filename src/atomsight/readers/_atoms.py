@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
@@ -36,6 +36,14 @@ class _Words(Sequence[str]):
         begin, end = self.spans[index].tolist()
         return self.text[begin:end].decode("ascii")
 
+    def __iter__(self) -> Iterator[str]:
+        text = self.text.decode("ascii")
+        return iter([text[begin:end] for begin, end in self.spans.tolist()])
+
+    def at(self, rows: NDArray[np.integer]) -> Sequence[str]:
+        """The words of some rows."""
+        return _Words(self.text, self.spans[rows])
+
 
 @dataclass(frozen=True)
 class AtomTable:
@@ -61,6 +69,12 @@ class AtomTable:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def labels_at(self, rows: NDArray[np.integer]) -> tuple[str, ...]:
+        """The labels of some rows."""
+        if isinstance(self.labels, _Words):
+            return tuple(self.labels.at(rows))
+        return tuple([self.labels[i] for i in rows.tolist()])
+
     def take(self, keep: NDArray[np.bool_]) -> AtomTable:
         """The rows where `keep` is true."""
         if keep.all():
@@ -68,7 +82,7 @@ class AtomTable:
         rows = np.flatnonzero(keep).tolist()
         return replace(
             self,
-            labels=[self.labels[i] for i in rows],
+            labels=self.labels_at(np.flatnonzero(keep)),
             numbers=self.numbers[keep],
             fractional=self.fractional[keep],
             occupancy=self.occupancy[keep],

@@ -8,11 +8,34 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from atomsight.symmetry import inverse
+
+
+@njit(cache=True)
+def _order(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Indices that sort values of [0, 1], through as many equal buckets as there are values."""
+    n = len(values)
+    starts = np.zeros(n + 1, np.int64)
+    for value in values:
+        starts[min(int(value * n), n - 1) + 1] += 1
+    for b in range(n):
+        starts[b + 1] += starts[b]
+    order = np.empty(n, np.int64)
+    filled = np.zeros(n, np.int64)
+    for i in range(n):
+        bucket = min(int(values[i] * n), n - 1)
+        at = starts[bucket] + filled[bucket]
+        filled[bucket] += 1
+        while at > starts[bucket] and values[order[at - 1]] > values[i]:
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = i
+    return order
+
 
 @njit(cache=True)
 def close_pairs(
     lattice: NDArray[np.float64],
-    inverse: NDArray[np.float64],
     fractional: NDArray[np.float64],
     cutoff: float,
     limit: int,
@@ -27,13 +50,14 @@ def close_pairs(
     pairs = np.empty((limit, 2), np.int64)
     distances = np.empty(limit)
     count = 0
+    reciprocal = inverse(lattice)
     reach = np.empty(3)
     for axis in range(3):
-        reach[axis] = cutoff * math.sqrt((inverse[:, axis] ** 2).sum())
+        reach[axis] = cutoff * math.sqrt((reciprocal[:, axis] ** 2).sum())
     a = int(np.argmin(reach))
     b, c = (a + 1) % 3, (a + 2) % 3
     along = fractional[:, a] - np.floor(fractional[:, a])
-    order = np.argsort(along)
+    order = _order(along)
     for p in range(n):
         i = order[p]
         for step in range(1, n):
@@ -45,9 +69,13 @@ def close_pairs(
             j = order[q]
             if along[j] + turn - along[i] > reach[a]:
                 break
-            d0 = fractional[j, a] - fractional[i, a]
             d1 = fractional[j, b] - fractional[i, b]
+            if abs(d1 - math.floor(d1 + 0.5)) > reach[b]:
+                continue
             d2 = fractional[j, c] - fractional[i, c]
+            if abs(d2 - math.floor(d2 + 0.5)) > reach[c]:
+                continue
+            d0 = fractional[j, a] - fractional[i, a]
             nearest = cutoff * cutoff
             met = False
             for n0 in range(math.ceil(d0 - reach[a]), math.floor(d0 + reach[a]) + 1):

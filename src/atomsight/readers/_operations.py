@@ -33,12 +33,16 @@ def space_group_name(block: gemmi.cif.Block) -> str | None:
     return next((name for tag in _NAMES if (name := text_of(block, tag))), None)
 
 
-def operations(block: gemmi.cif.Block, cell: gemmi.UnitCell) -> tuple[Operations | None, bool]:
+def operations(block: gemmi.cif.Block, angles: list[float]) -> tuple[Operations | None, bool]:
     """Rotations (g, 3, 3) with translations (g, 3), identity first, and whether they were looked up by name.
 
     None stands for the identity alone. A list of operations in the file comes first; then the Hall symbol,
     the Hermann-Mauguin symbol (of a rhombohedral group the setting that fits the cell), the number in the
     International Tables. A file that says nothing is P 1.
+
+    Args:
+        block: the data block.
+        angles: of the cell, °; they tell the settings of a rhombohedral group apart.
 
     Raises:
         SkipError: ``bad_symmetry`` where an operation cannot be read, the list is no group, or a name is
@@ -51,7 +55,7 @@ def operations(block: gemmi.cif.Block, cell: gemmi.UnitCell) -> tuple[Operations
             if isinstance(found, str):
                 raise SkipError("bad_symmetry", found)
             return found, False
-    named = _named(block, cell)
+    named = _named(block, angles)
     return (None, False) if named is None or len(named[0]) == 1 else (named, True)
 
 
@@ -130,7 +134,7 @@ def is_group(rotations: NDArray[np.float64], translations: NDArray[np.float64]) 
     return True
 
 
-def _named(block: gemmi.cif.Block, cell: gemmi.UnitCell) -> Operations | None:
+def _named(block: gemmi.cif.Block, angles: list[float]) -> Operations | None:
     for tag in _HALL:
         hall = text_of(block, tag)
         if hall:
@@ -140,7 +144,7 @@ def _named(block: gemmi.cif.Block, cell: gemmi.UnitCell) -> Operations | None:
                 continue
     for tag in _NAMES:
         name = text_of(block, tag)
-        group = gemmi.find_spacegroup_by_name(name, cell.alpha, cell.gamma) if name else None
+        group = gemmi.find_spacegroup_by_name(name, angles[0], angles[2]) if name else None
         if group is not None:
             return _arrays(group.operations())
     for tag in _NUMBERS:

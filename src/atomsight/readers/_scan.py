@@ -90,35 +90,36 @@ def _scan(
         if at == size:
             return False
         begin = at
-        while at < size and data[at] > 32:
-            at += 1
         first = data[begin]
         if first == 34 or first == 39 or first == 35 or first == 59:  # " ' # ;
             return False
-        if not started:
-            if first == 95:  # _ : still the list's tags
-                continue
-            started = True
         role = roles[column]
-        if role == 0:
-            pass
-        elif role <= _OCCUPANCY:
-            value, good = _number(data, begin, at, powers)
-            if not good:
+        if started and 0 < role <= _OCCUPANCY:
+            value, at = _number(data, begin, size, powers)
+            if at < 0:
                 return False
             numbers[row, role - 1] = 1.0 if role == _OCCUPANCY and np.isnan(value) else value
-        elif role == _LABEL:
-            labels[row, 0] = begin
-            labels[row, 1] = at
-        elif role == _SYMBOL:
-            elements[row] = _element(data, begin, at, element_table)
-            if elements[row] == 0:
-                return False
-        elif role == _CALC_FLAG:
-            if first == 100 or first == 68:  # dum, Dum
-                return False
-        elif at - begin != 1 or not (first == 46 or first == 63 or first == 48):  # . ? 0 : not disordered
-            return False
+        else:
+            while at < size and data[at] > 32:
+                at += 1
+            if not started:
+                if first == 95:  # _ : still the list's tags
+                    continue
+                started = True
+                at = begin
+                continue
+            if role == _LABEL:
+                labels[row, 0] = begin
+                labels[row, 1] = at
+            elif role == _SYMBOL:
+                elements[row] = _element(data, begin, at, element_table)
+                if elements[row] == 0:
+                    return False
+            elif role == _CALC_FLAG:
+                if first == 100 or first == 68:  # dum, Dum
+                    return False
+            elif role == _MARK and (at - begin != 1 or not (first == 46 or first == 63 or first == 48)):
+                return False  # neither . nor ? nor 0: disordered
         column += 1
         if column == width:
             column = 0
@@ -127,17 +128,19 @@ def _scan(
 
 
 @njit(cache=True)
-def _number(data: NDArray[np.uint8], begin: int, end: int, powers: NDArray[np.float64]) -> tuple[float, bool]:
-    """A decimal number, an uncertainty in parentheses left off, correctly rounded; NaN for ``?``, ``.``."""
-    if end - begin == 1 and (data[begin] == 63 or data[begin] == 46):
-        return np.nan, True
-    at = begin
+def _number(data: NDArray[np.uint8], at: int, size: int, powers: NDArray[np.float64]) -> tuple[float, int]:
+    """A decimal number, an uncertainty in parentheses left off, correctly rounded, and where its word ends.
+
+    NaN for ``?`` and ``.``; -1 as the end for anything else than a plain number.
+    """
+    if (data[at] == 63 or data[at] == 46) and (at + 1 == size or data[at + 1] <= 32):
+        return np.nan, at + 1
     negative = data[at] == 45
     if negative or data[at] == 43:
         at += 1
     mantissa, digits, decimals = 0, 0, 0
     point = False
-    while at < end:
+    while at < size:
         byte = data[at]
         if 48 <= byte <= 57:
             mantissa = mantissa * 10 + (byte - 48)
@@ -148,18 +151,21 @@ def _number(data: NDArray[np.uint8], begin: int, end: int, powers: NDArray[np.fl
         else:
             break
         at += 1
-    # Up to 15 digits both the mantissa and the power of ten are exact, so that their quotient is rounded
-    # once.
+    # Up to 15 digits mantissa and power of ten are both exact, so that their quotient is rounded once.
     if digits == 0 or digits > 15:
-        return 0.0, False
-    if at < end:
-        if data[at] != 40 or data[end - 1] != 41 or end - at < 3:
-            return 0.0, False
-        for i in range(at + 1, end - 1):
-            if not 48 <= data[i] <= 57:
-                return 0.0, False
+        return 0.0, -1
+    if at < size and data[at] == 40:  # (uncertainty)
+        begin = at + 1
+        at = begin
+        while at < size and 48 <= data[at] <= 57:
+            at += 1
+        if at in (begin, size) or data[at] != 41:
+            return 0.0, -1
+        at += 1
+    if at < size and data[at] > 32:
+        return 0.0, -1
     value = mantissa / powers[decimals]
-    return (-value if negative else value), True
+    return (-value if negative else value), at
 
 
 @njit(cache=True)

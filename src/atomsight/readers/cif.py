@@ -18,7 +18,7 @@ from atomsight.readers._syntax import parse
 from atomsight.readers._tags import text_of
 from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError
 from atomsight.readers.sources import Member, OnSkip
-from atomsight.symmetry import expand, find_orbits, renumber, shortest_translation
+from atomsight.symmetry import expand, find_orbits, first_atoms, renumber, shortest_translation
 
 
 def crystals_of(
@@ -85,8 +85,7 @@ def crystal_of(
     Raises:
         SkipError: the block is turned away; `reason` says by which rule.
     """
-    cell = read_cell(block)
-    lattice = np.array(cell.orth.mat.tolist()).T.copy()
+    lattice, angles = read_cell(block)
     table = read_atoms(block, text)
     if len(table) > policy.max_atoms:
         raise SkipError("too_many_atoms", f"{len(table)} atoms; the limit is {policy.max_atoms}")
@@ -98,7 +97,7 @@ def crystal_of(
     noted |= resolved
     if not len(table):
         raise SkipError("no_sites", "no atom is left of the atom list")
-    ops, by_name = operations(block, cell)
+    ops, by_name = operations(block, angles)
     if ops is None:
         noted.add("from_p1")
         fractional = table.fractional - np.floor(table.fractional)
@@ -114,15 +113,14 @@ def crystal_of(
     _check_cell(lattice, policy)
     rows = np.arange(len(table)) if orbits is None else orbits
     numbers = table.numbers[rows]
-    _check_density(cell.volume, len(numbers), policy)
+    _check_density(lattice, len(numbers), policy)
     keep = _apart(lattice, fractional, numbers, rows, table, policy)
     if not keep.all():
         noted.add("duplicates_merged")
         fractional, numbers, rows = fractional[keep], numbers[keep], rows[keep]
     in_p1 = orbits is None
     sites = find_orbits(lattice, fractional, numbers, policy.symprec) if in_p1 else renumber(rows)
-    first = np.unique(sites, return_index=True)[1]
-    labels = tuple([table.labels[i] for i in rows[first].tolist()])
+    labels = table.labels_at(rows[first_atoms(sites)])
     formula = text_of(block, "_chemical_formula_sum")
     if (numbers == 1).any():
         noted.add("has_hydrogen")
@@ -134,8 +132,8 @@ def crystal_of(
     )
 
 
-def read_cell(block: gemmi.cif.Block) -> gemmi.UnitCell:
-    """The unit cell.
+def read_cell(block: gemmi.cif.Block) -> tuple[NDArray[np.float64], list[float]]:
+    """The lattice, (3, 3) in Å, and the three angles, °.
 
     Raises:
         SkipError: ``no_cell`` where a parameter is missing, ``bad_cell`` where they close to no volume.
@@ -152,13 +150,32 @@ def read_cell(block: gemmi.cif.Block) -> gemmi.UnitCell:
         raise SkipError(
             "bad_cell", f"cell parameters {' '.join(f'{value:g}' for value in values)} make no cell"
         )
-    cosines = [math.cos(math.radians(angle)) for angle in angles]
-    square = 1 - sum(cosine**2 for cosine in cosines) + 2 * math.prod(cosines)
-    if square < 1e-8:
+    lattice = lattice_of(a, b, c, *angles)
+    if lattice is None:
         raise SkipError(
             "bad_cell", f"cell angles {angles[0]:g} {angles[1]:g} {angles[2]:g} close to no volume"
         )
-    return gemmi.UnitCell(*values)
+    return lattice, angles
+
+
+def lattice_of(
+    a: float, b: float, c: float, alpha: float, beta: float, gamma: float
+) -> NDArray[np.float64] | None:
+    """(3, 3) rows of the cell vectors, Å: a along x, b in the xy plane; None for one without volume."""
+    cos_a, cos_b, cos_g = (
+        0.0 if angle == 90 else math.cos(math.radians(angle)) for angle in (alpha, beta, gamma)
+    )
+    square = 1 - cos_a**2 - cos_b**2 - cos_g**2 + 2 * cos_a * cos_b * cos_g
+    if square < 1e-8:
+        return None
+    sin_g = math.sqrt(1 - cos_g**2)
+    return np.array(
+        [
+            [a, 0.0, 0.0],
+            [b * cos_g, b * sin_g, 0.0],
+            [c * cos_b, c * (cos_a - cos_b * cos_g) / sin_g, c * math.sqrt(square) / sin_g],
+        ]
+    )
 
 
 def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:
@@ -173,15 +190,15 @@ def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:
 
 
 def _check_cell(lattice: NDArray[np.float64], policy: QualityPolicy) -> None:
-    shortest = math.sqrt(float((shortest_translation(lattice) ** 2).sum()))
+    shortest = math.hypot(*shortest_translation(lattice).tolist())
     if shortest < policy.min_translation:
         raise SkipError(
             "bad_cell", f"the lattice repeats after {shortest:.3g} Å (limit {policy.min_translation:g})"
         )
 
 
-def _check_density(volume: float, n_atoms: int, policy: QualityPolicy) -> None:
-    share = volume / n_atoms
+def _check_density(lattice: NDArray[np.float64], n_atoms: int, policy: QualityPolicy) -> None:
+    share = float(np.prod(np.diag(lattice))) / n_atoms  # the lattice is triangular
     if not policy.min_volume <= share <= policy.max_volume:
         raise SkipError(
             "density",
@@ -198,9 +215,8 @@ def _apart(
     policy: QualityPolicy,
 ) -> NDArray[np.bool_]:
     """Which atoms are kept: of an atom given twice one is, with its orbit; other close contacts are fatal."""
-    inverse: NDArray[np.float64] = np.linalg.inv(lattice).astype(np.float64)
     keep = np.ones(len(numbers), bool)
-    pairs, distances = close_pairs(lattice, inverse, fractional, policy.min_distance, 4 * len(numbers) + 16)
+    pairs, distances = close_pairs(lattice, fractional, policy.min_distance, 4 * len(numbers) + 16)
     if not len(pairs):
         return keep
     first, second = pairs.T

@@ -26,9 +26,11 @@ Rules that skip (the words that `Reason.rule` takes), what was met, and why it i
 - ``close_contact``: atoms closer than `min_distance`. No two atoms are; the structure is wrong somewhere.
 - ``bad_symmetry``: operations that cannot be read, are no group, or a space group of unknown name.
 - ``too_many_atoms``: more than `max_atoms` in the cell. Guards memory.
+
 What is mended: broken quotes, duplicate rows, labelled disorder with a whole major component, occupancies
 close to full, dummy atoms and atoms of occupancy 0 (dropped), D and T (counted as H), atoms a little off a
 special position.
+
 Flags of a crystal that was read: ``from_p1`` (orbits found from the geometry), ``symmetry_from_name``
 (operations from the space group's name or number, none listed), ``repaired`` (broken syntax mended),
 ``disorder_resolved``, ``occupancy_rounded`` (sites at least `min_occupancy` occupied taken as full),

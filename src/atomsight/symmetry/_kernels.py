@@ -8,11 +8,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from atomsight.symmetry._lattice import inverse, lattice_symmetries, reduce_lattice
+from atomsight.symmetry._lattice import inverse, lattice_symmetries, product, reduce_lattice
 
 # Points are sorted by the integer combination 2x + 3y + 5z of their fractional coordinates, modulo 1. Being
-# an integer combination it is the same for every periodic copy, so that a wanted position is found by
-# bisection alone.
+# an integer combination it is the same for every periodic copy, so that a wanted position is found at once.
 _H0, _H1, _H2 = 2.0, 3.0, 5.0
 
 
@@ -24,22 +23,48 @@ def _key(x: float, y: float, z: float) -> float:
 
 @njit(cache=True)
 def sort_points(
-    lattice: NDArray[np.float64], points: NDArray[np.float64], starts: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
-    """Order of the points by key within each class (bounded by `starts`), the keys, and their slope, 1/Å."""
+    lattice: NDArray[np.float64], points: NDArray[np.float64], bounds: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], float]:
+    """Order of the points by key within each class, the keys, an index into them, and their slope, 1/Å.
+
+    Class c holds the points from ``bounds[c]`` to ``bounds[c + 1]``. Its index has a cell for each of them: entry
+    ``bounds[c] + c + b`` is the first point whose key is at least b / size.
+    """
     n = len(points)
     keys = np.empty(n)
-    for i in range(n):
-        keys[i] = _key(points[i, 0], points[i, 1], points[i, 2])
     order = np.empty(n, np.int64)
-    for c in range(len(starts) - 1):
-        s, e = starts[c], starts[c + 1]
-        order[s:e] = np.argsort(keys[s:e]) + s
+    index = np.zeros(n + len(bounds), np.int64)
+    for c in range(len(bounds) - 1):
+        s, e = bounds[c], bounds[c + 1]
+        size = e - s
+        base = s + c
+        for i in range(s, e):
+            keys[i] = _key(points[i, 0], points[i, 1], points[i, 2])
+            index[base + min(int(keys[i] * size), size - 1) + 1] += 1
+        index[base] = s
+        for b in range(base + 1, base + size + 1):
+            index[b] += index[b - 1]
+    ranked = np.empty(n)
+    filled = np.zeros(n + len(bounds), np.int64)
+    for c in range(len(bounds) - 1):
+        s, e = bounds[c], bounds[c + 1]
+        size = e - s
+        base = s + c
+        for i in range(s, e):
+            cell = base + min(int(keys[i] * size), size - 1)
+            at = index[cell] + filled[cell]
+            filled[cell] += 1
+            while at > index[cell] and ranked[at - 1] > keys[i]:
+                ranked[at] = ranked[at - 1]
+                order[at] = order[at - 1]
+                at -= 1
+            ranked[at] = keys[i]
+            order[at] = i
     reciprocal = inverse(lattice)
     slope = 0.0
     for c in range(3):
         slope += (reciprocal[c, 0] * _H0 + reciprocal[c, 1] * _H1 + reciprocal[c, 2] * _H2) ** 2
-    return order, keys[order], math.sqrt(slope)
+    return order, ranked, index, math.sqrt(slope)
 
 
 @njit(cache=True)
@@ -47,7 +72,8 @@ def carry(
     lattice: NDArray[np.float64],
     points: NDArray[np.float64],
     keys: NDArray[np.float64],
-    starts: NDArray[np.int64],
+    index: NDArray[np.int64],
+    bounds: NDArray[np.int64],
     slope: float,
     rotation: NDArray[np.float64],
     shift: NDArray[np.float64],
@@ -64,8 +90,9 @@ def carry(
     reach = 2.0 * tolerance
     window = min(reach * slope, 0.499)
     mean0, mean1, mean2 = 0.0, 0.0, 0.0
-    for c in range(len(starts) - 1):
-        s, e = starts[c], starts[c + 1]
+    for c in range(len(bounds) - 1):
+        s, e = bounds[c], bounds[c + 1]
+        size = e - s
         for i in range(s, e):
             x, y, z = points[i, 0], points[i, 1], points[i, 2]
             u = rotation[0, 0] * x + rotation[0, 1] * y + rotation[0, 2] * z + shift[0]
@@ -76,18 +103,14 @@ def carry(
             if low < 0.0:
                 low += 1.0
                 high += 1.0
-            a, b = s, e
-            while a < b:
-                middle = (a + b) >> 1
-                if keys[middle] < low:
-                    a = middle + 1
-                else:
-                    b = middle
+            a = index[s + c + min(int(low * size), size - 1)]
+            while a < e and keys[a] < low:
+                a += 1
             nearest = reach * reach
             found = -1
             g0, g1, g2 = 0.0, 0.0, 0.0
             turn = 0.0
-            for _ in range(e - s):
+            for _ in range(size):
                 if a == e:
                     a = s
                     turn = 1.0
@@ -179,117 +202,149 @@ def finer_lattice(
 def orbits_of(
     lattice: NDArray[np.float64],
     fractional: NDArray[np.float64],
-    starts: NDArray[np.int64],
+    numbers: NDArray[np.uint8],
     tolerance: float,
-) -> NDArray[np.int64]:
-    """Representative of each point's orbit under every operation that keeps the set, classes apart.
+) -> NDArray[np.int32]:
+    """Orbit of each point under every operation that keeps the set, numbers apart, numbered by first points.
 
-    Points are grouped by class, the smallest class first. Translations are taken out first: whenever one is
-    found the cell is replaced by the smaller one that it generates, so that at the end the cell is primitive
-    and its group has at most 48 operations. An operation must carry the first point onto some point of its
-    class, which leaves few candidates, and a wrong one fails after a few points.
+    Points are grouped by number, the rarest first. Translations are taken out first: whenever one is found
+    the cell is replaced by the smaller one that it generates, so that at the end the cell is primitive and
+    its group has at most 48 operations. An operation must carry the first point onto some point of its class,
+    which leaves few candidates, and a wrong one fails after a few points.
     """
     total = len(fractional)
     parent = np.arange(total)
-    kept = np.arange(total)  # the points that stand for all in the current cell
+    kept, bounds = _by_rarity(numbers)  # kept: the points that stand for all in the current cell
     cell = reduce_lattice(lattice)
-    points = fractional @ (lattice @ inverse(cell))
-    bounds = starts.copy()
+    points = product(fractional[kept], product(lattice, inverse(cell)))
     identity = np.eye(3)
+    shift = np.empty(3)
+    image = np.empty(total, np.int64)
+    moved = np.empty((total, 3))
     while True:
-        n = len(points)
-        sorting, keys, slope = sort_points(cell, points, bounds)
+        sorting, keys, index, slope = sort_points(cell, points, bounds)
         points = points[sorting]
         kept = kept[sorting]
-        image = np.empty(n, np.int64)
-        moved = np.empty((n, 3))
         translation = -1
         for q in range(1, bounds[1]):
-            shift = points[q] - points[0]
-            if carry(cell, points, keys, bounds, slope, identity, shift, tolerance, image, moved):
+            for c in range(3):
+                shift[c] = points[q, c] - points[0, c]
+            if carry(cell, points, keys, index, bounds, slope, identity, shift, tolerance, image, moved):
                 translation = q
                 break
         if translation < 0:
             break
-        order = 1
-        at = image[0]
-        while at != 0:
-            at = image[at]
-            order += 1
-        for i in range(n):
+        stays, order = _cycles(image[: len(points)])
+        if stays.sum() * order != len(points):  # cycles of unequal length: no lattice translation after all
+            break
+        for i in range(len(points)):
             join(parent, kept[i], kept[image[i]])
-        finer = finer_lattice(cell, points[translation] - points[0], order)
-        stays = np.zeros(n, np.bool_)
-        seen = np.zeros(n, np.bool_)
-        for i in range(n):
-            if not seen[i]:
-                stays[i] = True
-                at = i
-                while not seen[at]:
-                    seen[at] = True
-                    at = image[at]
+        finer = reduce_lattice(finer_lattice(cell, shift, order))
         fresh = np.zeros(len(bounds), np.int64)
         for c in range(len(bounds) - 1):
             fresh[c + 1] = fresh[c] + stays[bounds[c] : bounds[c + 1]].sum()
-        if fresh[-1] * order != n:  # cycles of unequal length: no lattice translation after all
-            break
         bounds = fresh
-        finer = reduce_lattice(finer)
-        points = points[stays] @ (cell @ inverse(finer))
+        points = product(points[stays], product(cell, inverse(finer)))
         kept = kept[stays]
         cell = finer
     rotations = lattice_symmetries(cell, tolerance)
-    n_rotations = len(rotations)
-    code = np.full(19683, -1, np.int64)  # of a matrix with entries -1, 0, 1
-    for r in range(n_rotations):
-        code[_code(rotations[r])] = r
     known = np.zeros(
-        n_rotations, np.bool_
-    )  # in the group generated so far; a primitive cell has one shift for each
+        len(rotations), np.bool_
+    )  # in the group found so far; a primitive cell has one shift for each
     known[0] = True
-    for r in range(1, n_rotations):
+    for r in range(1, len(rotations)):
         if known[r]:
             continue
-        turned = rotations[r] @ points[0]
+        rotation = rotations[r]
         for q in range(bounds[1]):
-            shift = points[q] - turned
-            if carry(cell, points, keys, bounds, slope, rotations[r], shift, tolerance, image, moved):
-                for i in range(n):
+            for c in range(3):
+                shift[c] = points[q, c] - (
+                    rotation[c, 0] * points[0, 0]
+                    + rotation[c, 1] * points[0, 1]
+                    + rotation[c, 2] * points[0, 2]
+                )
+            if carry(cell, points, keys, index, bounds, slope, rotation, shift, tolerance, image, moved):
+                for i in range(len(points)):
                     join(parent, kept[i], kept[image[i]])
                 known[r] = True
-                _close(rotations, known, code)
+                _close(rotations, known)
                 break
-    for i in range(total):
-        parent[i] = root(parent, i)
-    return parent
+    return _numbered(parent)
 
 
 @njit(cache=True)
-def _code(matrix: NDArray[np.float64]) -> int:
-    value = 0
-    for i in range(3):
-        for j in range(3):
-            value = value * 3 + int(matrix[i, j]) + 1
-    return value
+def _by_rarity(numbers: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices grouped by number, the rarest number first, and the bounds of the groups."""
+    counts = np.zeros(256, np.int64)
+    for number in numbers:
+        counts[number] += 1
+    kinds = np.flatnonzero(counts)
+    kinds = kinds[np.argsort(counts[kinds], kind="mergesort")]
+    bounds = np.zeros(len(kinds) + 1, np.int64)
+    at = np.zeros(256, np.int64)
+    for c in range(len(kinds)):
+        at[kinds[c]] = bounds[c]
+        bounds[c + 1] = bounds[c] + counts[kinds[c]]
+    order = np.empty(len(numbers), np.int64)
+    for i in range(len(numbers)):
+        order[at[numbers[i]]] = i
+        at[numbers[i]] += 1
+    return order, bounds
 
 
 @njit(cache=True)
-def _close(rotations: NDArray[np.float64], known: NDArray[np.bool_], code: NDArray[np.int64]) -> None:
+def _cycles(image: NDArray[np.int64]) -> tuple[NDArray[np.bool_], int]:
+    """One point of each cycle of a permutation, and the length of the first point's cycle."""
+    n = len(image)
+    first = np.zeros(n, np.bool_)
+    seen = np.zeros(n, np.bool_)
+    order = 0
+    for i in range(n):
+        if not seen[i]:
+            first[i] = True
+            at = i
+            while not seen[at]:
+                seen[at] = True
+                order += i == 0
+                at = image[at]
+    return first, order
+
+
+@njit(cache=True)
+def _numbered(parent: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Sets of a union-find forest numbered in the order of their first members, which represent them."""
+    out = np.empty(len(parent), np.int32)
+    count = 0
+    for i in range(len(parent)):
+        a = root(parent, i)
+        if a == i:
+            out[i] = count
+            count += 1
+        else:
+            out[i] = out[a]
+    return out
+
+
+@njit(cache=True)
+def _close(rotations: NDArray[np.float64], known: NDArray[np.bool_]) -> None:
     """Mark every product of known rotations as known: its operation follows from theirs and needs no test."""
     n = len(rotations)
     grown = True
     while grown:
         grown = False
         for a in range(1, n):
-            if not known[a]:
-                continue
             for b in range(1, n):
-                if not known[b]:
+                if not (known[a] and known[b]):
                     continue
-                product = rotations[a] @ rotations[b]
-                if np.abs(product).max() > 1.0:
-                    continue
-                r = code[_code(product)]
-                if r >= 0 and not known[r]:
-                    known[r] = True
-                    grown = True
+                turned = product(rotations[a], rotations[b])
+                for r in range(1, n):
+                    if known[r]:
+                        continue
+                    same = True
+                    for i in range(3):
+                        for j in range(3):
+                            same = same and turned[i, j] == rotations[r, i, j]
+                    if same:
+                        known[r] = True
+                        grown = True
+                        break

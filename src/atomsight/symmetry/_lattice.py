@@ -1,4 +1,7 @@
-"""Lattice arithmetic for compiled kernels: inverse, volume and reduction of a 3 x 3 cell."""
+"""Lattice arithmetic for compiled kernels: inverse, reduction and symmetries of a 3 x 3 cell.
+
+Written out in scalars: on matrices this small, array expressions cost more in allocation than in arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -32,45 +35,59 @@ def inverse(m: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @njit(cache=True)
+def product(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrix product of (n, 3) and (3, 3)."""
+    out = np.empty((len(a), 3))
+    for i in range(len(a)):
+        for j in range(3):
+            out[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
+    return out
+
+
+@njit(cache=True, inline="always")
+def dot(m: NDArray[np.float64], i: int, j: int) -> float:
+    """Scalar product of two rows of m."""
+    return m[i, 0] * m[j, 0] + m[i, 1] * m[j, 1] + m[i, 2] * m[j, 2]
+
+
+@njit(cache=True)
 def reduce_lattice(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """Minkowski-reduced basis of the same lattice, rows ascending in length.
 
-    Reduction by repeated shortening of the longest vector by the closest point of the plane lattice of the
-    other two (Semaev 2001, 10.1007/3-540-44670-2_13). Every lattice vector as short as a basis vector then
-    has coefficients -1, 0 or 1.
+    Repeatedly shortens the longest vector by the closest point of the plane lattice of the other two
+    (Semaev 2001, 10.1007/3-540-44670-2_13). Every lattice vector as short as a basis vector then has
+    coefficients -1, 0 or 1.
     """
     basis = lattice.copy()
-    for _ in range(200):
+    for _ in range(1000):
         for i in range(2):  # by length, ascending
             for j in range(2 - i):
-                if (basis[j] ** 2).sum() > (basis[j + 1] ** 2).sum():
+                if dot(basis, j, j) > dot(basis, j + 1, j + 1):
                     for c in range(3):
                         basis[j, c], basis[j + 1, c] = basis[j + 1, c], basis[j, c]
-        aa = (basis[0] ** 2).sum()
-        ab = (basis[0] * basis[1]).sum()
+        aa, ab, bb = dot(basis, 0, 0), dot(basis, 0, 1), dot(basis, 1, 1)
         shift = math.floor(ab / aa + 0.5)
-        if shift != 0.0:
-            shorter = basis[1] - shift * basis[0]
-            if (shorter**2).sum() < (basis[1] ** 2).sum() * (1 - 1e-12):
-                basis[1] = shorter
-                continue
-        bb = (basis[1] ** 2).sum()
-        ac = (basis[0] * basis[2]).sum()
-        bc = (basis[1] * basis[2]).sum()
+        if bb - 2.0 * shift * ab + shift * shift * aa < bb * (1.0 - 1e-12):
+            for c in range(3):
+                basis[1, c] -= shift * basis[0, c]
+            continue
+        ac, bc, cc = dot(basis, 0, 2), dot(basis, 1, 2), dot(basis, 2, 2)
         scale = aa * bb - ab * ab
         y0 = math.floor((ac * bb - bc * ab) / scale + 0.5)
         y1 = math.floor((bc * aa - ac * ab) / scale + 0.5)
-        best = (basis[2] ** 2).sum() * (1 - 1e-12)
+        best = cc * (1.0 - 1e-12)
         n0, n1 = 0.0, 0.0
         for i in range(-1, 2):
             for j in range(-1, 2):
-                length = ((basis[2] - (y0 + i) * basis[0] - (y1 + j) * basis[1]) ** 2).sum()
+                p, q = y0 + i, y1 + j
+                length = cc + p * p * aa + q * q * bb - 2.0 * (p * ac + q * bc - p * q * ab)
                 if length < best:
                     best = length
-                    n0, n1 = y0 + i, y1 + j
+                    n0, n1 = p, q
         if n0 == 0.0 and n1 == 0.0:
             return basis
-        basis[2] = basis[2] - n0 * basis[0] - n1 * basis[1]
+        for c in range(3):
+            basis[2, c] -= n0 * basis[0, c] + n1 * basis[1, c]
     return basis
 
 
@@ -81,8 +98,9 @@ def lattice_symmetries(basis: NDArray[np.float64], tolerance: float) -> NDArray[
     A point with fractional coordinates x goes to R x. Two vectors count as equal in length within
     `tolerance`, Å, and an angle may differ by what moves the tip of a vector by as much.
     """
-    metric = basis @ basis.T
-    lengths = np.sqrt(np.diag(metric))
+    lengths = np.empty(3)
+    for i in range(3):
+        lengths[i] = math.sqrt(dot(basis, i, i))
     vectors = np.empty((26, 3))
     n = 0
     for i in range(-1, 2):
@@ -91,39 +109,38 @@ def lattice_symmetries(basis: NDArray[np.float64], tolerance: float) -> NDArray[
                 if i != 0 or j != 0 or k != 0:
                     vectors[n, 0], vectors[n, 1], vectors[n, 2] = i, j, k
                     n += 1
-    cartesian = vectors @ basis
-    squares = (cartesian**2).sum(axis=1)
+    cartesian = product(vectors, basis)
     fits = np.zeros((3, 26), np.bool_)
-    for a in range(3):
-        for v in range(26):
-            fits[a, v] = abs(math.sqrt(squares[v]) - lengths[a]) <= tolerance
-    out = np.empty((48, 3, 3))
-    out[0] = np.eye(3)
+    for v in range(26):
+        length = math.sqrt(dot(cartesian, v, v))
+        for a in range(3):
+            fits[a, v] = abs(length - lengths[a]) <= tolerance
+    g01, g02, g12 = dot(basis, 0, 1), dot(basis, 0, 2), dot(basis, 1, 2)
+    t01 = tolerance * (lengths[0] + lengths[1])
+    t02 = tolerance * (lengths[0] + lengths[2])
+    t12 = tolerance * (lengths[1] + lengths[2])
+    out = np.zeros((48, 3, 3))
+    out[0, 0, 0] = out[0, 1, 1] = out[0, 2, 2] = 1.0
+    matrix = np.empty((3, 3))
     count = 1
     for u in range(26):
         if not fits[0, u]:
             continue
         for v in range(26):
-            if not fits[1, v]:
-                continue
-            dot = (cartesian[u] * cartesian[v]).sum()
-            if abs(dot - metric[0, 1]) > tolerance * (lengths[0] + lengths[1]):
+            if not fits[1, v] or abs(dot(cartesian, u, v) - g01) > t01:
                 continue
             for w in range(26):
-                if not fits[2, w]:
+                if not fits[2, w] or abs(dot(cartesian, u, w) - g02) > t02:
                     continue
-                dot = (cartesian[u] * cartesian[w]).sum()
-                if abs(dot - metric[0, 2]) > tolerance * (lengths[0] + lengths[2]):
+                if abs(dot(cartesian, v, w) - g12) > t12:
                     continue
-                dot = (cartesian[v] * cartesian[w]).sum()
-                if abs(dot - metric[1, 2]) > tolerance * (lengths[1] + lengths[2]):
-                    continue
-                # Basis vector a goes to the lattice vector with coefficients M[a]: coordinates transform by M
-                # transposed.
-                matrix = np.empty((3, 3))
+                # Basis vector a goes to the lattice vector with coefficients in column a.
+                same = True
                 for c in range(3):
                     matrix[c, 0], matrix[c, 1], matrix[c, 2] = vectors[u, c], vectors[v, c], vectors[w, c]
-                if abs(abs(determinant(matrix)) - 1.0) > 0.5 or np.abs(matrix - out[0]).max() == 0.0:
+                    for d in range(3):
+                        same = same and matrix[c, d] == out[0, c, d]
+                if same or abs(abs(determinant(matrix)) - 1.0) > 0.5:
                     continue
                 if count < 48:
                     out[count] = matrix

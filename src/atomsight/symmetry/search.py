@@ -17,6 +17,12 @@ def renumber(parents: NDArray[np.integer]) -> NDArray[np.int32]:
     return rank[inverse]
 
 
+def first_atoms(orbits: NDArray[np.int32]) -> NDArray[np.int64]:
+    """(m,) int64: the index of each orbit's first atom; orbits are numbered in the order of these."""
+    highest = np.maximum.accumulate(orbits)
+    return np.concatenate(([0], np.flatnonzero(highest[1:] > highest[:-1]) + 1))
+
+
 def shortest_translation(lattice: ArrayLike) -> NDArray[np.float64]:
     """(3,) the shortest vector of the lattice with these rows, Å."""
     return reduce_lattice(np.ascontiguousarray(lattice, np.float64))[0]
@@ -40,18 +46,8 @@ def find_orbits(
         numbers: (n,) atomic numbers.
         symprec: tolerance, Å.
     """
-    cell = np.ascontiguousarray(lattice, np.float64)
     points = np.ascontiguousarray(fractional, np.float64)
-    kinds = np.asarray(numbers)
-    if len(points) < 2:
-        return np.zeros(len(points), np.int32)
-    counts = np.bincount(kinds)
-    by_rarity = np.lexsort((kinds, counts[kinds]))
-    sizes = counts[kinds[by_rarity]]
-    starts = [0]
-    while starts[-1] < len(points):
-        starts.append(starts[-1] + int(sizes[starts[-1]]))
-    parents = orbits_of(cell, points[by_rarity], np.array(starts, np.int64), float(symprec))
-    labels = np.empty(len(points), np.int64)
-    labels[by_rarity] = parents
-    return renumber(labels)
+    kinds = np.ascontiguousarray(numbers, np.uint8)
+    if len(points) == 0:
+        return np.zeros(0, np.int32)
+    return orbits_of(np.ascontiguousarray(lattice, np.float64), points, kinds, float(symprec))
