@@ -35,11 +35,14 @@ class Stage:
     Attributes:
         name: a word for progress, metrics and file names.
         module: the part that is trained.
-        loss: from a batch to (mean loss, (n, elements) scores whose largest is the prediction).
+        loss: from a batch to (mean loss, (n, elements) scores whose largest is the prediction). Sites with a
+            target below 0 are in neither loss nor scores.
         epochs: passes over the train sites, at most.
         learning_rate: peak of the one-cycle schedule (Smith and Topin 2018, arXiv:1708.07120).
         weight_decay: decoupled, of the matrices.
         monitor: the score on ``val`` that tells which epoch was best and when to stop early.
+        optimiser: made from parameters, ``lr`` and ``weight_decay``.
+        longest_gradient: longer ones are shortened to this; None leaves them.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Stage:
     learning_rate: float
     weight_decay: float
     monitor: Literal["accuracy", "loss"]
+    optimiser: Callable[..., torch.optim.Optimizer] = Soap
+    longest_gradient: float | None = None
 
 
 class Architecture(ABC):
@@ -60,6 +65,9 @@ class Architecture(ABC):
 
     columns: tuple[str, ...]
     """Columns of the dataset that the batches hold."""
+
+    whole_crystals: bool = False
+    """Whether the batches hold whole crystals, with all their sites."""
 
     network: nn.Module
 
@@ -92,11 +100,14 @@ class Scores:
         self.loss = 0.0
 
     def add(self, loss: float, scores: Tensor, target: Tensor) -> None:
-        """Count a batch: mean loss, (n, elements) scores, (n,) true column."""
+        """Count a batch: mean loss, (n, elements) scores, (n,) true column or -1."""
         n = len(self.matrix)
-        pairs = torch.bincount(target * n + scores.argmax(dim=1), minlength=n * n)
+        named = target >= 0
+        if not named.any():
+            return
+        pairs = torch.bincount((target * n + scores.argmax(dim=1))[named], minlength=n * n)
         self.matrix += pairs.reshape(n, n).cpu()
-        self.loss += loss * len(target)
+        self.loss += loss * int(named.sum())
 
     def record(self) -> dict[str, float]:
         """Mean loss, accuracy, and macro recall over the elements that are present."""
@@ -144,7 +155,9 @@ class StageModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         stage = self.stage
-        optimiser = Soap(stage.module.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay)
+        optimiser = stage.optimiser(
+            stage.module.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay
+        )
         total = self.steps * stage.epochs
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / total))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

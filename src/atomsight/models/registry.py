@@ -34,6 +34,10 @@ KINDS: dict[str, Kind] = {
         inference="atomsight.models.two_stage.inference:TwoStageModel",
         training="atomsight.models.two_stage.training:TwoStage",
     ),
+    "masked-site": Kind(
+        inference="atomsight.models.masked_site.inference:MaskedSiteModel",
+        training="atomsight.models.masked_site.training:MaskedSite",
+    ),
 }
 
 

@@ -29,8 +29,9 @@ class SiteStream(IterableDataset):
 
     Memory is that of a few batches and the dataset's shuffle buffer.
 
-    Each batch is a dict of tensors: the columns asked for, those of width k or more cut to k, and ``target``,
-    the column of the site's element in the model's output.
+    Each batch is a dict of tensors: the columns asked for, and ``target``, the column of the site's element
+    in the model's output. Columns of width k or more are cut to k, and sites of elements that the model does
+    not name left out; batches of whole crystals keep both, with -1 as the target of such sites.
 
     Args:
         dataset: where from.
@@ -39,6 +40,7 @@ class SiteStream(IterableDataset):
         columns: columns besides the element.
         split: ``train`` is shuffled, in another order each epoch, and capped; the others are read as they
             stand.
+        whole_crystals: batches end where a crystal ends; see `Dataset.batches`.
         epoch: gives the number of the epoch that is about to be read.
     """
 
@@ -49,6 +51,7 @@ class SiteStream(IterableDataset):
         elements: tuple[int, ...],
         columns: tuple[str, ...],
         split: str,
+        whole_crystals: bool = False,
         epoch: Callable[[], int] = lambda: 0,
     ) -> None:
         super().__init__()
@@ -57,6 +60,7 @@ class SiteStream(IterableDataset):
         self.elements = elements
         self.columns = columns
         self.split = split
+        self.whole_crystals = whole_crystals
         self.epoch = epoch
         self._target = np.full(256, -1, dtype=np.int64)
         self._target[list(elements)] = np.arange(len(elements))
@@ -65,13 +69,14 @@ class SiteStream(IterableDataset):
         training = self.split == "train"
         order = np.random.SeedSequence([self.settings.seed, self.epoch()]).generate_state(1)[0]
         source = self.dataset.batches(
-            (*self.columns, "element"),
+            tuple(dict.fromkeys((*self.columns, "element"))),
             split=self.split,
-            elements=self.elements,
+            elements=None if self.whole_crystals else self.elements,
             batch_size=self.settings.batch_size,
             shuffle=int(order) if training else None,
             cap=self.settings.cap if training else None,
             seed=self.settings.seed,
+            whole_crystals=self.whole_crystals,
         )
         return read_ahead(map(self._tensors, source), READ_AHEAD)
 
@@ -79,9 +84,11 @@ class SiteStream(IterableDataset):
         tensors = {"target": torch.from_numpy(self._target[batch["element"]])}
         for name in self.columns:
             column = batch[name]
-            tensors[name] = torch.from_numpy(
-                np.ascontiguousarray(column[:, : self.settings.k] if column.ndim == 2 else column)
-            )
+            if column.ndim == 2 and not self.whole_crystals:
+                column = column[:, : self.settings.k]
+            if column.dtype.kind == "u":  # torch has no arithmetic on most unsigned integers
+                column = column.astype(np.int64)
+            tensors[name] = torch.from_numpy(np.require(column, requirements=["C", "W"]))
         return tensors
 
 

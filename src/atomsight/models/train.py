@@ -14,7 +14,7 @@ import numpy as np
 
 from atomsight import __version__
 from atomsight.elements import SYMBOLS
-from atomsight.errors import DatasetError, MissingExtraError
+from atomsight.errors import DatasetError, InputError, MissingExtraError
 from atomsight.models import calibrate
 from atomsight.models.export import check_agreement, write_model
 from atomsight.models.registry import kind_named
@@ -71,6 +71,8 @@ def train_model(
             f"the val split of {dataset.path} holds none of the elements; build it from more crystals"
         )
     _require_training_packages()
+    if settings.cap and kind_named(settings.model).architecture_class().whole_crystals:
+        raise InputError(f"a {settings.model} model learns from whole crystals; train it without a cap")
     run = RunFolder(Path(out))
     run.claim(settings, _record(dataset, elements), resume)
     if not run.ended:
@@ -118,11 +120,14 @@ def _train(
     torch.manual_seed(settings.seed)
     architecture = kind_named(settings.model).architecture_class()(settings.k, elements)
     streams = {
-        split: SiteStream(dataset, settings, elements, architecture.columns, split)
+        split: SiteStream(
+            dataset, settings, elements, architecture.columns, split, architecture.whole_crystals
+        )
         for split in ("train", "val")
     }
     architecture.prepare(streams["train"])
-    steps = -(-_train_sites(dataset, elements, settings) // settings.batch_size)
+    sites = dataset.n_sites("train") if architecture.whole_crystals else None
+    steps = -(-(sites or _train_sites(dataset, elements, settings)) // settings.batch_size)
     earlier: list[dict[str, Any]] = []
     for stage in architecture.stages():
         earlier += _fit(
@@ -192,6 +197,7 @@ def _fit(
                 accelerator=accelerator,
                 devices=1,
                 max_epochs=stage.epochs,
+                gradient_clip_val=stage.longest_gradient,
                 callbacks=[keeper],
                 logger=False,
                 enable_checkpointing=False,
@@ -232,8 +238,9 @@ def _finish(
     sample = None
     with torch.no_grad():
         for batch in val:
-            pieces.append(architecture.logits(batch).numpy())
-            targets.append(batch["target"].numpy())
+            named = batch["target"] >= 0
+            pieces.append(architecture.logits(batch)[named].numpy())
+            targets.append(batch["target"][named].numpy())
             sample = sample or {name: tensor.numpy() for name, tensor in batch.items()}
             sites += len(targets[-1])
             if sites >= CALIBRATION_SITES:
@@ -271,9 +278,9 @@ def _finish(
     draft = run.path / "draft.onnx"
     write_model(architecture.graph(temperature), metadata, draft)
     assert sample is not None
-    rows = {name: value for name, value in sample.items() if name != "target"}
+    named = sample.pop("target") >= 0
     result["export_difference"] = check_agreement(
-        after[: len(sample["target"])], load_model(draft).probabilities(rows)
+        after[: int(named.sum())], load_model(draft).probabilities(sample)[named]
     )
     run.write_result(result)
     draft.replace(run.model)

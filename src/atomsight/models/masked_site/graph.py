@@ -1,0 +1,149 @@
+"""The masked-site network as an ONNX graph, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from onnx import GraphProto
+
+EPSILON = 1e-5
+"""Of the layer normalisations, as in PyTorch."""
+
+
+def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: float) -> GraphProto:
+    """Build the graph of `network.MaskedSiteNetwork` with a softmax at its end.
+
+    Inputs: ``distances`` (n, k) float32 Å; ``neighbours`` (n, k) int64, row of each neighbour; ``element``
+    (n,) int64, atomic number, 0 where hidden. Output: ``probabilities`` (n, elements) float32.
+
+    Gate and value of a message are two matrices here, not halves of one, and the faded sum over the
+    neighbours is a product of matrices: both spare a pass over the largest arrays.
+
+    Args:
+        weights: the network's state by PyTorch's names.
+        k: neighbours of a site.
+        temperature: the logits are divided by it before the softmax (Guo et al. 2017, arXiv:1706.04599).
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    from atomsight.models.masked_site.network import NEAREST, REACH
+
+    constants, nodes = [], []
+    hidden = weights["last_norm.weight"].shape[0]
+    radial_size = weights["centres"].shape[0]
+
+    def constant(name: str, value: NDArray[Any] | float, integer: bool = False) -> str:
+        array = np.ascontiguousarray(value, dtype=np.int64 if integer else np.float32)
+        constants.append(numpy_helper.from_array(array.reshape(np.shape(value)), name))
+        return name
+
+    def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def linear(source: str, name: str) -> str:
+        inputs = [source, constant(f"{name}.weight", weights[f"{name}.weight"])]
+        if f"{name}.bias" in weights:
+            inputs.append(constant(f"{name}.bias", weights[f"{name}.bias"]))
+        return node("Gemm", inputs, name, transB=1)
+
+    def norm(source: str, name: str) -> str:
+        inputs = [source, *(constant(f"{name}.{p}", weights[f"{name}.{p}"]) for p in ("weight", "bias"))]
+        return node("LayerNormalization", inputs, name, axis=-1, epsilon=EPSILON)
+
+    def silu(source: str) -> str:
+        return node("Mul", [source, node("Sigmoid", [source], f"{source}.sigmoid")], f"{source}.silu")
+
+    one, last_axis = (
+        constant(name, np.array([value]), integer=True) for name, value in (("one", 1), ("last", -1))
+    )
+    deep = node("Unsqueeze", ["distances", last_axis], "distances.deep")
+    sharpness = 1 / weights["widths"].astype(np.float64)
+    scaled = node("Mul", [deep, constant("radial.sharpness", sharpness)], "radial.scaled")
+    apart = node("Sub", [scaled, constant("radial.shift", weights["centres"] * sharpness)], "radial.apart")
+    radial = node(
+        "Exp", [node("Neg", [node("Mul", [apart, apart], "radial.square")], "radial.exponent")], "radial"
+    )
+    far = node("ReduceMax", ["distances", one], "far.raw", keepdims=1)
+    far = node("Max", [far, constant("nearest", NEAREST)], "far")
+    ratio = node("Div", ["distances", node("Mul", [far, constant("reach", REACH)], "far.reach")], "ratio")
+    square = node("Mul", [ratio, ratio], "ratio.2")
+    fading = node("Sub", [constant("unit", 1.0), node("Mul", [square, square], "ratio.4")], "fading")
+    fade = node("Unsqueeze", [node("Relu", [fading], "fade.flat"), one], "fade")
+
+    flat_shape = constant("flat", np.array([-1, k * radial_size]), integer=True)
+    flat = node("Reshape", [radial, flat_shape], "radial.flat")
+    centred = node("Sub", [node("Div", ["distances", constant("three", 3.0)], "third"), "unit"], "centred")
+    own = linear(node("Concat", [centred, flat], "own.input", axis=1), "own.0")
+    named = node("Gather", [constant("element.weight", weights["element.weight"]), "element"], "named")
+    state = node("Add", [linear(silu(own), "own.2"), named], "state")
+
+    layer = 0
+    while f"layers.{layer}.edge.weight" in weights:
+        at = f"layers.{layer}"
+        normal = norm(state, f"{at}.norm")
+        halves = {}
+        for half, rows in (("gate", slice(None, hidden)), ("value", slice(hidden, None))):
+            name = f"{at}.{half}"
+            receiver = node(
+                "Gemm",
+                [
+                    normal,
+                    constant(f"{name}.receiver.weight", weights[f"{at}.receiver.weight"][rows]),
+                    constant(f"{name}.receiver.bias", weights[f"{at}.receiver.bias"][rows]),
+                ],
+                f"{name}.receiver",
+                transB=1,
+            )
+            sender = node(
+                "MatMul",
+                [normal, constant(f"{name}.sender.weight", weights[f"{at}.sender.weight"][rows].T)],
+                f"{name}.sender",
+            )
+            edge = node(
+                "MatMul",
+                [radial, constant(f"{name}.edge.weight", weights[f"{at}.edge.weight"][rows].T)],
+                f"{name}.edge",
+            )
+            sent = node("Gather", [sender, "neighbours"], f"{name}.sent")
+            both = node("Add", [edge, sent], f"{name}.both")
+            halves[half] = node(
+                "Add", [both, node("Unsqueeze", [receiver, one], f"{name}.receiver.deep")], name
+            )
+        gate = node("Sigmoid", [halves["gate"]], f"{at}.open")
+        message = node("Mul", [gate, silu(halves["value"])], f"{at}.messages")
+        faded = node("MatMul", [fade, message], f"{at}.faded")
+        summed = node("Squeeze", [faded, one], f"{at}.summed")
+        state = node("Add", [state, linear(summed, f"{at}.message")], f"{at}.state")
+        wide = linear(norm(state, f"{at}.site_norm"), f"{at}.widen")
+        state = node("Add", [state, linear(silu(wide), f"{at}.narrow")], f"{at}.out")
+        layer += 1
+
+    elements = weights["out.bias"].shape[0]
+    logits = node(
+        "Gemm",
+        [
+            norm(state, "last_norm"),
+            constant("out.weight", weights["out.weight"] / temperature),
+            constant("out.bias", weights["out.bias"] / temperature),
+        ],
+        "logits",
+        transB=1,
+    )
+    node("Softmax", [logits], "probabilities", axis=1)
+    return helper.make_graph(
+        nodes,
+        "masked-site",
+        [
+            helper.make_tensor_value_info("distances", TensorProto.FLOAT, ["sites", k]),
+            helper.make_tensor_value_info("neighbours", TensorProto.INT64, ["sites", k]),
+            helper.make_tensor_value_info("element", TensorProto.INT64, ["sites"]),
+        ],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["sites", elements])],
+        constants,
+    )

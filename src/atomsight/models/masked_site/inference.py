@@ -1,0 +1,121 @@
+"""The exported masked-site model at work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.crystal import Crystal
+from atomsight.errors import ModelError
+from atomsight.models.base import Model
+
+SITES_PER_CALL = 512
+"""Whole crystals of about so many sites run together: few enough for the arrays over their edges to stay in
+the cache."""
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+@final
+class MaskedSiteModel(Model):
+    """Distances and the graph of neighbours in, probabilities out; the sites of a crystal see each other."""
+
+    columns = ("distances", "neighbours", "site")
+
+    def probabilities(self, columns: Columns) -> NDArray[np.float32]:
+        """(n, elements) float32 of blind prediction; see `Model`.
+
+        Args:
+            columns: rows of whole crystals: ``distances`` and ``neighbours`` (n, k or more), and ``site``,
+                which counts from 0 in each crystal.
+        """
+        distances, neighbours, first = self._checked(columns)
+        hidden = np.zeros(len(distances), dtype=np.int64)
+        return self._run(distances, neighbours + first[:, None], hidden, np.flatnonzero(columns["site"] == 0))
+
+    def site_likelihoods(self, crystal: Crystal) -> NDArray[np.float32]:
+        """Probability of each element at each site, given the elements of all the other sites.
+
+        The logarithm of the entry of a site's own element, summed over the sites, is the crystal's
+        pseudo-log-likelihood (Besag 1975, 10.2307/2987782). The network runs once per site, each time with
+        one hidden.
+
+        Returns:
+            (sites, len(elements)) float32, rows sum to 1.
+        """
+        distances, neighbours, _ = self._checked(self.columns_of(crystal))
+        n = crystal.n_sites
+        answer = np.empty((n, len(self.elements)), dtype=np.float32)
+        copies = max(1, SITES_PER_CALL // n)
+        for start in range(0, n, copies):
+            sites = np.arange(start, min(start + copies, n))
+            begins = n * np.arange(len(sites))
+            element = np.tile(crystal.site_numbers.astype(np.int64), len(sites))
+            element[begins + sites] = 0
+            shifted = np.tile(neighbours, (len(sites), 1)) + np.repeat(begins, n)[:, None]
+            whole = self._run(np.tile(distances, (len(sites), 1)), shifted, element, begins[:1])
+            answer[sites] = whole[begins + sites]
+        return answer
+
+    def columns_of(self, crystal: Crystal) -> dict[str, NDArray[Any]]:
+        """The k-NN distances of the crystal's sites, and whose sites the neighbours are."""
+        from atomsight.neighbours import site_neighbours
+
+        distances, neighbours = site_neighbours(crystal, self.k)
+        site = np.arange(crystal.n_sites, dtype=np.uint32)
+        return {"distances": distances, "neighbours": neighbours, "site": site}
+
+    def _checked(self, columns: Columns) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+        """Distances and neighbours within the crystal, both (n, k), and the (n,) row where each crystal
+        begins."""
+        missing = [name for name in self.columns if name not in columns]
+        if missing:
+            raise ModelError(
+                f"the model {self.name} needs the columns {', '.join(self.columns)}, got "
+                f"{', '.join(columns) or 'none'}"
+            )
+        distances, neighbours = np.asarray(columns["distances"]), np.asarray(columns["neighbours"])
+        site = np.asarray(columns["site"]).astype(np.int64)
+        if distances.ndim != 2 or distances.shape[1] < self.k or neighbours.shape != distances.shape:
+            raise ModelError(
+                f"the model {self.name} needs k = {self.k} distances and neighbours a site, got shapes "
+                f"{distances.shape} and {neighbours.shape}"
+            )
+        distances = np.ascontiguousarray(distances[:, : self.k], dtype=np.float32)
+        if not np.isfinite(distances).all():
+            raise ModelError(f"the model {self.name} was given distances that are not finite")
+        neighbours = neighbours[:, : self.k].astype(np.int64)
+        rows = np.arange(len(site))
+        first = rows - site
+        begins = np.flatnonzero(site == 0)
+        sizes = np.diff(begins, append=len(site))
+        if (len(site) and site[0]) or not np.array_equal(first, np.repeat(begins, sizes)):
+            raise ModelError(f"the model {self.name} needs whole crystals, their sites in order from 0")
+        if np.any(neighbours >= np.repeat(sizes, sizes)[:, None]) or np.any(neighbours < 0):
+            raise ModelError(f"the model {self.name} was given neighbours that are no sites of their crystal")
+        return distances, neighbours, first
+
+    def _run(
+        self,
+        distances: NDArray[np.float32],
+        neighbours: NDArray[np.int64],
+        element: NDArray[np.int64],
+        begins: NDArray[np.integer],
+    ) -> NDArray[np.float32]:
+        """Run the network on whole crystals that begin at the given rows, some together."""
+        parts = []
+        start = 0
+        ends = np.append(begins[1:], len(distances))
+        while start < len(distances):
+            end = int(ends[min(int(np.searchsorted(ends, start + SITES_PER_CALL)), len(ends) - 1)])
+            inputs = {
+                "distances": distances[start:end],
+                "neighbours": neighbours[start:end] - start,
+                "element": element[start:end],
+            }
+            parts.append(self._session.run(None, inputs)[0])
+            start = end
+        return np.concatenate(parts) if parts else np.empty((0, len(self.elements)), dtype=np.float32)

@@ -1,0 +1,108 @@
+"""How the masked-site network is trained and exported."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from atomsight.models.fitting import Architecture, Stage
+from atomsight.models.masked_site.disturb import disturb, rows_of_neighbours
+from atomsight.models.masked_site.graph import masked_site_graph
+from atomsight.models.masked_site.network import MaskedSiteNetwork
+from atomsight.models.stream import SiteBatch
+
+if TYPE_CHECKING:
+    from onnx import GraphProto
+
+BALANCE = 0.5
+"""A site's loss weighs its element's abundance to the power of minus this: three sites of four are H or C,
+and their identity is learnt soon."""
+
+FEWEST = 30
+"""Elements with fewer train sites weigh as if they had so many."""
+
+WORTH_COMPILING = 100_000
+"""Train sites from which on a minute of compilation is won back within the training."""
+
+
+@final
+class MaskedSite(Architecture):
+    """Training and export of `MaskedSiteNetwork`."""
+
+    columns = ("distances", "neighbours", "site", "element")
+    whole_crystals = True
+
+    def __init__(self, k: int, elements: tuple[int, ...]) -> None:
+        self.k = k
+        self.network: MaskedSiteNetwork = MaskedSiteNetwork(k, len(elements))
+        self._forward: Callable[..., Tensor] = self.network
+        self._half = False
+
+    def prepare(self, batches: Iterable[SiteBatch]) -> None:
+        """Count the elements, for their weights in the loss; compile the network where it pays."""
+        counts = torch.zeros_like(self.network.log_weight, dtype=torch.float64)
+        for batch in batches:
+            target = batch["target"]
+            counts += torch.bincount(target[target >= 0], minlength=len(counts))
+        share = counts / counts.sum()
+        weight = (counts.clamp_min(FEWEST) / counts.sum()) ** -BALANCE
+        self.network.log_weight.copy_((weight / (weight * share).sum()).log())
+        if counts.sum() >= WORTH_COMPILING and compiler_found():
+            self._forward = torch.compile(self.network, dynamic=True)
+            self._half = True
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage: everything is trained together."""
+        return (
+            Stage(
+                "masked-site",
+                self.network,
+                self._loss,
+                epochs=20,
+                learning_rate=2e-3,
+                weight_decay=0.01,
+                monitor="accuracy",
+                optimiser=torch.optim.AdamW,
+                longest_gradient=1.0,
+            ),
+        )
+
+    def logits(self, batch: SiteBatch) -> Tensor:
+        """(n, elements) of the blind prediction, see `Architecture`."""
+        k, neighbours = self.k, rows_of_neighbours(batch["site"], batch["neighbours"])
+        hidden = torch.zeros_like(batch["element"])
+        answer = self._forward(batch["distances"][:, :k], neighbours[:, :k], hidden)
+        return answer.float() - self.network.log_weight
+
+    def graph(self, temperature: float) -> GraphProto:
+        """The network as an ONNX graph."""
+        weights = {name: t.detach().cpu().numpy() for name, t in self.network.state_dict().items()}
+        weights["out.bias"] = weights["out.bias"] - weights.pop("log_weight")
+        return masked_site_graph(weights, self.k, temperature)
+
+    def _loss(self, batch: SiteBatch) -> tuple[Tensor, Tensor]:
+        device = batch["site"].device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self._half):
+            if not self.network.training:
+                logits = self.logits(batch)
+                return cross_entropy(logits, batch["target"], ignore_index=-1), logits
+            self.network.draws += 1
+            generator = torch.Generator().manual_seed(int(self.network.draws))
+            seen = disturb(batch, self.k, generator)
+            logits = self._forward(seen.distances, seen.neighbours, seen.element).float()
+        if not seen.scored.any():
+            return logits.sum() * 0.0, logits.detach()
+        weight = self.network.log_weight.exp()
+        loss = cross_entropy(logits[seen.scored], batch["target"][seen.scored], weight=weight)
+        return loss, logits.detach()
+
+
+def compiler_found() -> bool:
+    """Whether ``torch.compile`` will find a C++ compiler."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++"))
