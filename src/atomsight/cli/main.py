@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from atomsight import __version__
-from atomsight.cli import cite, dataset, evaluate, models, neighbours, predict, train
+from atomsight.cli import cite, dataset, dedupe, evaluate, models, neighbours, predict, train
 from atomsight.errors import AtomsightError, InputError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ def _main(
     """Reads a crystal as bare points in space and says which element sits on every site."""
 
 
+dataset.app.command(epilog=dedupe.EPILOG)(dedupe.dedupe)
 app.add_typer(dataset.app, name="dataset")
 app.command(epilog=neighbours.EPILOG)(neighbours.neighbours)
 app.command(epilog=predict.EPILOG)(predict.predict)

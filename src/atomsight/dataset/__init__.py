@@ -10,6 +10,7 @@
 | `split` | families, groups, and the leak-free split |
 | `store`, `batches` | `Dataset`; streaming, shuffled and capped batches |
 | `info` | what is inside |
+| `dedupe` | near-duplicate crystals |
 | `corpora` | known collections of crystals and how to get them |
 """
 

@@ -1,9 +1,10 @@
 """Near-duplicate crystals of a dataset: the same geometry, whatever the elements on it.
 
-Two steps, both on the k-NN distances that the table holds. Average minimum distances (AMD) of all crystals go into a k-d
-tree: the largest difference of two AMDs never exceeds the earth mover's distance (EMD) of the two point-wise distance
-distributions (PDD), so no pair within the tolerance is lost. Each candidate pair is then decided by that EMD.
-Widdowson, Mosca, Pulido, Cooper and Kurlin, 10.46793/match.87-3.529W (AMD); Widdowson and Kurlin, arXiv:2108.04798 (PDD).
+Two steps, both on the k-NN distances that the table holds. Average minimum distances (AMD) of all crystals go
+into a k-d tree: the largest difference of two AMDs never exceeds the earth mover's distance (EMD) of the two
+point-wise distance distributions (PDD), so no pair within the tolerance is lost. Each candidate pair is then
+decided by that EMD. Widdowson, Mosca, Pulido, Cooper and Kurlin, 10.46793/match.87-3.529W (AMD); Widdowson
+and Kurlin, arXiv:2108.04798 (PDD).
 
 Identical geometry with different elements is what the field looks for: one of the two is likely to be wrong.
 """
@@ -28,7 +29,8 @@ EXCHANGED = "elements exchanged"
 DIFFERENT = "different elements"
 
 TOLERANCE = 0.01
-"""Å. Coordinates printed to 1e-4 of a 20 Å cell err by 0.002 Å; redeterminations at other temperatures differ by 0.05."""
+"""Å. Coordinates printed to 1e-4 of a 20 Å cell err by 0.002 Å; redeterminations at other temperatures differ
+by 0.05."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,11 @@ class DuplicatePair:
     Attributes:
         first, second: crystal ids, in the order of the dataset.
         distance: earth mover's distance of their PDDs, Å.
-        relation: ``same elements``; ``elements exchanged`` (one formula, but no matching of sites within the tolerance
-            keeps every element in its place); ``different elements`` (two formulas).
+        relation: ``same elements``; ``elements exchanged`` (one formula, but no matching of sites within the
+            tolerance keeps every element in its place); ``different elements`` (two formulas).
         first_formula, second_formula: reduced formulas.
         first_only, second_only: symbols of the elements that only one of them holds.
+        sites: symmetry-unique sites of the one that has fewer. With one or two, equal geometry is no surprise.
     """
 
     first: str
@@ -52,6 +55,7 @@ class DuplicatePair:
     second_formula: str
     first_only: str
     second_only: str
+    sites: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def near_duplicates(
     *,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> list[DuplicatePair]:
-    """Find all pairs of crystals whose PDDs lie within a tolerance, closest first.
+    """Find all pairs of crystals whose PDDs lie within a tolerance, closest first, then those of most sites.
 
     The memory taken is one AMD (k numbers) a crystal, and the sites of those crystals that have a candidate.
 
@@ -98,9 +102,7 @@ def near_duplicates(
     if len(names) < 2:
         return []
     # Single precision in the table: a hair of slack keeps pairs that lie right at the tolerance.
-    candidates = cKDTree(np.array(averages)).query_pairs(
-        tolerance + 1e-5, p=np.inf, output_type="ndarray"
-    )
+    candidates = cKDTree(np.array(averages)).query_pairs(tolerance + 1e-5, p=np.inf, output_type="ndarray")
     candidates = candidates[np.lexsort((candidates[:, 1], candidates[:, 0]))]
 
     wanted = {names[i] for i in np.unique(candidates)}
@@ -123,7 +125,7 @@ def near_duplicates(
         pair = _compare(names[i], names[j], held, formulas, tolerance)
         if pair is not None:
             pairs.append(pair)
-    return sorted(pairs, key=lambda pair: (pair.distance, pair.first, pair.second))
+    return sorted(pairs, key=lambda pair: (round(pair.distance, 3), -pair.sites, pair.first, pair.second))
 
 
 def _compare(
@@ -138,17 +140,24 @@ def _compare(
         return None
     relation = DIFFERENT
     if formulas[first] == formulas[second]:
-        # With elements that may not change, an exchange costs at least one misplaced site's share of the barrier.
+        # With elements that may not change, an exchange costs at least one misplaced site's share of the
+        # barrier.
         barrier = 1e3 * tolerance
         coloured = costs + barrier * (a.elements[:, None] != b.elements[None, :])
         moved = transport_cost(a.weights, b.weights, coloured)
         least_share = min(a.weights.min(), b.weights.min())
         relation = SAME if moved <= tolerance + 0.5 * barrier * least_share else EXCHANGED
-    only = [
-        " ".join(SYMBOLS[z] for z in np.setdiff1d(x.elements, y.elements)) for x, y in ((a, b), (b, a))
-    ]
+    only = [" ".join(SYMBOLS[z] for z in np.setdiff1d(x.elements, y.elements)) for x, y in ((a, b), (b, a))]
     return DuplicatePair(
-        first, second, distance, relation, formulas[first], formulas[second], only[0], only[1]
+        first,
+        second,
+        distance,
+        relation,
+        formulas[first],
+        formulas[second],
+        only[0],
+        only[1],
+        min(len(a.weights), len(b.weights)),
     )
 
 
