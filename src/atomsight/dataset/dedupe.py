@@ -44,7 +44,7 @@ class DuplicatePair:
             tolerance keeps every element in its place); ``different elements`` (two formulas).
         first_formula, second_formula: reduced formulas.
         first_only, second_only: symbols of the elements that only one of them holds.
-        sites: symmetry-unique sites of the one that has fewer. With one or two, equal geometry is no surprise.
+        sites: symmetry-unique sites of the one that has fewer. With one or two, a match is no surprise.
     """
 
     first: str
