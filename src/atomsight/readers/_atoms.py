@@ -67,7 +67,7 @@ class AtomTable:
     deuterium: bool = False
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.numbers)
 
     def labels_at(self, rows: NDArray[np.integer]) -> tuple[str, ...]:
         """The labels of some rows."""

@@ -8,6 +8,8 @@ list's tags, and one pass over the bytes turns them into arrays. Anything else i
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -55,8 +57,8 @@ def scan(
         tags: the list's tags in order.
         length: its number of rows.
     """
-    roles = np.array([_ROLES.get(tag.lower(), 0) for tag in tags], np.int64)
-    if not {_X, _Y, _Z, _LABEL, _SYMBOL} <= set(roles.tolist()):
+    roles = _roles(tuple(tags))
+    if roles is None:
         return None
     start = text.find(_TAG)
     if start < 0 or text.find(_TAG, start + len(_TAG)) >= 0:
@@ -67,6 +69,13 @@ def scan(
     data = np.frombuffer(text, np.uint8)
     plain = _scan(data, start, roles, _ELEMENTS, _POWERS, numbers, elements, labels)
     return (numbers, elements, labels) if plain else None
+
+
+@lru_cache(maxsize=256)
+def _roles(tags: tuple[str, ...]) -> NDArray[np.int64] | None:
+    """What each column is; None where one that is needed is missing. Files share few lists of tags."""
+    roles = np.array([_ROLES.get(tag.lower(), 0) for tag in tags], np.int64)
+    return roles if {_X, _Y, _Z, _LABEL, _SYMBOL} <= set(roles.tolist()) else None
 
 
 @njit(cache=True)

@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from atomsight.symmetry._lattice import inverse, lattice_symmetries, product, reduce_lattice
+from atomsight.symmetry._sets import join, numbered
 
 # Points are sorted by the integer combination 2x + 3y + 5z of their fractional coordinates, modulo 1. Being
 # an integer combination it is the same for every periodic copy, so that a wanted position is found at once.
@@ -25,9 +26,9 @@ def _key(x: float, y: float, z: float) -> float:
 def sort_points(
     lattice: NDArray[np.float64], points: NDArray[np.float64], bounds: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], float]:
-    """Order of the points by key within each class, the keys, an index into them, and their slope, 1/Å.
+    """Order of the points by key within each class, their keys, an index into them, and the slope, 1/Å.
 
-    Class c holds the points from ``bounds[c]`` to ``bounds[c + 1]``. Its index has a cell for each of them: entry
+    Class c holds the points from ``bounds[c]`` to ``bounds[c + 1]``. Its index has a cell for each: entry
     ``bounds[c] + c + b`` is the first point whose key is at least b / size.
     """
     n = len(points)
@@ -152,25 +153,6 @@ def carry(
 
 
 @njit(cache=True)
-def root(parent: NDArray[np.int64], i: int) -> int:
-    """The representative of i's set in a union-find forest, with path halving."""
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@njit(cache=True)
-def join(parent: NDArray[np.int64], i: int, j: int) -> None:
-    """Unite two sets; the smaller index represents the union."""
-    a, b = root(parent, i), root(parent, j)
-    if a < b:
-        parent[b] = a
-    elif b < a:
-        parent[a] = b
-
-
-@njit(cache=True)
 def finer_lattice(
     lattice: NDArray[np.float64], shift: NDArray[np.float64], order: int
 ) -> NDArray[np.float64]:
@@ -269,7 +251,7 @@ def orbits_of(
                 known[r] = True
                 _close(rotations, known)
                 break
-    return _numbered(parent)
+    return numbered(parent)
 
 
 @njit(cache=True)
@@ -308,21 +290,6 @@ def _cycles(image: NDArray[np.int64]) -> tuple[NDArray[np.bool_], int]:
                 order += i == 0
                 at = image[at]
     return first, order
-
-
-@njit(cache=True)
-def _numbered(parent: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Sets of a union-find forest numbered in the order of their first members, which represent them."""
-    out = np.empty(len(parent), np.int32)
-    count = 0
-    for i in range(len(parent)):
-        a = root(parent, i)
-        if a == i:
-            out[i] = count
-            count += 1
-        else:
-            out[i] = out[a]
-    return out
 
 
 @njit(cache=True)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from atomsight.symmetry._kernels import orbits_of
 from atomsight.symmetry._lattice import reduce_lattice
+from atomsight.symmetry._sets import firsts_of
 
 
 def renumber(parents: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -19,8 +20,7 @@ def renumber(parents: NDArray[np.integer]) -> NDArray[np.int32]:
 
 def first_atoms(orbits: NDArray[np.int32]) -> NDArray[np.int64]:
     """(m,) int64: the index of each orbit's first atom; orbits are numbered in the order of these."""
-    highest = np.maximum.accumulate(orbits)
-    return np.concatenate(([0], np.flatnonzero(highest[1:] > highest[:-1]) + 1))
+    return firsts_of(orbits)
 
 
 def shortest_translation(lattice: ArrayLike) -> NDArray[np.float64]:

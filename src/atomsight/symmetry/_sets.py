@@ -1,0 +1,53 @@
+"""Disjoint sets for compiled kernels: which points belong to one orbit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@njit(cache=True)
+def root(parent: NDArray[np.int64], i: int) -> int:
+    """The representative of i's set in a union-find forest, with path halving."""
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@njit(cache=True)
+def join(parent: NDArray[np.int64], i: int, j: int) -> None:
+    """Unite two sets; the smaller index represents the union."""
+    a, b = root(parent, i), root(parent, j)
+    if a < b:
+        parent[b] = a
+    elif b < a:
+        parent[a] = b
+
+
+@njit(cache=True)
+def numbered(parent: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Sets of a union-find forest numbered in the order of their first members, which represent them."""
+    out = np.empty(len(parent), np.int32)
+    count = 0
+    for i in range(len(parent)):
+        a = root(parent, i)
+        if a == i:
+            out[i] = count
+            count += 1
+        else:
+            out[i] = out[a]
+    return out
+
+
+@njit(cache=True)
+def firsts_of(orbits: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Index of the first member of each orbit, for orbits numbered in the order of these."""
+    out = np.empty(len(orbits), np.int64)
+    count = 0
+    for i in range(len(orbits)):
+        if orbits[i] == count:
+            out[count] = i
+            count += 1
+    return out[:count].copy()
