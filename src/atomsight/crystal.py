@@ -11,27 +11,65 @@ from numpy.typing import NDArray
 
 from atomsight.elements import SYMBOLS, hill_formula, reduced_counts
 
+BOND_TYPES: tuple[str, ...] = (
+    *("unknown", "single", "double", "triple", "quadruple"),
+    *("aromatic", "delocalised", "pi"),
+)
+"""Types of bonds, as the CSD knows them; `Bonds.types` holds places in this list."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bonds:
+    """The bonds of every symmetry-unique site, in the order of sites: each site lists all its bonded
+    neighbours.
+
+    A bond between two sites therefore appears under both. All arrays have one entry per listed neighbour.
+
+    Attributes:
+        sites: (b,) uint32, the site that the bond is listed for, ascending; it stands at its first atom of
+            the motif.
+        atoms: (b,) int32, the atom of the motif at the other end.
+        images: (b, 3) int32, the cell which that atom is in.
+        lengths: (b,) float64, Å, from the coordinates.
+        types: (b,) uint8, places in `BOND_TYPES`.
+    """
+
+    sites: NDArray[np.uint32]
+    atoms: NDArray[np.int32]
+    images: NDArray[np.int32]
+    lengths: NDArray[np.float64]
+    types: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
 
 @dataclass(frozen=True, eq=False)
 class Crystal:
     """A periodic point set with an element on every point, and its symmetry-unique sites.
 
-    The motif holds all atoms of one unit cell. Atoms that symmetry carries onto each other form one orbit, and
-    an orbit is one *site*: everything downstream is computed and counted once per site.
+    The motif holds all atoms of one unit cell. Atoms that symmetry carries onto each other form one orbit,
+    and an orbit is one *site*: everything downstream is computed and counted once per site.
 
     Attributes:
-        name: stable id: COD number, CSD refcode or file name, with ``/block`` where a file holds several blocks.
+        name: stable id: COD number, CSD refcode or file name, with ``/block`` where a file holds several
+            blocks.
         lattice: (3, 3) float64, rows are the cell vectors, Å.
-        fractional: (n, 3) float64, positions of all n atoms of the motif in units of the lattice rows, in [0, 1).
+        fractional: (n, 3) float64, positions of all n atoms of the motif in units of the lattice rows, in
+            [0, 1).
         numbers: (n,) uint8, atomic number of each atom of the motif (D counts as H: 1).
-        orbits: (n,) int32, the site (0 .. m - 1) that each atom of the motif belongs to. Sites are numbered in the
-            order in which their first atom appears in the motif.
+        orbits: (n,) int32, the site (0 .. m - 1) that each atom of the motif belongs to. Sites are numbered
+            in the order in which their first atom appears in the motif.
         labels: m strings, the file's own label of each site.
-        source: where it came from: ``path``, ``archive::member``, with ``#block`` after it where a file holds several.
+        source: where it came from: ``path``, ``archive::member``, with ``#block`` after it where a file
+            holds several.
         space_group: Hermann-Mauguin symbol as the file or the symmetry search gives it; None where unknown.
         formula_sum: what the file states in ``_chemical_formula_sum``; None where it states nothing.
-        flags: words on how the crystal was read, see ``readers/quality.py``; ``from_p1`` where the orbits were found from
-            the geometry, ``missing_hydrogen`` where the formula promises more hydrogens than there are sites.
+        flags: words on how the crystal was read, see ``readers/quality.py``; ``from_p1`` where the orbits
+            were found from the geometry, ``missing_hydrogen`` where the formula promises more hydrogens than
+            there are sites.
+        bonds: those that the file itself lists; None where it lists none. See `atomsight.bonds` to find the
+            others.
     """
 
     name: str
@@ -44,6 +82,7 @@ class Crystal:
     space_group: str | None = None
     formula_sum: str | None = None
     flags: frozenset[str] = field(default_factory=frozenset)
+    bonds: Bonds | None = None
 
     @property
     def n_atoms(self) -> int:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import gemmi
 import numpy as np
@@ -12,15 +15,21 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import BOND_TYPES, Bonds, Crystal
 from atomsight.neighbours import nearest_neighbours
+from atomsight.readers._atoms import AtomTable
+from atomsight.readers._tags import text_of
 
 TOLERANCE = 0.02
 """Å by which the length in the table may differ from that of the coordinates: both are rounded."""
 
 SAME = 0.01
-"""Å within which two neighbours on one orbit are symmetry copies of one bond (that of the symmetry search)."""
+"""Å within which two neighbours on one orbit are symmetry copies of one bond (that of the symmetry
+search)."""
 
-LONGEST = 5.0
-"""Å; no bond is longer (caesium to lead comes to 4.6)."""
+SHORTEST, LONGEST = 0.1, 5.0
+"""Å; no bond is longer (caesium to lead comes to 4.6), and a shorter one joins an atom to itself."""
+
+_HERE = ("", ".", "?")
+"""Symmetry codes that leave an atom where it is."""
 
 _OPERATIONS = (
     "_space_group_symop_operation_xyz",
@@ -29,50 +38,100 @@ _OPERATIONS = (
 )
 _CODE = re.compile(r"(\d+)(?:[_ ](\d)(\d)(\d))?$")
 _WORDS = {
-    **{"s": "single", "sing": "single", "single": "single", "1": "single"},
-    **{"d": "double", "doub": "double", "double": "double", "2": "double"},
-    **{"t": "triple", "trip": "triple", "triple": "triple", "3": "triple"},
-    **{"q": "quadruple", "quad": "quadruple", "quadruple": "quadruple", "4": "quadruple"},
-    **{"a": "aromatic", "arom": "aromatic", "aromatic": "aromatic", "5": "aromatic"},
-    **{"delo": "delocalised", "delocalised": "delocalised", "delocalized": "delocalised", "7": "delocalised"},
-    **{"pi": "pi", "9": "pi"},
+    "s": "single",
+    "sing": "single",
+    "single": "single",
+    "1": "single",
+    "d": "double",
+    "doub": "double",
+    "double": "double",
+    "2": "double",
+    "t": "triple",
+    "trip": "triple",
+    "triple": "triple",
+    "3": "triple",
+    "q": "quadruple",
+    "quad": "quadruple",
+    "quadruple": "quadruple",
+    "4": "quadruple",
+    "a": "aromatic",
+    "arom": "aromatic",
+    "aromatic": "aromatic",
+    "5": "aromatic",
+    "delo": "delocalised",
+    "delocalised": "delocalised",
+    "delocalized": "delocalised",
+    "7": "delocalised",
+    "pi": "pi",
+    "9": "pi",
 }
-"""Spellings of a bond type: the letters that Materials Studio and Mercury write, the words and numbers of the CSD."""
+"""Spellings of a bond type: the letters that Materials Studio and Mercury write, the words and numbers of
+the CSD."""
 
 
-def bond_table(
-    block: gemmi.cif.Block,
-    crystal: Crystal,
-    labels: Sequence[str],
-    fractional: NDArray[np.float64],
-    site_of_row: Mapping[int, int],
-) -> tuple[Bonds | None, int]:
-    """The bonds of ``_geom_bond_*`` with their ``_ccdc_geom_bond_type``, and how many rows did not fit the coordinates.
+def with_bond_table(
+    crystal: Crystal, block: gemmi.cif.Block, table: AtomTable, rows: NDArray[np.integer]
+) -> Crystal:
+    """The crystal with the bonds that its block lists in ``_geom_bond_*`` and ``_ccdc_geom_bond_type``.
 
-    A row says: atom 1, moved by one symmetry code (``3_655``: third operation, then a cell along a), is bonded to atom 2,
-    moved by another. Its length by the coordinates must be that of the table. Symmetry then repeats the bond: each site
-    gets every neighbour on the orbit of the other atom at this length. Where the codes lead to another length than the
-    table states, or there are none, the stated length decides alone. Rows with atoms that the crystal does not keep
-    (another disorder component, a label that is given twice) are passed over.
+    A row says: atom 1, moved by one symmetry code (``3_655``: third operation, then a cell along a), is
+        bonded
+    to atom 2, moved by another. Its length by the coordinates must be that of the table. Symmetry then
+    repeats
+    the bond: each site gets every neighbour on the orbit of the other atom at this length. Where the codes
+        lead
+    to another length than the table states, or are missing, the stated length decides alone. A row that fits
+    no pair of atoms is dropped, and the crystal gets the flag ``bond_table_misfit``; rows with atoms that the
+    crystal does not keep (another disorder component) or with labels given twice are passed over.
 
-    Copies of one bond that the table gives different types, as single and double around a Kekulé ring, are
-    ``delocalised``: symmetry makes them one.
+    Copies of one bond that the table calls single here and double there, as around a Kekulé ring, are
+    ``delocalised``: symmetry makes them one. Materials Studio writes wrong types for bonds that leave the
+    cell (of 2,535 such bonds to hydrogen in CoRE MOF a third are not single, of 35,804 within the cell
+    none), so that these count as ``unknown``, unless a copy within the cell says what they are.
 
     Args:
+        crystal: what was made of the block.
         block: the data block.
-        crystal: what was made of it.
-        labels, fractional: of the rows of the atom list, n strings and (n, 3).
-        site_of_row: the site that each row is a copy of, for the rows that were kept.
+        table: its atom list.
+        rows: (atoms of the motif,) the row of the atom list that each is a copy of.
     """
-    rows = _rows(block)
-    if not rows:
-        return None, 0
-    twice = {label for label, count in zip(*np.unique(labels, return_counts=True), strict=True) if count > 1}
-    row_of = {label: row for row, label in enumerate(labels) if label not in twice and row in site_of_row}
+    if not block.find_loop("_geom_bond_atom_site_label_1") and not block.find_value(
+        "_geom_bond_atom_site_label_1"
+    ):
+        return crystal
+    site_of_row = dict(zip(rows.tolist(), crystal.orbits.tolist(), strict=True))
+    try:
+        wanted, misfits = _wanted(crystal, block, table, site_of_row)
+        bonds, unmet = _matched(crystal, wanted) if wanted else (None, 0)
+    except (ValueError, RuntimeError):  # a table that cannot be read is no reason to lose the crystal
+        bonds, misfits, unmet = None, 1, 0
+    flags = crystal.flags | {"bond_table_misfit"} if misfits + unmet else crystal.flags
+    return replace(crystal, bonds=bonds, flags=flags)
+
+
+class _Wanted(NamedTuple):
+    """A row of the table: two sites, their distance in Å, the type, and whether symmetry codes gave the
+    distance."""
+
+    one: int
+    two: int
+    length: float
+    kind: int
+    exact: bool
+
+
+def _wanted(
+    crystal: Crystal, block: gemmi.cif.Block, table: AtomTable, site_of_row: dict[int, int]
+) -> tuple[list[_Wanted], int]:
+    """The rows that name atoms of the crystal, and how many of them fit no length."""
+    labels, fractional = table.labels_at(np.arange(len(table))), table.fractional
+    counts = Counter(labels)
+    row_of = {label: row for row, label in enumerate(labels) if counts[label] == 1 and row in site_of_row}
     operations = _operations(block)
-    wanted: list[tuple[int, int, float, int, bool]] = []
+    across_is_wrong = "Materials Studio" in (text_of(block, "_audit_creation_method") or "")
+    wanted: list[_Wanted] = []
     misfits = 0
-    for one, two, stated, code_one, code_two, kind in rows:
+    for one, two, stated, code_one, code_two, kind in _rows(block):
         if one not in row_of or two not in row_of:
             continue
         here = _moved(fractional[row_of[one]], code_one, operations)
@@ -80,15 +139,15 @@ def bond_table(
         length = math.nan
         if here is not None and there is not None:
             length = float(np.linalg.norm((there - here) @ crystal.lattice))
-        exact = length > 0.1 and (math.isnan(stated) or abs(length - stated) <= TOLERANCE)
+        exact = length > SHORTEST and (math.isnan(stated) or abs(length - stated) <= TOLERANCE)
         length = length if exact else stated
-        if not 0.1 < length <= LONGEST:
+        if not SHORTEST < length <= LONGEST:
             misfits += 1
             continue
-        wanted.append((site_of_row[row_of[one]], site_of_row[row_of[two]], length, kind, exact))
-    if not wanted:
-        return None, misfits
-    return _matched(crystal, wanted, misfits)
+        if across_is_wrong and code_two not in _HERE:
+            kind = BOND_TYPES.index("unknown")
+        wanted.append(_Wanted(site_of_row[row_of[one]], site_of_row[row_of[two]], length, kind, exact))
+    return wanted, misfits
 
 
 def _rows(block: gemmi.cif.Block) -> list[tuple[str, str, float, str, str, int]]:
@@ -118,8 +177,9 @@ def _operations(block: gemmi.cif.Block) -> list[gemmi.Op]:
 def _moved(
     position: NDArray[np.float64], code: str, operations: Sequence[gemmi.Op]
 ) -> NDArray[np.float64] | None:
-    """A position under a symmetry code such as ``3_655``, ``3`` or ``.``; None where the code means nothing."""
-    if code in ("", ".", "?"):
+    """A position under a symmetry code such as ``3_655``, ``3`` or ``.``; None where the code means
+    nothing."""
+    if code in _HERE:
         return position
     match = _CODE.match(code)
     if match is None or not 1 <= int(match.group(1)) <= len(operations):
@@ -128,11 +188,10 @@ def _moved(
     return moved + [int(shift or 5) - 5 for shift in match.groups()[1:]]
 
 
-def _matched(
-    crystal: Crystal, wanted: Sequence[tuple[int, int, float, int, bool]], misfits: int
-) -> tuple[Bonds | None, int]:
-    """Each bond at every site that has it, found by the orbit of the neighbour and the length."""
-    reach = max(length for _, _, length, _, _ in wanted) + TOLERANCE
+def _matched(crystal: Crystal, wanted: Sequence[_Wanted]) -> tuple[Bonds | None, int]:
+    """Each bond at every site that has it, found by the orbit of the neighbour and the length; and how many
+    rows were not found."""
+    reach = max(row.length for row in wanted) + TOLERANCE
     k = 12
     while True:
         distances, atoms, images = nearest_neighbours(
@@ -142,28 +201,40 @@ def _matched(
             break
         k *= 2
     orbits = crystal.orbits[atoms]
-    types = np.full(distances.shape, -1, np.int16)
-    for one, two, length, kind, exact in wanted:
-        slack = SAME if exact else TOLERANCE
+    votes = np.zeros((*distances.shape, len(BOND_TYPES)), np.int32)
+    unmet = 0
+    for row in wanted:
+        slack = SAME if row.exact else TOLERANCE
         met = False
-        for site, other in {(one, two), (two, one)}:
-            gaps = np.abs(distances[site] - length)
+        for site, other in {(row.one, row.two), (row.two, row.one)}:
+            gaps = np.abs(distances[site] - row.length)
             here = np.flatnonzero((orbits[site] == other) & (gaps <= slack))
             if not len(here):
                 continue
             met = True
-            if not exact:  # several orbit mates may lie within the tolerance: the closest to the length is meant
-                here = here[np.abs(distances[site, here] - distances[site, here[gaps[here].argmin()]]) <= SAME]
-            known = types[site, here]
-            types[site, here] = np.where((known < 0) | (known == kind), kind, BOND_TYPES.index("delocalised"))
-        misfits += not met
-    sites, places = np.nonzero(types >= 0)
+            # Several copies may lie within the tolerance: the closest to the length is meant.
+            if not row.exact:
+                best = distances[site, here[gaps[here].argmin()]]
+                here = here[np.abs(distances[site, here] - best) <= SAME]
+            votes[site, here, row.kind] += 1
+        unmet += not met
+    sites, places = np.nonzero(votes.any(axis=2))
     if not len(sites):
-        return None, misfits
+        return None, unmet
     return Bonds(
         sites.astype(np.uint32),
         atoms[sites, places].astype(np.int32),
         images[sites, places].astype(np.int32),
         distances[sites, places],
-        types[sites, places].astype(np.uint8),
-    ), misfits
+        _settled(votes[sites, places]),
+    ), unmet
+
+
+def _settled(votes: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """(b,) the type of each bond from how often its copies are called what, (b, types)."""
+    known = votes.copy()
+    known[:, BOND_TYPES.index("unknown")] = 0
+    types = known.argmax(axis=1).astype(np.uint8)
+    both = (known[:, BOND_TYPES.index("single")] > 0) & (known[:, BOND_TYPES.index("double")] > 0)
+    types[both] = BOND_TYPES.index("delocalised")
+    return types
