@@ -1,4 +1,4 @@
-"""What a dataset holds and what a model gets wrong: distributions of distances, their peaks, misclassified sites.
+"""What a dataset holds and what a model gets wrong: distances, their peaks, misclassified sites.
 
 | module | what it holds |
 |---|---|

@@ -1,12 +1,13 @@
 """Names for peaks of distances: kinds of bond, where the literature leaves no doubt.
 
-The intervals hold the means of Allen, Kennard, Watson, Brammer, Orpen and Taylor (J. Chem. Soc. Perkin Trans. 2,
-1987, S1-S19, 10.1039/P298700000S1) for each kind, with room for what temperature and method change. A peak in
-none of them has no name: most distances to metals depend on coordination and charge, and 1.42-1.46 Å between two
-carbons is a single bond between sp² atoms as well as a stretched aromatic one.
+The intervals hold the means of Allen, Kennard, Watson, Brammer, Orpen and Taylor (J. Chem. Soc. Perkin Trans.
+2, 1987, S1-S19, 10.1039/P298700000S1) for each kind, with room for what temperature and method change. A peak
+in none of them has no name: most distances to metals depend on coordination and charge, and 1.42-1.46 Å
+between two carbons is a single bond between sp² atoms as well as a stretched aromatic one.
 
-Bonds to hydrogen have two names. X-ray refinement lets hydrogen ride at fixed distances that follow the electron
-density (C-H 0.93-0.98, N-H 0.86-0.88, O-H 0.82-0.85 Å); nuclei, which neutrons and DFT see, lie 0.1 Å further.
+Bonds to hydrogen have two names. X-ray refinement lets hydrogen ride at fixed distances that follow the
+electron density (C-H 0.93-0.98, N-H 0.86-0.88, O-H 0.82-0.85 Å); nuclei, which neutrons and DFT see, lie 0.1
+Å further.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ _KINDS: dict[str, list[tuple[str, float, float]]] = {
     "C-C": [("triple", 1.16, 1.24), ("double or aromatic", 1.30, 1.42), ("single", 1.46, 1.58)],
     "C-N": [("triple", 1.12, 1.19), ("double or aromatic", 1.26, 1.36), ("single", 1.44, 1.52)],
     "C-O": [("double or carboxylate", 1.19, 1.285), ("single", 1.34, 1.46)],
-    "C-H": [("C-H riding in X-ray", 0.92, 1.00), ("C-H of nuclei", 1.05, 1.12)],
-    "N-H": [("N-H riding in X-ray", 0.84, 0.92), ("N-H of nuclei", 0.99, 1.05)],
-    "O-H": [("O-H riding in X-ray", 0.80, 0.88), ("O-H of nuclei", 0.94, 1.03)],
+    "C-H": [("riding H (X-ray)", 0.92, 1.00), ("H at its nucleus", 1.05, 1.12)],
+    "N-H": [("riding H (X-ray)", 0.84, 0.92), ("H at its nucleus", 0.99, 1.05)],
+    "O-H": [("riding H (X-ray)", 0.80, 0.88), ("H at its nucleus", 0.94, 1.03)],
     "C-F": [("single", 1.31, 1.40)],
     "C-Cl": [("single", 1.70, 1.80)],
     "C-Br": [("single", 1.86, 1.98)],
@@ -42,7 +43,8 @@ KINDS: dict[frozenset[int], list[tuple[str, float, float]]] = {
 
 
 def bond_kind(centre: int, neighbour: int, distance: float) -> str | None:
-    """What a peak at this distance (Å) between two elements (atomic numbers) is called; None where in doubt."""
+    """What a peak at this distance (Å) between two elements (atomic numbers) is called; None where in
+    doubt."""
     kinds = KINDS.get(frozenset((centre, neighbour)), [])
     for name, least, greatest in kinds:
         if least <= distance <= greatest:

@@ -69,8 +69,8 @@ def summarise_pairs(
     edges = counts.edges(fine=True)
     of_centre = {z: counts.total(Pair(z, None), weight) for z in counts.elements}
     summaries = []
-    for pair in counts.pairs(weight):
-        assert pair.centre is not None and pair.neighbour is not None
+    for centre, neighbour in counts.pairs(weight):
+        pair = Pair(centre, neighbour)
         sites = counts.total(pair, "sites")
         total = counts.total(pair, weight)
         histogram = counts.histogram(pair, weight, fine=True)
@@ -79,13 +79,13 @@ def summarise_pairs(
             inside = histogram.sum() * sites / total
             peaks = find_peaks(histogram, edges, resolution=resolution, observations=inside)
         mean, median = _middle(histogram, edges)
-        named = [(peak, bond_kind(pair.centre, pair.neighbour, peak.position)) for peak in peaks]
+        named = [(peak, bond_kind(centre, neighbour, peak.position)) for peak in peaks]
         summaries.append(
             PairSummary(
                 pair,
                 sites,
                 counts.total(pair, "atoms"),
-                total / of_centre[pair.centre],
+                total / of_centre[centre],
                 *counts.outside(pair, weight),
                 mean,
                 median,

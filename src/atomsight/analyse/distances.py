@@ -4,8 +4,8 @@
 points of the crystal is looked at, whatever that neighbour's element: it adds one to the pair (element of the
 centre, element of the neighbour). Nothing is filtered before the n-th neighbour is chosen. Pairs are ordered:
 C-H counts carbons whose n-th neighbour is a hydrogen, H-C hydrogens whose n-th neighbour is a carbon, and the
-two differ, because being nearest is not mutual. Each site counts once (``sites``), or as often as it has copies
-in the unit cell of its file (``atoms``); both are aggregated at once.
+two differ, because being nearest is not mutual. Each site counts once (``sites``), or as often as it has
+copies in the unit cell of its file (``atoms``); both are aggregated at once.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ class Ranks(NamedTuple):
         return f"{_ordinal(self.first)} to {_ordinal(self.last)}"
 
 
+NEAREST = Ranks(1, 1)
+"""The nearest neighbour alone."""
+
+
 class Pair(NamedTuple):
     """An ordered pair of elements: atomic numbers of the centre and of its neighbour; None stands for any."""
 
@@ -60,9 +64,14 @@ class Pair(NamedTuple):
         return "-".join("any" if z is None else SYMBOLS[z] for z in self)
 
 
+ALL_PAIRS = Pair(None, None)
+"""Every centre with every neighbour."""
+
+
 @dataclass(frozen=True)
 class DistanceCounts:
-    """Counts by centre, neighbour, rank and bin, without the empty ones; see the module on how they are counted.
+    """Counts by centre, neighbour, rank and bin, without the empty ones; see the module on how they are
+    counted.
 
     Attributes:
         elements: atomic numbers of the centres, in the order asked for.
@@ -70,8 +79,9 @@ class DistanceCounts:
         low, high: the range, Å; distances outside are counted but in no bin.
         bins: number of bins drawn and written.
         finer: each of them is divided into so many, in which peaks are found.
-        rows: (n,) structured array with ``centre``, ``neighbour`` (atomic numbers), ``rank`` (0 where the ranks
-            are not apart), ``bin`` (-1 below the range, bins x finer above it), ``sites``, ``atoms``; sorted.
+        rows: (n,) structured array with ``centre``, ``neighbour`` (atomic numbers), ``rank`` (0 where the
+            ranks are not apart), ``bin`` (-1 below the range, bins x finer above it), ``sites``, ``atoms``;
+            sorted.
     """
 
     elements: tuple[int, ...]
@@ -86,11 +96,11 @@ class DistanceCounts:
         """(bins + 1,) edges of the bins, Å; with ``fine`` those of the finer ones."""
         return np.linspace(self.low, self.high, self.bins * (self.finer if fine else 1) + 1)
 
-    def total(self, pair: Pair = Pair(None, None), weight: Weight = "sites", rank: int | None = None) -> int:
+    def total(self, pair: Pair = ALL_PAIRS, weight: Weight = "sites", rank: int | None = None) -> int:
         """Count of a pair at any distance."""
         return int(self._of(pair, rank)[weight].sum())
 
-    def outside(self, pair: Pair = Pair(None, None), weight: Weight = "sites") -> tuple[int, int]:
+    def outside(self, pair: Pair = ALL_PAIRS, weight: Weight = "sites") -> tuple[int, int]:
         """Counts of a pair below and above the range."""
         rows = self._of(pair, None)
         below, above = rows["bin"] < 0, rows["bin"] >= self.bins * self.finer
@@ -98,12 +108,13 @@ class DistanceCounts:
 
     def histogram(
         self,
-        pair: Pair = Pair(None, None),
+        pair: Pair = ALL_PAIRS,
         weight: Weight = "sites",
         rank: int | None = None,
         fine: bool = False,
     ) -> NDArray[np.int64]:
-        """(bins,) counts of a pair within the range, of one rank or of all; with ``fine`` in the finer bins."""
+        """(bins,) counts of a pair within the range, of one rank or of all; with ``fine`` in the finer
+        bins."""
         rows = self._of(pair, rank)
         n = self.bins * self.finer
         inside = rows[(rows["bin"] >= 0) & (rows["bin"] < n)]
@@ -118,11 +129,11 @@ class DistanceCounts:
         order = np.lexsort((np.arange(len(counts)), -counts))
         return {int(z): int(counts[z]) for z in order if counts[z]}
 
-    def pairs(self, weight: Weight = "sites") -> list[Pair]:
+    def pairs(self, weight: Weight = "sites") -> list[tuple[int, int]]:
         """Every ordered pair that occurs, most frequent first."""
         keys, inverse = np.unique(self._keys, return_inverse=True)
         counts = np.bincount(inverse, weights=self.rows[weight], minlength=len(keys))
-        return [Pair(*divmod(int(keys[i]), 256)) for i in np.lexsort((keys, -counts))]
+        return [divmod(int(keys[i]), 256) for i in np.lexsort((keys, -counts))]
 
     def _of(self, pair: Pair, rank: int | None) -> NDArray[np.void]:
         rows = self.rows
@@ -144,7 +155,7 @@ class DistanceCounts:
 def count_distances(
     dataset: Dataset,
     elements: Sequence[int],
-    ranks: Ranks = Ranks(1, 1),
+    ranks: Ranks = NEAREST,
     *,
     split: str | None = None,
     low: float = 0.0,
@@ -153,7 +164,8 @@ def count_distances(
     memory_mb: int = MEMORY_MB,
     threads: int | None = None,
 ) -> DistanceCounts:
-    """Count the distances from the sites of some elements to their n-th nearest neighbours, in bounded memory.
+    """Count the distances from the sites of some elements to their n-th nearest neighbours, in bounded
+    memory.
 
     Args:
         elements: atomic numbers of the centres; neighbours are of any element.
@@ -181,7 +193,7 @@ def count_distances(
         "sites": np.int64,
         "atoms": np.int64,
     }
-    rows = np.empty(len(columns["bin"]), dtype=[(name, kind) for name, kind in types.items()])
+    rows = np.empty(len(columns["bin"]), dtype=list(types.items()))
     for name in types:
         rows[name] = columns[name]
     rows.sort(order=["centre", "neighbour", "rank", "bin"])
@@ -257,8 +269,8 @@ def _query(elements: Sequence[int], ranks: Ranks, low: float, high: float, bins:
     else:
         rank = f"unnest(range({first}, {last + 1}))" if ranks.apart else "0"
         parts = (
-            f"unnest(distances[{first}:{last}]) AS d, unnest(neighbour_elements[{first}:{last}]) AS neighbour, "
-            f"{rank} AS rank"
+            f"unnest(distances[{first}:{last}]) AS d, "
+            f"unnest(neighbour_elements[{first}:{last}]) AS neighbour, {rank} AS rank"
         )
     place = f"CAST(floor((CAST(d AS DOUBLE) - {low!r}) * {bins / (high - low)!r}) AS BIGINT)"
     return f"""
@@ -291,8 +303,8 @@ def _run(
                 return connection.execute(query, [shards]).fetchnumpy()
         except duckdb.OutOfMemoryException as error:
             raise InputError(
-                f"{memory_mb} MB are not enough for so many elements, neighbours and bins; allow more, or ask "
-                "for fewer"
+                f"{memory_mb} MB are not enough for so many elements, neighbours and bins; "
+                "allow more, or ask for fewer"
             ) from error
         except duckdb.Error as error:
             first = str(error).splitlines()[0]

@@ -1,13 +1,15 @@
 """Peaks of a distribution of distances: how many, where, how wide, and what share each holds.
 
-1. The histogram is smoothed by a Gaussian kernel whose bandwidth is chosen by the improved Sheather-Jones rule
-   (Botev, Grotowski and Kroese 2010, 10.1214/10-AOS799), which does not take a distribution of many peaks for a
-   broad one. It is kept between a resolution that the caller chooses and five times that.
+1. The histogram is smoothed by a Gaussian kernel whose bandwidth is chosen by the improved Sheather-Jones
+rule
+   (Botev, Grotowski and Kroese 2010, 10.1214/10-AOS799), which does not take a distribution of many peaks for
+   a broad one. It is kept between a resolution that the caller chooses and five times that.
 2. A local maximum is a peak if it stands out from the higher of the two valleys beside it, first by a factor
    (the prominence of the logarithm, so that a small peak beside a large one is found) and secondly beyond
    counting noise (the square root of a Poisson count has a standard deviation of 1/2: Anscombe 1948,
    10.1093/biomet/35.3-4.246), and if it holds a least share of the whole.
-3. A mixture is fitted to the raw counts by expectation maximisation: one Student t component per peak (Peel and
+3. A mixture is fitted to the raw counts by expectation maximisation: one Student t component per peak (Peel
+and
    McLachlan 2000, 10.1023/A:1008981510081), with four degrees of freedom (Lange, Little and Taylor 1989,
    10.1080/01621459.1989.10478852) because the flanks of these peaks are heavier than Gaussian, and a level
    background between each two valleys. It gives the widths, and shares that divide what overlaps.
@@ -16,6 +18,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +40,11 @@ class Peak:
     Attributes:
         position: where the smoothed distribution is highest, Å.
         width: full width at half maximum of the fitted component, Å.
-        share: of the counts in the range, those between ``start`` and ``end``; the shares of all peaks sum to 1.
+        share: of the counts in the range, those between ``start`` and ``end``; the shares of all peaks sum to
+            1.
         start, end: the valleys on both sides, or the ends of the range, Å.
-        fitted_share: weight of the fitted component: less than ``share`` by what lies flat beneath the peak, and
-            more where it reaches under its neighbours.
+        fitted_share: weight of the fitted component: less than ``share`` by what lies flat beneath the peak,
+            and more where it reaches under its neighbours.
     """
 
     position: float
@@ -97,8 +101,8 @@ def find_peaks(
 
 
 def smoothed(counts: NDArray[np.floating] | NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
-    """Counts per bin after a Gaussian kernel of standard deviation ``sigma`` bins, reflected at the ends: where
-    the range cuts a slope there is no false summit."""
+    """Counts per bin after a Gaussian kernel of standard deviation ``sigma`` bins, reflected at the ends:
+    where the range cuts a slope there is no false summit."""
     from scipy.ndimage import gaussian_filter1d
 
     return gaussian_filter1d(np.asarray(counts, dtype=np.float64), sigma, mode="reflect")
@@ -154,7 +158,7 @@ def _modes(smooth: NDArray[np.float64], sigma: float, depth: float) -> NDArray[n
 
 def _valleys(smooth: NDArray[np.float64], modes: NDArray[np.int64]) -> NDArray[np.int64]:
     """(modes + 1,) first bin of each peak's stretch, and the number of bins."""
-    between = [int(a + np.argmin(smooth[a:b])) for a, b in zip(modes[:-1], modes[1:], strict=True)]
+    between = [int(a + np.argmin(smooth[a:b])) for a, b in pairwise(modes)]
     return np.array([0, *between, len(smooth)])
 
 
@@ -174,8 +178,8 @@ def _fit(
     width: float,
     steps: int = 300,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scales and weights of the t components; each stays between its valleys, and at half its height it reaches
-    no further than the nearer valley."""
+    """Scales and weights of the t components; each stays between its valleys, and at half its height it
+    reaches no further than the nearer valley."""
     used = np.flatnonzero(counts)
     x, c = centres[used, None], counts[used, None] / counts.sum()
     lower, upper = bounds[:-1], bounds[1:]

@@ -1,0 +1,251 @@
+"""Distributions of neighbour distances: overall, of one pair with its peaks, and of all pairs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from atomsight.analyse.distance_summary import PairSummary
+from atomsight.analyse.distances import ALL_PAIRS, DistanceCounts, Pair, Weight
+from atomsight.elements import SYMBOLS
+from atomsight.plots.style import BLUE, GREY, INK, light_grid, look, new_figure, thousands
+
+HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Palette of Okabe and Ito (2008) without its yellow, which is too pale for a line."""
+
+MATRIX_UP_TO = 10
+"""Most elements, the most abundant first, for which the pairs still have room in one figure."""
+
+_PALE = "#BFD9EA"
+_HIDDEN = 0.002
+"""Share of the counts at each end that the zoomed panel leaves out."""
+
+
+def overall_figure(counts: DistanceCounts, weight: Weight = "sites", *, title: str = "") -> Figure:
+    """All pairs together, and each centre element as a line: linear counts above, logarithmic below.
+
+    Of more than seven centre elements, the seven with most counts are drawn; the area holds all of them.
+    """
+    edges = counts.edges()
+    whole = counts.histogram(ALL_PAIRS, weight)
+    centres = sorted(counts.elements, key=lambda z: -counts.total(Pair(z, None), weight))[: len(HUES)]
+    with look():
+        figure = new_figure(6.6, 5.2)
+        panels = figure.subplots(2, 1)
+        window = _window(whole, edges, [])
+        for axes, scale in zip(panels, ("linear", "log"), strict=True):
+            axes.stairs(whole, edges, fill=True, color="#E9E9E9", label="all")
+            for z, hue in zip(centres, HUES, strict=False):
+                share = thousands(counts.total(Pair(z, None), weight))
+                label = f"{SYMBOLS[z]} ({share})"
+                axes.stairs(counts.histogram(Pair(z, None), weight), edges, color=hue, lw=1, label=label)
+            _scale(axes, scale, weight, _width_text(counts))
+        _zoom(panels[0], panels[1], counts, window)
+        panels[0].legend(title="centre", fontsize=8, title_fontsize=8, loc="upper right", ncols=2)
+        panels[1].set_xlabel(_distance_label(counts))
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    return figure
+
+
+def pair_figure(
+    counts: DistanceCounts, summary: PairSummary, weight: Weight = "sites", *, title: str = ""
+) -> Figure:
+    """One ordered pair: linear counts where nearly all of them lie, with the peaks named, and logarithmic
+    counts over the whole range below. Of a range of neighbours each rank is a line of its own, six at
+    most."""
+    edges = counts.edges()
+    histogram = counts.histogram(summary.pair, weight)
+    window = _window(histogram, edges, [peak.position for peak, _ in summary.peaks])
+    with look():
+        figure = new_figure(6.6, 5.2)
+        linear, logarithmic = figure.subplots(2, 1)
+        for axes, scale in ((linear, "linear"), (logarithmic, "log")):
+            axes.stairs(histogram, edges, fill=True, color=_PALE)
+            axes.stairs(histogram, edges, color=BLUE, lw=0.8)
+            _ranks(axes, counts, summary.pair, weight)
+            _scale(axes, scale, weight, _width_text(counts))
+        _zoom(linear, logarithmic, counts, window)
+        if counts.ranks.apart and counts.ranks.first < counts.ranks.last:
+            logarithmic.legend(fontsize=7.5, loc="upper right", ncols=3)
+        _peaks(linear, summary, histogram, edges, window)
+        for peak, _ in summary.peaks:
+            logarithmic.axvline(peak.position, color=INK, lw=0.6, ls=(0, (2, 2)))
+        logarithmic.set_xlabel(_distance_label(counts))
+        which = "nearest" if counts.ranks.last == 1 else f"{counts.ranks} nearest"
+        line = (
+            f"{summary.sites if weight == 'sites' else summary.atoms:,} {weight}, "
+            f"{100 * summary.share:.1f} % of the {which} neighbours of {SYMBOLS[summary.pair.centre or 0]}"
+        )
+        figure.suptitle(f"{title or summary.pair}\n", x=0.01, ha="left", fontsize=10, fontweight="bold")
+        figure.text(0.0125, 0.957, line, fontsize=8.5, va="top")
+    return figure
+
+
+def pair_matrix_figure(
+    counts: DistanceCounts,
+    summaries: Sequence[PairSummary],
+    weight: Weight = "sites",
+    *,
+    title: str = "",
+) -> Figure:
+    """All ordered pairs of the elements asked for: rows are centres, columns neighbours, each cell its own
+    scale.
+
+    The last column is every other neighbour. Heights are square roots of counts, so that small peaks are seen
+    beside large ones. A cell carries its share of the centre's neighbours and its count, and is the darker,
+    the larger that share. Marks below are the peaks. Of more than ten elements, the ten with most counts are
+    drawn.
+    """
+    elements = sorted(counts.elements, key=lambda z: -counts.total(Pair(z, None), weight))[:MATRIX_UP_TO]
+    known = {summary.pair: summary for summary in summaries}
+    edges = counts.edges()
+    window = _window(counts.histogram(ALL_PAIRS, weight), edges, [])
+    n, cell = len(elements), 1.15 if len(elements) <= 5 else 0.85
+    with look():
+        figure = new_figure(0.7 + cell * (n + 1), 0.9 + 0.8 * cell * n)
+        grid = figure.subplots(n, n + 1, squeeze=False, sharex=True)
+        for i, centre in enumerate(elements):
+            total = counts.total(Pair(centre, None), weight)
+            others = counts.histogram(Pair(centre, None), weight)
+            other_count = total
+            for j, neighbour in enumerate(elements):
+                pair = Pair(centre, neighbour)
+                histogram, count = counts.histogram(pair, weight), counts.total(pair, weight)
+                others, other_count = others - histogram, other_count - count
+                summary = known.get(pair)
+                marks = [peak.position for peak, _ in summary.peaks] if summary else []
+                marks = [x for x in marks if window[0] < x < window[1]]
+                _cell(grid[i, j], histogram, edges, count, total, marks)
+            _cell(grid[i, n], others, edges, other_count, total, [])
+            grid[i, 0].set_ylabel(
+                SYMBOLS[centre], rotation=0, ha="right", va="center", fontsize=10, fontweight="bold"
+            )
+        for axes, name in zip(grid[0], [*(SYMBOLS[z] for z in elements), "other"], strict=True):
+            axes.set_title(name, loc="center", fontsize=10)
+        for axes in grid[-1]:
+            axes.tick_params(labelbottom=True, labelsize=7)
+            axes.set_xlim(*window)
+        figure.supxlabel(
+            f"{_distance_label(counts)}\n"
+            "rows: centres, columns: neighbours; height: square root of the count",
+            fontsize=8.5,
+        )
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    return figure
+
+
+def _cell(
+    axes: Axes,
+    histogram: NDArray[np.int64],
+    edges: NDArray[np.float64],
+    count: int,
+    total: int,
+    marks: Sequence[float],
+) -> None:
+    share = count / total if total else 0.0
+    axes.set_yticks([])
+    axes.tick_params(labelbottom=False, length=2)
+    for side in ("left", "bottom"):
+        axes.spines[side].set(color=GREY, linewidth=0.6)
+    axes.set_facecolor((0.0, 0.447, 0.698, 0.22 * share**0.5))
+    if count == 0:
+        axes.text(0.5, 0.45, "none", transform=axes.transAxes, ha="center", fontsize=7, color=GREY)
+        return
+    step = max(len(histogram) // 200, 1)
+    whole = len(histogram) // step * step
+    coarse = histogram[:whole].reshape(-1, step).sum(axis=1)
+    heights = np.sqrt(coarse)
+    axes.stairs(heights, edges[: whole + 1 : step], fill=True, color=BLUE)
+    axes.plot(marks, np.zeros(len(marks)), "|", color=INK, markersize=6, clip_on=False, in_layout=False)
+    percent = f"{100 * share:.0f} %" if share >= 0.005 else "< 0.5 %"
+    text = f"{percent}\n{thousands(count)}"
+    axes.text(0.97, 0.95, text, transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
+    axes.set_ylim(0, max(heights.max(), 1) * 1.35)
+
+
+def _peaks(
+    axes: Axes,
+    summary: PairSummary,
+    histogram: NDArray[np.int64],
+    edges: NDArray[np.float64],
+    window: tuple[float, float],
+) -> None:
+    """Label each peak in the window above its summit; neighbours in the way of each other go to higher
+    rows."""
+    top = max(int(histogram.max()), 1)
+    axes.set_ylim(0, 1.62 * top)
+    ends: list[float] = []
+    character = (window[1] - window[0]) / 88
+    for peak, kind in summary.peaks:
+        if not window[0] <= peak.position <= window[1]:
+            continue
+        text = f"{peak.position:.3f} Å, {100 * peak.share:.1f} %" + (f"\n{kind}" if kind else "")
+        half = max(map(len, text.splitlines())) * character / 2
+        row = next((r for r, end in enumerate(ends) if end < peak.position - half), len(ends))
+        ends[row : row + 1] = [peak.position + half]
+        here = histogram[np.clip(np.searchsorted(edges, peak.position) - 1, 0, len(histogram) - 1)]
+        level = (1.06 + 0.18 * (row % 3)) * top
+        axes.plot([peak.position] * 2, [here, level], color=INK, lw=0.6, ls=(0, (2, 2)))
+        low, high = window[0] + half, window[1] - half
+        place = float(np.clip(peak.position, low, high)) if low < high else peak.position
+        label = axes.text(place, level + 0.01 * top, text, ha="center", va="bottom", fontsize=7.5)
+        label.set_in_layout(False)
+
+
+def _ranks(axes: Axes, counts: DistanceCounts, pair: Pair, weight: Weight) -> None:
+    ranks = counts.ranks
+    if not ranks.apart or ranks.first == ranks.last:
+        return
+    for rank, hue in zip(range(ranks.first, ranks.last + 1), HUES[1:], strict=False):
+        lines = counts.histogram(pair, weight, rank)
+        axes.stairs(lines, counts.edges(), color=hue, lw=0.9, label=f"n = {rank}")
+
+
+def _scale(axes: Axes, scale: str, weight: Weight, width: str) -> None:
+    axes.set_ylabel(f"{weight} per {width}")
+    if scale == "log":
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=0.7)
+    else:
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
+    light_grid(axes, "y")
+
+
+def _window(
+    histogram: NDArray[np.int64], edges: NDArray[np.float64], positions: Sequence[float]
+) -> tuple[float, float]:
+    """The stretch that holds all but a few in a thousand of the counts, and these positions, with a
+    margin."""
+    if histogram.sum() == 0:
+        return float(edges[0]), float(edges[-1])
+    below = np.cumsum(histogram) / histogram.sum()
+    low = min([edges[np.searchsorted(below, _HIDDEN)], *positions])
+    high = max([edges[np.searchsorted(below, 1 - _HIDDEN) + 1], *positions])
+    margin = 0.08 * (high - low) + 2 * (edges[1] - edges[0])
+    return max(float(low - margin), float(edges[0])), min(float(high + margin), float(edges[-1]))
+
+
+def _zoom(linear: Axes, logarithmic: Axes, counts: DistanceCounts, window: tuple[float, float]) -> None:
+    """The linear panel shows the window alone, the logarithmic one everything, with the window shaded."""
+    linear.set_xlim(*window)
+    logarithmic.set_xlim(counts.low, counts.high)
+    if window[1] - window[0] < 0.9 * (counts.high - counts.low):
+        logarithmic.axvspan(*window, color="#F4F4F4", zorder=-2, lw=0)
+
+
+def _many(counts: DistanceCounts) -> bool:
+    return counts.ranks.first < counts.ranks.last
+
+
+def _width_text(counts: DistanceCounts) -> str:
+    return f"{(counts.high - counts.low) / counts.bins:.3g} Å"
+
+
+def _distance_label(counts: DistanceCounts) -> str:
+    if counts.ranks.last == 1:
+        return "distance to the nearest neighbour (Å)"
+    return f"distance to the {counts.ranks} nearest neighbour{'s' if _many(counts) else ''} (Å)"
