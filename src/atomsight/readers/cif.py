@@ -16,6 +16,7 @@ from atomsight.readers._disorder import resolve
 from atomsight.readers._operations import operations, space_group_name
 from atomsight.readers._syntax import parse
 from atomsight.readers._tags import text_of
+from atomsight.readers.bond_tables import with_bond_table
 from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError
 from atomsight.readers.sources import Member, OnSkip
 from atomsight.symmetry import expand, find_orbits, first_atoms, renumber, shortest_translation
@@ -105,6 +106,7 @@ def crystal_of(
         orbits = None
     else:
         noted |= {"symmetry_from_name"} if by_name else set()
+        _check_metric(lattice, ops[0])
         tolerance = np.where(table.occupancy > 0.999, policy.special_distance, policy.merge_distance)
         filled = expand(lattice, table.fractional, *ops, tolerance, policy.max_atoms)
         if filled is None:
@@ -127,9 +129,10 @@ def crystal_of(
     if formula and _lacks_hydrogen(formula, numbers):
         noted.add("missing_hydrogen")
     group = None if in_p1 else space_group_name(block)
-    return Crystal(
+    crystal = Crystal(
         name, lattice, fractional, numbers, sites, labels, source, group, formula, frozenset(noted)
     )
+    return with_bond_table(crystal, block, table, rows)
 
 
 def read_cell(block: gemmi.cif.Block) -> tuple[NDArray[np.float64], list[float]]:
@@ -195,6 +198,14 @@ def _check_cell(lattice: NDArray[np.float64], policy: QualityPolicy) -> None:
         raise SkipError(
             "bad_cell", f"the lattice repeats after {shortest:.3g} Å (limit {policy.min_translation:g})"
         )
+
+
+def _check_metric(lattice: NDArray[np.float64], rotations: NDArray[np.float64]) -> None:
+    """The operations keep the lengths and angles of the cell; a slip in a cell angle shows here."""
+    metric = lattice @ lattice.T
+    turned = np.swapaxes(rotations, 1, 2) @ metric @ rotations
+    if np.abs(turned - metric).max() > 0.02 * metric.max():
+        raise SkipError("bad_symmetry", "the cell parameters do not have the symmetry of the listed operations")
 
 
 def _check_density(lattice: NDArray[np.float64], n_atoms: int, policy: QualityPolicy) -> None:

@@ -24,7 +24,8 @@ Rules that skip (the words that `Reason.rule` takes), what was met, and why it i
 - ``partial_occupancy``: an atom that only a part of the cells holds. The same.
 - ``mixed_occupancy``: a position shared between elements, none of which dominates. It has no single element.
 - ``close_contact``: atoms closer than `min_distance`. No two atoms are; the structure is wrong somewhere.
-- ``bad_symmetry``: operations that cannot be read, are no group, or a space group of unknown name.
+- ``bad_symmetry``: operations that cannot be read, are no group, do not fit the cell, or a space group of unknown
+  name.
 - ``too_many_atoms``: more than `max_atoms` in the cell. Guards memory.
 
 What is mended: broken quotes, duplicate rows, labelled disorder with a whole major component, occupancies
@@ -34,7 +35,8 @@ special position.
 Flags of a crystal that was read: ``from_p1`` (orbits found from the geometry), ``symmetry_from_name``
 (operations from the space group's name or number, none listed), ``repaired`` (broken syntax mended),
 ``disorder_resolved``, ``occupancy_rounded`` (sites at least `min_occupancy` occupied taken as full),
-``duplicates_merged``, ``deuterium``, ``has_hydrogen``, ``missing_hydrogen``.
+``duplicates_merged``, ``deuterium``, ``has_hydrogen``, ``missing_hydrogen``, ``bond_table_misfit`` (rows of the
+file's bond table that fit no pair of its atoms, see ``bond_tables.py``).
 """
 
 from __future__ import annotations
