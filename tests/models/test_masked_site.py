@@ -1,0 +1,185 @@
+"""The masked-site model end to end: crystals whose geometry tells nothing, but whose partners tell all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from learnable_crystals import learnable_crystals
+
+from atomsight.crystal import Crystal
+from atomsight.dataset import Dataset, build_from, open_dataset
+from atomsight.errors import InputError, ModelError
+from atomsight.evaluate import evaluate_model
+from atomsight.models import Settings, load_model, train_model
+from atomsight.models.masked_site.inference import MaskedSiteModel
+
+SETTINGS = Settings(
+    model="masked-site", k=2, elements="C,N,O", epochs=8, batch_size=256, learning_rate=5e-3, patience=50
+)
+
+
+def twins(count: int) -> Iterator[Crystal]:
+    """Pairs of equal atoms, C, N or O (rarely S), whose lengths have nothing to do with the element."""
+    generator = np.random.default_rng(7)
+    for crystal in learnable_crystals(count):
+        pairs = generator.choice([6, 7, 8, 16], crystal.n_sites // 2, p=[0.32, 0.32, 0.32, 0.04])
+        yield replace(crystal, numbers=np.repeat(pairs, 2).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    out = tmp_path_factory.mktemp("twins") / "dataset"
+    build_from(twins(400), out, 4)
+    return open_dataset(out)
+
+
+@pytest.fixture(scope="module")
+def trained(paired: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("masked") / "run"
+    train_model(paired, out, SETTINGS)
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(trained: Path) -> MaskedSiteModel:
+    loaded = load_model(trained)
+    assert isinstance(loaded, MaskedSiteModel)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def val(paired: Dataset) -> dict[str, np.ndarray]:
+    return next(paired.batches((*MaskedSiteModel.columns, "element", "crystal"), split="val"))
+
+
+def test_blind_it_is_at_a_loss_and_given_the_others_it_knows(model: MaskedSiteModel) -> None:
+    right = {"blind": [], "given": []}
+    for crystal in list(twins(430))[400:]:
+        known = np.isin(crystal.site_numbers, model.elements)
+        truth = np.searchsorted(model.elements, crystal.site_numbers[known])
+        for name, answer in (
+            ("blind", next(model.predict(crystal)).probabilities),
+            ("given", model.site_likelihoods(crystal)),
+        ):
+            assert answer.shape == (crystal.n_sites, 3)
+            np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
+            right[name] += (answer[known].argmax(axis=1) == truth).tolist()
+    assert np.mean(right["blind"]) < 0.5
+    assert np.mean(right["given"]) > 0.98
+
+
+def test_a_site_does_not_see_its_own_element(model: MaskedSiteModel) -> None:
+    crystal = next(twins(1))
+    other = replace(
+        crystal, numbers=np.where(np.arange(crystal.n_sites) == 0, 7, crystal.numbers).astype(np.uint8)
+    )
+    np.testing.assert_array_equal(model.site_likelihoods(crystal)[0], model.site_likelihoods(other)[0])
+    with_change = replace(
+        crystal, numbers=np.where(np.arange(crystal.n_sites) == 1, 22, crystal.numbers).astype(np.uint8)
+    )
+    assert np.abs(model.site_likelihoods(crystal)[0] - model.site_likelihoods(with_change)[0]).max() > 0.01
+
+
+def test_the_result_counts_the_named_elements_only(
+    trained: Path, model: MaskedSiteModel, paired: Dataset
+) -> None:
+    result = json.loads((trained / "result.json").read_text())
+    counts = paired.element_counts("val")
+    assert 16 in counts
+    assert result["val"]["sites"] == counts[6] + counts[7] + counts[8]
+    evaluation = evaluate_model(model, paired, "val")
+    assert evaluation.accuracy == pytest.approx(result["val"]["accuracy"])
+    assert evaluation.outside_counts() == {"S": counts[16]}
+
+
+def test_crystals_do_not_see_each_other(model: MaskedSiteModel, val: dict[str, np.ndarray]) -> None:
+    together = model.probabilities(val)
+    for name in np.unique(val["crystal"].astype(str))[:5]:
+        rows = val["crystal"] == name
+        alone = model.probabilities({key: values[rows] for key, values in val.items()})
+        np.testing.assert_allclose(alone, together[rows], atol=1e-6)
+
+
+def test_the_order_of_the_sites_does_not_matter(model: MaskedSiteModel, val: dict[str, np.ndarray]) -> None:
+    rows = np.flatnonzero(val["crystal"] == val["crystal"][0])
+    order = np.random.default_rng(0).permutation(len(rows))
+    place = np.argsort(order)
+    moved = {
+        "distances": val["distances"][rows][order],
+        "neighbours": place[val["neighbours"][rows][order].astype(int)],
+        "site": val["site"][rows],
+    }
+    plain = model.probabilities({key: values[rows] for key, values in val.items()})
+    np.testing.assert_allclose(model.probabilities(moved), plain[order], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda b: {k: v for k, v in b.items() if k != "site"},
+            "needs the columns distances, neighbours, site",
+        ),
+        (lambda b: {k: v[1:] for k, v in b.items()}, "needs whole crystals"),
+        (lambda b: {**b, "site": np.zeros_like(b["site"])}, "no sites of their crystal"),
+        (lambda b: {**b, "site": np.arange(len(b["site"])) // 2}, "needs whole crystals"),
+        (lambda b: {**b, "neighbours": b["neighbours"] + 1000}, "no sites of their crystal"),
+        (lambda b: {**b, "distances": b["distances"] * np.nan}, "not finite"),
+        (lambda b: {**b, "distances": b["distances"][:, :1]}, "k = 2 distances and neighbours a site"),
+    ],
+)
+def test_columns_that_cannot_be_are_refused(
+    model: MaskedSiteModel, val: dict[str, np.ndarray], change: Any, message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        model.probabilities(change(val))
+
+
+def test_no_sites_no_rows(model: MaskedSiteModel, val: dict[str, np.ndarray]) -> None:
+    assert model.probabilities({name: values[:0] for name, values in val.items()}).shape == (0, 3)
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(
+    trained: Path, paired: Dataset, tmp_path: Path
+) -> None:
+    class InterruptionError(Exception):
+        pass
+
+    def watch(record: dict[str, Any]) -> None:
+        if record["epoch"] == 3 and record["event"] == "step" and record["done"] == 2:
+            raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        train_model(paired, tmp_path / "run", SETTINGS, watch=watch)
+    train_model(paired, tmp_path / "run", SETTINGS, resume=True)
+    assert (tmp_path / "run" / "model.onnx").read_bytes() == (trained / "model.onnx").read_bytes()
+
+
+def test_a_large_run_trains_in_half_precision_and_exports_in_full(
+    paired: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def compile_nothing(network: torch.nn.Module, dynamic: bool) -> torch.nn.Module:
+        compiled.append(network)
+        return network
+
+    monkeypatch.setattr("atomsight.models.masked_site.training.WORTH_COMPILING", 1)
+    monkeypatch.setattr("atomsight.models.masked_site.training.compiler_found", lambda: True)
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    train_model(paired, tmp_path / "run", replace(SETTINGS, epochs=1))
+    assert len(compiled) == 1
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["export_difference"] < 1e-6
+
+
+def test_a_cap_is_refused(paired: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="whole crystals; train it without a cap"):
+        train_model(paired, tmp_path / "run", replace(SETTINGS, cap=10))
+    assert not (tmp_path / "run").exists()
