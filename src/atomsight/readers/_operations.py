@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from atomsight.readers._tags import text_of
 from atomsight.readers.quality import SkipError
+from atomsight.symmetry.group import distinct, is_group
 
 Operations = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -24,6 +25,7 @@ _HALL = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
 _NAMES = ("_space_group_name_H-M_alt", "_symmetry_space_group_name_H-M", "_space_group_name_H-M_full")
 _NUMBERS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
 _MOST = 192  # operations of the largest groups, those of face-centred cubic cells
+_LONGEST = 4 * _MOST  # of a list that repeats some
 _SLACK = 0.01  # translations are printed as 0.333, or as fractions of any denominator
 _TERM = re.compile(r"([+-]?)(?:([xyz])|(\d*\.?\d+|\d+\.)(?:/(\d+))?)", re.IGNORECASE)
 
@@ -65,30 +67,39 @@ def _listed(values: tuple[str, ...]) -> Operations | str | None:
 
     Files share few lists: what is found is kept.
     """
-    triplets = [gemmi.cif.as_string(value) for value in values]
-    ops: list[Operations] = []
-    for triplet in triplets:
+    if len(values) > _LONGEST:
+        return f"{len(values)} symmetry operations; no group has as many"
+    ops = []
+    for triplet in map(gemmi.cif.as_string, values):
         op = parse_operation(triplet)
         if op is None:
             return f"the symmetry operation {triplet!r} cannot be read"
         if round(abs(np.linalg.det(op[0]))) != 1:
             return f"the symmetry operation {triplet!r} does not keep volumes"
-        if not any(_same(op, other) for other in ops):
-            ops.append(op)
-        if len(ops) > _MOST:
-            return f"more than {_MOST} symmetry operations; no group has as many"
-    identity = (np.eye(3), np.zeros(3))
-    ops.sort(key=lambda op: not _same(op, identity))  # so that a site's first copy is its own position
-    if len(ops) == 1 and _same(ops[0], identity):
-        return None
+        ops.append(op)
     rotations, translations = np.array([op[0] for op in ops]), np.array([op[1] for op in ops])
-    if not is_group(rotations, translations):
+    kept = distinct(rotations, translations, _SLACK)
+    rotations, translations = rotations[kept], translations[kept]
+    if len(kept) > _MOST:
+        return f"{len(kept)} symmetry operations; no group has as many"
+    if not is_group(rotations, translations, 2 * _SLACK):
         return "the listed symmetry operations do not form a group"
-    return rotations, translations
+    if len(kept) == 1:
+        return None
+    # The identity comes first, so that a site's first copy is its own position.
+    first = np.argsort(
+        ~(rotations == np.eye(3)).all(axis=(1, 2)) | (np.abs(translations).max(axis=1) > _SLACK)
+    )
+    return rotations[first], translations[first]
 
 
 def parse_operation(triplet: str) -> Operations | None:
     """Rotation (3, 3) and translation (3,) of a triplet such as ``-x+1/2, y, z+415/474``; None for none."""
+    try:
+        op = gemmi.Op(triplet)
+        return np.array(op.rot) / gemmi.Op.DEN, np.array(op.tran) / gemmi.Op.DEN
+    except (RuntimeError, ValueError):
+        pass  # gemmi takes fractions of 24 only
     parts = triplet.replace(" ", "").split(",")
     if len(parts) != 3:
         return None
@@ -111,27 +122,6 @@ def parse_operation(triplet: str) -> Operations | None:
         if not part:
             return None
     return rotation, translation - np.floor(translation)
-
-
-def _same(
-    one: tuple[NDArray[np.float64], NDArray[np.float64]],
-    other: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> bool:
-    gap = one[1] - other[1]
-    return bool((one[0] == other[0]).all() and np.abs(gap - np.round(gap)).max() < _SLACK)
-
-
-def is_group(rotations: NDArray[np.float64], translations: NDArray[np.float64]) -> bool:
-    """Whether the product of any two operations is one of them, translations modulo 1."""
-    for rotation, translation in zip(rotations, translations, strict=True):
-        turned = np.einsum("ij,gjk->gik", rotation, rotations)
-        moved = translations @ rotation.T + translation
-        alike = (turned[:, None] == rotations[None]).all(axis=(2, 3))
-        gap = moved[:, None] - translations[None]
-        alike &= np.abs(gap - np.round(gap)).max(axis=2) < 2 * _SLACK
-        if not alike.any(axis=1).all():
-            return False
-    return True
 
 
 def _named(block: gemmi.cif.Block, angles: list[float]) -> Operations | None:

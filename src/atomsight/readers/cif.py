@@ -205,7 +205,7 @@ def _check_metric(lattice: NDArray[np.float64], rotations: NDArray[np.float64]) 
     metric = lattice @ lattice.T
     turned = np.swapaxes(rotations, 1, 2) @ metric @ rotations
     if np.abs(turned - metric).max() > 0.02 * metric.max():
-        raise SkipError("bad_symmetry", "the cell parameters do not have the symmetry of the listed operations")
+        raise SkipError("bad_symmetry", "the cell parameters do not have the symmetry of the operations")
 
 
 def _check_density(lattice: NDArray[np.float64], n_atoms: int, policy: QualityPolicy) -> None:

@@ -24,7 +24,7 @@ Rules that skip (the words that `Reason.rule` takes), what was met, and why it i
 - ``partial_occupancy``: an atom that only a part of the cells holds. The same.
 - ``mixed_occupancy``: a position shared between elements, none of which dominates. It has no single element.
 - ``close_contact``: atoms closer than `min_distance`. No two atoms are; the structure is wrong somewhere.
-- ``bad_symmetry``: operations that cannot be read, are no group, do not fit the cell, or a space group of unknown
+- ``bad_symmetry``: operations that cannot be read, are no group or do not fit the cell, or a group of unknown
   name.
 - ``too_many_atoms``: more than `max_atoms` in the cell. Guards memory.
 
