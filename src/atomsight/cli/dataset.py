@@ -45,6 +45,13 @@ def build(
             help="Licence of all sources, or one for each; by default that of corpus.json beside each.",
         ),
     ] = None,
+    bonds: Annotated[
+        str,
+        typer.Option(
+            metavar="none|file|perceive",
+            help="Bonds from nowhere, the files' own tables, or these and the geometry.",
+        ),
+    ] = "file",
     policy: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Change a rule on what is read, e.g. min_distance=0.7."),
@@ -75,6 +82,7 @@ def build(
             policy=rules,
             one_per_refcode=one_per_refcode,
             licence=licence[0] if licence and len(licence) == 1 else licence or None,
+            bonds=bonds,
             on_progress=on_progress,
         )
     seconds = monotonic() - started

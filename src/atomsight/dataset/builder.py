@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from atomsight import __version__
+from atomsight.bonds.column import BondSource, checked_source
 from atomsight.crystal import Crystal
 from atomsight.dataset._files import locked
 from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
@@ -78,6 +79,7 @@ def build(
     policy: QualityPolicy = DEFAULT,
     one_per_refcode: bool = False,
     licence: str | Sequence[str] | None = None,
+    bonds: str = "file",
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
     """Build a dataset from CIFs, folders and archives, or go on with an interrupted build of the same.
@@ -99,6 +101,8 @@ def build(
             a crystal in an earlier source is skipped with the rule ``superseded``.
         licence: one for all sources, or one for each; default is what ``corpus.json`` beside a source says,
             see `corpora`.
+        bonds: ``none``; ``file`` takes what the files' own tables list; ``perceive`` finds the others from
+            the geometry, see `atomsight.bonds`.
         on_progress: called after every chunk with the one `Progress` of this build.
 
     Raises:
@@ -106,6 +110,7 @@ def build(
         DatasetError: another build runs in ``out``, it holds a build with other settings, no crystal could be
             read, a worker died, or the disk is full.
     """
+    bond_source = checked_source(bonds)
     given = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     if not given:
         raise InputError("no source given; name CIF files, folders or archives")
@@ -131,6 +136,7 @@ def build(
         **_settings(k),
         "sources": names,
         "one_per_refcode": one_per_refcode,
+        "bonds": bonds,
         "licences": {name: text for name, text in zip(names, licence, strict=True) if text},
         "policy": asdict(policy),
     }
@@ -146,7 +152,7 @@ def build(
             return Summary(out, index, resumed=0, complete_before=True)
         staging.begin(settings)
         progress = Progress()
-        run = _Run(staging, k, policy, progress, on_progress)
+        run = _Run(staging, k, policy, bond_source, progress, on_progress)
         with ExitStack() as stack:
             run.read(sources, one_per_refcode, _Engine(stack, executor, workers))
         staging.drop_from(run.count)
@@ -167,7 +173,9 @@ def build(
         return Summary(out, index, resumed=progress.resumed, complete_before=False)
 
 
-def build_from(crystals: Iterable[Crystal], out: str | Path, k: int = 24, *, licence: str = "") -> Summary:
+def build_from(
+    crystals: Iterable[Crystal], out: str | Path, k: int = 24, *, licence: str = "", bonds: str = "file"
+) -> Summary:
     """Build a dataset from crystals in memory, in this process; not resumable, since an iterable has no past.
 
     Args:
@@ -175,6 +183,7 @@ def build_from(crystals: Iterable[Crystal], out: str | Path, k: int = 24, *, lic
         out: a new or empty folder.
         k: neighbours of each site.
         licence: of all crystals.
+        bonds: as in `build`; ``file`` takes those that the crystals bring.
 
     Raises:
         InputError: k below 1, or ``out`` holds anything.
@@ -186,14 +195,20 @@ def build_from(crystals: Iterable[Crystal], out: str | Path, k: int = 24, *, lic
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; give a new folder")
     out = _prepare(out)
-    settings = {**_settings(k), "sources": [], "licences": {"": licence} if licence else {}}
+    bond_source = checked_source(bonds)
+    settings = {
+        **_settings(k),
+        "sources": [],
+        "licences": {"": licence} if licence else {},
+        "bonds": bonds,
+    }
     with locked(out):
         staging = Staging(out)
         staging.begin(settings)
         stream = iter(crystals)
         count = 0
         while portion := list(islice(stream, CHUNK_FILES)):
-            staging.put(count, process_crystals(portion, k))
+            staging.put(count, process_crystals(portion, k, bond_source))
             count += 1
         if not count:
             staging.remove()
@@ -262,6 +277,7 @@ class _Run:
         staging: Staging,
         k: int,
         policy: QualityPolicy,
+        bonds: BondSource,
         progress: Progress,
         on_progress: Callable[[Progress], None],
     ) -> None:
@@ -269,6 +285,7 @@ class _Run:
         self._staging = staging
         self._k = k
         self._policy = policy
+        self._bonds = bonds
         self._progress = progress
         self._on_progress = on_progress
         self._entries: set[str] = set()
@@ -293,7 +310,7 @@ class _Run:
                     continue
                 self._collect(until=engine.in_flight)
                 try:
-                    future = engine.submit(many, process, chunk, self._k, self._policy)
+                    future = engine.submit(many, process, chunk, self._k, self._policy, self._bonds)
                 except BrokenExecutor as error:
                     self._collect(until=0)
                     raise self._died() from error

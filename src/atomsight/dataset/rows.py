@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atomsight.crystal import Crystal
+from atomsight.bonds.column import BondSource, bonds_column, bonds_of
+from atomsight.crystal import Bonds, Crystal
 from atomsight.dataset.chunks import Skip
 from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
 from atomsight.dataset.split import family
@@ -23,21 +24,25 @@ class ChunkRows:
 
     Attributes:
         k: number of neighbours.
+        source: where the bonds come from, see `bonds.column`.
         crystals: how many have been added.
     """
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int, source: BondSource = "file") -> None:
         self.k = k
+        self.source = source
         self.crystals: list[Crystal] = []
         self._digests: list[str] = []
         self._distances: list[NDArray[np.float64]] = []
         self._neighbours: list[NDArray[np.uint32]] = []
         self._elements: list[NDArray[np.uint8]] = []
+        self._bonds: list[Bonds | None] = []
 
     def add(self, crystal: Crystal, digest: str) -> None:
         """Compute the neighbours of a crystal's sites and keep them; ``digest`` is the SHA-256 of its
         file."""
         distances, neighbours = site_neighbours(crystal, self.k)
+        self._bonds.append(bonds_of(crystal, self.source))
         self._elements.append(crystal.site_numbers[neighbours])
         self._distances.append(distances)
         self._neighbours.append(neighbours)
@@ -59,9 +64,7 @@ class ChunkRows:
             "distances": self._lists(self._distances, np.float32),
             "neighbours": self._lists(self._neighbours, np.uint32),
             "neighbour_elements": self._lists(self._elements, np.uint8),
-            "bonds": pa.ListArray.from_arrays(
-                np.zeros(total + 1, np.int32), pa.array([], schema.field("bonds").type.value_type)
-            ),
+            "bonds": bonds_column(self.crystals, self._bonds, self.source, schema.field("bonds").type),
         }
         return pa.table(
             {name: pa.array(columns[name], schema.field(name).type) for name in schema.names}, schema

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from atomsight.bonds.column import BondSource
 from atomsight.crystal import Crystal
 from atomsight.dataset.chunks import Chunk, Skip, rule_of
 from atomsight.dataset.rows import ChunkRows, skipped_table
@@ -37,7 +38,7 @@ class Header:
     entries: tuple[str, ...]
 
 
-def process(chunk: Chunk, k: int, policy: QualityPolicy) -> tuple[Header, bytes]:
+def process(chunk: Chunk, k: int, policy: QualityPolicy, bonds: BondSource = "file") -> tuple[Header, bytes]:
     """Read a chunk's members, compute their neighbours, and lay the rows out as a part.
 
     A part is three Arrow streams one after another: sites, crystals, skipped; the header is in the first
@@ -45,7 +46,7 @@ def process(chunk: Chunk, k: int, policy: QualityPolicy) -> tuple[Header, bytes]
     """
     from atomsight.readers.cif import crystals_of
 
-    rows = ChunkRows(k)
+    rows = ChunkRows(k, bonds)
     skips = list(chunk.skips)
     entries = []
 
@@ -69,9 +70,9 @@ def process(chunk: Chunk, k: int, policy: QualityPolicy) -> tuple[Header, bytes]
     return header, encode(header, tables)
 
 
-def process_crystals(crystals: Sequence[Crystal], k: int) -> bytes:
+def process_crystals(crystals: Sequence[Crystal], k: int, bonds: BondSource = "file") -> bytes:
     """A part made of crystals in memory."""
-    rows = ChunkRows(k)
+    rows = ChunkRows(k, bonds)
     for crystal in crystals:
         rows.add(crystal, "")
     tables = [rows.sites(), rows.crystals_table(), skipped_table([])]
