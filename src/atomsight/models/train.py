@@ -185,7 +185,7 @@ def _fit(
         keeper.load_state_dict(torch.load(checkpoint, weights_only=True)["callbacks"][keeper.state_key])
     if not keeper.finished:
         module = StageModule(architecture.network, stage, len(streams["train"].elements), steps)
-        streams["train"].epoch = lambda: module.current_epoch
+        streams["train"].epoch = lambda: len(keeper.history)
         loaders = {
             split: DataLoader(stream, batch_size=None, num_workers=0) for split, stream in streams.items()
         }

@@ -70,16 +70,17 @@ def sigmoid_layer(before: int, after: int, first: bool, last: bool) -> nn.Linear
 
     sigmoid(x) = (1 + tanh(x / 2)) / 2, so weights of 4 times Glorot's size and a bias of minus half the row
     sum make the stack behave like tanh layers as initialised by Glorot and Bengio (2010,
-    proceedings.mlr.press/v9/glorot10a). The first layer's input is centred already; its biases are spread
-    instead, so that the units bend in different places. The outputs start low, since nearly all elements are
-    absent from a site.
+    proceedings.mlr.press/v9/glorot10a). The first layer's input is standardised, and its biases are spread so
+    that the units bend in different places. The outputs start low, since nearly all elements are absent from
+    a site.
     """
     layer = nn.Linear(before, after)
-    nn.init.xavier_normal_(layer.weight, gain=2.0 if last else 4.0)
     with torch.no_grad():
         if first:
+            layer.weight.normal_(std=2 / before**0.5)
             layer.bias.normal_(std=2.0)
         else:
+            nn.init.xavier_normal_(layer.weight, gain=2.0 if last else 4.0)
             layer.bias.copy_(-0.5 * layer.weight.sum(dim=1) - (4.0 if last else 0.0))
     return layer
 
