@@ -54,7 +54,7 @@ class TwoStage(Architecture):
         which calibration tempers.
         """
         return (
-            Stage("stage-one", self.network.stage_one, self._loss_one, 24, 0.1, 0.0, "accuracy"),
+            Stage("stage-one", self.network.stage_one, self._loss_one, 24, 0.1, 0.01, "accuracy"),
             Stage("stage-two", self.network.stage_two, self._loss_two, 10, 0.1, 0.01, "accuracy"),
         )
 
