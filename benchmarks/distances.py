@@ -133,8 +133,7 @@ def measure(folder: Path, options: list[str], threads: int) -> tuple[float, floa
     done = subprocess.run(
         [sys.executable, "-c", code, *command, "--threads", str(threads)],
         check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
     wall = time.perf_counter() - start

@@ -6,6 +6,10 @@
 | `peaks` | peaks of a distribution: position, width, share |
 | `bond_kinds` | names of peaks, from the literature |
 | `distance_summary` | what the counts say, pair by pair, and as files |
+| `evaluation` | reading back the mistakes of an evaluation |
+| `profiles` | the distance to the n-th neighbour, by element |
+| `mistakes`, `mistake_tables` | what misclassified sites share against the right ones, and as files |
+| `site` | one site opened |
 """
 
 from __future__ import annotations

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from atomsight import __version__
-from atomsight.cli import cite, dataset, dedupe, distances, evaluate, models, neighbours, predict, train
+from atomsight.cli import (
+    cite,
+    dataset,
+    dedupe,
+    distances,
+    evaluate,
+    mistakes,
+    models,
+    neighbours,
+    predict,
+    train,
+)
 from atomsight.errors import AtomsightError, InputError
 
 app = typer.Typer(
@@ -43,6 +54,7 @@ app.command(epilog=predict.EPILOG)(predict.predict)
 app.command(epilog=train.EPILOG)(train.train)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=distances.EPILOG)(distances.distances)
+app.command(epilog=mistakes.EPILOG)(mistakes.mistakes)
 app.command(epilog=models.EPILOG)(models.models)
 app.command(epilog=cite.EPILOG)(cite.cite)
 

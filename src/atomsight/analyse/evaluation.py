@@ -1,0 +1,89 @@
+"""Reading back what an evaluation wrote: its summary and its misclassified sites."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.elements import NUMBERS
+from atomsight.errors import DatasetError, InputError
+
+if TYPE_CHECKING:
+    from atomsight.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class MistakeTable:
+    """The misclassified sites of an evaluation, most confident first, in columns of length n.
+
+    Attributes:
+        model, split, k: of the evaluation.
+        crystal, label: names; ``site`` the index in the crystal.
+        true, predicted: atomic numbers.
+        probability, probability_true: what the model gave to the element that it chose, and to the true one.
+    """
+
+    model: str
+    split: str
+    k: int
+    crystal: NDArray[np.object_]
+    site: NDArray[np.uint32]
+    label: NDArray[np.object_]
+    true: NDArray[np.uint8]
+    predicted: NDArray[np.uint8]
+    probability: NDArray[np.float32]
+    probability_true: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.site)
+
+    def pairs(self) -> list[tuple[int, int, int]]:
+        """(true, predicted, sites) by sites, most frequent first."""
+        keys, counts = np.unique(self.true.astype(np.int64) * 256 + self.predicted, return_counts=True)
+        order = np.lexsort((keys, -counts))
+        return [(*divmod(int(keys[i]), 256), int(counts[i])) for i in order]
+
+
+def read_mistakes(folder: Path, dataset: Dataset) -> MistakeTable:
+    """The mistakes of an evaluation on a dataset, from the folder that ``atomsight evaluate --out`` wrote.
+
+    Raises:
+        InputError: the folder holds no evaluation, or one of another dataset.
+        DatasetError: its files are damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+
+    for name in ("summary.json", "mistakes.csv"):
+        if not (folder / name).is_file():
+            raise InputError(
+                f"{folder} holds no {name}: name the folder that atomsight evaluate RUN DATASET --out wrote"
+            )
+    try:
+        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        model, split, k = summary["model"], summary["split"], int(summary["k"])
+        types = {"crystal": pa.string(), "site": pa.uint32(), "label": pa.string()}
+        types |= {"true": pa.string(), "predicted": pa.string()}
+        types |= {"probability": pa.float32(), "probability_true": pa.float32()}
+        options = pa.csv.ConvertOptions(column_types=types, include_columns=list(types))
+        table = pa.csv.read_csv(folder / "mistakes.csv", convert_options=options)
+        columns: dict[str, Any] = {name: table.column(name).to_numpy() for name in types}
+        columns |= {name: _numbers(columns[name]) for name in ("true", "predicted")}
+    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise DatasetError(f"{folder} cannot be read ({error}); evaluate again") from error
+    if summary.get("dataset_fingerprint") != dataset.fingerprint:
+        raise InputError(
+            f"{folder} is an evaluation on {summary.get('dataset')}, which is another dataset than "
+            f"{dataset.path} or has changed since; name that dataset, or evaluate again"
+        )
+    return MistakeTable(model, split, k, **columns)
+
+
+def _numbers(symbols: NDArray[np.object_]) -> NDArray[np.uint8]:
+    known, inverse = np.unique(symbols.astype(str), return_inverse=True)
+    return np.array([NUMBERS[str(symbol)] for symbol in known], dtype=np.uint8)[inverse]
