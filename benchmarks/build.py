@@ -97,10 +97,10 @@ def stages(paths: list[Path], k: int) -> dict[str, float]:
         for crystal, digest in crystals:
             rows.add(crystal, digest)
         repeated = time.process_time() - twice
-        tables = [rows.sites(), rows.crystals_table(), skipped_table([])]
+        tables = rows.crystals_table(), skipped_table([]), rows.sites()
         lap("rows")
         spent["rows"] -= min(repeated, spent["neighbours"])
-        encode(Header("", 0, 0, 0, ()), tables)
+        encode(Header("", 0, 0, 0, ()), *tables)
         lap("encode")
     return spent
 

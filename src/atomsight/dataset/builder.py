@@ -166,7 +166,7 @@ def build(
             progress.parts_written += 1
             on_progress(progress)
 
-        index = finalise(staging, run.count, settings, on_part)
+        index = _finalised(staging, run.count, settings, on_part)
         staging.remove()
         progress.stage = "done"
         on_progress(progress)
@@ -213,9 +213,18 @@ def build_from(
         if not count:
             staging.remove()
             raise DatasetError("no crystal was given")
-        index = finalise(staging, count, settings)
+        index = _finalised(staging, count, settings)
         staging.remove()
         return Summary(out, index, resumed=0, complete_before=False)
+
+
+def _finalised(
+    staging: Staging, count: int, settings: dict[str, Any], *on_part: Callable[[], None]
+) -> dict[str, Any]:
+    try:
+        return finalise(staging, count, settings, *on_part)
+    except OSError as error:
+        raise DatasetError(f"{staging.out} cannot be written: {error.strerror or error}") from error
 
 
 def _settings(k: int) -> dict[str, Any]:
@@ -323,7 +332,7 @@ class _Run:
 
         reasons: Counter[str] = Counter()
         for index in range(self.count):
-            reasons.update(decode(self._staging.get(index))[2].column("reason").to_pylist())
+            reasons.update(decode(self._staging.get(index))[1].column("reason").to_pylist())
         if not reasons:
             return "there is none"
         shown = "; ".join(f"{reason} ({n})" if n > 1 else reason for reason, n in reasons.most_common(3))

@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -35,7 +36,7 @@ from atomsight.dataset.schema import (
 )
 from atomsight.dataset.split import groups, split_of
 from atomsight.dataset.staging import Staging
-from atomsight.dataset.work import decode
+from atomsight.dataset.work import decode, decode_crystals
 
 SHARD_BYTES = 64 * 2**20
 """About how much of the sites table, unpacked, goes into one shard."""
@@ -63,17 +64,19 @@ def finalise(
     folder = out / "sites"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    shards = {split: _Shards(folder, split, sites_schema(k).with_metadata(metadata), k) for split in SPLITS}
     elements = {split: np.zeros(256, dtype=np.int64) for split in SPLITS}
     rules: Counter[str] = Counter()
     with (
+        _Writers() as writers,
         closing(
             _TableFile(out / "crystals.parquet", CRYSTALS_SCHEMA.with_metadata(metadata))
         ) as crystal_file,
         closing(_TableFile(out / "skipped.parquet", SKIPPED_SCHEMA.with_metadata(metadata))) as skip_file,
     ):
+        schema = sites_schema(k).with_metadata(metadata)
+        shards = {split: _Shards(folder, split, schema, writers) for split in SPLITS}
         for index in range(count):
-            sites, crystals, skipped = decode(staging.get(index))
+            crystals, skipped, sites = decode(staging.get(index))
             ids, codes = names.of_part(index)
             if len(crystals):
                 crystal_file.add(names.complete(index, crystals))
@@ -88,9 +91,11 @@ def finalise(
                 skip_file.add(skipped)
                 rules.update(skipped.column("rule").to_pylist())
             on_part()
-    for split in SPLITS:
-        shards[split].close()
+        for split in SPLITS:
+            shards[split].close()
+        files = {f"sites/{name}": record for split in SPLITS for name, record in shards[split].records()}
     sync_folder(folder)
+    files |= {name: _record(out / name) for name in ("crystals.parquet", "skipped.parquet")}
     index_record = {
         "schema": {"name": SCHEMA_NAME, "version": SCHEMA_VERSION},
         "k": k,
@@ -109,7 +114,7 @@ def finalise(
         "groups": names.n_groups,
         "largest_group": names.largest_group,
         "build": settings,
-        "files": _files(out, shards),
+        "files": files,
     }
     index_record["fingerprint"] = hashlib.sha256(
         json.dumps(index_record, sort_keys=True).encode()
@@ -125,7 +130,7 @@ class _Names:
         columns: dict[str, list[str]] = {name: [] for name in ("crystal", "source", "formula", "family")}
         self._starts = [0]
         for index in range(count):
-            table = decode(staging.get(index))[1]
+            table = decode_crystals(staging.get(index))
             for name, values in columns.items():
                 values.extend(table.column(name).to_pylist())
             self._starts.append(len(columns["crystal"]))
@@ -166,17 +171,64 @@ class _Names:
         return next((self._licences[place] for place in places if place in self._licences), "")
 
 
+class _Writers:
+    """Threads that encode shards, since Parquet is written without the GIL; few at a time, so that memory
+    stays flat."""
+
+    MOST_WAITING = 2
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(2)
+        self._running: deque[Future[dict[str, Any]]] = deque()
+
+    def __enter__(self) -> _Writers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, table: pa.Table, path: Path) -> Future[dict[str, Any]]:
+        """Write a shard soon; the result is its record in the index."""
+        while len(self._running) > self.MOST_WAITING:
+            self._running.popleft().result()
+        future = self._pool.submit(_write_shard, table, path)
+        self._running.append(future)
+        return future
+
+
+def _write_shard(table: pa.Table, path: Path) -> dict[str, Any]:
+    pq.write_table(
+        table,
+        path,
+        row_group_size=ROW_GROUP_ROWS,
+        compression="zstd",
+        use_dictionary=[
+            "crystal",
+            "label",
+            "element",
+            "multiplicity",
+            "split",
+            "neighbour_elements.list.element",
+        ],
+        column_encoding={"distances.list.element": "BYTE_STREAM_SPLIT"},
+        write_statistics=["crystal", "element"],
+    )
+    return _record(path)
+
+
 class _Shards:
     """Shards of one split: filled part by part, cut between two crystals once they are large enough."""
 
-    def __init__(self, folder: Path, split: str, schema: pa.Schema, k: int) -> None:
-        self.paths: list[tuple[Path, int]] = []
+    def __init__(self, folder: Path, split: str, schema: pa.Schema, writers: _Writers) -> None:
         self._folder = folder
         self._split = split
         self._schema = schema
-        self._capacity = max(ROW_GROUP_ROWS, SHARD_BYTES // (9 * k + 40) // ROW_GROUP_ROWS * ROW_GROUP_ROWS)
+        self._writers = writers
+        row_bytes = 9 * schema.field("distances").type.list_size + 40
+        self._capacity = max(ROW_GROUP_ROWS, SHARD_BYTES // row_bytes // ROW_GROUP_ROWS * ROW_GROUP_ROWS)
         self._pending: list[pa.Table] = []
         self._rows = 0
+        self._written: list[tuple[str, Future[dict[str, Any]]]] = []
 
     def add(self, sites: pa.Table, ids: pa.Array) -> None:
         """Add staged rows of this split; ``ids`` are those of the chunk's crystals."""
@@ -202,26 +254,15 @@ class _Shards:
         if self._rows:
             self._write()
 
+    def records(self) -> list[tuple[str, dict[str, Any]]]:
+        """Names of the shards and their records in the index, once they are written."""
+        return [(name, future.result()) for name, future in self._written]
+
     def _write(self) -> None:
-        table = pa.concat_tables(self._pending)
-        path = self._folder / f"{self._split}-{len(self.paths):05d}.parquet"
-        pq.write_table(
-            table,
-            path,
-            row_group_size=ROW_GROUP_ROWS,
-            compression="zstd",
-            use_dictionary=[
-                "crystal",
-                "label",
-                "element",
-                "multiplicity",
-                "split",
-                "neighbour_elements.list.element",
-            ],
-            column_encoding={"distances.list.element": "BYTE_STREAM_SPLIT"},
-            write_statistics=["crystal", "element"],
+        name = f"{self._split}-{len(self._written):05d}.parquet"
+        self._written.append(
+            (name, self._writers.submit(pa.concat_tables(self._pending), self._folder / name))
         )
-        self.paths.append((path, len(table)))
         self._pending = []
         self._rows = 0
 
@@ -260,17 +301,12 @@ def _split_column(codes: NDArray[np.int8]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(SPLITS, pa.string()))
 
 
-def _files(out: Path, shards: dict[str, _Shards]) -> dict[str, dict[str, Any]]:
-    """Rows, bytes and SHA-256 of every file of the dataset, after making them durable."""
-
-    def record(path: Path, rows: int) -> dict[str, Any]:
-        with path.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        return {"rows": rows, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
-
+def _record(path: Path) -> dict[str, Any]:
+    """Rows, bytes and SHA-256 of a finished file, after making it durable."""
+    with path.open("rb+") as handle:
+        os.fsync(handle.fileno())
     return {
-        f"sites/{path.name}": record(path, rows) for split in SPLITS for path, rows in shards[split].paths
-    } | {
-        name: record(out / name, pq.read_metadata(out / name).num_rows)
-        for name in ("crystals.parquet", "skipped.parquet")
+        "rows": pq.read_metadata(path).num_rows,
+        "bytes": path.stat().st_size,
+        "sha256": sha256_of(path),
     }

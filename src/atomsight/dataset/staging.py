@@ -2,7 +2,7 @@
 
 ```
 OUT/build.json               the settings: a build is only ever continued with the same ones
-OUT/staging/000012.part      one finished chunk: SHA-256 of the rest, then three Arrow streams
+OUT/staging/000012.part      one finished chunk: SHA-256 of the rest, then the part (see `work.encode`)
 OUT/build.lock               held while a build runs
 ```
 """

@@ -39,11 +39,7 @@ class Header:
 
 
 def process(chunk: Chunk, k: int, policy: QualityPolicy, bonds: BondSource = "file") -> tuple[Header, bytes]:
-    """Read a chunk's members, compute their neighbours, and lay the rows out as a part.
-
-    A part is three Arrow streams one after another: sites, crystals, skipped; the header is in the first
-        one's metadata.
-    """
+    """Read a chunk's members, compute their neighbours, and lay the rows out as a part."""
     from atomsight.readers.cif import crystals_of
 
     rows = ChunkRows(k, bonds)
@@ -65,9 +61,9 @@ def process(chunk: Chunk, k: int, policy: QualityPolicy, bonds: BondSource = "fi
         if accepted and stands_for is not None:
             entries.append(stands_for)
 
-    tables = [rows.sites(), rows.crystals_table(), skipped_table(skips)]
-    header = Header(chunk.fingerprint, len(tables[1]), len(tables[0]), len(tables[2]), tuple(entries))
-    return header, encode(header, tables)
+    crystals, sites = rows.crystals_table(), rows.sites()
+    header = Header(chunk.fingerprint, len(crystals), len(sites), len(skips), tuple(entries))
+    return header, encode(header, crystals, skipped_table(skips), sites)
 
 
 def process_crystals(crystals: Sequence[Crystal], k: int, bonds: BondSource = "file") -> bytes:
@@ -75,17 +71,19 @@ def process_crystals(crystals: Sequence[Crystal], k: int, bonds: BondSource = "f
     rows = ChunkRows(k, bonds)
     for crystal in crystals:
         rows.add(crystal, "")
-    tables = [rows.sites(), rows.crystals_table(), skipped_table([])]
-    return encode(Header("", len(tables[1]), len(tables[0]), 0, ()), tables)
+    table, sites = rows.crystals_table(), rows.sites()
+    return encode(Header("", len(table), len(sites), 0, ()), table, skipped_table([]), sites)
 
 
-def encode(header: Header, tables: Sequence[pa.Table]) -> bytes:
-    """Bytes of a part."""
+def encode(header: Header, crystals: pa.Table, skipped: pa.Table, sites: pa.Table) -> bytes:
+    """Bytes of a part: three Arrow streams in this order, the header in the metadata of the first.
+
+    Not compressed: a part lives for minutes, and is read where it is mapped.
+    """
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    tables = [tables[0].replace_schema_metadata({HEADER: json.dumps(vars(header)).encode()}), *tables[1:]]
-    for table in tables:
-        with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+    crystals = crystals.replace_schema_metadata({HEADER: json.dumps(vars(header)).encode()})
+    for table in (crystals, skipped, sites):
+        with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
     return sink.getvalue().to_pybytes()
 
@@ -96,11 +94,16 @@ def decode_header(part: pa.Buffer | bytes) -> Header:
     return Header(**{**values, "entries": tuple(values["entries"])})
 
 
+def decode_crystals(part: pa.Buffer | bytes) -> pa.Table:
+    """The crystals of a part, without reading the rest."""
+    return pa.ipc.open_stream(part).read_all().replace_schema_metadata()
+
+
 def decode(part: pa.Buffer | bytes) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """The tables of a part: sites, crystals, skipped."""
+    """The tables of a part: crystals, skipped, sites."""
     reader = pa.BufferReader(part)
-    sites, crystals, skipped = (pa.ipc.open_stream(reader).read_all() for _ in range(3))
-    return sites.replace_schema_metadata(), crystals, skipped
+    crystals, skipped, sites = (pa.ipc.open_stream(reader).read_all() for _ in range(3))
+    return crystals.replace_schema_metadata(), skipped, sites
 
 
 def start_worker() -> None:
