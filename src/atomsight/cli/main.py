@@ -9,6 +9,7 @@ import typer
 
 from atomsight import __version__
 from atomsight.cli import (
+    bonds,
     cite,
     dataset,
     dedupe,
@@ -54,6 +55,7 @@ app.command(epilog=predict.EPILOG)(predict.predict)
 app.command(epilog=train.EPILOG)(train.train)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=distances.EPILOG)(distances.distances)
+app.command(epilog=bonds.EPILOG)(bonds.bonds)
 app.command(epilog=mistakes.EPILOG)(mistakes.mistakes)
 app.command(epilog=models.EPILOG)(models.models)
 app.command(epilog=cite.EPILOG)(cite.cite)

@@ -1,0 +1,151 @@
+"""``atomsight bonds``: which nearest neighbours are bonds, and of what type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atomsight.cli._output import emit, err, finish, out
+from atomsight.errors import InputError
+
+if TYPE_CHECKING:
+    from atomsight.analyse.bond_lengths import BondStudy
+    from atomsight.analyse.distances import Pair
+
+EPILOG = "Example: atomsight bonds mofs --out bonds --threshold 0.05"
+
+SHOWN = 16
+"""Pairs shown; the files hold all of them."""
+
+
+def bonds(
+    dataset_path: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Dataset folder, built with bonds.")
+    ],
+    folder: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and figures here.")
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0.0, help="Å by which the shortest bond may exceed the nearest distance.")
+    ] = 0.05,
+    elements: Annotated[
+        str | None, typer.Option(help="Centres: symbols such as C,H,N,O.", show_default="all")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="One split: train, val or test.", show_default="all")
+    ] = None,
+    figures: Annotated[
+        int, typer.Option(min=0, help="Most pairs whose lengths are drawn, most frequent first.")
+    ] = 12,
+    as_json: Annotated[bool, typer.Option("--json", help="A summary and a line per pair as JSON.")] = False,
+) -> None:
+    """Bonds among nearest neighbours: is the nearest atom a bonded one, for which pairs, of what type.
+
+    The dataset must hold bonds: atomsight dataset build ... --bonds file takes those that the files list,
+    --bonds perceive finds the others from the geometry. Each symmetry-unique site counts once.
+    """
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is a file; name a folder")
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from atomsight.analyse.bond_lengths import study_bonds
+    from atomsight.analyse.bond_summary import pair_rows, summarise_bonds, write_bonds
+    from atomsight.dataset import open_dataset
+    from atomsight.elements import parse_elements
+
+    dataset = open_dataset(dataset_path)
+    centres = parse_elements(elements) if elements is not None else None
+    with Progress(
+        TextColumn("counting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("sites"),
+        console=err,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("counting", total=dataset.n_sites(split))
+        study = study_bonds(
+            dataset,
+            centres,
+            split=split,
+            threshold=threshold,
+            on_rows=lambda rows: progress.advance(task, rows),
+        )
+    summary = {
+        "dataset": str(dataset.path),
+        "dataset_fingerprint": dataset.fingerprint,
+        "bonds_from": dataset.metadata["build"].get("bonds"),
+        "split": split or "all",
+        **summarise_bonds(study),
+    }
+    if folder is not None:
+        write_bonds(study, summary, folder)
+        _draw(study, folder, figures)
+    rows = pair_rows(study)
+    if as_json:
+        emit(summary)
+        for row in rows:
+            emit(row)
+    else:
+        _show(summary, rows)
+        if folder is not None:
+            err.print(f"tables and figures in {folder}", markup=False, highlight=False)
+    finish(study.bonded)
+
+
+def _draw(study: BondStudy, folder: Path, figures: int) -> None:
+    from atomsight.analyse.bond_lengths import EVERY
+    from atomsight.plots import save
+    from atomsight.plots.bonds import difference_figure, length_figure, nearest_figure
+
+    with err.status("drawing"):
+        difference = difference_figure(study, title="The nearest neighbour and the shortest bond")
+        save(difference, [folder / "differences.png", folder / "differences.svg"])
+        nearest = nearest_figure(study, title="Nearest neighbours that are bonds, by pair")
+        save(nearest, [folder / "nearest_by_pair.png", folder / "nearest_by_pair.svg"])
+        named = dict.fromkeys(_alphabetical(pair) for pair in study.pairs(EVERY))
+        for pair in list(named)[:figures]:
+            save(length_figure(study, pair, title=f"{pair}: lengths by type"), folder / f"lengths_{pair}.png")
+
+
+def _alphabetical(pair: Pair) -> Pair:
+    from atomsight.analyse.distances import Pair
+
+    return min(pair, Pair(pair.neighbour, pair.centre), key=str)
+
+
+def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    from atomsight.analyse.bond_lengths import KINDS
+
+    head = Table.grid(padding=(0, 2))
+    known, total = summary["sites_with_known_bonds"], summary["sites"]
+    head.add_row("sites", f"{total:,}, of {known:,} the bonds are known ({summary['bonds_from']})")
+    share = 100 * summary["shortest_bond_within_threshold"]
+    head.add_row(
+        "shortest bond",
+        f"[bold]{share:.2f} %[/] of {summary['sites_with_bonds']:,} sites have one within "
+        f"{summary['threshold']:g} Å of the nearest neighbour",
+    )
+    nearest = 100 * summary["nearest_neighbours_bonded"]
+    head.add_row("nearest neighbours", f"[bold]{nearest:.2f} %[/] are bonds")
+    counts = summary["bonds_by_type"]
+    every = sum(counts.values())
+    head.add_row("bonds", ", ".join(f"{kind} {100 * n / every:.1f} %" for kind, n in counts.items()))
+    if summary["bonds_beyond_k"]:
+        head.add_row("", f"{summary['bonds_beyond_k']:,} bonds lie beyond the k neighbours of the dataset")
+    out.print(head, highlight=False)
+    shown = [kind for kind in KINDS if any(row[kind] for row in rows[:SHOWN])]
+    table = Table("pair", "nearest", "% bonds", *shown, title="Nearest neighbours", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows[:SHOWN]:
+        cells = (f"{row[kind]:,}" if row[kind] else "" for kind in shown)
+        table.add_row(
+            row["pair"], f"{row['nearest_neighbours']:,}", f"{100 * row['bonded_share']:.1f}", *cells
+        )
+    out.print(table, highlight=False)
