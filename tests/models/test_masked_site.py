@@ -107,6 +107,19 @@ def test_crystals_do_not_see_each_other(model: MaskedSiteModel, val: dict[str, n
         np.testing.assert_allclose(alone, together[rows], atol=1e-6)
 
 
+def test_conditional_probabilities_of_many_crystals_are_those_of_each(
+    model: MaskedSiteModel, val: dict[str, np.ndarray], paired: Dataset
+) -> None:
+    rows = np.flatnonzero(np.isin(val["crystal"], np.unique(val["crystal"].astype(str))[:3]))
+    together = model.conditional_probabilities({key: values[rows] for key, values in val.items()})
+    crystals = {crystal.name: crystal for crystal in twins(400)}
+    for name in np.unique(val["crystal"][rows].astype(str)):
+        # the table's distances are float32, those of the crystal float64
+        np.testing.assert_allclose(
+            together[val["crystal"][rows] == name], model.site_likelihoods(crystals[name]), atol=1e-4
+        )
+
+
 def test_the_order_of_the_sites_does_not_matter(model: MaskedSiteModel, val: dict[str, np.ndarray]) -> None:
     rows = np.flatnonzero(val["crystal"] == val["crystal"][0])
     order = np.random.default_rng(0).permutation(len(rows))

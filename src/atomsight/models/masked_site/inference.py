@@ -46,17 +46,37 @@ class MaskedSiteModel(Model):
         Returns:
             (sites, len(elements)) float32, rows sum to 1.
         """
-        distances, neighbours, _ = self._checked(self.columns_of(crystal))
-        n = crystal.n_sites
+        return self.conditional_probabilities({**self.columns_of(crystal), "element": crystal.site_numbers})
+
+    def conditional_probabilities(self, columns: Columns) -> NDArray[np.float32]:
+        """As `site_likelihoods`, for rows of the dataset.
+
+        Args:
+            columns: as in `probabilities`, and ``element`` (n,), atomic numbers. An element that the model
+                does not name is seen all the same.
+        """
+        distances, neighbours, first = self._checked(columns)
+        element = np.asarray(columns["element"]).astype(np.int64)
+        parts = [
+            self._each_hidden(distances[rows], neighbours[rows], element[rows])
+            for rows in np.split(np.arange(len(first)), np.flatnonzero(np.diff(first)) + 1)
+        ]
+        return np.concatenate(parts)
+
+    def _each_hidden(
+        self, distances: NDArray[np.float32], neighbours: NDArray[np.int64], element: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """(n, elements) for the n sites of one crystal, from copies of it with one site hidden in each."""
+        n = len(element)
         answer = np.empty((n, len(self.elements)), dtype=np.float32)
-        copies = max(1, SITES_PER_CALL // n)
+        copies = max(1, SITES_PER_CALL // max(n, 1))
         for start in range(0, n, copies):
             sites = np.arange(start, min(start + copies, n))
             begins = n * np.arange(len(sites))
-            element = np.tile(crystal.site_numbers.astype(np.int64), len(sites))
-            element[begins + sites] = 0
+            shown = np.tile(element, len(sites))
+            shown[begins + sites] = 0
             shifted = np.tile(neighbours, (len(sites), 1)) + np.repeat(begins, n)[:, None]
-            whole = self._run(np.tile(distances, (len(sites), 1)), shifted, element, begins[:1])
+            whole = self._run(np.tile(distances, (len(sites), 1)), shifted, shown, begins[:1])
             answer[sites] = whole[begins + sites]
         return answer
 

@@ -20,7 +20,7 @@ from atomsight.models.stream import SiteBatch
 if TYPE_CHECKING:
     from onnx import GraphProto
 
-BALANCE = 0.5
+BALANCE = 0.3
 """A site's loss weighs its element's abundance to the power of minus this: three sites of four are H or C,
 and their identity is learnt soon."""
 
