@@ -8,11 +8,12 @@ rule
    (the prominence of the logarithm, so that a small peak beside a large one is found) and secondly beyond
    counting noise (the square root of a Poisson count has a standard deviation of 1/2: Anscombe 1948,
    10.1093/biomet/35.3-4.246), and if it holds a least share of the whole.
-3. A mixture is fitted to the raw counts by expectation maximisation: one Student t component per peak (Peel
+3. The width at half height is that of the smoothed distribution less that of the kernel (in quadrature).
+4. A mixture is fitted to the raw counts by expectation maximisation: one Student t component per peak (Peel
 and
    McLachlan 2000, 10.1023/A:1008981510081), with four degrees of freedom (Lange, Little and Taylor 1989,
    10.1080/01621459.1989.10478852) because the flanks of these peaks are heavier than Gaussian, and a level
-   background between each two valleys. It gives the widths, and shares that divide what overlaps.
+   background between each two valleys. Its weights are shares that divide what overlaps.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from numpy.typing import NDArray
 FREEDOM = 4.0
 """Degrees of freedom of the t components."""
 
-_FWHM = 2 * np.sqrt(FREEDOM * (2 ** (2 / (FREEDOM + 1)) - 1))
-"""Full width at half maximum of a t density of unit scale."""
+_FWHM = 2 * np.sqrt(2 * np.log(2))
+_T_FWHM = 2 * np.sqrt(FREEDOM * (2 ** (2 / (FREEDOM + 1)) - 1))
+"""Full width at half maximum of a normal density of unit standard deviation, and of a t density of unit
+scale."""
 
 _SIGNIFICANT = 5.0
 """Standard deviations by which a peak must exceed its valley."""
@@ -39,7 +42,8 @@ class Peak:
 
     Attributes:
         position: where the smoothed distribution is highest, Å.
-        width: full width at half maximum of the fitted component, Å.
+        width: full width at half maximum, Å: of the smoothed distribution less the kernel's, or of the fitted
+            component where the valleys on both sides lie above half the height.
         share: of the counts in the range, those between ``start`` and ``end``; the shares of all peaks sum to
             1.
         start, end: the valleys on both sides, or the ends of the range, Å.
@@ -96,7 +100,12 @@ def find_peaks(
         return []
     positions = np.array([_summit(smooth, i, centres, width) for i in modes])
     scales, fitted = _fit(counts, centres, positions, edges[bounds], counted, width)
-    columns = (positions, _FWHM * scales, counted, edges[bounds[:-1]], edges[bounds[1:]], fitted)
+    widths = _T_FWHM * scales
+    for j, i in enumerate(modes):
+        across = _across(smooth[bounds[j] : bounds[j + 1]], i - bounds[j])
+        if across is not None:
+            widths[j] = np.sqrt(max((across * width) ** 2 - (_FWHM * bandwidth) ** 2, width**2))
+    columns = (positions, widths, counted, edges[bounds[:-1]], edges[bounds[1:]], fitted)
     return [Peak(*(float(value) for value in values)) for values in zip(*columns, strict=True)]
 
 
@@ -149,11 +158,11 @@ def _modes(smooth: NDArray[np.float64], sigma: float, depth: float) -> NDArray[n
 
     window = sigma * np.sqrt(4 * np.pi)  # bins that a Gaussian kernel averages over, as far as noise goes
     level = np.log(smooth + 1 / window)
-    modes, found = maxima(np.concatenate([[-np.inf], level, [-np.inf]]), prominence=-np.log1p(-depth))
-    summits, valleys = np.exp(level[modes - 1]), np.exp(level[modes - 1] - found["prominences"])
-    excess = 2 * (np.sqrt(summits * window) - np.sqrt(valleys * window))
-    inside = (modes > 1) & (modes < len(level))
-    return modes[inside & (excess >= _SIGNIFICANT)] - 1
+    modes, found = maxima(level, prominence=-np.log1p(-depth))
+    summits, valleys = np.exp(level[modes]), np.exp(level[modes] - found["prominences"])
+    # Each root has a standard deviation of 1/2, their difference one of 1/√2.
+    excess = np.sqrt(2) * (np.sqrt(summits * window) - np.sqrt(valleys * window))
+    return modes[excess >= _SIGNIFICANT]
 
 
 def _valleys(smooth: NDArray[np.float64], modes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -167,6 +176,18 @@ def _summit(smooth: NDArray[np.float64], i: int, centres: NDArray[np.float64], w
     left, top, right = smooth[i - 1], smooth[i], smooth[i + 1]
     bend = left - 2 * top + right
     return float(centres[i] + (width * (left - right) / (2 * bend) if bend < 0 else 0.0))
+
+
+def _across(smooth: NDArray[np.float64], i: int) -> float | None:
+    """Full width in bins at half the height of the maximum i: where only one flank falls that low, twice its
+    half; None where neither does."""
+    halves = []
+    for flank in (smooth[i::-1], smooth[i:]):
+        low = np.flatnonzero(flank < smooth[i] / 2)
+        if len(low):
+            n = int(low[0])
+            halves.append(n - 1 + (flank[n - 1] - smooth[i] / 2) / (flank[n - 1] - flank[n]))
+    return 2 * float(np.mean(halves)) if halves else None
 
 
 def _fit(
@@ -184,7 +205,7 @@ def _fit(
     x, c = centres[used, None], counts[used, None] / counts.sum()
     lower, upper = bounds[:-1], bounds[1:]
     flat = ((x >= lower) & (x < upper)) / (upper - lower)
-    widest = np.maximum(2 * np.minimum(positions - lower, upper - positions) / _FWHM, width)
+    widest = np.maximum(2 * np.minimum(positions - lower, upper - positions) / _T_FWHM, width)
     location, scale = positions.copy(), np.minimum(4 * width, widest)
     weight, background = 0.95 * counted, 0.05 * counted
     for _ in range(steps):
