@@ -2,8 +2,8 @@
 
     python -m atomsight.models.card RUN EVALUATION --name NAME --data TEXT --credit TEXT --licence TEXT
 
-``RUN`` is a finished run folder, ``EVALUATION`` what ``atomsight evaluate RUN ... --split test --out EVALUATION``
-wrote about it.
+``RUN`` is a finished run folder, ``EVALUATION`` what ``atomsight evaluate`` wrote about it on the test split
+(``--out``).
 """
 
 from __future__ import annotations
