@@ -22,12 +22,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import islice
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight import read
+from atomsight.crystal import Crystal
 from atomsight.dataset import Dataset, open_dataset
 from atomsight.elements import TWENTY, parse_elements
 from atomsight.evaluate import metrics
@@ -223,15 +226,27 @@ def given(model: Model, batches: list[Batch], share: float) -> None:
     )
 
 
-def speed(model: Model, batch: Batch) -> None:
-    """Print how many sites a second the network names, distances and neighbours at hand."""
+def speed(model: Model, batch: Batch, crystals: list[Crystal]) -> None:
+    """Print how many sites a second of CPU the network names, and how many with the search for neighbours."""
     columns = {c: batch[c] for c in model.columns}
+    alone = len(batch["element"]) / least_cpu(lambda: model.probabilities(columns))
+    print(f"Network alone: {alone:,.0f} sites a second of CPU.\n")
+    if crystals:
+        sites = sum(crystal.n_sites for crystal in crystals)
+        both = sites / least_cpu(lambda: list(model.predict(crystals)))
+        print(
+            f"With the search for neighbours, {len(crystals)} crystals: {both:,.0f} sites a second of CPU.\n"
+        )
+
+
+def least_cpu(call: Callable[[], Any], repeat: int = 3) -> float:
+    """Seconds of CPU, over all threads, of the quickest call."""
     best = float("inf")
-    for _ in range(3):
+    for _ in range(repeat):
         begun = time.process_time()
-        model.probabilities(columns)
+        call()
         best = min(best, time.process_time() - begun)
-    print(f"Network alone: {len(batch['element']) / best:,.0f} sites a second of CPU.\n")
+    return best
 
 
 def print_row(cells: list[str]) -> None:
@@ -245,6 +260,9 @@ def main() -> None:
     parser.add_argument("models", nargs="+")
     parser.add_argument("--split", default="test")
     parser.add_argument("--share", type=float, default=0.1, help="of the crystals for the slower tables")
+    parser.add_argument(
+        "--crystals", nargs="+", default=[], help="archives or folders to time predictions on"
+    )
     parser.add_argument("--core", nargs="+", default=["2019-FSR", "2019-ASR", "2014"])
     arguments = parser.parse_args()
     dataset = open_dataset(arguments.dataset)
@@ -252,13 +270,14 @@ def main() -> None:
         f"{date.today()}, {platform.machine()}, Python {platform.python_version()}; split {arguments.split}\n"
     )
     batches = list(whole_crystals(dataset.batches(COLUMNS, split=arguments.split)))
+    timed = list(islice(read(arguments.crystals), 500)) if arguments.crystals else []
     cores = [core_sites(dataset, batch, tuple(arguments.core)) for batch in batches]
     for name in arguments.models:
         model = load_model(name)
         print(f"## {model.name}: {model.kind}, k = {model.k}, {len(model.elements)} elements\n")
         blind(model, dataset, batches, cores)
         given(model, batches, arguments.share)
-        speed(model, batches[0])
+        speed(model, batches[0], timed)
 
 
 if __name__ == "__main__":
