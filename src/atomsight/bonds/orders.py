@@ -77,6 +77,7 @@ def bond_types(graph: BondGraph) -> NDArray[np.uint8]:
     open_valences[graph.first[aromatic]] = 0
     _share(graph, types, organic, degree, hydrogens, open_valences)
     _multiple(graph, types, organic, open_valences)
+    _bridges(graph, types, organic, open_valences)
     cage = (numbers == 5) & (degree > 4)
     types[organic & cage[graph.first] & np.isin(numbers[graph.second], (5, 6))] = UNKNOWN
     types[organic & cage[graph.second] & np.isin(numbers[graph.first], (5, 6))] = UNKNOWN
@@ -163,6 +164,22 @@ def _multiple(
             types[bond] = types[graph.reverse[bond]] = kind
             left[one] -= wanted
             left[two] -= wanted
+
+
+def _bridges(
+    graph: BondGraph, types: NDArray[np.uint8], organic: NDArray[np.bool_], left: NDArray[np.int64]
+) -> None:
+    """Carbons left with an open valence beside aromatic rings, as the four that join the rings of a
+    porphyrin: their short bonds into the rings share the double bond."""
+    ring = graph.count(types == AROMATIC) > 0
+    low, high = _LENGTHS[6, 6][1], _LENGTHS[6, 6][0]
+    short = graph.length < low + DOUBLE_SHARE * (high - low)
+    carbons = graph.numbers == 6
+    into = organic & short & carbons[graph.first] & (left[graph.first] == 1) & ~ring[graph.first]
+    into &= ring[graph.second] & carbons[graph.second] & (types == SINGLE)
+    several = graph.count(into)[graph.first] > 1
+    mark(types, graph, into & several, DELOCALISED)
+    mark(types, graph, into & ~several, DOUBLE)
 
 
 def _with_metals(graph: BondGraph, types: NDArray[np.uint8], degree: NDArray[np.int64]) -> None:

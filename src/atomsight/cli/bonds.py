@@ -19,6 +19,8 @@ EPILOG = "Example: atomsight bonds mofs --out bonds --threshold 0.05"
 SHOWN = 16
 """Pairs shown; the files hold all of them."""
 
+_SHORT = {"aromatic": "arom.", "delocalised": "deloc.", "quadruple": "quadr.", "no bond": "none"}
+
 
 def bonds(
     dataset_path: Annotated[
@@ -135,17 +137,17 @@ def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     head.add_row("nearest neighbours", f"[bold]{nearest:.2f} %[/] are bonds")
     counts = summary["bonds_by_type"]
     every = sum(counts.values())
-    head.add_row("bonds", ", ".join(f"{kind} {100 * n / every:.1f} %" for kind, n in counts.items()))
+    head.add_row("bonds", ", ".join(f"{kind} {100 * n / every:.2g} %" for kind, n in counts.items()))
     if summary["bonds_beyond_k"]:
         head.add_row("", f"{summary['bonds_beyond_k']:,} bonds lie beyond the k neighbours of the dataset")
     out.print(head, highlight=False)
     shown = [kind for kind in KINDS if any(row[kind] for row in rows[:SHOWN])]
-    table = Table("pair", "nearest", "% bonds", *shown, title="Nearest neighbours", title_justify="left")
+    names = (_SHORT.get(kind, kind) for kind in shown)
+    table = Table("pair", "nearest", "% bonds", *names, title="Nearest neighbours, %", title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows[:SHOWN]:
-        cells = (f"{row[kind]:,}" if row[kind] else "" for kind in shown)
-        table.add_row(
-            row["pair"], f"{row['nearest_neighbours']:,}", f"{100 * row['bonded_share']:.1f}", *cells
-        )
+        total = row["nearest_neighbours"]
+        cells = (f"{100 * row[kind] / total:.1f}" if row[kind] else "" for kind in shown)
+        table.add_row(row["pair"], f"{total:,}", f"{100 * row['bonded_share']:.1f}", *cells)
     out.print(table, highlight=False)
