@@ -25,20 +25,36 @@ if TYPE_CHECKING:
     from atomsight.crystal import Crystal as Crystal
     from atomsight.dataset import open_dataset as open_dataset
     from atomsight.models import load_model as load_model
+    from atomsight.neighbours import amd as amd
+    from atomsight.neighbours import earth_movers_distance as earth_movers_distance
     from atomsight.neighbours import nearest_neighbours as nearest_neighbours
+    from atomsight.neighbours import pdd as pdd
     from atomsight.readers import read as read
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Crystal": "atomsight.crystal",
+    "amd": "atomsight.neighbours",
+    "earth_movers_distance": "atomsight.neighbours",
     "load_model": "atomsight.models",
     "nearest_neighbours": "atomsight.neighbours",
     "open_dataset": "atomsight.dataset",
+    "pdd": "atomsight.neighbours",
     "read": "atomsight.readers",
 }
 
-__all__ = ["Crystal", "__version__", "load_model", "nearest_neighbours", "open_dataset", "read"]
+__all__ = [
+    "Crystal",
+    "__version__",
+    "amd",
+    "earth_movers_distance",
+    "load_model",
+    "nearest_neighbours",
+    "open_dataset",
+    "pdd",
+    "read",
+]
 
 
 def __getattr__(name: str) -> Any:

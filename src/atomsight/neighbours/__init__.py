@@ -5,7 +5,8 @@
 | `knn` | `nearest_neighbours` of one crystal, `site_neighbours` of its symmetry-unique sites |
 | `batch` | `nearest_neighbours_batch`: many crystals in one call, over threads |
 | `invariants`, `emd` | PDD and AMD of a crystal; the earth mover's distance between PDDs |
-| `_grid`, `_lattice`, `_select` | the kernel: grid search, lattice reduction, ordering of candidates |
+| `_search`, `_grid`, `_lattice` | the kernel: the search, its grid, lattice reduction |
+| `_select`, `_ties`, `_simd` | ordering of candidates, of equals among them; vector instructions |
 | `_compiled` | how kernels are compiled, cached and announced |
 | `_brute` | the oracle that the tests hold the kernel against |
 """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -18,15 +20,32 @@ Ints32 = NDArray[np.int32]
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function on its first call: strict IEEE arithmetic, callable from many threads at once.
+    """Compile a function into those that call it: strict IEEE arithmetic, without the GIL."""
+    return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
 
-    The machine code is cached beside the module, else in the user's cache folder (or ``NUMBA_CACHE_DIR``);
-    where neither can be written the function still works and is compiled once per process.
+
+def cached_kernel(function: Function) -> Function:
+    """Compile a function that Python calls, once per machine.
+
+    The machine code is kept beside the module, else in the user's cache folder (or ``NUMBA_CACHE_DIR``);
+    where neither can be written the function still works and is compiled once per process. It is made anew
+    when the function's own file changes, or what its closure holds: see ``sources``.
     """
     try:
         return cast(Function, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
     except RuntimeError:  # numba found no folder that it may write a cache into
-        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
+        return kernel(function)
+
+
+def sources() -> str:
+    """Digest of the kernels' source files, for the closure of a cached kernel.
+
+    Numba itself would go on using machine code that was made from an older file of a function called.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("_*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _to_stderr(message: str) -> None:

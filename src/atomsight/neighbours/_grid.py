@@ -63,7 +63,7 @@ def grid_shape(height: Floats, width: float, n: int, shape: Ints) -> int:
         bins = 1.0
         for axis in range(3):
             bins *= max(1.0, floor(height[axis] / width))
-        if bins <= 2.0 * n + 8.0:
+        if bins <= 8.0 * n + 64.0:
             break
         width *= 1.2
     for axis in range(3):
@@ -96,21 +96,13 @@ def sort_into_bins(wrapped: Floats, which: Ints, shape: Ints, start: Ints, membe
 
 
 @kernel
-def room_needed(lo: Ints, hi: Ints, shape: Ints, start: Ints) -> tuple[int, int]:
-    """How many points, and how many runs of bins within one cell, the bins ``lo .. hi`` hold."""
-    na, nb, nc = shape[0], shape[1], shape[2]
-    points, runs = 0, 0
-    for a in range(lo[0], hi[0] + 1):
-        plane = (a - a // na * na) * nb
-        for b in range(lo[1], hi[1] + 1):
-            row = (plane + b - b // nb * nb) * nc
-            c = lo[2]
-            while c <= hi[2]:
-                cell = c // nc * nc
-                end = min(hi[2], cell + nc - 1)
-                points += start[row + end - cell + 1] - start[row + c - cell]
-                runs += 1
-                c = end + 1
+def room_needed(lo: Ints, hi: Ints, shape: Ints, n: int) -> tuple[int, int]:
+    """At most how many of n points, and of runs of bins within one cell, the bins ``lo .. hi`` hold."""
+    points, runs = n, 1
+    for axis in range(3):
+        cells = hi[axis] // shape[axis] - lo[axis] // shape[axis] + 1
+        points *= cells
+        runs *= cells if axis == 2 else hi[axis] - lo[axis] + 1
     return points, runs
 
 
@@ -148,41 +140,46 @@ def gather(
     xs, ys, zs = points
     bx, by, bz, bs, run_of = block
     size, run = 0, 0
-    for a in range(lo[0], hi[0] + 1):
-        cell_a = a // na
-        plane = (a - cell_a * na) * nb
-        for b in range(lo[1], hi[1] + 1):
-            cell_b = b // nb
-            row = (plane + b - cell_b * nb) * nc
-            c = lo[2]
-            while c <= hi[2]:
-                cell_c = c // nc
-                end = min(hi[2], cell_c * nc + nc - 1)
-                first, last = start[row + c - cell_c * nc], start[row + end - cell_c * nc + 1]
-                c = end + 1
-                if first == last:
-                    continue
-                sx = cell_a * reduced[0, 0] + cell_b * reduced[1, 0] + cell_c * reduced[2, 0]
-                sy = cell_a * reduced[0, 1] + cell_b * reduced[1, 1] + cell_c * reduced[2, 1]
-                sz = cell_a * reduced[0, 2] + cell_b * reduced[1, 2] + cell_c * reduced[2, 2]
-                before = size
-                for s in range(first, last, LANES):
-                    size = gather_within(
-                        xs, ys, zs, s, last, sx, sy, sz, centre[0], centre[1], centre[2], limit,
-                        bx, by, bz, bs, size,
-                    )  # fmt: skip
-                for j in range(before, size):
-                    run_of[j] = run
-                if cell_a == 0 and cell_b == 0 and cell_c == 0:
+    cell_a, bin_a = lo[0] // na, lo[0] % na
+    for _ in range(lo[0], hi[0] + 1):
+        cell_b, bin_b = lo[1] // nb, lo[1] % nb
+        for _ in range(lo[1], hi[1] + 1):
+            row = (bin_a * nb + bin_b) * nc
+            cell_c, bin_c = lo[2] // nc, lo[2] % nc
+            left = hi[2] - lo[2] + 1
+            while left > 0:
+                taken = min(left, nc - bin_c)
+                first, last = start[row + bin_c], start[row + bin_c + taken]
+                if first < last:
+                    sx = cell_a * reduced[0, 0] + cell_b * reduced[1, 0] + cell_c * reduced[2, 0]
+                    sy = cell_a * reduced[0, 1] + cell_b * reduced[1, 1] + cell_c * reduced[2, 1]
+                    sz = cell_a * reduced[0, 2] + cell_b * reduced[1, 2] + cell_c * reduced[2, 2]
+                    before = size
+                    for s in range(first, last, LANES):
+                        size = gather_within(
+                            xs, ys, zs, s, last, sx, sy, sz, centre[0], centre[1], centre[2], limit,
+                            bx, by, bz, bs, size,
+                        )  # fmt: skip
                     for j in range(before, size):
-                        at[bs[j]] = j
-                for axis in range(3):
-                    images[run, axis] = (
-                        cell_a * transform[0, axis]
-                        + cell_b * transform[1, axis]
-                        + cell_c * transform[2, axis]
-                    )
-                run += 1
+                        run_of[j] = run
+                    if cell_a == 0 and cell_b == 0 and cell_c == 0:
+                        for j in range(before, size):
+                            at[bs[j]] = j
+                    for axis in range(3):
+                        images[run, axis] = (
+                            cell_a * transform[0, axis]
+                            + cell_b * transform[1, axis]
+                            + cell_c * transform[2, axis]
+                        )
+                    run += 1
+                left -= taken
+                cell_c, bin_c = cell_c + 1, 0
+            bin_b += 1
+            if bin_b == nb:
+                cell_b, bin_b = cell_b + 1, 0
+        bin_a += 1
+        if bin_a == na:
+            cell_a, bin_a = cell_a + 1, 0
     for j in range(size, size + LANES):
         bx[j] = by[j] = bz[j] = np.inf
     return size

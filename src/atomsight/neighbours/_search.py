@@ -8,11 +8,12 @@ search is repeated; with k or more, the k nearest are among them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import floor, sqrt
 
 import numpy as np
 
-from atomsight.neighbours._compiled import Floats, Ints, Ints32, kernel
+from atomsight.neighbours._compiled import Floats, Ints, Ints32, cached_kernel, kernel, sources
 from atomsight.neighbours._grid import (
     ROUNDING,
     first_reach,
@@ -26,51 +27,16 @@ from atomsight.neighbours._grid import (
 from atomsight.neighbours._lattice import SINGULAR, heights, reduce_lattice
 from atomsight.neighbours._select import ascending
 from atomsight.neighbours._simd import LANES, keep_within
+from atomsight.neighbours._ties import settle_ties
 
 FARTHEST = 1e6
 """Coordinates over this many cells from the origin have lost the digits that a distance needs."""
 
+CLUSTERED = 6.0
+"""Where a point sees that many times the mean density (a molecule in a void), the guess is made smaller."""
+
 AHEAD = 1.1
 """The first bound for a query, as a multiple of the k-th distance of the query before it in space."""
-
-
-@kernel
-def search_many(
-    lattices: Floats,
-    fractional: Floats,
-    offsets: Ints,
-    own: Ints,
-    free: Floats,
-    query_offsets: Ints,
-    k: int,
-    distances: Floats,
-    indices: Ints,
-    images: Ints32,
-    first: int,
-    last: int,
-) -> tuple[int, int]:
-    """Search structures ``first .. last - 1`` of a batch (see ``batch`` for the layout).
-
-    Returns:
-        0, 0; or the verdict on the first structure that cannot be searched (``knn.VERDICTS``), and its
-        number.
-    """
-    for c in range(first, last):
-        p, q = query_offsets[c], query_offsets[c + 1]
-        if p < q:
-            verdict = search(
-                lattices[c],
-                fractional[offsets[c] : offsets[c + 1]],
-                own[p:q],
-                free[p:q] if free.shape[0] else free,
-                k,
-                distances[p:q],
-                indices[p:q],
-                images[p:q] if images.shape[0] else images,
-            )
-            if verdict:
-                return verdict, c
-    return 0, 0
 
 
 @kernel
@@ -115,15 +81,21 @@ def search(
         query_wrapped, query_taken, which = np.empty((m, 3)), np.empty((m, 3), np.int64), np.arange(m)
         wrap(free, transform, inverse, query_wrapped, query_taken)
 
-    shape = np.empty(3, np.int64)
-    bins = grid_shape(height, reach, n, shape)
-    start, atom = np.zeros(bins + 1, np.int64), np.empty(n, np.int64)
-    sort_into_bins(wrapped, np.arange(n), shape, start, atom)
+    shape, atom = np.empty(3, np.int64), np.empty(n, np.int64)
+    for _ in range(3):
+        bins = grid_shape(height, reach, n, shape)
+        start = np.zeros(bins + 1, np.int64)
+        sort_into_bins(wrapped, np.arange(n), shape, start, atom)
+        crowding = _crowding(start)
+        if crowding < CLUSTERED or n < CLUSTERED * k:
+            break
+        reach *= crowding ** (-1.0 / 3.0)
     xs, ys, zs = np.empty(n + LANES), np.empty(n + LANES), np.empty(n + LANES)
     to_cartesian(wrapped, atom, reduced, xs, ys, zs)
-    sorted_at = np.empty(n, np.int64)
+    sorted_at, off = np.empty(n, np.int64), np.empty((n, 3), np.int64)
     for s in range(n):
         sorted_at[atom[s]] = s
+        off[s] = taken[atom[s]]  # in the order of the bins: the neighbours of a query lie together in memory
 
     query_start, query = np.zeros(bins + 1, np.int64), np.empty(m, np.int64)
     sort_into_bins(query_wrapped, which, shape, query_start, query)
@@ -157,7 +129,7 @@ def search(
                 wide = half[axis] + block_reach / height[axis] * (1.0 + ROUNDING) + ROUNDING
                 lo[axis] = np.int64(floor((middle[axis] - wide) * shape[axis]))
                 hi[axis] = np.int64(floor((middle[axis] + wide) * shape[axis]))
-            points_needed, runs_needed = room_needed(lo, hi, shape, start)
+            points_needed, runs_needed = room_needed(lo, hi, shape, n)
             if points_needed > room:
                 room = points_needed + points_needed // 2
                 block, scratch = _scratch(room)
@@ -170,7 +142,7 @@ def search(
                 block, run_images, at,
             )  # fmt: skip
             bx, by, bz, bs, run_of = block
-            near, near_at, order, keys, starts = scratch
+            near, near_at, order, sorting = scratch
             most = 0
             while done < end:
                 x, y, z = qx[done], qy[done], qz[done]
@@ -191,18 +163,18 @@ def search(
                 if count < k:
                     most = count
                     break
-                ascending(near, count, limit, order, keys, starts)
-                _settle_ties(near, near_at, order, count, k, bs, run_of, atom, run_images, taken)
+                ascending(near, count, limit, order, sorting)
+                settle_ties(near, near_at, order, count, k, bs, run_of, atom, run_images, off)
                 q, i = query[done], which[done]
                 for t in range(k):
                     j = near_at[order[t]]
-                    o = atom[bs[j]]
+                    s = bs[j]
                     distances[q, t] = sqrt(near[order[t]])
-                    indices[q, t] = o
+                    indices[q, t] = atom[s]
                     if images.shape[0]:
                         r = run_of[j]
                         for axis in range(3):
-                            images[q, t, axis] = run_images[r, axis] - taken[o, axis] + query_taken[i, axis]
+                            images[q, t, axis] = run_images[r, axis] - off[s, axis] + query_taken[i, axis]
                 guess = AHEAD * distances[q, k - 1] + ROUNDING
                 done += 1
             if done < end:
@@ -257,14 +229,24 @@ def _scratch(room: int):  # type: ignore[no-untyped-def]
         np.empty(size, np.int32),
         np.empty(size, np.int32),
     )
-    candidates = (
+    sorting = (
+        np.empty(size, np.int64),
+        np.empty(size, np.int64),
+        np.empty(size, np.int64),
         np.empty(size),
-        np.empty(size, np.int32),
-        np.empty(size, np.int64),
-        np.empty(size, np.int64),
-        np.empty(size, np.int64),
     )
+    candidates = (np.empty(size), np.empty(size, np.int32), np.empty(size, np.int64), sorting)
     return block, candidates
+
+
+@kernel
+def _crowding(start: Ints) -> float:
+    """Points that a point shares its bin with, in the mean, over what it would were they spread evenly."""
+    bins, n = start.shape[0] - 1, start[-1]
+    squares = 0.0
+    for b in range(bins):
+        squares += float(start[b + 1] - start[b]) ** 2
+    return squares * bins / (float(n) * n)
 
 
 @kernel
@@ -284,49 +266,47 @@ def _extent(
     return 0.5 * (a1 - a0), 0.5 * (b1 - b0), 0.5 * (c1 - c0)
 
 
-@kernel
-def _settle_ties(
-    near: Floats,
-    near_at: Ints32,
-    order: Ints,
-    count: int,
-    k: int,
-    bs: Ints32,
-    run_of: Ints32,
-    atom: Ints,
-    run_images: Ints,
-    taken: Ints,
-) -> None:
-    """Among exactly equal distances, order by motif index, then by cell shift, whatever the grid.
+def _bind(made_from: str) -> Callable[..., tuple[int, int]]:
+    @cached_kernel
+    def search_many(
+        lattices: Floats,
+        fractional: Floats,
+        offsets: Ints,
+        own: Ints,
+        free: Floats,
+        query_offsets: Ints,
+        k: int,
+        distances: Floats,
+        indices: Ints,
+        images: Ints32,
+        first: int,
+        last: int,
+    ) -> tuple[int, int]:
+        """Search structures ``first .. last - 1`` of a batch (see ``batch`` for the layout).
 
-    The run of equals that holds the k-th neighbour is settled as a whole, so that the first k of a wider
-    search are always the neighbours that a search for k returns.
-    """
-    i = 0
-    while i < k:
-        j = i + 1
-        while j < count and near[order[j]] == near[order[i]]:
-            j += 1
-        for p in range(i + 1, j):
-            moving = order[p]
-            q = p
-            while q > i and _before(
-                near_at[moving], near_at[order[q - 1]], bs, run_of, atom, run_images, taken
-            ):
-                order[q] = order[q - 1]
-                q -= 1
-            order[q] = moving
-        i = j
+        Returns:
+            0, 0; or the verdict on the first structure that cannot be searched (``knn.VERDICTS``), and its
+            number.
+        """
+        assert made_from
+        for c in range(first, last):
+            p, q = query_offsets[c], query_offsets[c + 1]
+            if p < q:
+                verdict = search(
+                    lattices[c],
+                    fractional[offsets[c] : offsets[c + 1]],
+                    own[p:q],
+                    free[p:q] if free.shape[0] else free,
+                    k,
+                    distances[p:q],
+                    indices[p:q],
+                    images[p:q] if images.shape[0] else images,
+                )
+                if verdict:
+                    return verdict, c
+        return 0, 0
+
+    return search_many
 
 
-@kernel
-def _before(p: int, q: int, bs: Ints32, run_of: Ints32, atom: Ints, run_images: Ints, taken: Ints) -> bool:
-    i, j = atom[bs[p]], atom[bs[q]]
-    if i != j:
-        return i < j
-    for axis in range(3):
-        u = run_images[run_of[p], axis] - taken[i, axis]
-        v = run_images[run_of[q], axis] - taken[j, axis]
-        if u != v:
-            return u < v
-    return False
+search_many = _bind(sources())

@@ -13,6 +13,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic as numba_intrinsic
 
 LANES = 8
@@ -22,6 +23,7 @@ intrinsic: Any = numba_intrinsic  # its stubs ask for the typing context, which 
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
 _INDICES = ir.VectorType(_I32, LANES)
+_WHOLES = ir.VectorType(_I64, LANES)
 _MASK = ir.VectorType(ir.IntType(1), LANES)
 
 
@@ -51,9 +53,9 @@ def keep_within(  # type: ignore[no-untyped-def]
 def gather_within(  # type: ignore[no-untyped-def]
     typing, xs, ys, zs, s, end, sx, sy, sz, cx, cy, cz, limit, bx, by, bz, bs, size
 ):
-    """Move the points ``s .. min(s + 8, end) - 1`` by (sx, sy, sz); append those in a ball about (cx, cy, cz).
+    """Move the points ``s .. min(s + 8, end) - 1`` by (sx, sy, sz); append those near (cx, cy, cz).
 
-    ``limit`` is its squared radius; ``bs`` receives the indices. Eight places behind ``size`` are
+    ``limit`` is the square of how near; ``bs`` receives the indices. Eight places behind ``size`` are
     overwritten. Returns the new size.
     """
 
@@ -64,7 +66,7 @@ def gather_within(  # type: ignore[no-untyped-def]
         squared = v.squared_distance(moved, arguments[8:11])
         inside = builder.fcmp_ordered("<=", squared, v.splat(arguments[11]))
         index = v.counting_from(position)
-        inside = builder.and_(inside, builder.icmp_signed("<", index, v.splat(builder.trunc(end_at, _I32))))
+        inside = builder.and_(inside, builder.icmp_signed("<", index, v.splat(v.short(end_at))))
         for axis in range(3):
             v.append(moved[axis], inside, 12 + axis, size_now)
         v.append(index, inside, 15, size_now)
@@ -86,6 +88,24 @@ def count_below(typing, values, j, value):  # type: ignore[no-untyped-def]
     return types.int64(values, types.int64, types.float64), generate
 
 
+@intrinsic
+def rank_eight(typing, values, i, count, ranks):  # type: ignore[no-untyped-def]
+    """Into ``ranks[i : i + 8]``: how many of ``values[:count]`` are less than ``values[i : i + 8]``, each."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        v = _Vectors(context, builder, signature, arguments)
+        mine = v.load(0, arguments[1])
+        ranks = cgutils.alloca_once_value(builder, ir.Constant(_WHOLES, [0] * LANES))
+        with cgutils.for_range(builder, arguments[2]) as loop:
+            other = v.splat(builder.load(v.at(0, loop.index)))
+            below = builder.zext(builder.fcmp_ordered("<", other, mine), _WHOLES)
+            builder.store(builder.add(builder.load(ranks), below), ranks)
+        v.store(builder.load(ranks), 3, arguments[1])
+        return context.get_dummy_value()
+
+    return types.void(values, types.int64, types.int64, ranks), generate
+
+
 class _Vectors:
     """Writes LLVM's language for vectors of eight into the function being compiled."""
 
@@ -104,7 +124,7 @@ class _Vectors:
 
     def load(self, argument: int, position: Any) -> Any:
         """Eight doubles of an array argument."""
-        vector = self.builder.load(self._at(argument, position, _DOUBLES))
+        vector = self.builder.load(self._vector_at(argument, position, _DOUBLES))
         vector.align = 8
         return vector
 
@@ -120,7 +140,7 @@ class _Vectors:
     def counting_from(self, position: Any) -> Any:
         """position, position + 1 ... as eight int32."""
         steps = ir.Constant(_INDICES, list(range(LANES)))
-        return self.builder.add(self.splat(self.builder.trunc(position, _I32)), steps)
+        return self.builder.add(self.splat(self.short(position)), steps)
 
     def append(self, vector: Any, mask: Any, argument: int, position: Any) -> None:
         """Store the lanes that the mask names, closed up, into an array argument."""
@@ -131,16 +151,27 @@ class _Vectors:
             [vector.type, _MASK, vector.type],
         )
         closed_up = self.builder.call(compress, [vector, mask, ir.Constant(vector.type, ir.Undefined)])
-        stored = self.builder.store(closed_up, self._at(argument, position, vector.type))
-        stored.align = 8 if kind == "f64" else 4
+        self.store(closed_up, argument, position)
+
+    def store(self, vector: Any, argument: int, position: Any) -> None:
+        """Eight values into an array argument."""
+        stored = self.builder.store(vector, self._vector_at(argument, position, vector.type))
+        stored.align = 4 if vector.type == _INDICES else 8
+
+    def short(self, value: Any) -> Any:
+        """An int64 as int32."""
+        return self.builder.trunc(value, _I32)
 
     def how_many(self, mask: Any) -> Any:
         """Number of lanes set, as int64."""
         return self.builder.zext(self.builder.ctpop(self.builder.bitcast(mask, _I8)), _I64)
 
-    def _at(self, argument: int, position: Any, kind: Any) -> Any:
-        pointer = self.builder.gep(self.arrays[argument].data, [position])
-        return self.builder.bitcast(pointer, kind.as_pointer())
+    def at(self, argument: int, position: Any) -> Any:
+        """Pointer to an element of an array argument."""
+        return self.builder.gep(self.arrays[argument].data, [position])
+
+    def _vector_at(self, argument: int, position: Any, kind: Any) -> Any:
+        return self.builder.bitcast(self.at(argument, position), kind.as_pointer())
 
     def _declare(self, name: str, result: Any, arguments: Sequence[Any]) -> Callable[..., Any]:
         module = self.builder.module

@@ -54,10 +54,10 @@ def amd(crystal: Crystal, k: int) -> NDArray[np.float64]:
 def pdd_from_distances(
     distances: ArrayLike, multiplicities: ArrayLike, *, collapse_tolerance: float = 1e-4
 ) -> NDArray[np.float64]:
-    """``pdd`` from the (sites, k) distances and (sites,) multiplicities of one crystal, as a dataset has them.
+    """``pdd`` from the (sites, k) distances and the (sites,) multiplicities of one crystal.
 
-    Rows are collapsed by single linkage along their lexicographic order and then with any row left over, so
-    that chains of equal rows become one; the row kept is the mean, by weight, of those joined.
+    Rows are collapsed by single linkage: a chain of rows, each within the tolerance of the next, becomes one,
+    their mean by weight.
     """
     rows, weights = _checked(distances, multiplicities)
     weights = weights / weights.sum()
