@@ -93,38 +93,30 @@ def _record(prediction: Prediction) -> dict[str, Any]:
 
 
 def _show(prediction: Prediction, top: int) -> None:
-    from rich.table import Table
+    """One block of aligned lines a crystal; a table of Rich would cost more than reading and predicting."""
     from rich.text import Text
 
     from atomsight.cli._output import out
     from atomsight.elements import SYMBOLS
 
     crystal, agrees = prediction.crystal, prediction.agrees
-    out.print(f"{crystal.name}  {crystal.formula}", style="bold", highlight=False, markup=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("site")
-    table.add_column("copies", justify="right")
-    for heading in ("element", "predicted", ""):
-        table.add_column(heading)
-    table.add_column("most probable", no_wrap=True)
+    known = [z in prediction.elements for z in crystal.site_numbers.tolist()]
+    width = max(4, *(len(label) for label in crystal.labels))
+    block = Text(f"{crystal.name}  {crystal.formula}\n", style="bold")
+    block.append(f"{'site':{width}}  copies  element  predicted     most probable\n", style="not bold dim")
     for site, label in enumerate(crystal.labels):
-        element, predicted = int(crystal.site_numbers[site]), int(prediction.predicted[site])
-        known = element in prediction.elements
-        mark = "✓" if agrees[site] else "✗" if known else "?"
+        mark, style = ("✓", "green") if agrees[site] else ("✗", "red") if known[site] else ("?", "yellow")
         ranked = list(prediction.ranked(site).items())[:top]
-        table.add_row(
-            Text(label),
-            str(crystal.multiplicities[site]),
-            SYMBOLS[element],
-            SYMBOLS[predicted],
-            mark,
-            "  ".join(f"{symbol:2} {p:.3f}" for symbol, p in ranked),
-            style="green" if agrees[site] else "red" if known else "yellow",
+        block.append(
+            f"{label:{width}}  {crystal.multiplicities[site]:6}  {SYMBOLS[crystal.site_numbers[site]]:7}  "
+            f"{SYMBOLS[prediction.predicted[site]]:9} {mark}   "
+            + "  ".join(f"{symbol:2} {p:.3f}" for symbol, p in ranked)
+            + "\n",
+            style=f"not bold {style}",
         )
-    out.print(table, highlight=False)
-    out.print(f"sites agreeing {int(agrees.sum())}/{crystal.n_sites}", highlight=False)
-    unknown = sorted(set(crystal.site_numbers.tolist()) - set(prediction.elements))
-    if unknown:
+    block.append(f"sites agreeing {int(agrees.sum())}/{crystal.n_sites}\n", style="not bold")
+    if not all(known):
+        unknown = sorted(set(crystal.site_numbers.tolist()) - set(prediction.elements))
         names = ", ".join(SYMBOLS[z] for z in unknown)
-        out.print(f"? the model does not know {names}", style="yellow", highlight=False)
-    out.print()
+        block.append(f"? the model does not know {names}\n", style="not bold yellow")
+    out.print(block, soft_wrap=True)
