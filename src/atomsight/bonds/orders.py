@@ -51,19 +51,21 @@ QUADRUPLE_SHARE = {24: 0.92, 42: 0.76, 43: 0.76, 74: 0.76, 75: 0.76}
 """Two atoms of chromium, molybdenum, technetium, tungsten or rhenium closer than this share of the sum of
 their radii."""
 
+OVERLAP = 0.72
+"""Share of the sum of the radii below which no bond is (N2 has 0.77, C2H2 0.79): atoms left of disorder."""
+
 _TERMINAL = (8, 16, 34)
 
 
 def bond_types(graph: BondGraph) -> NDArray[np.uint8]:
     """(e,) the type of every bond of a graph, places in `BOND_TYPES`.
 
-    In turn: aromatic rings (`rings`); terminal oxygens of one carbon, nitrogen, phosphorus, sulphur or
-        halogen that share
-    their double bonds (``delocalised``); triple, then double bonds, the shortest for their elements first,
-    between atoms whose neighbours leave valences open. What is left is single. Metals: a ligand's bond is
-    single; ``pi`` to carbons bound side by side; ``double`` to oxo groups; ``quadruple`` between the few
-    metals that do so, when they are as close. ``unknown`` are bonds of a metal among metals, and of boron
-    cages, where two atoms do not share a pair.
+    In turn: aromatic rings (`rings`); terminal oxygens of one carbon, nitrogen, phosphorus, sulphur or halogen
+    that share their double bonds (``delocalised``); triple, then double bonds, the shortest for their
+    elements first, between atoms whose neighbours leave valences open. What is left is single. Metals: a
+    ligand's bond is single; ``pi`` to carbons bound side by side; ``double`` to oxo groups; ``quadruple``
+    between the few metals that do so, when they are as close. ``unknown`` are bonds of a metal among metals,
+    those of boron cages, where two atoms do not share a pair, and contacts too short for any bond.
     """
     numbers = graph.numbers.astype(np.int64)
     types = np.full(len(graph.first), SINGLE, np.uint8)
@@ -81,6 +83,8 @@ def bond_types(graph: BondGraph) -> NDArray[np.uint8]:
     cage = (numbers == 5) & (degree > 4)
     types[organic & cage[graph.first] & np.isin(numbers[graph.second], (5, 6))] = UNKNOWN
     types[organic & cage[graph.second] & np.isin(numbers[graph.first], (5, 6))] = UNKNOWN
+    overlap = graph.length < OVERLAP * (COVALENT[numbers[graph.first]] + COVALENT[numbers[graph.second]])
+    types[organic & overlap & (numbers[graph.first] > 1) & (numbers[graph.second] > 1)] = UNKNOWN
     _with_metals(graph, types, degree)
     return types
 

@@ -50,7 +50,7 @@ def aromatic_bonds(graph: BondGraph, hydrogens: NDArray[np.int64]) -> NDArray[np
     inside = possible[graph.first] & possible[graph.second]
     aromatic = np.zeros(len(graph.first), bool)
     edges = np.flatnonzero(inside)
-    if len(edges) < 10:
+    if not len(edges):
         return aromatic
     start = np.searchsorted(graph.first[edges], np.arange(len(numbers) + 1))
     rings = _rings(start, graph.second[edges], graph.image[edges])

@@ -20,6 +20,9 @@ COLOURS = dict(
 )
 """Colours of the types, from the palette of Okabe and Ito (2008)."""
 
+_TAIL = 0.0005
+"""Share of the bonds on either side that may lie outside of the drawn range: a few in disordered crystals."""
+
 _ORDER = (*(kind for kind in KINDS if kind not in ("unknown", "no bond")), "unknown", "no bond")
 
 
@@ -47,7 +50,7 @@ def difference_figure(study: BondStudy, *, title: str = "") -> Figure:
         right.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         for axes in (left, right):
             axes.axvline(study.threshold, color=ORANGE, linewidth=1, linestyle=(0, (4, 3)))
-            axes.set_xlabel("shortest bond less nearest-neighbour distance (Å)")
+            axes.set_xlabel("shortest bond less nearest distance (Å)")
             light_grid(axes, "y")
         text = f"{100 * reached:.2f} % of {thousands(study.bonded)} sites\nwithin {study.threshold:g} Å"
         right.text(0.97, 0.08, text, transform=right.transAxes, ha="right", fontsize=8.5)
@@ -107,9 +110,10 @@ def length_figure(study: BondStudy, pair: Pair, *, title: str = "") -> Figure:
         for kind in _ORDER
     }
     drawn = {kind: counts for kind, counts in counted.items() if counts.any()}
-    filled = np.flatnonzero(np.sum(list(drawn.values()), axis=0)) if drawn else np.array([0, 1])
     starts = edges()[:-1]
-    low, high = starts[filled[0]] - 0.05, starts[filled[-1]] + 0.05
+    share = np.cumsum(np.sum([*drawn.values(), np.zeros(len(starts))], axis=0))
+    inside = np.flatnonzero((share > _TAIL * share[-1]) & (share <= (1 - _TAIL) * share[-1]))
+    low, high = (starts[inside[0]], starts[inside[-1]] + STEP) if len(inside) else (starts[0], starts[-1])
     name = f"{SYMBOLS[pair.centre or 0]}-{SYMBOLS[pair.neighbour or 0]}"
     with look():
         figure = new_figure(6.4, 2.6 + 0.95 * len(drawn))
@@ -141,7 +145,8 @@ def length_figure(study: BondStudy, pair: Pair, *, title: str = "") -> Figure:
             )
         for axes in panels:
             light_grid(axes, "y")
-            axes.set_xlim(low, high)
+            axes.set_xlim(low - 0.05, high + 0.05)
+            axes.set_ylim(0, 1.25 * axes.dataLim.y1)
         panels[-1].set_xlabel(f"{name} distance (Å), each bond seen from both ends")
         if title:
             figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
