@@ -227,21 +227,22 @@ def _apart(
 ) -> NDArray[np.bool_]:
     """Which atoms are kept: of an atom given twice one is, with its orbit; other close contacts are fatal."""
     keep = np.ones(len(numbers), bool)
-    pairs, distances = close_pairs(lattice, fractional, policy.min_distance, 4 * len(numbers) + 16)
-    if not len(pairs):
-        return keep
-    first, second = pairs.T
-    copies = (numbers[first] == numbers[second]) & (distances <= policy.merge_distance)
-    copies &= rows[first] != rows[second]
-    if not copies.all():
-        k = int(np.flatnonzero(~copies)[np.argmin(distances[~copies])])
-        one, other = table.labels[rows[first[k]]], table.labels[rows[second[k]]]
-        raise SkipError(
-            "close_contact",
-            f"atoms {one!r} and {other!r} are {distances[k]:.3f} Å apart (limit {policy.min_distance:g})",
-        )
-    dropped = np.unique(np.maximum(rows[first], rows[second]))
-    return ~np.isin(rows, dropped)
+    while True:
+        at = np.flatnonzero(keep)
+        pairs, distances = close_pairs(lattice, fractional[at], policy.min_distance, 4 * len(at) + 16)
+        if not len(pairs):
+            return keep
+        first, second = at[pairs[:, 0]], at[pairs[:, 1]]
+        copies = (numbers[first] == numbers[second]) & (distances <= policy.merge_distance)
+        copies &= rows[first] != rows[second]
+        if not copies.all():
+            k = int(np.flatnonzero(~copies)[np.argmin(distances[~copies])])
+            one, other = table.labels[rows[first[k]]], table.labels[rows[second[k]]]
+            raise SkipError(
+                "close_contact",
+                f"atoms {one!r} and {other!r} are {distances[k]:.3f} Å apart (limit {policy.min_distance:g})",
+            )
+        keep &= ~np.isin(rows, np.maximum(rows[first], rows[second]))
 
 
 def _lacks_hydrogen(formula: str, numbers: NDArray[np.uint8]) -> bool:

@@ -184,19 +184,21 @@ def finer_lattice(
 def orbits_of(
     lattice: NDArray[np.float64],
     fractional: NDArray[np.float64],
-    numbers: NDArray[np.uint8],
+    classes: NDArray[np.int64],
     tolerance: float,
 ) -> NDArray[np.int32]:
-    """Orbit of each point under every operation that keeps the set, numbers apart, numbered by first points.
+    """Orbit of each point under every operation that keeps the set, numbered by first points.
 
-    Points are grouped by number, the rarest first. Translations are taken out first: whenever one is found
+    Classes (small integers from 0) are never mixed.
+
+    Points are grouped by class, the rarest first. Translations are taken out first: whenever one is found
     the cell is replaced by the smaller one that it generates, so that at the end the cell is primitive and
     its group has at most 48 operations. An operation must carry the first point onto some point of its class,
     which leaves few candidates, and a wrong one fails after a few points.
     """
     total = len(fractional)
     parent = np.arange(total)
-    kept, bounds = _by_rarity(numbers)  # kept: the points that stand for all in the current cell
+    kept, bounds = _by_rarity(classes)  # kept: the points that stand for all in the current cell
     cell = reduce_lattice(lattice)
     points = product(fractional[kept], product(lattice, inverse(cell)))
     identity = np.eye(3)
@@ -212,6 +214,8 @@ def orbits_of(
             for c in range(3):
                 shift[c] = points[q, c] - points[0, c]
             if carry(cell, points, keys, index, bounds, slope, identity, shift, tolerance, image, moved):
+                if image[0] == 0:  # a point on top of the first one, not a translation
+                    continue
                 translation = q
                 break
         if translation < 0:
@@ -255,22 +259,22 @@ def orbits_of(
 
 
 @njit(cache=True)
-def _by_rarity(numbers: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices grouped by number, the rarest number first, and the bounds of the groups."""
-    counts = np.zeros(256, np.int64)
-    for number in numbers:
-        counts[number] += 1
+def _by_rarity(classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices grouped by class, the rarest class first, and the bounds of the groups."""
+    counts = np.zeros(classes.max() + 1, np.int64)
+    for label in classes:
+        counts[label] += 1
     kinds = np.flatnonzero(counts)
     kinds = kinds[np.argsort(counts[kinds], kind="mergesort")]
     bounds = np.zeros(len(kinds) + 1, np.int64)
-    at = np.zeros(256, np.int64)
+    at = np.zeros(len(counts), np.int64)
     for c in range(len(kinds)):
         at[kinds[c]] = bounds[c]
         bounds[c + 1] = bounds[c] + counts[kinds[c]]
-    order = np.empty(len(numbers), np.int64)
-    for i in range(len(numbers)):
-        order[at[numbers[i]]] = i
-        at[numbers[i]] += 1
+    order = np.empty(len(classes), np.int64)
+    for i in range(len(classes)):
+        order[at[classes[i]]] = i
+        at[classes[i]] += 1
     return order, bounds
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from atomsight.neighbours import nearest_neighbours
 from atomsight.symmetry._kernels import orbits_of
 from atomsight.symmetry._lattice import reduce_lattice
 from atomsight.symmetry._sets import firsts_of
@@ -16,6 +17,9 @@ def renumber(parents: NDArray[np.integer]) -> NDArray[np.int32]:
     rank = np.empty(len(first), np.int32)
     rank[np.argsort(first)] = np.arange(len(first), dtype=np.int32)
     return rank[inverse]
+
+
+_MANY = 96  # atoms of the rarest element from which on their surroundings are looked at
 
 
 def first_atoms(orbits: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -46,8 +50,30 @@ def find_orbits(
         numbers: (n,) atomic numbers.
         symprec: tolerance, Å.
     """
+    cell = np.ascontiguousarray(lattice, np.float64)
     points = np.ascontiguousarray(fractional, np.float64)
-    kinds = np.ascontiguousarray(numbers, np.uint8)
+    classes = np.asarray(numbers).astype(np.int64)
     if len(points) == 0:
         return np.zeros(0, np.int32)
-    return orbits_of(np.ascontiguousarray(lattice, np.float64), points, kinds, float(symprec))
+    counts = np.bincount(classes)
+    if counts[counts > 0].min() > _MANY:
+        classes = _by_surroundings(cell, points, classes, symprec)
+    return orbits_of(cell, points, classes, float(symprec))
+
+
+def _by_surroundings(
+    lattice: NDArray[np.float64], points: NDArray[np.float64], classes: NDArray[np.int64], symprec: float
+) -> NDArray[np.int64]:
+    """Classes divided by the sum of the distances to the nearest neighbours, wherever it leaves a gap.
+
+    Each candidate operation is tried on all atoms until one does not fit. In a large crystal with a single
+    defect most fail late; the few atoms beside the defect are a class that leaves few candidates. Atoms that
+    symmetry carries onto each other within the tolerance differ by less than the gap: none are parted.
+    """
+    k = min(12, 4 * len(points))
+    sums = nearest_neighbours(lattice, points, k)[0].sum(axis=1)
+    order = np.lexsort((sums, classes))
+    apart = (np.diff(classes[order]) > 0) | (np.diff(sums[order]) > 4 * k * symprec)
+    out = np.empty(len(classes), np.int64)
+    out[order] = np.concatenate(([0], np.cumsum(apart)))
+    return out
