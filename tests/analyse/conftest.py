@@ -71,8 +71,8 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="session")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """300 random crystals, some rock salts and hydrocarbons, k = 8."""
+    """400 random crystals, some rock salts and hydrocarbons, k = 8."""
     out = tmp_path_factory.mktemp("mixed") / "dataset"
     salts = [rock_salt(f"salt-{i}", 4.8 + 0.1 * i, 11 if i % 2 else 19, 17) for i in range(12)]
-    build_from([*random_crystals(300), *salts, *(hydrocarbon(f"hc-{i}") for i in range(3))], out, 8)
+    build_from([*random_crystals(400), *salts, *(hydrocarbon(f"hc-{i}") for i in range(3))], out, 8)
     return open_dataset(out)
