@@ -162,7 +162,8 @@ def test_a_rounded_special_position_becomes_exact() -> None:
 
 def test_a_limit_on_atoms() -> None:
     rotations, translations = operations("F m -3 m")
-    assert expand(np.eye(3) * 9, [[0.11, 0.23, 0.37]] * 10, rotations, translations, max_atoms=1000) is None
+    points = [[0.11, 0.23, 0.37]] * 10
+    assert expand(np.eye(3) * 9, points, rotations, translations, 1e-3, max_atoms=1000) is None
 
 
 @settings(deadline=None)

@@ -23,7 +23,7 @@ def cif(
 ) -> str:
     names = ["length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma"]
     head = "\n".join(f"_cell_{name} {value}" for name, value in zip(names, cell.split(), strict=True))
-    tags = ["label", "type_symbol", "fract_x", "fract_y", "fract_z"] + columns.split()
+    tags = ["label", "type_symbol", "fract_x", "fract_y", "fract_z", *columns.split()]
     loop = "loop_\n" + "\n".join(f"_atom_site_{tag}" for tag in tags)
     return f"data_{block}\n{head}\n{extra}\n{loop}\n{atoms}\n"
 
@@ -172,8 +172,8 @@ def test_type_symbols(symbol: str, element: int) -> None:
 @pytest.mark.parametrize(
     ("label", "formula", "element"),
     [
-        ("C12", None, 6), ("Zn1A", None, 30), ("CL3", None, 17), ("Ca1", None, 20), ("Wat1", None, 8), ("D1", None, 1),
-        ("CA1", "C6 H6", 6), ("CA1", "Ca O", 20), ("HO1", "C H O", 1), ("Oax", "H O", 8), ("CA1", None, None),
+        ("C12", None, 6), ("Zn1A", None, 30), ("CL3", None, 17), ("Ca1", None, 20), ("Wat1", None, 8),
+        ("D1", None, 1), ("CA1", "C6 H6", 6), ("CA1", "Ca O", 20), ("HO1", "C H O", 1), ("Oax", "H O", 8), ("CA1", None, None),
         ("Q1", None, None), ("12", None, None),
     ],
 )  # fmt: skip

@@ -16,9 +16,19 @@ from atomsight.readers.sources import Member
 
 SEEDS = [path.read_bytes() for path in sorted((Path(__file__).parents[1] / "data").glob("*.cif"))]
 SNIPPETS = [
-    b"loop_", b"data_", b"\n;", b"'", b'"', b"_atom_site_fract_x", b"_cell_length_a", b" 1e308 ", b" -1e-308 ", b" nan ",
-    b" inf ", b"\0", b"\xff\xfe", b"#", b"(", b" ? ", b"x,y,z", b"1/0", b"_atom_site_occupancy", b"999999999999999999999",
-]  # fmt: skip
+    *(
+        b"loop_",
+        b"data_",
+        b"\n;",
+        b"'",
+        b'"',
+        b"_atom_site_fract_x",
+        b"_cell_length_a",
+        b"_atom_site_occupancy",
+    ),
+    *(b" 1e308 ", b" -1e-308 ", b" nan ", b" inf ", b"\0", b"\xff\xfe", b"#", b"(", b" ? ", b"x,y,z", b"1/0"),
+    b"999999999999999999999",
+]
 
 
 @st.composite

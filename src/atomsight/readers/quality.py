@@ -35,8 +35,8 @@ special position.
 Flags of a crystal that was read: ``from_p1`` (orbits found from the geometry), ``symmetry_from_name``
 (operations from the space group's name or number, none listed), ``repaired`` (broken syntax mended),
 ``disorder_resolved``, ``occupancy_rounded`` (sites at least `min_occupancy` occupied taken as full),
-``duplicates_merged``, ``deuterium``, ``has_hydrogen``, ``missing_hydrogen``, ``bond_table_misfit`` (rows of the
-file's bond table that fit no pair of its atoms, see ``bond_tables.py``).
+``duplicates_merged``, ``deuterium``, ``has_hydrogen``, ``missing_hydrogen``, ``bond_table_misfit`` (rows of
+the file's bond table that fit no pair of its atoms, see ``bond_tables.py``).
 """
 
 from __future__ import annotations
