@@ -173,8 +173,8 @@ def test_type_symbols(symbol: str, element: int) -> None:
     ("label", "formula", "element"),
     [
         ("C12", None, 6), ("Zn1A", None, 30), ("CL3", None, 17), ("Ca1", None, 20), ("Wat1", None, 8),
-        ("D1", None, 1), ("CA1", "C6 H6", 6), ("CA1", "Ca O", 20), ("HO1", "C H O", 1), ("Oax", "H O", 8), ("CA1", None, None),
-        ("Q1", None, None), ("12", None, None),
+        ("D1", None, 1), ("CA1", "C6 H6", 6), ("CA1", "Ca O", 20), ("HO1", "C H O", 1), ("Oax", "H O", 8),
+        ("CA1", None, None), ("Q1", None, None), ("12", None, None),
     ],
 )  # fmt: skip
 def test_labels_without_type_symbols(label: str, formula: str | None, element: int | None) -> None:
