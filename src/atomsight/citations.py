@@ -119,6 +119,19 @@ CITATIONS: tuple[Citation, ...] = (
         },
     ),
     _article(
+        "covalent-radii",
+        "method",
+        "covalent radii that tell which atoms are bonded",
+        author="Cordero, Beatriz and G{\\'o}mez, Ver{\\'o}nica and Platero-Prats, Ana E. and Rev{\\'e}s, Marc and "
+        "Echeverr{\\'i}a, Jorge and Cremades, Eduard and Barrag{\\'a}n, Flavia and Alvarez, Santiago",
+        title="Covalent radii revisited",
+        journal="Dalton Transactions",
+        number="21",
+        pages="2832--2838",
+        year="2008",
+        doi="10.1039/b801115j",
+    ),
+    _article(
         "core-mof",
         "data",
         "CoRE MOF 2019: experimental metal-organic frameworks",
