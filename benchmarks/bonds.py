@@ -12,8 +12,8 @@ PATHs are CIFs, folders or archives. Three references, each where it exists:
   aromatic, now as alternating single and double bonds. Three agreements are given: the same word; the same
   word where aromatic and delocalised are one; and besides, single and double accepted for a bond that is
   called aromatic or delocalised here when the drawing gives each of its carbons exactly one double bond.
-- *RDKit* (``--rdkit``): its ``DetermineBonds`` on every whole molecule without a metal, taken as neutral, given
-  only elements and coordinates, then its own aromaticity.
+- *RDKit* (``--rdkit``): its ``DetermineBonds`` on every whole molecule without a metal, taken as neutral,
+  given only elements and coordinates, then its own aromaticity.
 
 ``--study`` times the study of a dataset with bonds instead, its shards read over and over until so many rows
 are counted.
