@@ -122,8 +122,8 @@ CITATIONS: tuple[Citation, ...] = (
         "covalent-radii",
         "method",
         "covalent radii that tell which atoms are bonded",
-        author="Cordero, Beatriz and G{\\'o}mez, Ver{\\'o}nica and Platero-Prats, Ana E. and Rev{\\'e}s, Marc and "
-        "Echeverr{\\'i}a, Jorge and Cremades, Eduard and Barrag{\\'a}n, Flavia and Alvarez, Santiago",
+        author="Cordero, Beatriz and G{\\'o}mez, Ver{\\'o}nica and Platero-Prats, Ana E. and "
+        "Rev{\\'e}s, Marc and Echeverr{\\'i}a, Jorge and Cremades, Eduard and Barrag{\\'a}n, Flavia and Alvarez, Santiago",
         title="Covalent radii revisited",
         journal="Dalton Transactions",
         number="21",
