@@ -29,13 +29,15 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(help="Most passes in each stage; the model's own choice by default.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Sites a step.")] = 4096,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Sites a step; the model's own choice by default.")
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Peak of the schedule; the model's own choice by default.")
     ] = None,
     patience: Annotated[
         int, typer.Option(help="Epochs without a better score on val before a stage stops.")
-    ] = 8,
+    ] = 12,
     seed: Annotated[int, typer.Option(help="Of the weights, the cap and the order of the sites.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from atomsight.models.soap import Soap
-from atomsight.models.stream import SiteBatch
+from atomsight.models.stream import DEFAULT_BATCH, SiteBatch
 
 if TYPE_CHECKING:
     from onnx import GraphProto
@@ -78,6 +78,10 @@ class Architecture(ABC):
     @abstractmethod
     def prepare(self, batches: Iterable[SiteBatch]) -> None:
         """Look at all train sites once, for scales and the like."""
+
+    def batch_size(self, train_sites: int) -> int:
+        """Sites a step where the settings leave it open."""
+        return DEFAULT_BATCH
 
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:

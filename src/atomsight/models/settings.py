@@ -27,7 +27,7 @@ class Settings:
             ``ten``, ``all``, or symbols such as ``H,C,N,O``.
         cap: at most so many train sites of each element, drawn with the seed; None takes all.
         epochs: passes over the train sites in each stage; None is the architecture's own choice.
-        batch_size: sites a step.
+        batch_size: sites a step; None is the architecture's own choice.
         learning_rate: peak of the schedule; None is the architecture's own choice.
         patience: a stage stops after this many epochs in which its score on ``val`` did not improve.
         seed: of the initial weights, the cap and the order of the sites.
@@ -38,9 +38,9 @@ class Settings:
     elements: str = "top20"
     cap: int | None = None
     epochs: int | None = None
-    batch_size: int = 4096
+    batch_size: int | None = None
     learning_rate: float | None = None
-    patience: int = 8
+    patience: int = 12
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 READ_AHEAD = 8
 """Batches held ready."""
 
+DEFAULT_BATCH = 4096
+"""Sites a batch where nothing else is asked for."""
+
 SiteBatch = dict[str, Tensor]
 
 
@@ -72,7 +75,7 @@ class SiteStream(IterableDataset):
             tuple(dict.fromkeys((*self.columns, "element"))),
             split=self.split,
             elements=None if self.whole_crystals else self.elements,
-            batch_size=self.settings.batch_size,
+            batch_size=self.settings.batch_size or DEFAULT_BATCH,
             shuffle=int(order) if training else None,
             cap=self.settings.cap if training else None,
             seed=self.settings.seed,

@@ -7,6 +7,7 @@ import os
 import time
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,15 +120,16 @@ def _train(
     started = time.perf_counter()
     torch.manual_seed(settings.seed)
     architecture = kind_named(settings.model).architecture_class()(settings.k, elements)
+    whole = architecture.whole_crystals
+    sites = dataset.n_sites("train") if whole else _train_sites(dataset, elements, settings)
+    batch_size = settings.batch_size or architecture.batch_size(sites)
+    settings = replace(settings, batch_size=batch_size)
     streams = {
-        split: SiteStream(
-            dataset, settings, elements, architecture.columns, split, architecture.whole_crystals
-        )
+        split: SiteStream(dataset, settings, elements, architecture.columns, split, whole)
         for split in ("train", "val")
     }
     architecture.prepare(streams["train"])
-    sites = dataset.n_sites("train") if architecture.whole_crystals else None
-    steps = -(-(sites or _train_sites(dataset, elements, settings)) // settings.batch_size)
+    steps = -(-sites // batch_size)
     earlier: list[dict[str, Any]] = []
     for stage in architecture.stages():
         earlier += _fit(
@@ -152,8 +154,6 @@ def _train_sites(dataset: Dataset, elements: tuple[int, ...], settings: Settings
 
 
 def _adjusted(stage: Stage, settings: Settings) -> Stage:
-    from dataclasses import replace
-
     return replace(
         stage,
         epochs=settings.epochs or stage.epochs,

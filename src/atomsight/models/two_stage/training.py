@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from atomsight.errors import DatasetError
 from atomsight.models.fitting import Architecture, Stage
-from atomsight.models.stream import SiteBatch
+from atomsight.models.stream import DEFAULT_BATCH, SiteBatch
 from atomsight.models.two_stage.graph import two_stage_graph
 from atomsight.models.two_stage.network import TwoStageNetwork, weighted_cross_entropy
 
@@ -46,6 +46,10 @@ class TwoStage(Architecture):
             raise DatasetError("the train split holds distances that are not finite; build the dataset again")
         self.network.mean.copy_(mean)
         self.network.scale.copy_(1 / deviation.clamp_min(LEAST_DEVIATION))
+
+    def batch_size(self, train_sites: int) -> int:
+        """Large batches keep all cores busy; a small dataset needs at least some 64 steps an epoch."""
+        return min(DEFAULT_BATCH, max(256, train_sites // 64))
 
     def stages(self) -> tuple[Stage, ...]:
         """Stage one, then stage two.
