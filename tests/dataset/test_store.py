@@ -241,3 +241,9 @@ def test_a_shard_that_is_no_parquet_is_named(copy: Path) -> None:
     shard.write_bytes(b"x" * shard.stat().st_size)
     with pytest.raises(DatasetError, match=shard.name):
         list(dataset.batches(["site"]))
+
+
+def test_all_means_every_split(small: Dataset) -> None:
+    assert small.n_sites("all") == sum(small.n_sites(split) for split in ("train", "val", "test"))
+    assert small.element_counts("all") == small.element_counts()
+    assert sum(len(batch["element"]) for batch in small.batches(["element"], split="all")) == small.n_sites()

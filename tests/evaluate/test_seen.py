@@ -37,11 +37,13 @@ OTHER = dataset(
 def test_crystals_of_another_dataset_are_looked_up() -> None:
     assert seen.crystals_seen(model("a"), OTHER, "test", TRAINING) == 3
     assert seen.crystals_seen(model("a"), OTHER, "val", TRAINING) == 1
+    assert seen.crystals_seen(model("a"), OTHER, "all", TRAINING) == 4
 
 
 def test_within_one_dataset_only_train_was_seen() -> None:
     assert seen.crystals_seen(model("a"), TRAINING, "test", None) == 0
     assert seen.crystals_seen(model("a"), TRAINING, "train", None) == 1
+    assert seen.crystals_seen(model("a"), TRAINING, "all", None) == 1
 
 
 def test_unknown_stays_unknown() -> None:

@@ -27,7 +27,7 @@ def evaluate(
     folder: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and figures here.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Which split: train, val or test.")] = "test",
+    split: Annotated[str, typer.Option(help="Which split: train, val, test or all.")] = "test",
     trained_on: Annotated[
         Path | None,
         typer.Option(

@@ -165,7 +165,7 @@ class Dataset:
 
         Args:
             columns: names of columns, see `schema.sites_schema`.
-            split: ``train``, ``val`` or ``test``; None takes all, one after another.
+            split: ``train``, ``val`` or ``test``; ``all`` or None takes all, one after another.
             elements: atomic numbers; sites of others are left out.
             batch_size: rows of a batch.
             shuffle: a seed for the order of the rows: blocks of rows are read in random order, half a million
@@ -219,8 +219,8 @@ class Dataset:
 
 
 def _splits(split: str | None) -> tuple[str, ...]:
-    if split is None:
+    if split is None or split == "all":
         return SPLITS
     if split not in SPLITS:
-        raise InputError(f"{split!r} is no split; use one of {', '.join(SPLITS)}")
+        raise InputError(f"{split!r} is no split; use one of {', '.join(SPLITS)}, or all")
     return (split,)

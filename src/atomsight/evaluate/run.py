@@ -140,7 +140,7 @@ def evaluate_model(
     Args:
         model: takes the dataset's columns that it names, gives a row of probabilities a site.
         dataset: an open dataset, with at least the model's k neighbours a site.
-        split: ``train``, ``val`` or ``test``.
+        split: ``train``, ``val``, ``test`` or ``all``.
         mistakes: receives every misclassified site of a known element.
         on_progress: called with the number of sites of each batch.
         batch_size: sites a batch, about.

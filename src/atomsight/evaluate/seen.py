@@ -57,7 +57,7 @@ def crystals_seen(model: Model, dataset: Dataset, split: str, training: Dataset 
     """
     evaluated = _formulas_and_families(dataset, split)
     if dataset.fingerprint == training_fingerprint(model):
-        return len(evaluated) if split == "train" else 0
+        return len(_formulas_and_families(dataset, "train")) if split in ("train", "all") else 0
     if training is None:
         return None
     learnt = _formulas_and_families(training, "train")
@@ -68,4 +68,4 @@ def crystals_seen(model: Model, dataset: Dataset, split: str, training: Dataset 
 def _formulas_and_families(dataset: Dataset, split: str) -> list[tuple[str, str]]:
     table = dataset.crystals(["formula", "family", "split"]).to_pydict()
     rows = zip(table["formula"], table["family"], table["split"], strict=True)
-    return [(formula, family) for formula, family, part in rows if part == split]
+    return [(formula, family) for formula, family, part in rows if split in (part, "all")]
