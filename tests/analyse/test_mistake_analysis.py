@@ -135,6 +135,19 @@ def test_without_a_right_site_no_trait_is_called_telling(mixed: Dataset, tmp_pat
     assert telling_traits(analysis, analysis.pairs[0]) == []
 
 
+def test_an_element_that_the_train_split_lacks_has_no_deviation(mixed: Dataset, tmp_path: Path) -> None:
+    folder = write_evaluation(tmp_path / "gold", mixed, [(0, "Au"), (1, "Au")])
+    analysis = analyse_mistakes(read_mistakes(folder, mixed), mixed)
+    assert {pair.deviation_predicted for pair in analysis.pairs} == {None}
+    assert {pair.closer_to_predicted for pair in analysis.pairs} == {None}
+    assert all(pair.deviation_true is not None for pair in analysis.pairs)
+    write_mistakes(analysis, analysis.pairs, tmp_path)
+    assert "nan" not in (tmp_path / "sites.csv").read_text()
+    site = open_site(mixed, f"{analysis.table.crystal[0]}:#{analysis.table.site[0]}")
+    rows = site_rows(site, analysis.profiles, 79)
+    assert {row["nearer_predicted"] for row in rows} == {None}
+
+
 def test_profiles_agree_with_numpy(mixed: Dataset) -> None:
     profiles = distance_profiles(mixed, (6, 1), K, split="train")
     rows = rows_of(mixed, "train")

@@ -100,6 +100,8 @@ def test_a_site_beside_both_elements(tmp_path: Path) -> None:
     assert "N (predicted)" in words(figure)
     assert [t.get_text() for t in figure.axes[0].texts] == ["H", "C", "C", "O"]
     save(site_figure(site, profiles, None), tmp_path / "right.png")
+    unheard = Profiles((6, 7), "train", np.zeros_like(counts))
+    save(site_figure(site, unheard, 7), tmp_path / "unheard.png")
 
 
 def test_mistaken_pairs(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from atomsight.analyse.mistakes import MistakeAnalysis, PairOfElements, Trait
 from atomsight.elements import SYMBOLS
 
@@ -50,8 +52,10 @@ def site_row(analysis: MistakeAnalysis, i: int) -> dict[str, Any]:
         "probability_true": float(table.probability_true[i]),
         "coordination": int(columns["coordination"][i]),
         "nearest_neighbour": SYMBOLS[columns["nearest"][i]],
-        "deviation_true": float(columns["deviation_true"][i]),
-        "deviation_predicted": float(columns["deviation_predicted"][i]),
+        **{
+            name: None if np.isnan(columns[name][i]) else float(columns[name][i])
+            for name in ("deviation_true", "deviation_predicted")
+        },
         "formula": crystals["formula"][row],
         "group": crystals["group"][row],
         "flags": " ".join(crystals["flags"][row]),

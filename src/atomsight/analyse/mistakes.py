@@ -73,7 +73,8 @@ class PairOfElements(NamedTuple):
         largest_group, largest_group_sites: the group with most mistaken sites.
         closer_to_predicted: share of the sites whose distances lie nearer to the medians of the predicted
             element than to those of the true one, by the mean over the model's k distances.
-        deviation_true, deviation_predicted: the median over the sites of these means, Å.
+        deviation_true, deviation_predicted: the median over the sites of these means, Å. None, as the share
+            above, where the reference split holds no site of the element.
         probability: mean of what the model gave to the wrong element.
     """
 
@@ -86,9 +87,9 @@ class PairOfElements(NamedTuple):
     repeated: float
     largest_group: str
     largest_group_sites: int
-    closer_to_predicted: float
-    deviation_true: float
-    deviation_predicted: float
+    closer_to_predicted: float | None
+    deviation_true: float | None
+    deviation_predicted: float | None
     probability: float
 
 
@@ -304,9 +305,9 @@ def _pairs(
                 sum(n for name, n in sites_of.items() if crystals_of[name] > 1) / sites,
                 str(largest),
                 sites_of[largest],
-                float((other < own).mean()),
-                float(np.median(own)),
-                float(np.median(other)),
+                None if np.isnan(own + other).any() else float((other < own).mean()),
+                None if np.isnan(own).any() else float(np.median(own)),
+                None if np.isnan(other).any() else float(np.median(other)),
                 float(table.probability[chosen].mean()),
             )
         )

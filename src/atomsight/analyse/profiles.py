@@ -56,14 +56,15 @@ class Profiles:
         return np.where(total[:, 0] > 0, (place + 0.5) * STEP, np.nan)
 
     def share_below(self, element: int, distances: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(k,) share of the element's sites whose n-th neighbour is nearer than distances[n], (k,) in Å."""
+        """(k,) share of the element's sites whose n-th neighbour is nearer than distances[n], (k,) in Å; NaN
+        where the element has no site."""
         counts = self.of(element)[: len(distances)]
         below = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(counts, axis=1)], axis=1)
         exact = np.clip(np.asarray(distances, dtype=np.float64) / STEP, 0, counts.shape[1])
         place = np.minimum(exact.astype(np.int64), counts.shape[1] - 1)
         rows = np.arange(len(counts))
         part = below[rows, place] + (exact - place) * counts[rows, place]
-        return part / np.maximum(below[:, -1], 1)
+        return np.where(below[:, -1] > 0, part / np.maximum(below[:, -1], 1), np.nan)
 
 
 def distance_profiles(

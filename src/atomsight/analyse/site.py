@@ -98,7 +98,7 @@ def open_site(dataset: Dataset, name: str) -> OpenSite:
 
 def site_rows(site: OpenSite, profiles: Profiles, predicted: int | None) -> list[dict[str, Any]]:
     """A row per neighbour: rank, distance in Å, element, and the share of the sites of the true and of the
-    predicted element whose neighbour of that rank is nearer."""
+    predicted element whose neighbour of that rank is nearer, None where the profiles hold no site of it."""
     distances = site.distances[: profiles.k]
     columns = {"nearer_true": profiles.share_below(site.element, distances)}
     if predicted is not None:
@@ -108,7 +108,10 @@ def site_rows(site: OpenSite, profiles: Profiles, predicted: int | None) -> list
             "n": n + 1,
             "distance": round(float(distance), 5),
             "neighbour": SYMBOLS[site.neighbour_elements[n]],
-            **{name: round(float(values[n]), 5) for name, values in columns.items()},
+            **{
+                name: None if np.isnan(values[n]) else round(float(values[n]), 5)
+                for name, values in columns.items()
+            },
         }
         for n, distance in enumerate(distances)
     ]

@@ -129,7 +129,7 @@ def _show(analysis: MistakeAnalysis, chosen: list[PairOfElements], shown: int, a
             f"{pair.sites:,}",
             f"{100 * pair.share_of_true:.1f} %",
             *(f"{pair.crystals:,}", f"{pair.groups:,}"),
-            *(f"{100 * share:.0f} %" for share in shares),
+            *("" if share is None else f"{100 * share:.0f} %" for share in shares),
         )
     out.print(table, highlight=False)
     for pair in chosen[:shown]:
@@ -229,7 +229,8 @@ def _open(table: MistakeTable, dataset: Dataset, name: str, folder: Path | None,
         for column in shown.columns:
             column.justify = "right"
         for row in rows:
-            shares = [f"{100 * row[key]:.1f} %" for key in ("nearer_true", "nearer_predicted") if key in row]
+            found = [row[key] for key in ("nearer_true", "nearer_predicted") if key in row]
+            shares = ["" if share is None else f"{100 * share:.1f} %" for share in found]
             shown.add_row(str(row["n"]), f"{row['distance']:.3f}", row["neighbour"], *shares)
         out.print(shown, highlight=False)
     finish(1)

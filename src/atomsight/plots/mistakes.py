@@ -78,11 +78,12 @@ def site_figure(site: OpenSite, profiles: Profiles, predicted: int | None, *, ti
     """One site: each of its distances beside the distributions of the true (left) and predicted (right)
     element at that rank. The symbols name its neighbours."""
     ranks = min(profiles.k, RANKS_DRAWN, len(site.distances))
-    elements = [z for z in (site.element, predicted) if z is not None]
-    longest = max(float(profiles.quantile(z, 0.99)[ranks - 1]) for z in elements)
-    top = max(longest, float(site.distances[ranks - 1])) * 1.06
-    lowest = min(float(profiles.quantile(z, 0.01)[0]) for z in elements)
-    bottom = max(min(lowest, float(site.distances[0])) - 0.3, 0.0)
+    # An element without sites in the reference split has no distribution to draw.
+    drawn = [z for z in (site.element, predicted) if z is not None and profiles.of(z).any()]
+    longest = [float(profiles.quantile(z, 0.99)[ranks - 1]) for z in drawn]
+    top = max(*longest, float(site.distances[ranks - 1]), 0.0) * 1.06
+    shortest = [float(profiles.quantile(z, 0.01)[0]) for z in drawn]
+    bottom = max(min(*shortest, float(site.distances[0]), top) - 0.3, 0.0)
     with look():
         figure = new_figure(max(4.4, 0.6 * ranks + 1.2), 4.2)
         axes = figure.add_subplot()
