@@ -32,6 +32,9 @@ from atomsight.neighbours._ties import settle_ties
 FARTHEST = 1e6
 """Coordinates over this many cells from the origin have lost the digits that a distance needs."""
 
+ROOM = 1024
+"""Points that a block holds before it has to grow; a batch of small cells then shares one."""
+
 CLUSTERED = 6.0
 """Where a point sees that many times the mean density (a molecule in a void), the guess is made smaller."""
 
@@ -49,6 +52,9 @@ def search(
     distances: Floats,
     indices: Ints,
     images: Ints32,
+    block: tuple[Floats, Floats, Floats, Ints32, Ints32],
+    scratch: tuple[Floats, Ints32, Ints, tuple[Ints, Ints, Ints, Floats]],
+    run_images: Ints,
 ) -> int:
     """k nearest neighbours of the queries of one structure.
 
@@ -59,6 +65,7 @@ def search(
         free: (m, 3) fractional positions of queries that are no points of the set, or (0, 3).
         distances, indices: (m, k), receive the result.
         images: (m, k, 3), receives the cell shifts; (0, k, 3): not wanted.
+        block, scratch, run_images: as ``_scratch`` makes them; larger ones are made where these do not do.
 
     Returns:
         0, or the verdict on what cannot be searched.
@@ -103,9 +110,7 @@ def search(
     qx, qy, qz = np.empty(m), np.empty(m), np.empty(m)
     to_cartesian(query_wrapped, which, reduced, qx, qy, qz)
 
-    room, runs = 0, 0
-    block, scratch = _scratch(room)
-    run_images = np.empty((runs, 3), np.int64)
+    room, runs = block[0].shape[0] - 2 * LANES, run_images.shape[0]
     at = np.empty(n, np.int64)
     lo, hi, middle = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3)
 
@@ -132,7 +137,7 @@ def search(
             points_needed, runs_needed = room_needed(lo, hi, shape, n)
             if points_needed > room:
                 room = points_needed + points_needed // 2
-                block, scratch = _scratch(room)
+                block, scratch, _ = _scratch(room)
             if runs_needed > runs:
                 runs = runs_needed + runs_needed // 2
                 run_images = np.empty((runs, 3), np.int64)
@@ -220,7 +225,7 @@ def _verdict_on_points(points: Floats) -> int:
 
 @kernel
 def _scratch(room: int):  # type: ignore[no-untyped-def]
-    """Arrays for a block of points (x, y, z, position, run) and for the candidates of one query."""
+    """Arrays for a block of points (x, y, z, position, run), the candidates of one query, and the runs."""
     size = room + 2 * LANES
     block = (
         np.empty(size),
@@ -236,7 +241,7 @@ def _scratch(room: int):  # type: ignore[no-untyped-def]
         np.empty(size),
     )
     candidates = (np.empty(size), np.empty(size, np.int32), np.empty(size, np.int64), sorting)
-    return block, candidates
+    return block, candidates, np.empty((room // 4, 3), np.int64)
 
 
 @kernel
@@ -289,6 +294,7 @@ def _bind(made_from: str) -> Callable[..., tuple[int, int]]:
             number.
         """
         assert made_from
+        block, scratch, run_images = _scratch(ROOM)
         for c in range(first, last):
             p, q = query_offsets[c], query_offsets[c + 1]
             if p < q:
@@ -301,6 +307,9 @@ def _bind(made_from: str) -> Callable[..., tuple[int, int]]:
                     distances[p:q],
                     indices[p:q],
                     images[p:q] if images.shape[0] else images,
+                    block,
+                    scratch,
+                    run_images,
                 )
                 if verdict:
                     return verdict, c
