@@ -123,7 +123,8 @@ CITATIONS: tuple[Citation, ...] = (
         "method",
         "covalent radii that tell which atoms are bonded",
         author="Cordero, Beatriz and G{\\'o}mez, Ver{\\'o}nica and Platero-Prats, Ana E. and "
-        "Rev{\\'e}s, Marc and Echeverr{\\'i}a, Jorge and Cremades, Eduard and Barrag{\\'a}n, Flavia and Alvarez, Santiago",
+        "Rev{\\'e}s, Marc and Echeverr{\\'i}a, Jorge and Cremades, Eduard and Barrag{\\'a}n, Flavia and "
+        "Alvarez, Santiago",
         title="Covalent radii revisited",
         journal="Dalton Transactions",
         number="21",
