@@ -1,6 +1,7 @@
 """How well bonds and their types are perceived, against what files and RDKit say.
 
     python benchmarks/bonds.py PATH... [--rdkit] [--limit N]
+    python benchmarks/bonds.py PATH... --hydrogen
     python benchmarks/bonds.py --study DATASET [--rows 20000000]
 
 PATHs are CIFs, folders or archives. Three references, each where it exists:
@@ -14,6 +15,9 @@ PATHs are CIFs, folders or archives. Three references, each where it exists:
   called aromatic or delocalised here when the drawing gives each of its carbons exactly one double bond.
 - *RDKit* (``--rdkit``): its ``DetermineBonds`` on every whole molecule without a metal, taken as neutral,
   given only elements and coordinates, then its own aromaticity.
+
+``--hydrogen`` counts, instead, which types the files themselves state for bonds to hydrogen, within the cell
+and out of it: a check of the reference, since hydrogen has single bonds only.
 
 ``--study`` times the study of a dataset with bonds instead, its shards read over and over until so many rows
 are counted.
@@ -31,6 +35,7 @@ from datetime import date
 from itertools import islice
 from pathlib import Path
 
+import gemmi
 import numpy as np
 
 from atomsight.bonds import perceive_bonds
@@ -39,7 +44,7 @@ from atomsight.bonds.orders import bond_types
 from atomsight.bonds.radii import METAL
 from atomsight.crystal import BOND_TYPES, Bonds, Crystal
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.readers import read
+from atomsight.readers import iter_members, read
 
 CLASSES = ("non-metal and non-metal", "metal and non-metal", "metal and metal")
 RESONANT = ("aromatic", "delocalised")
@@ -242,6 +247,28 @@ class Rdkit:
         confusion_table(self.confusion, "RDKit")
 
 
+def bonds_to_hydrogen(paths: list[Path]) -> None:
+    """Print the stated types of bonds to hydrogen, by where they lead and which program wrote them."""
+    files: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
+    tags = ["atom_site_label_1", "atom_site_label_2", "?site_symmetry_2"]
+    for member in iter_members(paths):
+        if b"_ccdc_geom_bond_type" not in member.data:
+            continue
+        block = gemmi.cif.read_string(member.data)[0]
+        files[block.find_value("_audit_creation_method") or "?"] += 1
+        hydrogens = {row[0] for row in block.find("_atom_site_", ["label", "type_symbol"]) if row[1] == "H"}
+        kinds = block.find_values("_ccdc_geom_bond_type")
+        for row, kind in zip(block.find("_geom_bond_", tags), kinds, strict=True):
+            if hydrogens & {row[0], row[1]}:
+                leaves = row.has(2) and row[2] not in (".", "?")
+                counts["leaving it" if leaves else "within the cell", kind] += 1
+    print(f"{date.today()}  files with _ccdc_geom_bond_type by program: {dict(files)}\n")
+    print("| bonds to hydrogen | type | rows |\n|---|---|---|")
+    for (place, kind), count in sorted(counts.items()):
+        print(f"| {place} | {kind} | {count:,} |")
+
+
 class Repeated(Dataset):
     """A dataset whose shards are read over and over."""
 
@@ -272,6 +299,7 @@ def time_study(path: Path, rows: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("paths", type=Path, nargs="*", metavar="PATH")
+    parser.add_argument("--hydrogen", action="store_true", help="count stated types of bonds to hydrogen")
     parser.add_argument("--rdkit", action="store_true", help="compare with RDKit too")
     parser.add_argument("--limit", type=int, default=None, help="only so many crystals of each PATH")
     parser.add_argument(
@@ -279,6 +307,9 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=20_000_000, help="rows that the study counts")
     arguments = parser.parse_args()
+    if arguments.hydrogen:
+        bonds_to_hydrogen(arguments.paths)
+        return
     if arguments.study:
         time_study(arguments.study, arguments.rows)
         return

@@ -9,8 +9,8 @@ from shapes import crystal, ring
 
 from atomsight.bonds import perceive_bonds
 from atomsight.crystal import Bonds, Crystal
-from atomsight.dataset import build_from, open_dataset
-from atomsight.errors import InputError
+from atomsight.dataset import build, build_from, open_dataset
+from atomsight.errors import DatasetError, InputError
 
 
 def nitrogen(spacing: float = 1.10) -> Crystal:
@@ -69,3 +69,14 @@ def test_bonds_lead_to_sites_shortest_first(tmp_path: Path) -> None:
 def test_an_unknown_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none, file, perceive, not 'guess'"):
         build_from([nitrogen()], tmp_path / "d", 3, bonds="guess")
+
+
+def test_a_build_takes_the_files_own_bonds_and_remembers_so(tmp_path: Path) -> None:
+    source = Path(__file__).parents[1] / "data" / "cod-2100840.cif"
+    build(source, tmp_path / "d", 6, workers=1)
+    dataset = open_dataset(tmp_path / "d")
+    assert dataset.metadata["build"]["bonds"] == "file"
+    (listed,) = (batch["bonds"] for batch in dataset.batches(["bonds"]))
+    assert any(bonds for bonds in listed)
+    with pytest.raises(DatasetError, match="bonds: file there, perceive now"):
+        build(source, tmp_path / "d", 6, workers=1, bonds="perceive")

@@ -26,7 +26,7 @@ BRIDGED = 0.87
 """Two metals that share a non-metal are bonded below this share of the sum of their radii."""
 
 _MOST = {1: 1, 6: 4, 7: 4, 8: 3, 9: 1}
-_BASE = 1 << 6
+_BASE = 1 << 10
 
 
 @dataclass(frozen=True)
