@@ -1,6 +1,6 @@
-"""Peaks of the nearest-neighbour distances of real datasets, as tables.
+"""Peaks of the neighbour distances of real datasets, as tables.
 
-    python benchmarks/peaks.py DATASET... [--pairs C-C,C-N,N-C,C-O,O-C,C-H,H-C,O-H,N-N] [--resolution 0.01]
+    python benchmarks/peaks.py DATASET... [--pairs C-C,C-N,N-C,...] [--neighbour 1] [--resolution 0.01]
 
 Each DATASET is a folder that `atomsight dataset build` wrote. Every symmetry-unique site counts once.
 """
@@ -19,19 +19,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("datasets", type=Path, nargs="+", metavar="DATASET")
     parser.add_argument("--pairs", default=PAIRS, help="ordered pairs, centre first")
+    parser.add_argument("--neighbour", default="1", help="1, a range such as 1-3, or any")
     parser.add_argument("--resolution", type=float, default=0.01, help="Å")
     arguments = parser.parse_args()
 
-    from atomsight.analyse import count_distances, summarise_pairs
+    from atomsight.analyse import count_distances, parse_ranks, summarise_pairs
     from atomsight.dataset import open_dataset
     from atomsight.elements import atomic_number
 
     pairs = arguments.pairs.split(",")
-    print(f"{date.today()}, resolution {arguments.resolution:g} Å")
+    print(f"{date.today()}, neighbour {arguments.neighbour}, resolution {arguments.resolution:g} Å")
     for path in arguments.datasets:
         dataset = open_dataset(path)
         centres = tuple(dict.fromkeys(atomic_number(pair.split("-")[0]) for pair in pairs))
-        summaries = summarise_pairs(count_distances(dataset, centres), resolution=arguments.resolution)
+        counts = count_distances(dataset, centres, parse_ranks(arguments.neighbour, dataset.k))
+        summaries = summarise_pairs(counts, resolution=arguments.resolution)
         found = {str(summary.pair): summary for summary in summaries}
         print(f"\n{path.name}: {dataset.n_crystals:,} crystals, {dataset.n_sites():,} sites\n")
         print("| pair | sites | share of centre | peak, Å | FWHM, Å | share of pair | kind |")

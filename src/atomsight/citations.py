@@ -133,6 +133,33 @@ CITATIONS: tuple[Citation, ...] = (
         doi="10.1039/b801115j",
     ),
     _article(
+        "bond-lengths",
+        "method",
+        "names of the peaks of distances",
+        author="Allen, Frank H. and Kennard, Olga and Watson, David G. and Brammer, Lee and "
+        "Orpen, A. Guy and Taylor, Robin",
+        title="Tables of bond lengths determined by {X}-ray and neutron diffraction. Part 1. Bond lengths in "
+        "organic compounds",
+        journal="Journal of the Chemical Society, Perkin Transactions 2",
+        number="12",
+        pages="S1--S19",
+        year="1987",
+        doi="10.1039/P298700000S1",
+    ),
+    _article(
+        "diffusion-kde",
+        "method",
+        "bandwidth of the kernel with which peaks of distances are found",
+        author="Botev, Z. I. and Grotowski, J. F. and Kroese, D. P.",
+        title="Kernel density estimation via diffusion",
+        journal="The Annals of Statistics",
+        volume="38",
+        number="5",
+        pages="2916--2957",
+        year="2010",
+        doi="10.1214/10-AOS799",
+    ),
+    _article(
         "core-mof",
         "data",
         "CoRE MOF 2019: experimental metal-organic frameworks",
