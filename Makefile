@@ -1,7 +1,7 @@
 # Every task of the repository. A fresh clone needs Python >= 3.11 and make, nothing else.
 #   make demo    set up, then read real crystals and predict the element of every site
 #   make test    set up, then lint, types and tests
-#   make bench   set up, then the comparisons against peers (DATA=folder with the corpora)
+#   make bench   set up, then the comparisons against peers (more with DATA=corpora/ MOFS=archive-of-mofs)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,7 +46,8 @@ unit: $(VENV)/.test
 	$(BIN)/pytest --numprocesses $(JOBS)
 
 bench: $(VENV)/.test
-	@$(BIN)/python benchmarks/run.py $(if $(DATA),--data $(DATA))
+	@$(PIP) --requirement benchmarks/neighbours/requirements.txt
+	@$(BIN)/python benchmarks/run.py $(if $(DATA),--data $(DATA) --mofs $(MOFS))
 
 clean:
 	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
