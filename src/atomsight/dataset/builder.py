@@ -9,6 +9,8 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +251,15 @@ class SerialExecutor(Executor):
         return future
 
 
+def _worker_context() -> BaseContext:
+    """How workers start. Never a fork of this process: the threads of Arrow and Numba do not survive it."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["atomsight.dataset._warm"])
+    return context
+
+
 class _Engine:
     """Chooses the executor once it is known whether there is more than one chunk: processes cost a second to
     start."""
@@ -269,10 +280,7 @@ class _Engine:
         if self._workers == 1 or not many:
             return SerialExecutor().submit(*task)
         if self._started is None:
-            from multiprocessing import get_context
-
-            # Spawned, not forked: the threads of Arrow and Numba do not survive a fork.
-            pool = ProcessPoolExecutor(self._workers, get_context("spawn"), start_worker)
+            pool = ProcessPoolExecutor(self._workers, _worker_context(), start_worker)
             self._stack.callback(pool.shutdown, wait=True, cancel_futures=True)
             self._started = pool
         return self._started.submit(*task)

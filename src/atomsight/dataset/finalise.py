@@ -166,6 +166,8 @@ class _Names:
 
     def _licence(self, source: str) -> str:
         """Licence of the path that a crystal came from; that of ``""`` is for all."""
+        if not self._licences:
+            return ""
         file = source.partition("::")[0]
         places = (source, file, file.rpartition("#")[0], *map(str, PurePosixPath(file).parents), "")
         return next((self._licences[place] for place in places if place in self._licences), "")
