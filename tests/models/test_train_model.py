@@ -16,6 +16,7 @@ from learnable_crystals import QUICK, learnable_crystals
 from atomsight.dataset import Dataset, build_from, open_dataset
 from atomsight.errors import DatasetError, InputError, MissingExtraError
 from atomsight.models import Settings, load_model, train_model
+from atomsight.models.two_stage.training import TwoStage
 
 
 class InterruptionError(Exception):
@@ -175,3 +176,15 @@ def test_without_torch_the_extra_is_named(
     with pytest.raises(MissingExtraError, match=r"pip install 'atomsight\[train\]'"):
         train_model(learnable, tmp_path / "run", QUICK)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("sites", "batch"), [(10, 256), (64 * 1000, 1000), (10**7, 4096)])
+def test_batches_are_in_proportion_to_the_dataset(sites: int, batch: int) -> None:
+    assert TwoStage(3, (1, 6)).batch_size(sites) == batch
+
+
+def test_the_batch_size_that_was_chosen_is_recorded(learnable: Dataset, tmp_path: Path) -> None:
+    settings = Settings(k=2, elements="H,C", epochs=1)
+    model = train_model(learnable, tmp_path / "run", settings)
+    assert model.metadata["settings"]["batch_size"] == 256
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["batch_size"] is None
