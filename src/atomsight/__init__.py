@@ -10,6 +10,7 @@
 | `dataset` | the one table: build, store, split |
 | `models` | the networks, training, export, and inference on ONNX Runtime |
 | `evaluate` | metrics, confusion matrices, mistakes: pure functions |
+| `analyse` | distributions of distances, their peaks, what misclassified sites share |
 | `plots` | figures from tables |
 | `cli` | one file per verb |
 
