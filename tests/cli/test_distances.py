@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -185,6 +186,12 @@ def test_a_site_is_opened(place: Path, atomsight: Run) -> None:
     assert "nearer in C" in atomsight("mistakes", "evaluation", "data", "--site", name).out
     right = atomsight("mistakes", "evaluation", "data", "--site", "salt-00:M1")
     assert right.status == 0
+    summary = json.loads((place / "evaluation" / "summary.json").read_text())
+    (place / "whole").mkdir()
+    (place / "whole" / "summary.json").write_text(json.dumps({**summary, "split": "all"}))
+    shutil.copy(place / "evaluation" / "mistakes.csv", place / "whole")
+    assert "predicted rightly" in atomsight("mistakes", "whole", "data", "--site", "salt-00:M1").out
+    assert atomsight("mistakes", "whole", "data").status == 0
 
 
 def test_no_mistake_at_all(atomsight: Run) -> None:

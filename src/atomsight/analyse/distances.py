@@ -170,7 +170,7 @@ def count_distances(
     Args:
         elements: atomic numbers of the centres; neighbours are of any element.
         ranks: which neighbours, from 1.
-        split: ``train``, ``val`` or ``test``; None takes all.
+        split: ``train``, ``val`` or ``test``; None or ``all`` takes all.
         low, high: range of the bins, Å.
         bins: how many.
         memory_mb: what DuckDB may hold; past it, it spills to a temporary folder.
@@ -243,7 +243,7 @@ def _check(
     present = present_elements(dataset, split)
     missing = [z for z in elements if z not in present]
     if missing:
-        place = f"the {split} split of {dataset.path}" if split else str(dataset.path)
+        place = str(dataset.path) if split in (None, "all") else f"the {split} split of {dataset.path}"
         held = ", ".join(SYMBOLS[z] for z in present)
         absent = ", ".join(SYMBOLS[z] for z in missing)
         raise InputError(f"{place} holds no {absent}; it holds {held}")

@@ -38,9 +38,7 @@ def distances(
     ] = None,
     bins: Annotated[int, typer.Option(help="Bins of the histograms.")] = 800,
     span: Annotated[str, typer.Option("--range", metavar="LOW,HIGH", help="Range of the bins, Å.")] = "0,4",
-    split: Annotated[
-        str | None, typer.Option(help="One split: train, val or test.", show_default="all")
-    ] = None,
+    split: Annotated[str, typer.Option(help="Which split: train, val, test or all.")] = "all",
     weight: Annotated[
         str, typer.Option(help="sites: every unique site counts once; atoms: all its copies in the cell.")
     ] = "sites",
@@ -108,7 +106,7 @@ def _range(text: str) -> tuple[float, float]:
     return low, high
 
 
-def _elements(text: str, dataset: Dataset, split: str | None) -> tuple[int, ...]:
+def _elements(text: str, dataset: Dataset, split: str) -> tuple[int, ...]:
     """Atomic numbers, most abundant first."""
     from atomsight.analyse.distances import present_elements
     from atomsight.elements import parse_elements
@@ -127,7 +125,7 @@ def _elements(text: str, dataset: Dataset, split: str | None) -> tuple[int, ...]
 
 
 def _settings(
-    dataset: Dataset, counts: DistanceCounts, split: str | None, weight: Weight, resolution: float
+    dataset: Dataset, counts: DistanceCounts, split: str, weight: Weight, resolution: float
 ) -> dict[str, Any]:
     from atomsight.elements import SYMBOLS
 
@@ -135,7 +133,7 @@ def _settings(
     return {
         "dataset": str(dataset.path),
         "dataset_fingerprint": dataset.fingerprint,
-        "split": split or "all",
+        "split": split,
         "elements": [SYMBOLS[z] for z in counts.elements],
         "neighbour": f"{counts.ranks.first}-{counts.ranks.last}" if counts.ranks.last > 1 else "1",
         "neighbour_text": str(counts.ranks),

@@ -189,7 +189,7 @@ def _open(table: MistakeTable, dataset: Dataset, name: str, folder: Path | None,
     rows = site_rows(site, profiles, predicted)
     if predicted is not None:
         verdict = f"taken for {SYMBOLS[predicted]} ({float(table.probability[here[0]]):.3f})"
-    elif site.split == table.split:
+    elif table.split in (site.split, "all"):
         verdict = "predicted rightly, or of an element that the model does not know"
     else:
         verdict = f"in the {site.split} split, which the evaluation did not look at"
