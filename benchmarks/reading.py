@@ -2,10 +2,10 @@
 
     python benchmarks/reading.py PATH... [--times 3] [--sample 1500] [--moyo]
 
-For each path (an archive, a folder, a file): crystals read, skips by rule, and flags; milliseconds a file in each
-stage over a sample of evenly spread files, in one process, the least of several rounds; with `--moyo`, the orbits
-of every P1 cell against those of `moyopy.MoyoDataset` on all atoms at the same tolerance. gemmi's part is what any
-reader has to do at least: parse, and expand the sites to the unit cell.
+For each path (an archive, a folder, a file): crystals read, skips by rule, and flags; milliseconds a file
+in each stage over a sample of evenly spread files, in one process, the least of several rounds; with
+`--moyo`, the orbits of every P1 cell against those of `moyopy.MoyoDataset` on all atoms at the same
+tolerance. gemmi's part is what any reader has to do at least: parse, and expand the sites to the unit cell.
 """
 
 from __future__ import annotations
@@ -102,8 +102,9 @@ class MoyoComparison:
     def show(self) -> None:
         print(
             f"\nOrbits of {self.cells} P1 cells: {self.sites} sites, moyo {self.their_sites}; "
-            f"{len(self.differing)} cells differ, moyo fails on {self.failed}; {self.ours / self.cells * 1e3:.3f} ms a cell, "
-            f"moyo {self.theirs / self.cells * 1e3:.3f} ms (its lists of Python numbers included)"
+            f"{len(self.differing)} cells "
+            f"differ, moyo fails on {self.failed}; {self.ours / self.cells * 1e3:.3f} ms a cell, "
+            f"moyo {self.theirs / self.cells * 1e3:.3f} ms"
         )
         for line in self.differing[:20]:
             print(f"- {line}")

@@ -75,14 +75,12 @@ def with_bond_table(
     """The crystal with the bonds that its block lists in ``_geom_bond_*`` and ``_ccdc_geom_bond_type``.
 
     A row says: atom 1, moved by one symmetry code (``3_655``: third operation, then a cell along a), is
-        bonded
-    to atom 2, moved by another. Its length by the coordinates must be that of the table. Symmetry then
-    repeats
-    the bond: each site gets every neighbour on the orbit of the other atom at this length. Where the codes
-        lead
-    to another length than the table states, or are missing, the stated length decides alone. A row that fits
-    no pair of atoms is dropped, and the crystal gets the flag ``bond_table_misfit``; rows with atoms that the
-    crystal does not keep (another disorder component) or with labels given twice are passed over.
+    bonded to atom 2, moved by another. Its length by the coordinates must be that of the table. Symmetry
+    then repeats the bond: each site gets every neighbour on the orbit of the other atom at this length.
+    Where the codes lead to another length than the table states, or are missing, the stated length
+    decides alone. A row that fits no pair of atoms is dropped, and the crystal gets the flag
+    ``bond_table_misfit``; rows with atoms that the crystal does not keep (another disorder component) or
+    with labels given twice are passed over.
 
     Copies of one bond that the table calls single here and double there, as around a Kekulé ring, are
     ``delocalised``: symmetry makes them one. Materials Studio writes wrong types for bonds that leave the

@@ -238,6 +238,9 @@ def orbits_of(
         len(rotations), np.bool_
     )  # in the group found so far; a primitive cell has one shift for each
     known[0] = True
+    codes = _codes(rotations)
+    generators = np.empty(len(rotations), np.int64)
+    n_generators = 0
     for r in range(1, len(rotations)):
         if known[r]:
             continue
@@ -253,7 +256,9 @@ def orbits_of(
                 for i in range(len(points)):
                     join(parent, kept[i], kept[image[i]])
                 known[r] = True
-                _close(rotations, known)
+                generators[n_generators] = r
+                n_generators += 1
+                _close(rotations, codes, generators[:n_generators], known)
                 break
     return numbered(parent)
 
@@ -297,25 +302,49 @@ def _cycles(image: NDArray[np.int64]) -> tuple[NDArray[np.bool_], int]:
 
 
 @njit(cache=True)
-def _close(rotations: NDArray[np.float64], known: NDArray[np.bool_]) -> None:
-    """Mark every product of known rotations as known: its operation follows from theirs and needs no test."""
-    n = len(rotations)
-    grown = True
-    while grown:
-        grown = False
-        for a in range(1, n):
-            for b in range(1, n):
-                if not (known[a] and known[b]):
-                    continue
-                turned = product(rotations[a], rotations[b])
-                for r in range(1, n):
-                    if known[r]:
-                        continue
-                    same = True
-                    for i in range(3):
-                        for j in range(3):
-                            same = same and turned[i, j] == rotations[r, i, j]
-                    if same:
-                        known[r] = True
-                        grown = True
+def _codes(rotations: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Index of each rotation by its entries -1, 0 and 1, read as a number to the base 3; -1 for none."""
+    table = np.full(19683, -1, np.int64)
+    for r in range(len(rotations)):
+        value = 0
+        for i in range(3):
+            for j in range(3):
+                value = value * 3 + int(rotations[r, i, j]) + 1
+        table[value] = r
+    return table
+
+
+@njit(cache=True)
+def _close(
+    rotations: NDArray[np.float64],
+    codes: NDArray[np.int64],
+    generators: NDArray[np.int64],
+    known: NDArray[np.bool_],
+) -> None:
+    """Mark everything that the generators generate as known: its operations follow and need no test."""
+    queue = np.zeros(len(rotations), np.int64)  # begins with the identity, which is rotation 0
+    met = np.zeros(len(rotations), np.bool_)
+    met[0] = True
+    end = 1
+    at = 0
+    while at < end:
+        a = queue[at]
+        at += 1
+        for b in generators:
+            value = 0
+            for i in range(3):
+                for j in range(3):
+                    entry = 0.0
+                    for k in range(3):
+                        entry += rotations[a, i, k] * rotations[b, k, j]
+                    if abs(entry) > 1.0:
+                        value = -1
                         break
+                    value = value * 3 + int(entry) + 1
+                if value < 0:
+                    break
+            r = codes[value] if value >= 0 else -1
+            if r >= 0 and not met[r]:
+                met[r] = known[r] = True
+                queue[end] = r
+                end += 1
