@@ -57,6 +57,16 @@ class BondGraph:
         """(e,) whether the second atom is a non-metal."""
         return ~METAL[self.numbers[self.second]]
 
+    def kept(self, keep: NDArray[np.bool_]) -> BondGraph:
+        """The graph of some of the bonds; `keep` is the same for both directions of each."""
+        if keep.all():
+            return self
+        place = np.cumsum(keep) - 1
+        first = self.first[keep]
+        start = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=len(self.numbers)))])
+        ends = first, self.second[keep], self.image[keep], self.vector[keep], self.length[keep]
+        return BondGraph(self.numbers, start, *ends, place[self.reverse[keep]])
+
     def count(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         """(n,) how many of the bonds in a mask start from each atom."""
         return np.bincount(self.first[mask], minlength=len(self.numbers))
@@ -79,13 +89,10 @@ def bond_graph(crystal: Crystal) -> BondGraph:
     numbers = crystal.numbers
     candidates = _candidates(crystal)
     graph = _graph(crystal, *candidates)
-    keep = _valence(graph)
-    graph = _graph(crystal, graph.first[keep], graph.second[keep], graph.image[keep])
+    graph = graph.kept(_valence(graph))
     if METAL[numbers].any() and not METAL[numbers].all():
-        keep = ~_hidden(graph)
-        graph = _graph(crystal, graph.first[keep], graph.second[keep], graph.image[keep])
-        keep = ~_bridged(graph)
-        graph = _graph(crystal, graph.first[keep], graph.second[keep], graph.image[keep])
+        graph = graph.kept(~_hidden(graph))
+        graph = graph.kept(~_bridged(graph))
     return graph
 
 
@@ -93,7 +100,8 @@ def limits(first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[n
     """Longest possible bond between elements, Å, by atomic numbers."""
     slack = np.full(np.broadcast(first, second).shape, NONMETAL_SLACK)
     metals = METAL[first] ^ METAL[second]
-    light = np.isin(np.where(METAL[first], second, first), (1, 6))
+    other = np.where(METAL[first], second, first)
+    light = (other == 1) | (other == 6)
     slack[(metals & ~light) | ((first == 5) & (second == 5))] = METAL_SLACK
     return COVALENT[first] + COVALENT[second] + slack
 
@@ -128,10 +136,12 @@ def _graph(
     """The graph of the bonds that are given in both directions."""
     n = crystal.n_atoms
     forward, backward = _keys(first, second, image, n), _keys(second, first, -image, n)
-    both = np.isin(backward, forward)
-    order = np.argsort(forward[both], kind="stable")
-    first, second, image = first[both][order], second[both][order], image[both][order]
-    reverse = np.searchsorted(forward[both][order], backward[both][order])
+    order = np.argsort(forward, kind="stable")
+    reverse = np.searchsorted(forward, backward, sorter=order)
+    both = forward[order[np.minimum(reverse, len(order) - 1)]] == backward
+    order = order[both[order]]
+    first, second, image = first[order], second[order], image[order]
+    reverse = np.searchsorted(forward[order], backward[order])
     fractional = crystal.fractional
     vector = (fractional[second] + image - fractional[first]) @ crystal.lattice
     start = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=n))])

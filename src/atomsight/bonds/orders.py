@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.bonds.connect import BondGraph
-from atomsight.bonds.radii import COVALENT, METAL
+from atomsight.bonds.radii import COVALENT, METAL, table_of
 from atomsight.bonds.rings import aromatic_bonds
 from atomsight.crystal import BOND_TYPES
 
@@ -54,13 +54,16 @@ their radii."""
 OVERLAP = 0.72
 """Share of the sum of the radii below which no bond is (N2 has 0.77, C2H2 0.79): atoms left of disorder."""
 
-_TERMINAL = (8, 16, 34)
+_TERMINAL = table_of(8, 16, 34)
+_PNICTOGEN, _THIO, _HALOGEN = table_of(15, 33), table_of(16, 34), table_of(17, 35, 53)
+_CENTRE = table_of(6, 7, 15, 16, 17, 34, 35, 53)
+_CAGE, _BARE = table_of(5, 6), table_of(7, 8, 16, 34)
 
 
 def bond_types(graph: BondGraph) -> NDArray[np.uint8]:
     """(e,) the type of every bond of a graph, places in `BOND_TYPES`.
 
-    In turn: aromatic rings (`rings`); terminal oxygens of one carbon, nitrogen, phosphorus, sulphur or halogen
+    In turn: aromatic rings (`rings`); terminal oxygens of a carbon, nitrogen, phosphorus, sulphur or halogen
     that share their double bonds (``delocalised``); triple, then double bonds, the shortest for their
     elements first, between atoms whose neighbours leave valences open. What is left is single. Metals: a
     ligand's bond is single; ``pi`` to carbons bound side by side; ``double`` to oxo groups; ``quadruple``
@@ -81,8 +84,8 @@ def bond_types(graph: BondGraph) -> NDArray[np.uint8]:
     _multiple(graph, types, organic, open_valences)
     _bridges(graph, types, organic, open_valences)
     cage = (numbers == 5) & (degree > 4)
-    types[organic & cage[graph.first] & np.isin(numbers[graph.second], (5, 6))] = UNKNOWN
-    types[organic & cage[graph.second] & np.isin(numbers[graph.first], (5, 6))] = UNKNOWN
+    types[organic & cage[graph.first] & _CAGE[numbers[graph.second]]] = UNKNOWN
+    types[organic & cage[graph.second] & _CAGE[numbers[graph.first]]] = UNKNOWN
     overlap = graph.length < OVERLAP * (COVALENT[numbers[graph.first]] + COVALENT[numbers[graph.second]])
     types[organic & overlap & (numbers[graph.first] > 1) & (numbers[graph.second] > 1)] = UNKNOWN
     _with_metals(graph, types, degree)
@@ -97,13 +100,13 @@ def _open_valences(
     left = np.zeros(len(numbers), np.int64)
     left[numbers == 6] = np.clip(4 - degree[numbers == 6], 0, 2)
     left[numbers == 7] = np.clip(3 - degree[numbers == 7], 0, 2)
-    chalcogen = np.isin(numbers, _TERMINAL)
+    chalcogen = _TERMINAL[numbers]
     left[chalcogen] = degree[chalcogen] == 1
-    left[np.isin(numbers, (15, 33)) & (degree == 2)] = 1
-    left[np.isin(numbers, (15, 33)) & (degree == 4)] = 1
-    left[np.isin(numbers, (16, 34)) & (degree == 3)] = 1
-    left[np.isin(numbers, (16, 34)) & (degree == 4)] = 2
-    halogen = np.isin(numbers, (17, 35, 53)) & (degree >= 3)
+    left[_PNICTOGEN[numbers] & (degree == 2)] = 1
+    left[_PNICTOGEN[numbers] & (degree == 4)] = 1
+    left[_THIO[numbers] & (degree == 3)] = 1
+    left[_THIO[numbers] & (degree == 4)] = 2
+    halogen = _HALOGEN[numbers] & (degree >= 3)
     left[halogen] = degree[halogen] - 1
     for atom in np.flatnonzero((numbers == 7) & (degree == 2)):
         bonds = np.arange(graph.start[atom], graph.start[atom + 1])
@@ -125,9 +128,9 @@ def _share(
 ) -> None:
     """Mark the bonds of carboxylates, nitrates and their like; their atoms have no valence left."""
     numbers = graph.numbers
-    centres = np.isin(numbers, (6, 7, 15, 16, 17, 34, 35, 53)) & (degree >= 3)
+    centres = _CENTRE[numbers] & (degree >= 3)
     terminal = organic & centres[graph.first] & (degree[graph.second] == 1) & (hydrogens[graph.second] == 0)
-    terminal &= np.isin(numbers[graph.second], _TERMINAL)
+    terminal &= _TERMINAL[numbers[graph.second]]
     for atom in np.flatnonzero(graph.count(terminal) >= 2):
         bonds = np.arange(graph.start[atom], graph.start[atom + 1])
         bonds = bonds[terminal[bonds]]
@@ -192,7 +195,7 @@ def _with_metals(graph: BondGraph, types: NDArray[np.uint8], degree: NDArray[np.
     total = COVALENT[numbers[first]] + COVALENT[numbers[second]]
     among = graph.count(from_metal & METAL[numbers[second]])
     ligand = from_metal & graph.to_nonmetal
-    bare = ligand & (degree[second] == 0) & np.isin(numbers[second], (7, 8, 16, 34))
+    bare = ligand & (degree[second] == 0) & _BARE[numbers[second]]
     alone = bare & (graph.count(METAL[numbers[second]])[second] == 1)
     mark(types, graph, alone & (graph.length < OXO * total), DOUBLE)
     mark(types, graph, _side_on(graph, ligand & (numbers[second] == 6)), PI)

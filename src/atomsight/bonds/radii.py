@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 _PICOMETRES = """
     31 28 128 96 84 76 71 66 57 58 166 141 121 111 107 105 102 106 203 176 170 160 153 139 139 132 126
@@ -24,3 +25,10 @@ METAL[[0, 1, 2, 5, 6, 7, 8, 9, 10, 14, 15, 16, 17, 18, 32, 33, 34, 35, 36, 52, 5
 ELECTROPOSITIVE = np.zeros(128, bool)
 """Groups 1 and 2, lanthanides and actinides: beside a non-metal they form no bonds with each other."""
 ELECTROPOSITIVE[[3, 4, 11, 12, 19, 20, 37, 38, 55, 56, 87, 88, *range(57, 72), *range(89, 104)]] = True
+
+
+def table_of(*numbers: int) -> NDArray[np.bool_]:
+    """(128,) whether an element is one of these, to be indexed by atomic numbers."""
+    table = np.zeros(128, bool)
+    table[list(numbers)] = True
+    return table

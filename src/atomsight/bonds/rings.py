@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from atomsight.bonds.connect import BondGraph
-from atomsight.bonds.radii import METAL
+from atomsight.bonds.radii import METAL, table_of
 
 PLANAR = 0.15
 """Å that an atom of an aromatic ring may lie off its mean plane; coordinates of frameworks are often no
@@ -23,6 +23,9 @@ the ring."""
 
 THIOCARBONYL = 1.70
 """Å; the same for sulphur and selenium."""
+
+_CARBON, _NITROGEN, _OXYGEN = table_of(6, 14), table_of(7, 15), table_of(8, 16, 34)
+"""Elements that take the places of carbon, nitrogen and oxygen in a ring."""
 
 
 def aromatic_bonds(graph: BondGraph, hydrogens: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -44,8 +47,8 @@ def aromatic_bonds(graph: BondGraph, hydrogens: NDArray[np.int64]) -> NDArray[np
     numbers = graph.numbers.astype(np.int64)
     degree = graph.count(graph.to_nonmetal)
     on_metal = graph.count(~graph.to_nonmetal)
-    gives_one = (np.isin(numbers, (6, 14)) & (degree <= 3)) | (np.isin(numbers, (7, 15)) & (degree == 2))
-    gives_two = ((numbers == 7) & (degree == 3)) | (np.isin(numbers, (8, 16, 34)) & (degree == 2))
+    gives_one = (_CARBON[numbers] & (degree <= 3)) | (_NITROGEN[numbers] & (degree == 2))
+    gives_two = ((numbers == 7) & (degree == 3)) | (_OXYGEN[numbers] & (degree == 2))
     possible = (gives_one | gives_two) & ~_carbonyls(graph, degree, hydrogens)
     inside = possible[graph.first] & possible[graph.second]
     aromatic = np.zeros(len(graph.first), bool)
@@ -81,7 +84,7 @@ def _carbonyls(
     ends, centres = graph.second, graph.first
     element = graph.numbers[ends]
     limit = np.where(element == 8, CARBONYL, THIOCARBONYL)
-    terminal = (degree[ends] == 1) & (hydrogens[ends] == 0) & np.isin(element, (8, 16, 34))
+    terminal = (degree[ends] == 1) & (hydrogens[ends] == 0) & _OXYGEN[element]
     out = np.zeros(len(degree), bool)
     out[centres[terminal & (graph.length <= limit) & ~METAL[graph.numbers[centres]]]] = True
     return out
