@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
-from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +17,12 @@ from atomsight.crystal import Crystal
 from atomsight.dataset._files import locked
 from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
 from atomsight.dataset.corpora import licence_beside
+from atomsight.dataset.engines import Engine
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.naming import Source, group_sources
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCHEMA_VERSION
 from atomsight.dataset.staging import Staging, refuse_other_settings, shortened
-from atomsight.dataset.work import Header, process, process_crystals, start_worker
+from atomsight.dataset.work import Header, process, process_crystals
 from atomsight.errors import DatasetError, InputError
 from atomsight.readers.quality import DEFAULT, QualityPolicy
 
@@ -156,7 +154,7 @@ def build(
         progress = Progress()
         run = _Run(staging, k, policy, bond_source, progress, on_progress)
         with ExitStack() as stack:
-            run.read(sources, one_per_refcode, _Engine(stack, executor, workers))
+            run.read(sources, one_per_refcode, Engine(stack, executor, workers))
         staging.drop_from(run.count)
         if progress.crystals == 0:
             reasons = run.reasons()
@@ -233,59 +231,6 @@ def _settings(k: int) -> dict[str, Any]:
     return {"atomsight": __version__, "schema": [SCHEMA_NAME, SCHEMA_VERSION], "k": k}
 
 
-def default_workers() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class SerialExecutor(Executor):
-    """Runs each task at once, in this process: no start-up cost, and tracebacks that lead to the cause."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a task and return its finished future."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-def _worker_context() -> BaseContext:
-    """How workers start. Never a fork of this process: the threads of Arrow and Numba do not survive it."""
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["atomsight.dataset._warm"])
-    return context
-
-
-class _Engine:
-    """Chooses the executor once it is known whether there is more than one chunk: processes cost a second to
-    start."""
-
-    def __init__(self, stack: ExitStack, executor: Executor | None, workers: int | None) -> None:
-        self._stack = stack
-        self._executor = executor
-        self._workers = workers or default_workers()
-        self._started: Executor | None = None
-        self.in_flight = (
-            2 * (self._workers if executor is None else getattr(executor, "_max_workers", 64)) + 1
-        )
-
-    def submit(self, many: bool, *task: Any) -> Future[Any]:
-        """Submit a task; ``many`` tells whether others follow."""
-        if self._executor is not None:
-            return self._executor.submit(*task)
-        if self._workers == 1 or not many:
-            return SerialExecutor().submit(*task)
-        if self._started is None:
-            pool = ProcessPoolExecutor(self._workers, _worker_context(), start_worker)
-            self._stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-            self._started = pool
-        return self._started.submit(*task)
-
-
 class _Run:
     """The reading stage of one build."""
 
@@ -308,7 +253,7 @@ class _Run:
         self._entries: set[str] = set()
         self._pending: dict[Future[Any], Chunk] = {}
 
-    def read(self, sources: Sequence[Source], one_per_refcode: bool, engine: _Engine) -> None:
+    def read(self, sources: Sequence[Source], one_per_refcode: bool, engine: Engine) -> None:
         """Bring every chunk of every source into the staging area."""
         for source in sources:
             if one_per_refcode:
