@@ -3,8 +3,8 @@
     python benchmarks/run.py                              on the bundled crystals
     python benchmarks/run.py --data FOLDER --mofs ARCHIVE also on the corpora: neighbour search, reading
 
-FOLDER holds the corpora as archives, ARCHIVE is any archive of MOF CIFs, such as 2019-ASR.tar.xz of the CoRE-MOF
-package. The scripts that train (training.py, masked_site.py) take a dataset and are run by hand.
+FOLDER holds the corpora as archives, ARCHIVE is any archive of MOF CIFs, such as 2019-ASR.tar.xz of the
+CoRE-MOF package. The scripts that train (training.py, masked_site.py) take a dataset and are run by hand.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The main job on bundled real crystals: read them, measure them, predict every site's element, draw the matrix.
+"""The main job on bundled real crystals: read, measure, predict every site's element, draw the matrix.
 
 Run it with ``make demo``, or: python examples/01_demo.py --out demo-output
 """

@@ -18,7 +18,10 @@ SYMBOLS: tuple[str, ...] = tuple(
 )
 """Element symbols by atomic number; index 0 is the dummy ``X``."""
 
-NUMBERS: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS) if number} | {"D": 1, "T": 1}
+NUMBERS: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS) if number} | {
+    "D": 1,
+    "T": 1,
+}
 """Atomic number by symbol; deuterium and tritium count as hydrogen."""
 
 TWENTY: tuple[str, ...] = tuple("H B C N O F Si P S Cl Fe Co Ni Cu Zn Se Br Mo Ru I".split())
@@ -59,7 +62,7 @@ _FORMULA_TOKEN = re.compile(r"([A-Z][a-z]?)\s*(\d+(?:\.\d*)?|\.\d+)?")
 def formula_counts(formula: str) -> dict[str, float]:
     """Counts by symbol from a CIF formula sum such as ``'C2 H14 N4 O8 Te'``; D and T are added to H.
 
-    Charges, parentheses and unknown text are not understood: such a formula gives an empty dict, because a formula
+    Charges, parentheses and unknown text are not understood: such a formula gives an empty dict, since one
     that is read wrongly is worse than none.
     """
     counts: dict[str, float] = {}
@@ -85,7 +88,7 @@ def reduced_counts(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def hill_formula(counts: Mapping[str, int]) -> str:
-    """Formula in Hill order: C, then H, then the rest by alphabet; without carbon all by alphabet. ``C6H6``."""
+    """Formula in Hill order: C, H, then the rest by alphabet; without carbon all by alphabet. ``C6H6``."""
     symbols = sorted(counts)
     if "C" in counts:
         symbols = ["C", *(["H"] if "H" in counts else []), *(s for s in symbols if s not in ("C", "H"))]

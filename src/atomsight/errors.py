@@ -1,4 +1,4 @@
-"""The errors that atomsight raises on purpose. Each message says what was wrong, where, and how to mend it."""
+"""The errors that atomsight raises on purpose. Each says what was wrong, where, and how to mend it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``atomsight`` command: the list of verbs, and the one place where errors become messages and exit statuses."""
+"""The ``atomsight`` command: its verbs, and the one place where errors become messages and exit statuses."""
 
 from __future__ import annotations
 
