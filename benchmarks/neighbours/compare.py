@@ -29,7 +29,7 @@ from peers import SEARCHES, nearest_of
 from atomsight.neighbours import nearest_neighbours, nearest_neighbours_batch
 
 SLOW = ("pymatgen", "ase", "matscipy")
-ROUNDS = 7
+ROUNDS = 5
 
 
 def contest(structures: Structures, k: int, amd: str | None) -> tuple[dict[str, float], list[str]]:

@@ -13,6 +13,7 @@ import argparse
 import csv
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -49,10 +50,10 @@ def against_sites(lattice: NDArray, fractional: NDArray) -> list[Row]:
             if n * k > 4e6:
                 continue
             repeats = max(2, min(30, 60_000 // n))
-            taken = least(lambda: nearest_neighbours(cell, points, k), time.process_time, repeats)
+            taken = least(partial(nearest_neighbours, cell, points, k), time.process_time, repeats)
             rows.append(("sites", f"atomsight, k = {k}", n, taken / n * 1e6))
             cutoff = float(nearest_neighbours(cell, points, k)[0].max()) * (1 + 1e-9)
-            taken = least(lambda: vesin(cell, points, cutoff), time.process_time, max(2, repeats // 5))
+            taken = least(partial(vesin, cell, points, cutoff), time.process_time, max(2, repeats // 5))
             rows.append(("sites", f"vesin's list, k = {k}", n, taken / n * 1e6))
     return rows
 
@@ -60,7 +61,7 @@ def against_sites(lattice: NDArray, fractional: NDArray) -> list[Row]:
 def against_k(lattice: NDArray, fractional: NDArray) -> list[Row]:
     rows: list[Row] = []
     for k in (1, 2, 5, 10, 20, 50, 100, 200, 500):
-        taken = least(lambda k=k: nearest_neighbours(lattice, fractional, k), time.process_time, 10)
+        taken = least(partial(nearest_neighbours, lattice, fractional, k), time.process_time, 10)
         rows.append(("k", "atomsight", k, taken / len(fractional) * 1e6))
     return rows
 

@@ -32,6 +32,9 @@ from atomsight.neighbours._ties import settle_ties
 FARTHEST = 1e6
 """Coordinates over this many cells from the origin have lost the digits that a distance needs."""
 
+LEAST_K = 10
+"""Bins are made for at least this many neighbours: a block pays when several queries share it."""
+
 ROOM = 1024
 """Points that a block holds before it has to grow; a batch of small cells then shares one."""
 
@@ -80,6 +83,7 @@ def search(
     reduce_lattice(lattice, reduced, transform, inverse)
     volume = heights(reduced, height)
     reach = first_reach(n, volume, reduced, k)
+    wide = first_reach(n, volume, reduced, max(k, LEAST_K)) / reach
 
     wrapped, taken = np.empty((n, 3)), np.empty((n, 3), np.int64)
     wrap(fractional, transform, inverse, wrapped, taken)
@@ -90,7 +94,7 @@ def search(
 
     shape, atom = np.empty(3, np.int64), np.empty(n, np.int64)
     for _ in range(3):
-        bins = grid_shape(height, reach, n, shape)
+        bins = grid_shape(height, reach * wide, n, shape)
         start = np.zeros(bins + 1, np.int64)
         sort_into_bins(wrapped, np.arange(n), shape, start, atom)
         crowding = _crowding(start)
@@ -225,7 +229,7 @@ def _verdict_on_points(points: Floats) -> int:
 
 @kernel
 def _scratch(room: int):  # type: ignore[no-untyped-def]
-    """Arrays for a block of points (x, y, z, position, run), the candidates of one query, and the runs."""
+    """Arrays for a block (x, y, z, position and run of points), for the candidates of a query, for runs."""
     size = room + 2 * LANES
     block = (
         np.empty(size),
@@ -246,12 +250,13 @@ def _scratch(room: int):  # type: ignore[no-untyped-def]
 
 @kernel
 def _crowding(start: Ints) -> float:
-    """Points that a point shares its bin with, in the mean, over what it would were they spread evenly."""
+    """How many others a point shares its bin with, over how many it would if they were spread evenly."""
     bins, n = start.shape[0] - 1, start[-1]
-    squares = 0.0
+    pairs = 0.0
     for b in range(bins):
-        squares += float(start[b + 1] - start[b]) ** 2
-    return squares * bins / (float(n) * n)
+        inside = float(start[b + 1] - start[b])
+        pairs += inside * (inside - 1.0)
+    return pairs * bins / (float(n) * n)
 
 
 @kernel

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from atomsight.errors import InputError
 from atomsight.neighbours.knn import Neighbours, as_floats, as_points, checked_k, solve
 
-SLICES_PER_THREAD = 8
+SLICES_PER_THREAD = 4
 """A thread takes slices one after another, so that a heavy structure does not leave the others idle."""
 
 
