@@ -282,6 +282,7 @@ def test_hydrogens_that_the_formula_promises() -> None:
     atoms = "C1 C 0.1 0.2 0.3\nC2 C 0.4 0.6 0.8\nH1 H 0.1 0.35 0.3"
     assert "missing_hydrogen" in one(cif(atoms, extra="_chemical_formula_sum 'C H2'")).flags
     assert "missing_hydrogen" not in one(cif(atoms, extra="_chemical_formula_sum 'C2 H'")).flags
+    assert "missing_hydrogen" not in one(cif(atoms, extra="_chemical_formula_sum 'C0 H2'")).flags
     assert "has_hydrogen" in one(cif(atoms)).flags
 
 

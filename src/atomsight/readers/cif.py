@@ -259,7 +259,7 @@ def _lacks_hydrogen(formula: str, numbers: NDArray[np.uint8]) -> bool:
     units = [
         present[NUMBERS[symbol]] / count
         for symbol, count in stated.items()
-        if NUMBERS[symbol] < len(present) and present[NUMBERS[symbol]]
+        if count and NUMBERS[symbol] < len(present) and present[NUMBERS[symbol]]
     ]
     if not units:
         return False
