@@ -25,6 +25,8 @@ _SUFFIXES = (".cif", ".cif.gz")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tbz", ".zip")
 _OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open, b"BZh": bz2.open}
 _MAX_HEADER = 1024 * 1024
+PIECE = 256 * 1024
+"""Bytes asked of a stream at once."""
 
 
 @dataclass(frozen=True)
@@ -233,9 +235,18 @@ def _read(file: IO[bytes], name: str, max_bytes: int) -> bytes:
     """All bytes, unpacked where the name ends in ``.gz``; the limit holds for what comes out."""
     packed = name.lower().endswith(".gz")
     try:
-        data = gzip.GzipFile(fileobj=file).read(max_bytes + 1) if packed else file.read(max_bytes + 1)
+        data = _up_to(gzip.GzipFile(fileobj=file) if packed else file, max_bytes + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SkipError("damaged", f"the compressed file cannot be unpacked: {error}") from None
     if len(data) > max_bytes:
         raise SkipError("too_large", f"larger than the limit of {max_bytes} bytes per file")
     return data
+
+
+def _up_to(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytes:
+    """At most so many bytes, asked for piece by piece: one large request would set its whole size aside."""
+    pieces = []
+    while limit > 0 and (piece := stream.read(min(limit, PIECE))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)
