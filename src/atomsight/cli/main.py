@@ -23,6 +23,9 @@ from atomsight.cli import (
 )
 from atomsight.errors import AtomsightError, InputError
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
+
 app = typer.Typer(
     name="atomsight",
     help="Reads a crystal as bare points in space and says which element sits on every site.",
