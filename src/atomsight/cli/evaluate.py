@@ -105,7 +105,8 @@ def _write(evaluation: Evaluation, summary: dict[str, Any], log: Any, folder: Pa
     folder.mkdir(parents=True, exist_ok=True)
     write_tables(evaluation, summary, folder)
     log.write_csv(folder / "mistakes.csv")
-    title = f"{evaluation.model} on the {evaluation.split} split"
+    part = "all splits" if evaluation.split == "all" else f"the {evaluation.split} split"
+    title = f"{evaluation.model} on {part}"
     with err.status("drawing"):
         confusion = confusion_figure(evaluation.matrix, evaluation.elements, title=title)
         save(confusion, [folder / "confusion.png", folder / "confusion.svg"])

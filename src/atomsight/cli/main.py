@@ -77,11 +77,12 @@ def run() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.secho(
-            "interrupted; run the same command again to go on where it stopped", fg="yellow", err=True
-        )
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C, without a word
+            typer.secho(
+                "interrupted; builds and training runs go on where they stopped", fg="yellow", err=True
+            )
+        raise
 
 
 if __name__ == "__main__":
