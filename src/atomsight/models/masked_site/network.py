@@ -31,7 +31,7 @@ class MaskedSiteNetwork(nn.Module):
     centres: Tensor
     widths: Tensor
     log_weight: Tensor
-    """(elements,) logarithm of each element's weight in the loss; a logit less it is a calibrated one."""
+    """(elements,) logarithm of each element's weight in the loss."""
 
     draws: Tensor
     """Training steps so far plus a number from the seed: the seed of what the next step draws. It goes with

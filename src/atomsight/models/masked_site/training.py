@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 BALANCE = 0.3
 """A site's loss weighs its element's abundance to the power of minus this: three sites of four are H or C,
-and their identity is learnt soon."""
+and their identity is learnt soon. The logits are left as this makes them: taking the logarithm of the weights
+off again (Menon et al. 2021, arXiv:2007.07314) gained less than 0.1 % of accuracy on ``val`` and lost some
+percent of macro recall, and the calibration was as good either way."""
 
 FEWEST = 30
 """Elements with fewer train sites weigh as if they had so many."""
@@ -77,13 +79,11 @@ class MaskedSite(Architecture):
         """(n, elements) of the blind prediction, see `Architecture`."""
         k, neighbours = self.k, rows_of_neighbours(batch["site"], batch["neighbours"])
         hidden = torch.zeros_like(batch["element"])
-        answer = self._forward(batch["distances"][:, :k], neighbours[:, :k], hidden)
-        return answer.float() - self.network.log_weight
+        return self._forward(batch["distances"][:, :k], neighbours[:, :k], hidden).float()
 
     def graph(self, temperature: float) -> GraphProto:
         """The network as an ONNX graph."""
         weights = {name: t.detach().cpu().numpy() for name, t in self.network.state_dict().items()}
-        weights["out.bias"] = weights["out.bias"] - weights.pop("log_weight")
         return masked_site_graph(weights, self.k, temperature)
 
     def _loss(self, batch: SiteBatch) -> tuple[Tensor, Tensor]:
