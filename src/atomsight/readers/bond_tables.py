@@ -100,7 +100,7 @@ def with_bond_table(
     site_of_row = dict(zip(rows.tolist(), crystal.orbits.tolist(), strict=True))
     try:
         wanted, misfits = _wanted(crystal, block, table, site_of_row)
-        bonds, unmet = _matched(crystal, wanted) if wanted else (None, 0)
+        bonds, unmet = _matched(crystal, wanted) if len(wanted.length) else (None, 0)
     except (ValueError, RuntimeError):  # a table that cannot be read is no reason to lose the crystal
         bonds, misfits, unmet = None, 1, 0
     flags = crystal.flags | {"bond_table_misfit"} if misfits + unmet else crystal.flags
@@ -108,44 +108,41 @@ def with_bond_table(
 
 
 class _Wanted(NamedTuple):
-    """A row of the table: two sites, their distance in Å, the type, and whether symmetry codes gave the
-    distance."""
+    """Rows of the table as columns: two sites, their distance in Å, the type, and whether symmetry codes gave
+    the distance."""
 
-    one: int
-    two: int
-    length: float
-    kind: int
-    exact: bool
+    one: NDArray[np.int64]
+    two: NDArray[np.int64]
+    length: NDArray[np.float64]
+    kind: NDArray[np.int64]
+    exact: NDArray[np.bool_]
 
 
 def _wanted(
     crystal: Crystal, block: gemmi.cif.Block, table: AtomTable, site_of_row: dict[int, int]
-) -> tuple[list[_Wanted], int]:
+) -> tuple[_Wanted, int]:
     """The rows that name atoms of the crystal, and how many of them fit no length."""
     labels, fractional = table.labels_at(np.arange(len(table))), table.fractional
     counts = Counter(labels)
     row_of = {label: row for row, label in enumerate(labels) if counts[label] == 1 and row in site_of_row}
+    rows = [row for row in _rows(block) if row[0] in row_of and row[1] in row_of]
+    one = np.array([row_of[row[0]] for row in rows], dtype=np.int64)
+    two = np.array([row_of[row[1]] for row in rows], dtype=np.int64)
+    stated = np.array([row[2] for row in rows], dtype=np.float64)
+    kind = np.array([row[5] for row in rows], dtype=np.int64)
+
     operations = _operations(block)
-    across_is_wrong = "Materials Studio" in (text_of(block, "_audit_creation_method") or "")
-    wanted: list[_Wanted] = []
-    misfits = 0
-    for one, two, stated, code_one, code_two, kind in _rows(block):
-        if one not in row_of or two not in row_of:
-            continue
-        here = _moved(fractional[row_of[one]], code_one, operations)
-        there = _moved(fractional[row_of[two]], code_two, operations)
-        length = math.nan
-        if here is not None and there is not None:
-            length = float(np.linalg.norm((there - here) @ crystal.lattice))
-        exact = length > SHORTEST and (math.isnan(stated) or abs(length - stated) <= TOLERANCE)
-        length = length if exact else stated
-        if not SHORTEST < length <= LONGEST:
-            misfits += 1
-            continue
-        if across_is_wrong and code_two not in _HERE:
-            kind = BOND_TYPES.index("unknown")
-        wanted.append(_Wanted(site_of_row[row_of[one]], site_of_row[row_of[two]], length, kind, exact))
-    return wanted, misfits
+    here = _moved(fractional[one], [row[3] for row in rows], operations)
+    there = _moved(fractional[two], [row[4] for row in rows], operations)
+    computed = np.linalg.norm((there - here) @ crystal.lattice, axis=1)
+    exact = (computed > SHORTEST) & (np.isnan(stated) | (np.abs(computed - stated) <= TOLERANCE))
+    length = np.where(exact, computed, stated)
+    fits = (length > SHORTEST) & (length <= LONGEST)
+    if "Materials Studio" in (text_of(block, "_audit_creation_method") or ""):
+        kind[np.array([row[4] not in _HERE for row in rows], dtype=bool)] = BOND_TYPES.index("unknown")
+    sites = np.array([site_of_row.get(row, 0) for row in range(len(labels))], dtype=np.int64)
+    found = _Wanted(sites[one[fits]], sites[two[fits]], length[fits], kind[fits], exact[fits])
+    return found, int((~fits).sum())
 
 
 def _rows(block: gemmi.cif.Block) -> list[tuple[str, str, float, str, str, int]]:
@@ -173,23 +170,29 @@ def _operations(block: gemmi.cif.Block) -> list[gemmi.Op]:
 
 
 def _moved(
-    position: NDArray[np.float64], code: str, operations: Sequence[gemmi.Op]
-) -> NDArray[np.float64] | None:
-    """A position under a symmetry code such as ``3_655``, ``3`` or ``.``; None where the code means
+    positions: NDArray[np.float64], codes: Sequence[str], operations: Sequence[gemmi.Op]
+) -> NDArray[np.float64]:
+    """(n, 3) positions under symmetry codes such as ``3_655``, ``3`` or ``.``; NaN where a code means
     nothing."""
-    if code in _HERE:
-        return position
-    match = _CODE.match(code)
-    if match is None or not 1 <= int(match.group(1)) <= len(operations):
-        return None
-    moved = np.array(operations[int(match.group(1)) - 1].apply_to_xyz(position.tolist()))
-    return moved + [int(shift or 5) - 5 for shift in match.groups()[1:]]
+    moved = positions.copy()
+    all_codes = np.array(codes, dtype=object)
+    for code in set(codes) - set(_HERE):
+        of_code = all_codes == code
+        match = _CODE.match(code)
+        if match is None or not 1 <= int(match.group(1)) <= len(operations):
+            moved[of_code] = np.nan
+            continue
+        operation = operations[int(match.group(1)) - 1]
+        rotation = np.array(operation.rot) / operation.DEN
+        shift = np.array(operation.tran) / operation.DEN + [int(s or 5) - 5 for s in match.groups()[1:]]
+        moved[of_code] = moved[of_code] @ rotation.T + shift
+    return moved
 
 
-def _matched(crystal: Crystal, wanted: Sequence[_Wanted]) -> tuple[Bonds | None, int]:
+def _matched(crystal: Crystal, wanted: _Wanted) -> tuple[Bonds | None, int]:
     """Each bond at every site that has it, found by the orbit of the neighbour and the length; and how many
     rows were not found."""
-    reach = max(row.length for row in wanted) + TOLERANCE
+    reach = wanted.length.max() + TOLERANCE
     k = 12
     while True:
         distances, atoms, images = nearest_neighbours(
@@ -200,22 +203,21 @@ def _matched(crystal: Crystal, wanted: Sequence[_Wanted]) -> tuple[Bonds | None,
         k *= 2
     orbits = crystal.orbits[atoms]
     votes = np.zeros((*distances.shape, len(BOND_TYPES)), np.int32)
-    unmet = 0
-    for row in wanted:
-        slack = SAME if row.exact else TOLERANCE
-        met = False
-        for site, other in {(row.one, row.two), (row.two, row.one)}:
-            gaps = np.abs(distances[site] - row.length)
-            here = np.flatnonzero((orbits[site] == other) & (gaps <= slack))
-            if not len(here):
-                continue
-            met = True
-            # Several copies may lie within the tolerance: the closest to the length is meant.
-            if not row.exact:
-                best = distances[site, here[gaps[here].argmin()]]
-                here = here[np.abs(distances[site, here] - best) <= SAME]
-            votes[site, here, row.kind] += 1
-        unmet += not met
+    met = np.zeros(len(wanted.length), dtype=bool)
+    slack = np.where(wanted.exact, SAME, TOLERANCE)[:, None]
+    ends = [(wanted.one, wanted.two, np.ones(len(met), dtype=bool))]
+    ends += [(wanted.two, wanted.one, wanted.one != wanted.two)]
+    for site, other, counted in ends:
+        gaps = np.abs(distances[site] - wanted.length[:, None])
+        here = (orbits[site] == other[:, None]) & (gaps <= slack) & counted[:, None]
+        # Several copies may lie within the tolerance: the closest to the length is meant.
+        closest = np.where(here, gaps, np.inf).argmin(axis=1)
+        best = np.take_along_axis(distances[site], closest[:, None], axis=1)
+        here &= wanted.exact[:, None] | (np.abs(distances[site] - best) <= SAME)
+        met |= here.any(axis=1)
+        rows, places = np.nonzero(here)
+        np.add.at(votes, (site[rows], places, wanted.kind[rows]), 1)
+    unmet = int((~met).sum())
     sites, places = np.nonzero(votes.any(axis=2))
     if not len(sites):
         return None, unmet
