@@ -258,7 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset")
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--split", default="test")
+    parser.add_argument("--split", default="test", help="train, val, test or all")
     parser.add_argument("--share", type=float, default=0.1, help="of the crystals for the slower tables")
     parser.add_argument(
         "--crystals", nargs="+", default=[], help="archives or folders to time predictions on"
@@ -269,7 +269,8 @@ def main() -> None:
     print(
         f"{date.today()}, {platform.machine()}, Python {platform.python_version()}; split {arguments.split}\n"
     )
-    batches = list(whole_crystals(dataset.batches(COLUMNS, split=arguments.split)))
+    split = None if arguments.split == "all" else arguments.split
+    batches = list(whole_crystals(dataset.batches(COLUMNS, split=split)))
     timed = list(islice(read(arguments.crystals), 500)) if arguments.crystals else []
     cores = [core_sites(dataset, batch, tuple(arguments.core)) for batch in batches]
     for name in arguments.models:
