@@ -26,7 +26,7 @@ def main() -> None:
     dataset = open_dataset(chosen.dataset)
     print(f"{date.today()}  {platform.machine()}, Python {platform.python_version()}")
     print(f"{dataset.n_crystals:,} crystals, {dataset.n_sites():,} sites, k = {dataset.k}\n")
-    print("| tolerance, Å | pairs | same elements | elements exchanged | different elements | wall, s | CPU, s |")
+    print("| tolerance, Å | pairs | same elements | exchanged | different elements | wall, s | CPU, s |")
     print("|---|---|---|---|---|---|---|")
     for tolerance in chosen.tolerance:
         wall, cpu = time.perf_counter(), time.process_time()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from atomsight.bonds.connect import BondGraph
 from atomsight.bonds.radii import METAL, table_of
+from atomsight.compiled import compiled
 
 PLANAR = 0.15
 """Å that an atom of an aromatic ring may lie off its mean plane; coordinates of frameworks are often no
@@ -99,7 +99,7 @@ def _deviation(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.abs((corners * normal[:, None, :]).sum(axis=2)).max(axis=1)
 
 
-@njit(cache=True)
+@compiled
 def _rings(
     start: NDArray[np.int64], second: NDArray[np.int64], image: NDArray[np.int64]
 ) -> NDArray[np.int64]:

@@ -13,6 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight.compiled import compiled
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,10 +33,7 @@ def cached_kernel(function: Function) -> Function:
     where neither can be written the function still works and is compiled once per process. It is made anew
     when the function's own file changes, or what its closure holds: see ``sources``.
     """
-    try:
-        return cast(Function, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
-    except RuntimeError:  # numba found no folder that it may write a cache into
-        return kernel(function)
+    return compiled(nogil=True, error_model="numpy")(function)
 
 
 def sources() -> str:

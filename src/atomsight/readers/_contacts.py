@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from atomsight.compiled import compiled
 from atomsight.symmetry import inverse
 
 
-@njit(cache=True)
+@compiled
 def _order(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Indices that sort values of [0, 1], through as many equal buckets as there are values."""
     n = len(values)
@@ -33,7 +33,7 @@ def _order(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return order
 
 
-@njit(cache=True)
+@compiled
 def close_pairs(
     lattice: NDArray[np.float64],
     fractional: NDArray[np.float64],

@@ -11,9 +11,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from atomsight.compiled import compiled
 from atomsight.elements import NUMBERS
 from atomsight.readers._elements import DEUTERIUM
 
@@ -78,7 +78,7 @@ def _roles(tags: tuple[str, ...]) -> NDArray[np.int64] | None:
     return roles if {_X, _Y, _Z, _LABEL, _SYMBOL} <= set(roles.tolist()) else None
 
 
-@njit(cache=True)
+@compiled
 def _scan(
     data: NDArray[np.uint8],
     at: int,
@@ -136,7 +136,7 @@ def _scan(
     return True
 
 
-@njit(cache=True)
+@compiled
 def _number(data: NDArray[np.uint8], at: int, size: int, powers: NDArray[np.float64]) -> tuple[float, int]:
     """A decimal number, an uncertainty in parentheses left off, correctly rounded, and where its word ends.
 
@@ -177,7 +177,7 @@ def _number(data: NDArray[np.uint8], at: int, size: int, powers: NDArray[np.floa
     return (-value if negative else value), at
 
 
-@njit(cache=True)
+@compiled
 def _element(data: NDArray[np.uint8], begin: int, end: int, table: NDArray[np.int64]) -> int:
     """Atomic number of ``C``, ``Zn``, ``ZN``, ``O2-``; 0 for anything longer or stranger."""
     first = (data[begin] & 0xDF) - 64

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from atomsight.compiled import compiled
 
-@njit(cache=True)
+
+@compiled
 def determinant(m: NDArray[np.float64]) -> float:
     """Signed volume of the cell whose vectors are the rows of m."""
     return (
@@ -22,7 +23,7 @@ def determinant(m: NDArray[np.float64]) -> float:
     )
 
 
-@njit(cache=True)
+@compiled
 def inverse(m: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inverse of a 3 x 3 matrix by cofactors; m must not be singular."""
     out = np.empty((3, 3))
@@ -34,7 +35,7 @@ def inverse(m: NDArray[np.float64]) -> NDArray[np.float64]:
     return out
 
 
-@njit(cache=True)
+@compiled
 def product(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Matrix product of (n, 3) and (3, 3)."""
     out = np.empty((len(a), 3))
@@ -44,13 +45,13 @@ def product(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float6
     return out
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def dot(m: NDArray[np.float64], i: int, j: int) -> float:
     """Scalar product of two rows of m."""
     return m[i, 0] * m[j, 0] + m[i, 1] * m[j, 1] + m[i, 2] * m[j, 2]
 
 
-@njit(cache=True)
+@compiled
 def reduce_lattice(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """Minkowski-reduced basis of the same lattice, rows ascending in length.
 
@@ -91,7 +92,7 @@ def reduce_lattice(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     return basis
 
 
-@njit(cache=True)
+@compiled
 def lattice_symmetries(basis: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
     """(g, 3, 3) integer matrices R (as floats) that carry a reduced basis onto itself, identity first.
 

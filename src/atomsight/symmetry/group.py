@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from atomsight.compiled import compiled
 
-@njit(cache=True)
+
+@compiled
 def _same(
     rotations: NDArray[np.float64],
     translations: NDArray[np.float64],
@@ -29,7 +30,7 @@ def _same(
     return True
 
 
-@njit(cache=True)
+@compiled
 def distinct(
     rotations: NDArray[np.float64], translations: NDArray[np.float64], slack: float
 ) -> NDArray[np.int64]:
@@ -51,7 +52,7 @@ def distinct(
     return kept[:count].copy()
 
 
-@njit(cache=True)
+@compiled
 def is_group(rotations: NDArray[np.float64], translations: NDArray[np.float64], slack: float) -> bool:
     """Whether the product of any two operations is one of them, translations modulo 1 and within `slack`."""
     g = len(rotations)
