@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PRETRAINED = Path(__file__).parent / "pretrained"
 """Folder of the bundled weights, ``<name>.onnx`` each with its card ``<name>.md``."""
 
-DEFAULT = "two-stage"
+DEFAULT = "masked-site"
 """Name of the bundled model that is meant where none is named."""
 
 MODEL_FILE = "model.onnx"
