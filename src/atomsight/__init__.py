@@ -3,11 +3,12 @@
 | module | what it holds |
 |---|---|
 | `crystal` | `Crystal`, the one in-memory form |
-| `elements`, `errors` | symbols and formulas; the errors raised on purpose |
+| `elements`, `errors`, `compiled` | symbols and formulas; the errors raised on purpose; how kernels are compiled |
 | `neighbours` | exact k-nearest-neighbour distances of periodic sets |
 | `symmetry` | orbits: from the file's operations, else found from the geometry |
 | `readers` | CIFs, folders and archives to `Crystal`; the quality policy |
-| `dataset` | the one table: build, store, split |
+| `bonds` | which neighbours are bonded, and the bond type |
+| `dataset` | the one table: build, store, split, near-duplicates |
 | `models` | the networks, training, export, and inference on ONNX Runtime |
 | `evaluate` | metrics, confusion matrices, mistakes: pure functions |
 | `analyse` | distributions of distances, their peaks, what misclassified sites share |

@@ -6,6 +6,7 @@
 | `runtime` | `load_model`, the bundled weights |
 | `registry` | the kinds of model; a new kind is a folder and a line there |
 | `two_stage` | the two-stage network |
+| `masked_site` | message passing over the quotient graph |
 | `assignment` | the most likely elements that obey a formula |
 | `settings`, `run_folder` | what a training run was asked for; what it leaves behind |
 | `train`, `fitting`, `stream`, `soap`, `calibrate` | training (extra ``train``) |
