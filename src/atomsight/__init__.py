@@ -3,7 +3,7 @@
 | module | what it holds |
 |---|---|
 | `crystal` | `Crystal`, the one in-memory form |
-| `elements`, `errors`, `compiled` | symbols and formulas; the errors raised on purpose; how kernels are compiled |
+| `elements`, `errors`, `compiled` | symbols, formulas; errors raised on purpose; compiling kernels |
 | `neighbours` | exact k-nearest-neighbour distances of periodic sets |
 | `symmetry` | orbits: from the file's operations, else found from the geometry |
 | `readers` | CIFs, folders and archives to `Crystal`; the quality policy |
