@@ -9,7 +9,9 @@ import pytest
 
 from atomsight.analyse.evaluation import read_mistakes
 from atomsight.analyse.mistake_tables import telling_traits, write_mistakes
-from atomsight.analyse.mistakes import MistakeAnalysis, analyse_mistakes, coordination
+from atomsight.analyse.mistakes import MistakeAnalysis, analyse_mistakes
+from atomsight.analyse.mistakes_duplicates import read_near_duplicates
+from atomsight.analyse.mistakes_traits import coordination, shell_codes, shell_text
 from atomsight.analyse.profiles import STEP, distance_profiles
 from atomsight.analyse.site import open_site, site_rows
 from atomsight.dataset import Dataset
@@ -68,6 +70,14 @@ def test_coordination_is_the_widest_relative_gap() -> None:
     assert coordination(np.array([[0.0, 1.0, 1.1]])).tolist() == [1]
 
 
+def test_a_shell_is_told_by_its_elements_whatever_their_order() -> None:
+    around = np.array([[6, 1, 6, 8], [1, 6, 6, 7], [6, 1, 6, 8]], dtype=np.uint8)
+    codes = shell_codes(around, np.array([3, 3, 4]))
+    assert codes[0] == codes[1] != codes[2]
+    assert shell_text(around[0], 3) == "C2H"
+    assert shell_text(around[2], 4) == "C2HO"
+
+
 def test_pairs_are_counted_with_crystals_and_groups(
     analysis: MistakeAnalysis, mixed: Dataset, chosen: list[tuple[int, str]]
 ) -> None:
@@ -110,9 +120,18 @@ def test_shares_of_the_right_sites_are_those_of_the_table(
             assert t.share_right == pytest.approx((nearest == SYMBOLS.index(t.value)).mean())
         elif t.trait == "coordination":
             assert t.share_right == pytest.approx((counts == int(t.value)).mean())
+        elif t.trait == "neighbours":
+            places = np.flatnonzero(right)
+            shells = [shell_text(rows["neighbour_elements"][i], n) for i, n in zip(places, counts)]
+            assert t.share_right == pytest.approx(np.mean([shell == t.value for shell in shells]))
         elif t.trait == "hydrogen":
             assert t.share_right == pytest.approx(bare.mean())
-    assert {t.trait for t in analysis.traits} >= {"nearest neighbour", "coordination", "hydrogen"}
+    assert {t.trait for t in analysis.traits} >= {
+        "nearest neighbour",
+        "neighbours",
+        "coordination",
+        "hydrogen",
+    }
 
 
 def test_deviation_is_from_the_medians_of_the_train_split(
@@ -218,3 +237,21 @@ def test_an_evaluation_of_another_dataset_is_refused(mixed: Dataset, known: Data
         read_mistakes(folder, mixed)
     with pytest.raises(InputError, match=r"holds no summary\.json"):
         read_mistakes(tmp_path, mixed)
+
+
+def test_near_duplicates_become_a_trait(analysis: MistakeAnalysis, mixed: Dataset, tmp_path: Path) -> None:
+    one, other = str(analysis.table.crystal[0]), "random-0000"
+    table = tmp_path / "duplicates.csv"
+    table.write_text(f"first,second,relation\n{one},{other},different elements\n")
+    near = read_near_duplicates(table)
+    assert near == {one: {"different elements"}, other: {"different elements"}}
+    found = [t for t in analyse_mistakes(analysis.table, mixed, near).traits if t.trait == "near duplicate"]
+    assert {t.value for t in found} == {"different elements"}
+    assert sum(t.sites for t in found) == sum(analysis.table.crystal == one) + sum(
+        analysis.table.crystal == other
+    )
+    table.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="dedupe"):
+        read_near_duplicates(table)
+    with pytest.raises(InputError, match="dedupe"):
+        read_near_duplicates(tmp_path / "absent.csv")

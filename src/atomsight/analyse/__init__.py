@@ -8,7 +8,9 @@
 | `distance_summary` | what the counts say, pair by pair, and as files |
 | `evaluation` | reading back the mistakes of an evaluation |
 | `profiles` | the distance to the n-th neighbour, by element |
-| `mistakes`, `mistake_tables` | what misclassified sites share against the right ones, and as files |
+| `mistakes`, `mistakes_traits` | what misclassified sites share against the right ones |
+| `mistake_tables` | the same as rows and files |
+| `mistakes_duplicates` | near duplicates of the crystals that they lie in |
 | `site` | one site opened |
 """
 

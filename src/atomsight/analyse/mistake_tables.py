@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from atomsight.analyse.mistakes import MistakeAnalysis, PairOfElements, Trait
+from atomsight.analyse.mistakes import MistakeAnalysis, PairOfElements
+from atomsight.analyse.mistakes_traits import Trait
 from atomsight.elements import SYMBOLS
 
 
@@ -52,6 +53,7 @@ def site_row(analysis: MistakeAnalysis, i: int) -> dict[str, Any]:
         "probability_true": float(table.probability_true[i]),
         "coordination": int(columns["coordination"][i]),
         "nearest_neighbour": SYMBOLS[columns["nearest"][i]],
+        "neighbours": str(columns["neighbours"][i]),
         **{
             name: None if np.isnan(columns[name][i]) else float(columns[name][i])
             for name in ("deviation_true", "deviation_predicted")

@@ -1,20 +1,16 @@
 """What misclassified sites share: each pair (true, predicted) against the rightly predicted sites of the
 element.
 
-A *trait* is something that a site has or has not: its coordination, the element of its nearest neighbour, a
-flag of its crystal, no hydrogen in the crystal, the source. It tells something where a larger share of the
-mistaken sites have it than of the right ones, in crystals that are not one compound over and over: so every
-trait comes with the number of groups (crystals that share a formula or a family) that it was seen in.
-
-*Coordination* is the number of neighbours before the first wide gap: the place of the largest ratio between
-one distance and the next among the first 17 (or k). It needs no radii, so that it does not presume the
-element. A carbon with one hydrogen at 0.95 Å and two carbons at 1.39 Å has three, a cation in rock salt six.
+A *trait* is something that a site has or has not: its coordination, the elements of its neighbours, a flag of
+its crystal, no hydrogen in the crystal, the source, a near duplicate. It tells something where a larger share
+of the mistaken sites have it than of the right ones, in crystals that are not one compound over and over: so
+every trait comes with the number of groups (crystals that share a formula or a family) that it was seen in.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,43 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.analyse.evaluation import MistakeTable
+from atomsight.analyse.mistakes_traits import (
+    Trait,
+    TraitTally,
+    coordination,
+    shell_codes,
+    shell_text,
+)
 from atomsight.analyse.profiles import Profiles, distance_profiles
-from atomsight.elements import SYMBOLS
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
 
-MOST_NEIGHBOURS = 17
-"""Distances that the coordination looks at: it is 16 at most."""
-
 Batch = dict[str, NDArray[Any]]
-
-
-class Trait(NamedTuple):
-    """How often a trait is met among the mistaken and among the right sites of one pair.
-
-    Attributes:
-        true, predicted: atomic numbers.
-        trait, value: what, such as ``coordination`` ``4``.
-        sites, crystals, groups: mistaken sites that have it, in how many crystals and groups.
-        share, share_right: of the mistaken sites, and of the right sites of the true element; None where the
-            split holds none that is right.
-    """
-
-    true: int
-    predicted: int
-    trait: str
-    value: str
-    sites: int
-    crystals: int
-    groups: int
-    share: float
-    share_right: float | None
-
-    @property
-    def ratio(self) -> float | None:
-        """How many times more frequent among the mistaken sites; None where no right site has it."""
-        return self.share / self.share_right if self.share_right else None
 
 
 class PairOfElements(NamedTuple):
@@ -100,8 +72,8 @@ class MistakeAnalysis:
     Attributes:
         table: the mistakes.
         columns: per mistake, in the order of the table: ``coordination``, ``nearest`` (atomic number),
-            ``distances`` (k of the model, Å), ``deviation_true``, ``deviation_predicted`` (Å),
-            ``crystal_row``.
+            ``shell`` and ``neighbours`` (see `mistakes_traits`), ``distances`` (k of the model, Å),
+            ``deviation_true``, ``deviation_predicted`` (Å), ``crystal_row``.
         crystals: names, formulas, groups, flags and sources of the dataset's crystals by ``crystal_row``.
         pairs: most frequent first.
         traits: of each pair, the most telling first.
@@ -121,17 +93,14 @@ class MistakeAnalysis:
         return self.columns["distances"][chosen]
 
 
-def coordination(distances: NDArray[np.floating]) -> NDArray[np.int64]:
-    """(n,) neighbours before the widest relative gap in the first 17 of (n, k) ascending distances; k = 1
-    gives 1."""
-    d = np.maximum(np.asarray(distances, dtype=np.float64)[:, :MOST_NEIGHBOURS], 1e-3)
-    if d.shape[1] < 2:
-        return np.ones(len(d), dtype=np.int64)
-    return (d[:, 1:] / d[:, :-1]).argmax(axis=1) + 1
-
-
-def analyse_mistakes(table: MistakeTable, dataset: Dataset) -> MistakeAnalysis:
+def analyse_mistakes(
+    table: MistakeTable, dataset: Dataset, near_duplicates: Mapping[str, set[str]] | None = None
+) -> MistakeAnalysis:
     """Compare the mistaken sites of every pair with the right ones of the same element, in one stream.
+
+    Args:
+        near_duplicates: kinds of near duplicates by name of the crystal, as
+            `mistakes_duplicates.read_near_duplicates` gives them; they become traits.
 
     Raises:
         InputError: the dataset holds fewer neighbours than the model takes.
@@ -144,11 +113,13 @@ def analyse_mistakes(table: MistakeTable, dataset: Dataset) -> MistakeAnalysis:
         medians[z] = profiles.quantile(z, 0.5)
 
     crystals = _crystals(dataset)
-    tally = _Tally(crystals)
+    tally = TraitTally(crystals, near_duplicates)
     join = _Join(table, crystals["crystal"])
     columns: Batch = {
         "coordination": np.zeros(len(table), dtype=np.int64),
         "nearest": np.zeros(len(table), dtype=np.uint8),
+        "shell": np.zeros(len(table), dtype=np.uint64),
+        "neighbours": np.full(len(table), "", dtype=object),
         "distances": np.full((len(table), table.k), np.nan, dtype=np.float32),
         "deviation_true": np.full(len(table), np.nan),
         "deviation_predicted": np.full(len(table), np.nan),
@@ -159,13 +130,15 @@ def analyse_mistakes(table: MistakeTable, dataset: Dataset) -> MistakeAnalysis:
     for batch in dataset.batches(wanted, split=table.split, elements=true):
         row, mistake = join(batch["crystal"], batch["site"])
         count = coordination(batch["distances"])
-        nearest = batch["neighbour_elements"][:, 0]
+        around = batch["neighbour_elements"]
         right = mistake < 0
-        tally.add(batch["element"][right], count[right], nearest[right], row[right])
+        tally.add(batch["element"][right], count[right], around[right], row[right])
         wrong = np.flatnonzero(~right)
         place = mistake[wrong]
         columns["coordination"][place] = count[wrong]
-        columns["nearest"][place] = nearest[wrong]
+        columns["nearest"][place] = around[wrong, 0]
+        columns["shell"][place] = shell_codes(around[wrong], count[wrong])
+        columns["neighbours"][place] = [shell_text(around[i], count[i]) for i in wrong]
         columns["crystal_row"][place] = row[wrong]
         d = batch["distances"][wrong, : table.k]
         columns["distances"][place] = d
@@ -207,77 +180,6 @@ class _Join:
 
 def _crystals(dataset: Dataset) -> dict[str, list[Any]]:
     return dataset.crystals(["crystal", "formula", "group", "flags", "source"]).to_pydict()
-
-
-class _Tally:
-    """Counts of traits among the right sites, by element."""
-
-    def __init__(self, crystals: dict[str, list[Any]]) -> None:
-        self._groups = np.unique(np.array(crystals["group"], dtype=object).astype(str), return_inverse=True)[
-            1
-        ]
-        self.names, self._has = _crystal_traits(crystals)
-        self._sites = np.zeros(256, dtype=np.int64)
-        self._coordination = np.zeros((256, MOST_NEIGHBOURS), dtype=np.int64)
-        self._nearest = np.zeros((256, 256), dtype=np.int64)
-        self._crystal = np.zeros((256, len(self.names)), dtype=np.int64)
-
-    def add(
-        self,
-        element: NDArray[np.uint8],
-        count: NDArray[np.int64],
-        nearest: NDArray[np.uint8],
-        row: NDArray[np.int64],
-    ) -> None:
-        """Add right sites."""
-        self._sites += np.bincount(element, minlength=256)
-        np.add.at(self._coordination, (element, count), 1)
-        np.add.at(self._nearest, (element, nearest), 1)
-        for z in np.unique(element):
-            self._crystal[z] += self._has[row[element == z]].sum(axis=0)
-
-    def traits(self, table: MistakeTable, columns: Batch) -> list[Trait]:
-        """Every trait of every pair, the pairs by frequency, the traits by the difference of the shares."""
-        traits: list[Trait] = []
-        for true, predicted, total in table.pairs():
-            chosen = (table.true == true) & (table.predicted == predicted)
-            rows = columns["crystal_row"][chosen]
-            right = int(self._sites[true])
-            counts, nearest = columns["coordination"][chosen], columns["nearest"][chosen]
-            seen = [
-                *(
-                    ("coordination", str(n), counts == n, self._coordination[true, n])
-                    for n in np.unique(counts)
-                ),
-                *(
-                    ("nearest neighbour", SYMBOLS[z], nearest == z, self._nearest[true, z])
-                    for z in np.unique(nearest)
-                ),
-                *((*name, self._has[rows, i], self._crystal[true, i]) for i, name in enumerate(self.names)),
-            ]
-            found = []
-            for trait, value, has, right_count in seen:
-                n, where = int(has.sum()), rows[has]
-                spread = (len(np.unique(where)), len(np.unique(self._groups[where])))
-                if n:
-                    share_right = int(right_count) / right if right else None
-                    found.append(Trait(true, predicted, trait, value, n, *spread, n / total, share_right))
-            traits += sorted(found, key=lambda t: ((t.share_right or 0) - t.share, t.trait, t.value))
-        return traits
-
-
-def _crystal_traits(crystals: dict[str, list[Any]]) -> tuple[list[tuple[str, str]], NDArray[np.bool_]]:
-    """Traits that belong to crystals, and (crystals, traits) whether each has it."""
-    flags = sorted({flag for found in crystals["flags"] for flag in found} - {"has_hydrogen"})
-    sources = [source.split("::")[0].split("/")[0] for source in crystals["source"]]
-    # A folder of single files names each of them as its source: no trait, and too many to count.
-    names = sorted(set(sources)) if len(set(sources)) <= 50 else []
-    columns = [[flag in found for found in crystals["flags"]] for flag in flags]
-    columns.append(["has_hydrogen" not in found for found in crystals["flags"]])
-    columns += [[source == name for source in sources] for name in names]
-    traits = [("flag", flag) for flag in flags] + [("hydrogen", "none in the crystal")]
-    traits += [("source", name) for name in names]
-    return traits, np.array(columns, dtype=bool).reshape(len(traits), -1).T
 
 
 def _pairs(

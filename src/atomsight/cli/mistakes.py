@@ -31,6 +31,12 @@ def mistakes(
     folder: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and figures here.")
     ] = None,
+    duplicates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Near duplicates from atomsight dataset dedupe --out, as a trait of crystals."
+        ),
+    ] = None,
     shown: Annotated[int, typer.Option("--top", min=1, help="Pairs shown and drawn.")] = 10,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per pair, or for the site.")
@@ -38,7 +44,7 @@ def mistakes(
 ) -> None:
     """What misclassified sites share against the right ones of the same element, pair by pair.
 
-    Coordination, nearest neighbour, flags of the crystal, missing hydrogen, near duplicates, and how far the
+    Coordination, neighbours, flags of the crystal, missing hydrogen, near duplicates, and how far the
     distances lie from what is usual for the true and for the predicted element.
     """
     if folder is not None and folder.exists() and not folder.is_dir():
@@ -46,6 +52,7 @@ def mistakes(
 
     from atomsight.analyse.evaluation import read_mistakes
     from atomsight.analyse.mistakes import analyse_mistakes
+    from atomsight.analyse.mistakes_duplicates import read_near_duplicates
     from atomsight.cli._output import err, finish
     from atomsight.dataset import open_dataset
 
@@ -61,8 +68,9 @@ def mistakes(
         finish(1)
         return
     wanted = None if pair is None else _pair(pair, table)
+    near = None if duplicates is None else read_near_duplicates(duplicates)
     with err.status("comparing"):
-        analysis = analyse_mistakes(table, dataset)
+        analysis = analyse_mistakes(table, dataset, near)
     chosen = [p for p in analysis.pairs if wanted in (None, (p.true, p.predicted))]
     if folder is not None:
         _write(analysis, chosen, folder, shown)

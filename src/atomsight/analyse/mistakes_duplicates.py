@@ -1,0 +1,31 @@
+"""Near duplicates of crystals, read back from what ``atomsight dataset dedupe --out`` wrote."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+from atomsight.errors import InputError
+
+
+def read_near_duplicates(path: Path) -> dict[str, set[str]]:
+    """For each crystal that has a near duplicate, the relations that it stands in: ``same elements``,
+    ``elements exchanged``, ``different elements``.
+
+    Raises:
+        InputError: no such file, or it is not what dedupe writes.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                for name in ("first", "second"):
+                    found[row[name]].add(row["relation"])
+    except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
+        reason = f"it has no column {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(
+            f"{path} is no table of near duplicates ({reason}); atomsight dataset dedupe DATASET --out "
+            "writes one"
+        ) from error
+    return dict(found)
