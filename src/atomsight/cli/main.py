@@ -15,6 +15,7 @@ from atomsight.cli import (
     dedupe,
     distances,
     evaluate,
+    grow,
     mistakes,
     models,
     neighbours,
@@ -57,6 +58,7 @@ app.command(epilog=neighbours.EPILOG)(neighbours.neighbours)
 app.command(epilog=predict.EPILOG)(predict.predict)
 app.command(epilog=train.EPILOG)(train.train)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command(epilog=grow.EPILOG)(grow.grow)
 app.command(epilog=distances.EPILOG)(distances.distances)
 app.command(epilog=bonds.EPILOG)(bonds.bonds)
 app.command(epilog=mistakes.EPILOG)(mistakes.mistakes)

@@ -72,7 +72,7 @@ def train(
         seed=seed,
     )
     try:
-        with _progress(as_json) as watch:
+        with progress(as_json) as watch:
             trained = train_model(
                 open_dataset(dataset_path),
                 folder,
@@ -97,7 +97,7 @@ def train(
             }
         )
     else:
-        _show(folder, trained.k, len(trained.elements), result)
+        show_result(folder, trained.k, len(trained.elements), result)
         err.print(
             f"next: atomsight evaluate {folder} {dataset_path} --split test --out {folder}/evaluation",
             markup=False,
@@ -108,7 +108,7 @@ def train(
 
 
 @contextmanager
-def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+def progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A bar for the epoch under way, and a line for each that has ended."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -135,7 +135,8 @@ def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
         yield watch
 
 
-def _show(folder: Path, k: int, elements: int, result: dict[str, Any]) -> None:
+def show_result(folder: Path, k: int, elements: int, result: dict[str, Any]) -> None:
+    """Print what a training run came to."""
     from rich.table import Table
 
     from atomsight.cli._output import out

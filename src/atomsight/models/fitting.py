@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import cos, pi
 from pathlib import Path
@@ -92,8 +92,23 @@ class Architecture(ABC):
         """(n, elements): their softmax is the model's answer."""
 
     @abstractmethod
+    def adopt(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the weights of a trained network of this kind and of smaller k, and answer exactly as it did.
+
+        Args:
+            weights: the smaller network's state.
+
+        Raises:
+            InputError: networks of this kind cannot grow.
+        """
+
+    @abstractmethod
     def graph(self, temperature: float) -> GraphProto:
         """The network as an ONNX graph whose probabilities are the softmax of logits / temperature."""
+
+
+Start = Callable[[Architecture, Iterable[SiteBatch]], None]
+"""Sets initial weights; receives the architecture and the batches of ``val``."""
 
 
 class Scores:

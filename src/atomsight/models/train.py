@@ -26,7 +26,7 @@ from atomsight.models.settings import Settings, check_dataset, chosen_elements
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
     from atomsight.models.base import Model
-    from atomsight.models.fitting import Architecture, Stage, Watcher
+    from atomsight.models.fitting import Architecture, Stage, Start, Watcher
 
 CALIBRATION_SITES = 500_000
 """Sites of ``val`` that one number is fitted to at most; bounds the memory."""
@@ -41,6 +41,8 @@ def train_model(
     threads: int | None = None,
     accelerator: str = "cpu",
     watch: Watcher | None = None,
+    start: Start | None = None,
+    origin: dict[str, Any] | None = None,
 ) -> Model:
     """Train a model on the ``train`` split, choose and calibrate on ``val``, export, and open the result.
 
@@ -55,6 +57,9 @@ def train_model(
         threads: threads of PyTorch; None leaves its own choice.
         accelerator: as Lightning takes it: ``cpu``, ``gpu``, ``auto``. One device.
         watch: receives progress, see ``fitting.Watcher``.
+        start: called before the first step with the architecture and the batches of ``val``, to set other
+            initial weights; see ``grow.py``.
+        origin: goes into ``settings.json``: where these weights come from.
 
     Raises:
         MissingExtraError: PyTorch, Lightning or onnx is not installed.
@@ -71,17 +76,22 @@ def train_model(
         raise DatasetError(
             f"the val split of {dataset.path} holds none of the elements; build it from more crystals"
         )
-    _require_training_packages()
+    require_training_packages()
     if settings.cap and kind_named(settings.model).architecture_class().whole_crystals:
         raise InputError(f"a {settings.model} model learns from whole crystals; train it without a cap")
     run = RunFolder(Path(out))
-    run.claim(settings, _record(dataset, elements), resume)
+    run.claim(settings, {**_record(dataset, elements), **(origin or {})}, resume)
     if not run.ended:
-        _train(dataset, elements, settings, run, threads, accelerator, watch)
+        _train(dataset, elements, settings, run, threads, accelerator, watch, start)
     return load_model(run.path)
 
 
-def _require_training_packages() -> None:
+def require_training_packages() -> None:
+    """Prove that what training needs is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
     # Threads that wait for each other must sleep, not spin: on a machine that does other work too, spinning
     # OpenMP threads make the small steps of these networks a hundred times slower. Read by OpenMP when
     # PyTorch is first imported.
@@ -110,6 +120,7 @@ def _train(
     threads: int | None,
     accelerator: str,
     watch: Watcher | None,
+    start: Start | None,
 ) -> None:
     import torch
 
@@ -129,6 +140,8 @@ def _train(
         for split in ("train", "val")
     }
     architecture.prepare(streams["train"])
+    if start is not None:
+        start(architecture, streams["val"])
     steps = -(-sites // batch_size)
     earlier: list[dict[str, Any]] = []
     for stage in architecture.stages():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, final
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from atomsight.errors import InputError
 from atomsight.models.fitting import Architecture, Stage
 from atomsight.models.masked_site.disturb import disturb, rows_of_neighbours
 from atomsight.models.masked_site.graph import masked_site_graph
@@ -80,6 +81,13 @@ class MaskedSite(Architecture):
         k, neighbours = self.k, rows_of_neighbours(batch["site"], batch["neighbours"])
         hidden = torch.zeros_like(batch["element"])
         return self._forward(batch["distances"][:, :k], neighbours[:, :k], hidden).float()
+
+    def adopt(self, weights: Mapping[str, Tensor]) -> None:
+        """Refused: each message fades towards the k-th neighbour, so with another k every answer changes."""
+        raise InputError(
+            "a masked-site model cannot grow: its messages fade towards the k-th neighbour, so no larger "
+            "network answers as it does; train it anew with the larger k"
+        )
 
     def graph(self, temperature: float) -> GraphProto:
         """The network as an ONNX graph."""

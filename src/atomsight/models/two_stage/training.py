@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, final
 
 import torch
@@ -65,6 +65,18 @@ class TwoStage(Architecture):
     def logits(self, batch: SiteBatch) -> Tensor:
         """(n, elements), see `Architecture`."""
         return self.network.logits(batch["distances"])
+
+    def adopt(self, weights: Mapping[str, Tensor]) -> None:
+        """The old weights and scales, and zero weights from the new distances into both stages."""
+        own = self.network.state_dict()
+        for name, tensor in weights.items():
+            if name in ("mean", "scale"):
+                own[name][: len(tensor)] = tensor
+            elif name in ("stage_one.0.weight", "stage_two.weight"):
+                own[name].zero_()
+                own[name][:, : tensor.shape[1]] = tensor
+            else:
+                own[name].copy_(tensor)
 
     def graph(self, temperature: float) -> GraphProto:
         """The network as an ONNX graph."""

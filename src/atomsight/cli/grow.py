@@ -1,0 +1,117 @@
+"""``atomsight grow``: a trained model taken to a larger k."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from atomsight.cli.train import progress, show_result
+
+EPILOG = "Example: atomsight grow runs/k10 mofs -k 11 --out runs/k11"
+
+
+def grow(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
+    dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
+    k: Annotated[int, typer.Option("-k", help="The new k, larger than that of RUN.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", metavar="RUN2", help="The new run folder.")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes in each stage; 4 by default.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak of the schedule; 0.03 by default.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the order of the sites; that of RUN by default.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of PyTorch; all cores by default.", show_default=False)
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="cpu, gpu, or auto.")] = "cpu",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per event, then the result.")
+    ] = False,
+) -> None:
+    """Take a trained model to a larger k: its weights are kept, the new distances begin with weight zero.
+
+    Before its first step the grown model predicts exactly as the old one, which is checked; then it is
+    fine-tuned. RUN2 is a run folder like any other.
+    """
+    import json
+
+    from atomsight.cli._output import emit, err, finish
+    from atomsight.dataset import open_dataset
+    from atomsight.models.grow import EPOCHS, GROWN_FILE, LEARNING_RATE, grow_model
+
+    dataset = open_dataset(dataset_path)
+    try:
+        with _progress(as_json) as watch:
+            grown = grow_model(
+                run,
+                dataset,
+                k,
+                folder,
+                epochs=EPOCHS if epochs is None else epochs,
+                learning_rate=LEARNING_RATE if learning_rate is None else learning_rate,
+                seed=seed,
+                resume=resume,
+                threads=threads,
+                accelerator=accelerator,
+                watch=watch,
+            )
+    except KeyboardInterrupt:
+        err.print("[yellow]interrupted[/] go on with the same command and --resume", highlight=False)
+        raise typer.Exit(130) from None
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    before = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    settings = json.loads((run / "settings.json").read_text(encoding="utf-8"))
+    if settings["fingerprint"] != dataset.fingerprint:
+        err.print(
+            f"[yellow]warning[/] {run} was trained on another dataset: crystals of val and test here may have "
+            "been among what it learnt from",
+            highlight=False,
+        )
+    if as_json:
+        start = json.loads((folder / GROWN_FILE).read_text(encoding="utf-8"))
+        emit(
+            {"event": "result", "run": str(folder), "k": grown.k, "grown": start, "before": before, **result}
+        )
+    else:
+        show_result(folder, grown.k, len(grown.elements), result)
+        old, new = before["val"], result["val"]
+        err.print(
+            f"val log loss {old['log_loss']:.4f} at k = {settings['k']} -> {new['log_loss']:.4f} at k = {k}, "
+            f"accuracy {100 * old['accuracy']:.2f} -> {100 * new['accuracy']:.2f} %, "
+            f"macro recall {100 * old['macro_recall']:.1f} -> {100 * new['macro_recall']:.1f} %",
+            highlight=False,
+            soft_wrap=True,
+        )
+    finish(1)
+
+
+@contextmanager
+def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    from atomsight.cli._output import emit, err
+
+    with progress(as_json) as watch:
+
+        def watch_all(record: dict[str, Any]) -> None:
+            if record["event"] != "grown":
+                watch(record)
+            elif as_json:
+                emit(record)
+            else:
+                err.print(
+                    f"before training: the same answers as {record['from']['run']} to "
+                    f"{record['difference']:.1g} in probability ({record['sites']:,} sites of val); "
+                    f"{record['parameters_before']:,} -> {record['parameters']:,} parameters",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+
+        yield watch_all
