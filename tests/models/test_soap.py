@@ -82,3 +82,15 @@ def test_weight_decay_shrinks_matrices_only() -> None:
 def test_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(2, 2, 2\)"):
         Soap([torch.nn.Parameter(torch.zeros(2, 2, 2))], lr=0.1)
+
+
+def test_first_gradient_of_low_rank_gives_a_basis() -> None:
+    """Rows that no site of the first batch uses have no gradient: the covariance is mostly zeros."""
+    parameter = torch.nn.Parameter(torch.zeros(119, 128))
+    optimiser = Soap([parameter], lr=0.1)
+    for gradient in (torch.zeros(119, 128), torch.outer(torch.ones(119), torch.ones(128) * 1e-20)):
+        optimiser.state.clear()
+        parameter.grad = gradient
+        optimiser.step()
+        basis = optimiser.state[parameter]["row_basis"]
+        torch.testing.assert_close(basis.T @ basis, torch.eye(119), atol=1e-5, rtol=0)

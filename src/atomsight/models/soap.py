@@ -65,8 +65,8 @@ class Soap(torch.optim.Optimizer):
             state["second"] = torch.zeros_like(gradient)
             if gradient.ndim == 2:
                 state["rows"], state["columns"] = gradient @ gradient.T, gradient.T @ gradient
-                state["row_basis"] = torch.linalg.eigh(state["rows"])[1]
-                state["column_basis"] = torch.linalg.eigh(state["columns"])[1]
+                state["row_basis"] = _eigenbasis(state["rows"])
+                state["column_basis"] = _eigenbasis(state["columns"])
             return
         state["step"] += 1
         state["first"].lerp_(gradient, 1 - beta1)
@@ -90,6 +90,16 @@ class Soap(torch.optim.Optimizer):
                 state["second"] = state["second"][order]
                 state["column_basis"], order = _refreshed(state["columns"], state["column_basis"])
                 state["second"] = state["second"][:, order]
+
+
+def _eigenbasis(covariance: Tensor) -> Tensor:
+    """Orthonormal eigenvectors. In float64, and a trifle off singular: a first gradient of low rank has a
+    covariance with hundreds of equal eigenvalues, on which LAPACK's float32 routine can fail to converge."""
+    size = len(covariance)
+    exact = covariance.double()
+    ramp = torch.linspace(0, 1, size, dtype=torch.float64, device=exact.device)
+    scale = exact.diagonal().mean().clamp_min(torch.finfo(torch.float32).tiny)
+    return torch.linalg.eigh(exact + 1e-9 * scale * ramp.diag())[1].to(covariance)
 
 
 def _refreshed(covariance: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
