@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -79,6 +80,15 @@ class Model(ABC):
         self.name = name
         self.metadata: dict[str, Any] = {key: _parsed(value) for key, value in raw.items()}
         self._session = session
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal SHA-256 of what the file says of its training, the fitted temperature to its last digit
+        included. What was calibrated on one model's answers says so, since it fits no other's.
+        """
+        told = [self.kind, self.k, list(self.elements)]
+        told += [self.metadata.get(key) for key in ("temperature", "settings", "data")]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     @abstractmethod
     def probabilities(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
