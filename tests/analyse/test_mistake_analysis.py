@@ -122,7 +122,9 @@ def test_shares_of_the_right_sites_are_those_of_the_table(
             assert t.share_right == pytest.approx((counts == int(t.value)).mean())
         elif t.trait == "neighbours":
             places = np.flatnonzero(right)
-            shells = [shell_text(rows["neighbour_elements"][i], n) for i, n in zip(places, counts)]
+            shells = [
+                shell_text(rows["neighbour_elements"][i], n) for i, n in zip(places, counts, strict=True)
+            ]
             assert t.share_right == pytest.approx(np.mean([shell == t.value for shell in shells]))
         elif t.trait == "hydrogen":
             assert t.share_right == pytest.approx(bare.mean())

@@ -1,0 +1,135 @@
+"use strict";
+// One misclassified site, opened: its distances beside those of the sites of both elements, its neighbours.
+
+(() => {
+  const make = atomsight.make;
+  const RANKS = 16;
+
+  /** Boxes of an element's distances to its n-th neighbour: middle half, 90 %, 98 % of the sites. */
+  function boxes(svg, profile, ranks, side, colour, x, y, step) {
+    profile.slice(0, ranks).forEach(([p1, p5, p25, p50, p75, p95, p99], n) => {
+      const from = x(n) + (side < 0 ? -0.4 : 0.05) * step;
+      const width = 0.35 * step;
+      const middle = from + width / 2;
+      const box = (low, high, opacity, share) =>
+        make("rect", {
+          x: from + (width * (1 - share)) / 2, width: width * share,
+          y: y(high), height: Math.max(y(low) - y(high), 1),
+          style: `fill:var(--${colour});fill-opacity:${opacity}`,
+        });
+      svg.append(
+        make("line", { x1: middle, x2: middle, y1: y(p1), y2: y(p99), style: `stroke:var(--${colour})` }),
+        box(p5, p95, 0.3, 0.6), box(p25, p75, 0.65, 1),
+        make("line", { x1: from, x2: from + width, y1: y(p50), y2: y(p50), style: "stroke:var(--paper);stroke-width:1.5" }),
+      );
+    });
+  }
+
+  function plot(site, profiles, names) {
+    const ranks = Math.min(site.distances.length, RANKS);
+    const [width, height, left, bottom, top] = [900, 360, 46, 34, 12];
+    const own = profiles[names[0]] || [];
+    const other = profiles[names[1]] || [];
+    const every = [site.distances.slice(0, ranks)]
+      .concat([...own.slice(0, ranks), ...other.slice(0, ranks)].map((q) => [q[0], q[6]])).flat();
+    const low = Math.max(0, Math.min(...every) - 0.15);
+    const high = Math.max(...every) + 0.15;
+    const step = (width - left) / ranks;
+    const x = (n) => left + (n + 0.5) * step;
+    const y = (d) => top + (height - top - bottom) * (1 - (d - low) / (high - low));
+    const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
+      "aria-label": `Distances of the site beside those of ${names[0]} and of ${names[1]}` });
+    for (let d = Math.ceil(low * 2) / 2; d <= high; d += 0.5) {
+      svg.append(
+        make("line", { x1: left, x2: width, y1: y(d), y2: y(d), style: "stroke:var(--rule)" }),
+        make("text", { x: left - 6, y: y(d), "text-anchor": "end", "dominant-baseline": "central", style: "font-size:12px" }, d.toFixed(1)),
+      );
+    }
+    boxes(svg, own, ranks, -1, "blue", x, y, step);
+    boxes(svg, other, ranks, 1, "orange", x, y, step);
+    for (let n = 0; n < ranks; n++) {
+      const d = site.distances[n];
+      svg.append(
+        make("line", { x1: x(n) - 0.46 * step, x2: x(n) + 0.46 * step, y1: y(d), y2: y(d), style: "stroke:var(--ink);stroke-width:2" }),
+        make("text", { x: x(n), y: y(d) - 5, "text-anchor": "middle", style: "font-size:12px;font-weight:600;paint-order:stroke;stroke:var(--paper);stroke-width:3" }, site.elements[n]),
+        make("text", { x: x(n), y: height - bottom + 16, "text-anchor": "middle", style: "font-size:12px" }, String(n + 1)),
+      );
+    }
+    svg.append(make("text", { x: (left + width) / 2, y: height - 3, "text-anchor": "middle", style: "font-size:12px" },
+      "n: distance to the n-th neighbour, Å"));
+    return svg;
+  }
+
+  function neighbours(site, names) {
+    const percent = (value) => (value === null ? "" : (value / 10).toFixed(1) + " %");
+    const titles = ["n", "distance, Å", "element", "label", `nearer in ${names[0]}`, `nearer in ${names[1]}`];
+    const head = make("tr", {}, ...titles.map((title) => make("th", { scope: "col" }, title)));
+    const rows = site.distances.map((d, n) =>
+      make("tr", {}, ...[
+        String(n + 1), d.toFixed(3), site.elements[n], site.labels[n],
+        percent(site.nearer_true[n]), percent(site.nearer_predicted[n]),
+      ].map((text) => make("td", {}, text))));
+    return make("div", { class: "scroll" },
+      make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
+  }
+
+  function enliven(table) {
+    const data = atomsight.data(`${table.element.id}-sites`);
+    if (!data) return;
+    const dialog = make("dialog", { "aria-label": "One misclassified site" });
+    document.body.append(dialog);
+    let shown = [];
+    let place = 0;
+    const field = (index, key) =>
+      table.data.rows[index][table.data.columns.findIndex((column) => column.key === key)];
+
+    function show() {
+      const index = shown[place];
+      const raw = data.sites[index];
+      const site = {
+        distances: raw[0],
+        elements: raw[1].map((z) => data.elements[z]),
+        labels: raw[2],
+        nearer_true: raw[3],
+        nearer_predicted: raw[4],
+      };
+      const names = [field(index, "true"), field(index, "predicted")];
+      const move = (by) => { place += by; show(); };
+      const back = make("button", { type: "button", onclick: () => move(-1) }, "Back");
+      const next = make("button", { type: "button", onclick: () => move(1) }, "Next");
+      back.disabled = place === 0;
+      next.disabled = place === shown.length - 1;
+      const close = make("button", { type: "button", onclick: () => dialog.close() }, "Close");
+      const probability = (key) => atomsight.written(field(index, key), "percent");
+      dialog.replaceChildren(
+        make("div", { class: "bar" }, back, next, close),
+        make("h3", {}, `${field(index, "crystal")}: ${field(index, "label")}, ${names[0]} taken for ${names[1]}`),
+        make("p", {},
+          `Given ${probability("probability")} to ${names[1]}, ${probability("probability_true")} to ${names[0]}. ` +
+          `Formula ${field(index, "formula")}; coordination ${field(index, "coordination")} by ` +
+          `${field(index, "neighbours")}; flags: ${field(index, "flags") || "none"}; ${field(index, "source")}.`),
+        plot(site, data.profiles, names),
+        make("p", { class: "source" },
+          `Black: this site, with the element of each neighbour. Left, blue: where the n-th neighbour of ` +
+          `${names[0]} lies in ${data.reference}; right, orange: of ${names[1]}. Boxes hold the middle half, ` +
+          `pale ones 90 %, lines 98 % of the sites; the notch is the median. Nearer: the share of that ` +
+          `element's sites whose n-th neighbour is nearer; below 1 % or above 99 % is unusual.`),
+        neighbours(site, names),
+      );
+      if (!dialog.open) dialog.showModal();
+      (next.disabled ? close : next).focus();
+    }
+
+    dialog.addEventListener("keydown", (event) => {
+      if (event.key === "ArrowRight" && place < shown.length - 1) { place += 1; show(); }
+      if (event.key === "ArrowLeft" && place > 0) { place -= 1; show(); }
+    });
+    table.element.addEventListener("open-row", ({ detail }) => {
+      shown = detail.shown;
+      place = shown.indexOf(detail.index);
+      show();
+    });
+  }
+
+  for (const table of atomsight.tables.values()) if (table.data.opens) enliven(table);
+})();
