@@ -61,7 +61,7 @@ def mistaken_pair_figure(analysis: MistakeAnalysis, pair: PairOfElements, *, tit
         left.hlines(place, mistaken, correct, color=GREY, lw=1)
         left.plot(correct, place, "o", color=BLUE, ms=5, label=f"{true} predicted rightly")
         left.plot(mistaken, place, "o", color=ORANGE, ms=5, label=f"{true} taken for {predicted}")
-        left.set_yticks(place, [f"{t.trait}: {t.value} ({t.groups})" for t in shown], fontsize=7.5)
+        left.set_yticks(place, [_plain(f"{t.trait}: {t.value} ({t.groups})") for t in shown], fontsize=7.5)
         left.tick_params(axis="y", length=0)
         left.set(xlim=(-3, 103), ylim=(len(shown) - 0.5, -0.5), xlabel="share of the sites (%)")
         left.set_title("Traits (groups of crystals)")
@@ -97,16 +97,21 @@ def site_figure(site: OpenSite, profiles: Profiles, predicted: int | None, *, ti
             axes.plot([n + 0.58, n + 1.42], [distance] * 2, color=INK, lw=1.4)
             symbol = SYMBOLS[site.neighbour_elements[n]]
             axes.annotate(symbol, (n + 1, distance), (0, 2), textcoords="offset points", ha="center", size=8)
-        axes.plot([], [], color=INK, lw=1.4, label=f"{site.label} of {site.crystal}")
+        axes.plot([], [], color=INK, lw=1.4, label=_plain(f"{site.label} of {site.crystal}"))
         axes.set(xlim=(0.4, ranks + 0.6), ylim=(bottom, top))
         axes.set_xticks(range(1, ranks + 1))
         axes.set(xlabel="n", ylabel="distance to the n-th neighbour (Å)")
         axes.legend(fontsize=7.5, loc="upper left")
         light_grid(axes, "y")
         figure.suptitle(
-            title or f"{site.crystal}: {site.label}", x=0.01, ha="left", fontsize=10, weight="bold"
+            _plain(title or f"{site.crystal}: {site.label}"), x=0.01, ha="left", fontsize=10, weight="bold"
         )
     return figure
+
+
+def _plain(text: str) -> str:
+    """Names from files are no formulas: a dollar stays one."""
+    return text.replace("$", r"\$")
 
 
 def _distances(axes: Axes, analysis: MistakeAnalysis, pair: PairOfElements) -> None:

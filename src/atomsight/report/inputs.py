@@ -86,5 +86,5 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         raise DatasetError(f"{path} cannot be read ({error}); run the command that wrote it again") from error
 
 
-_TEXT = ("crystal", "label", "formula", "group", "flags", "source", "value", "true", "predicted", "element")
+_TEXT = ("crystal", "label", "formula", "group", "flags", "source", "value")
 """Columns that are text even where all of them look like numbers, such as the numbers of the COD."""

@@ -30,6 +30,7 @@ _COLOURS = {
     "#e6e6e6": "rule",
     "#e9e9e9": "wash",
     "#efefef": "wash",
+    "#f4f4f4": "wash",
     "#0072b2": "blue",
     "#d55e00": "orange",
     "#9cc7e3": "pale-blue",
@@ -104,10 +105,13 @@ def _written(element: ElementTree.Element, name: str, referred: set[str]) -> str
     for key in ("fill", "stroke"):
         if "var(" in str(attributes.get(key, "")):
             attributes["style"] = f"{key}:{attributes.pop(key)};{attributes.get('style', '')}"
-    inside = "".join(_written(child, name, referred) for child in element)
-    words = [element.text] if kind in ("text", "tspan") else []
-    words += [child.tail for child in element] if kind == "text" else []
-    return tag(kind, *words, Html(inside), **attributes)
+    speaks = kind in ("text", "tspan")
+    parts: list[object] = [element.text] if speaks else []
+    for child in element:
+        parts.append(Html(_written(child, name, referred)))
+        if speaks:
+            parts.append(child.tail)
+    return tag(kind, *parts, **attributes)
 
 
 def framed(picture: Html, caption: object = "") -> Html:
@@ -124,7 +128,7 @@ def picture(path: Path, name: str, label: str, caption: object = "") -> Html | N
     if pixels.is_file():
         data = base64.b64encode(pixels.read_bytes()).decode("ascii")
         return framed(
-            tag("img", src=f"data:image/png;base64,{data}", alt=label, class_="paper", loading="lazy"),
+            tag("img", src=f"data:image/png;base64,{data}", alt=label, class_="paper", decoding="async"),
             caption,
         )
     return None

@@ -100,7 +100,7 @@
       back.disabled = place === 0;
       next.disabled = place === shown.length - 1;
       const close = make("button", { type: "button", onclick: () => dialog.close() }, "Close");
-      const probability = (key) => atomsight.written(field(index, key), "percent");
+      const probability = (key) => (100 * field(index, key)).toFixed(2) + " %";
       dialog.replaceChildren(
         make("div", { class: "bar" }, back, next, close),
         make("h3", {}, `${field(index, "crystal")}: ${field(index, "label")}, ${names[0]} taken for ${names[1]}`),
