@@ -20,6 +20,7 @@ from atomsight.cli import (
     models,
     neighbours,
     predict,
+    report,
     train,
 )
 from atomsight.errors import AtomsightError, InputError
@@ -62,6 +63,7 @@ app.command(epilog=grow.EPILOG)(grow.grow)
 app.command(epilog=distances.EPILOG)(distances.distances)
 app.command(epilog=bonds.EPILOG)(bonds.bonds)
 app.command(epilog=mistakes.EPILOG)(mistakes.mistakes)
+app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=models.EPILOG)(models.models)
 app.command(epilog=cite.EPILOG)(cite.cite)
 
