@@ -135,6 +135,35 @@ def test_composition_gives_the_formula_and_skips_what_the_model_does_not_know(
     assert any("does not know Cl" in s["skipped"] for s in skipped)
 
 
+def test_sets_and_a_formula_from_elsewhere(atomsight: Any) -> None:
+    ibuprofen = Path(__file__).parents[2] / "examples" / "ibuprofen.cif"
+    status, out, _ = atomsight("predict", ibuprofen, "--formula", "C13O2", "--json")
+    assert status == 0
+    (record,) = records_of(out)[0]
+    assert (record["formula_units"], record["extra_hydrogens"], record["missing_atoms"]) == (4, 72, {})
+    for site in record["sites"]:
+        assert site["element"] == site["predicted"]
+        assert site["predicted"] in site["set"]
+        assert set(site["set"]) <= {"C", "H", "O"}
+    _, out, _ = atomsight("predict", ibuprofen, "--formula", "C14H18O2")
+    assert "4 formula units in the cell; no site for 4 C" in out
+    assert out.splitlines()[1].split() == [
+        "site",
+        "copies",
+        "element",
+        "predicted",
+        "set",
+        "most",
+        "probable",
+    ]
+    status, out, err = atomsight("predict", ibuprofen, "--formula", "C900")
+    assert status == 1
+    assert "does not fit 33 sites" in " ".join(err.split())
+    status, _, err = atomsight("predict", ibuprofen, "--formula", "C2(OH)4")
+    assert status
+    assert "is not understood" in err
+
+
 def test_the_table_marks_agreement(cifs: Path, model: Path, atomsight: Any) -> None:
     predictions, _ = records_of(atomsight("predict", cifs, "--model", model, "--json")[1])
     status, out, err = atomsight("predict", cifs, "--model", model, "--top", 2)

@@ -31,12 +31,19 @@ def assign(
     counts = Counter(crystal.numbers.tolist())
     formula = np.array(sorted(counts))
     chosen = np.searchsorted(np.array(elements), formula)
-    inside = np.maximum(probabilities[:, chosen].astype(np.float64), FLOOR)
-    inside /= inside.sum(axis=1, keepdims=True)
-    conditional = np.zeros_like(probabilities)
-    conditional[:, chosen] = inside
+    conditional = among(probabilities, chosen)
+    inside = np.maximum(conditional[:, chosen], FLOOR)
     column = optimal_assignment(inside, crystal.multiplicities, np.array([counts[z] for z in formula]))
     return conditional, formula[column].astype(np.uint8)
+
+
+def among(probabilities: NDArray[np.float32], columns: NDArray[np.integer]) -> NDArray[np.float32]:
+    """(sites, elements) probabilities given that the element is one of those columns, 0 in the others."""
+    inside = np.maximum(probabilities[:, columns].astype(np.float64), FLOOR)
+    inside /= inside.sum(axis=1, keepdims=True)
+    conditional = np.zeros_like(probabilities)
+    conditional[:, columns] = inside
+    return conditional
 
 
 def optimal_assignment(

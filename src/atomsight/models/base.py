@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS, parse_elements
-from atomsight.errors import ModelError
-from atomsight.readers.quality import Reason
+from atomsight.errors import InputError, ModelError
+from atomsight.models.given import Given, OnSkip
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+    from atomsight.models.formula import FormulaFit
+    from atomsight.models.sets import SetRule
 
 SITES_PER_RUN = 8192
 """Sites gathered over crystals before the network runs: enough for all cores, few enough for the cache."""
@@ -34,12 +37,17 @@ class Prediction:
         probabilities: (sites, elements) float32, rows sum to 1.
         predicted: (sites,) uint8, atomic number given to each site: the most probable one, or under a given
             composition that of the best assignment as a whole.
+        members: (sites, elements) whether an element is in the site's set, see :meth:`sets`; None where the
+            model has no thresholds for it.
+        fit: how a given formula was laid over the sites; None where none was given.
     """
 
     crystal: Crystal
     elements: tuple[int, ...]
     probabilities: NDArray[np.float32]
     predicted: NDArray[np.uint8]
+    members: NDArray[np.bool_] | None = None
+    fit: FormulaFit | None = None
 
     @property
     def agrees(self) -> NDArray[np.bool_]:
@@ -52,6 +60,27 @@ class Prediction:
         order = np.argsort(-row, kind="stable")
         return {SYMBOLS[self.elements[j]]: float(row[j]) for j in order if row[j] >= least}
 
+    def sets(self) -> list[tuple[str, ...]]:
+        """For each site the elements that it may be of, most probable first; 99 % of sets hold the true one.
+
+        See ``sets.py`` for what is promised. Under a formula they are the sets of the blind prediction, less
+        the elements that the formula does not hold, which keeps the promise; the assigned element is always
+        in.
+
+        Raises:
+            ModelError: the model has no thresholds for its sets.
+        """
+        if self.members is None:
+            raise ModelError(
+                "the model has no thresholds for its sets; fit them on its own dataset: "
+                "python -m atomsight.models.sets MODEL DATASET"
+            )
+        order = np.argsort(-self.probabilities, axis=1, kind="stable")
+        symbols = [SYMBOLS[z] for z in self.elements]
+        return [
+            tuple(symbols[j] for j in row if held[j]) for row, held in zip(order, self.members, strict=True)
+        ]
+
 
 class Model(ABC):
     """A trained model in an ONNX session.
@@ -62,7 +91,10 @@ class Model(ABC):
         k: neighbours that it looks at.
         elements: atomic numbers, the order of the columns of its output.
         metadata: what the training wrote into the file; the values are parsed JSON where they are JSON.
+        set_rule: turns its probabilities into sets of elements; None where it was never fitted.
     """
+
+    set_rule: SetRule | None = None
 
     columns: tuple[str, ...]
     """Columns of the dataset that :meth:`probabilities` needs."""
@@ -114,57 +146,61 @@ class Model(ABC):
         crystals: Crystal | Iterable[Crystal],
         composition: bool = False,
         on_skip: Callable[[str, str], None] | None = None,
+        formula: str | None = None,
     ) -> Iterator[Prediction]:
         """Predict the element of every site of crystals, in their order; crystals share runs of the network.
 
         The crystals' own elements are never looked at, except with ``composition``: then only their counts
         are, the probabilities are those given that the site's element is one of the formula's, and
         `Prediction.predicted` is the most likely assignment in which the cell holds as many atoms of each
-        element as the formula says (``assignment.py``).
+        element as the formula says (``assignment.py``). A ``formula`` from elsewhere may leave out hydrogens,
+        or name atoms that the sites lack (``formula.py``).
 
         Args:
             crystals: one crystal or any number, taken one by one.
-            composition: use each crystal's formula.
+            composition: use each crystal's formula, counted over its sites.
             on_skip: receives (source, reason) of a crystal whose formula holds an element that the model does
-                not know; without it such a crystal raises.
+                not know, or does not fit its sites; without it such a crystal raises.
+            formula: the formula of every crystal, such as ``C13H18O2``; or ``stated`` for the one that each
+                file states in ``_chemical_formula_sum``.
 
         Raises:
-            ModelError: with ``composition`` and without ``on_skip``: an element that the model does not know.
+            InputError: the formula is not understood; without ``on_skip``: it does not fit the sites.
+            ModelError: without ``on_skip``: a formula names an element that the model does not know.
         """
+        if composition and formula is not None:
+            raise InputError("composition takes the formula from the sites; give it or a formula, not both")
+        given = Given(self, composition, formula)
         held: list[Crystal] = []
         rows: list[dict[str, NDArray[Any]]] = []
         sites = 0
         for crystal in [crystals] if isinstance(crystals, Crystal) else crystals:
-            unknown = sorted(set(crystal.site_numbers.tolist()) - set(self.elements)) if composition else []
-            if unknown:
-                text = f"the model {self.name} does not know {', '.join(SYMBOLS[z] for z in unknown)}"
-                if on_skip is None:
-                    raise ModelError(f"{crystal.source or crystal.name}: {text}; predict without composition")
-                on_skip(crystal.source or crystal.name, Reason("unknown_to_model", text))
+            if not given.usable(crystal, on_skip):
                 continue
             held.append(crystal)
             rows.append(self.columns_of(crystal))
             sites += crystal.n_sites
             if sites >= SITES_PER_RUN:
-                yield from self._answer(held, rows, composition)
+                yield from self._answer(held, rows, given, on_skip)
                 held, rows, sites = [], [], 0
         if held:
-            yield from self._answer(held, rows, composition)
+            yield from self._answer(held, rows, given, on_skip)
 
     def _answer(
-        self, crystals: list[Crystal], rows: list[dict[str, NDArray[Any]]], composition: bool
+        self,
+        crystals: list[Crystal],
+        rows: list[dict[str, NDArray[Any]]],
+        given: Given,
+        on_skip: OnSkip | None,
     ) -> Iterator[Prediction]:
         joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
         answer = self.probabilities(joined)
         ends = np.cumsum([crystal.n_sites for crystal in crystals])
         for crystal, part in zip(crystals, np.split(answer, ends[:-1]), strict=True):
-            if composition:
-                from atomsight.models.assignment import assign
-
-                yield Prediction(crystal, self.elements, *assign(crystal, self.elements, part))
-            else:
-                best = np.asarray(self.elements, dtype=np.uint8)[part.argmax(axis=1)]
-                yield Prediction(crystal, self.elements, part, best)
+            members = None if self.set_rule is None else self.set_rule.members(part)
+            prediction = given.applied(crystal, part, members, on_skip)
+            if prediction is not None:
+                yield prediction
 
     def __repr__(self) -> str:
         return f"<{self.kind} model {self.name}: k = {self.k}, {len(self.elements)} elements>"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from atomsight.errors import ModelError
 from atomsight.models.registry import kind_of_file
+from atomsight.models.sets import rule_of
 
 if TYPE_CHECKING:
     from atomsight.models.base import Model
@@ -50,7 +51,18 @@ def load_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
     except Exception as error:  # ONNX Runtime raises classes of its own that share no public base
         raise ModelError(f"{path} is not a model that ONNX Runtime can open: {error}") from error
     kind = session.get_modelmeta().custom_metadata_map.get("kind", "")
-    return kind_of_file(kind, str(path)).model_class()(label, session)
+    model = kind_of_file(kind, str(path)).model_class()(label, session)
+    model.set_rule = rule_of(model, path)
+    return model
+
+
+def model_file(name: str | Path) -> Path:
+    """The ONNX file that `load_model` opens.
+
+    Raises:
+        ModelError: there is none.
+    """
+    return _locate(DEFAULT if name == "default" else name)[1]
 
 
 def _locate(name: str | Path) -> tuple[str, Path]:

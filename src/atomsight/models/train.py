@@ -21,15 +21,13 @@ from atomsight.models.export import check_agreement, write_model
 from atomsight.models.registry import kind_named
 from atomsight.models.run_folder import RunFolder
 from atomsight.models.runtime import load_model
+from atomsight.models.sets import CALIBRATION_SITES, fit_sets
 from atomsight.models.settings import Settings, check_dataset, chosen_elements
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
     from atomsight.models.base import Model
     from atomsight.models.fitting import Architecture, Stage, Start, Watcher
-
-CALIBRATION_SITES = 500_000
-"""Sites of ``val`` that one number is fitted to at most; bounds the memory."""
 
 
 def train_model(
@@ -287,6 +285,7 @@ def _finish(
         "temperature": temperature,
         "val": result["val"],
         "data": _description(dataset, elements, settings),
+        "sets": fit_sets(after, target).as_dict(elements),
     }
     draft = run.path / "draft.onnx"
     write_model(architecture.graph(temperature), metadata, draft)
