@@ -72,8 +72,8 @@ def grow(
     settings = json.loads((run / "settings.json").read_text(encoding="utf-8"))
     if settings["fingerprint"] != dataset.fingerprint:
         err.print(
-            f"[yellow]warning[/] {run} was trained on another dataset: crystals of val and test here may have "
-            "been among what it learnt from",
+            f"[yellow]warning[/] {run} was trained on another dataset: crystals of val and test may be "
+            "among what it learnt from",
             highlight=False,
         )
     if as_json:

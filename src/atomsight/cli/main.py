@@ -20,7 +20,9 @@ from atomsight.cli import (
     models,
     neighbours,
     predict,
+    rank,
     report,
+    sweep,
     train,
 )
 from atomsight.errors import AtomsightError, InputError
@@ -57,8 +59,10 @@ dataset.app.command(epilog=dedupe.EPILOG)(dedupe.dedupe)
 app.add_typer(dataset.app, name="dataset")
 app.command(epilog=neighbours.EPILOG)(neighbours.neighbours)
 app.command(epilog=predict.EPILOG)(predict.predict)
+app.command(epilog=rank.EPILOG)(rank.rank)
 app.command(epilog=train.EPILOG)(train.train)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command(epilog=sweep.EPILOG)(sweep.sweep)
 app.command(epilog=grow.EPILOG)(grow.grow)
 app.command(epilog=distances.EPILOG)(distances.distances)
 app.command(epilog=bonds.EPILOG)(bonds.bonds)

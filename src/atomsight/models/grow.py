@@ -138,9 +138,7 @@ def grow_model(
     require_training_packages()
     parent = read_parent(run)
     if k <= parent.settings.k:
-        raise InputError(
-            f"k = {k} asked for, but {run} has k = {parent.settings.k}; growing takes a larger k"
-        )
+        raise InputError(f"k = {k} asked for, but {run} has k = {parent.settings.k}; give a larger k")
     settings = Settings(
         model=parent.settings.model,
         k=k,
