@@ -1,0 +1,179 @@
+"""``atomsight rank``: candidate structures in order, and those not worth a relaxation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from atomsight.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from atomsight.crystal import Crystal
+    from atomsight.readers import Member
+    from atomsight.screen.rank import Ranked
+
+EPILOG = "Example: [bold]atomsight rank candidates.tar.xz --out order.csv --keep-dir survivors[/]"
+
+WRITTEN = (".csv", ".json", ".jsonl", ".parquet")
+
+
+def rank(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="CANDIDATES...", help="CIFs, folders, tar or zip archives.")
+    ],
+    risk: Annotated[
+        float, typer.Option(help="Chance that a real structure is called unlikely: above 0, at most 0.5.")
+    ] = 0.005,
+    relaxed: Annotated[
+        bool,
+        typer.Option("--relaxed", help="Trust the volume of inorganic candidates: they have been relaxed."),
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say which sites and contacts speak against a structure.")
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Write all: .csv, .json, .jsonl or .parquet."),
+    ] = None,
+    keep_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Copy the files of the survivors there.", show_default=False),
+    ] = None,
+    show: Annotated[int, typer.Option(min=0, help="Candidates shown of each formula; 0 shows all.")] = 10,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of the networks; 0 takes all cores.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per candidate, in order.")] = False,
+) -> None:
+    """Order candidate structures by plausibility, within each formula, and say which are unlikely.
+
+    No energy is computed: a candidate costs milliseconds. Any number of them streams through the same memory.
+    """
+    from atomsight.cli._output import Skips, emit, err, finish
+    from atomsight.screen.rank import Ledger, Ranker
+    from atomsight.screen.write_rank import writer_of
+
+    if to is not None and to.suffix.lower() not in WRITTEN:
+        raise InputError(f"--out {to}: the name must end in {', '.join(WRITTEN)}")
+    if keep_dir is not None and keep_dir.exists() and (not keep_dir.is_dir() or any(keep_dir.iterdir())):
+        raise InputError(f"--keep-dir {keep_dir} is there already and not an empty folder; name another")
+    skips = Skips(as_json)
+    ranker = Ranker(risk, explain=explain, relaxed=relaxed, threads=threads)
+    survivors = Survivors(keep_dir) if keep_dir is not None else None
+    handled = kept = 0
+    with Ledger() as ledger:
+        with _progress() as advance:
+            for scored in ranker.stream(_crystals(paths, skips, survivors)):
+                ledger.add(scored)
+                handled += 1
+                kept += scored.verdict == "keep"
+                if survivors is not None:
+                    survivors.judge(scored)
+                advance(handled, kept)
+        if to is not None and handled:
+            with writer_of(to) as write:
+                for ranked in ledger.ordered():
+                    write(ranked)
+        if as_json:
+            for ranked in ledger.ordered():
+                emit(ranked.as_dict())
+        else:
+            _show(ledger.ordered(), show)
+    if handled and not as_json:
+        err.print(
+            f"{handled:,} candidates: {kept:,} to keep, {handled - kept:,} unlikely; a real structure is "
+            f"called unlikely with a chance of {100 * risk:g} %",
+            highlight=False,
+        )
+    finish(handled)
+
+
+class Survivors:
+    """Copies the files of candidates that are kept, as soon as they are judged."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._pending: dict[str, Member] = {}
+        self._written: set[str] = set()
+
+    def hold(self, member: Member, crystals: list[Crystal]) -> None:
+        """Keep a file's bytes until its crystals are judged."""
+        for crystal in crystals:
+            self._pending[crystal.source] = member
+
+    def judge(self, scored: Ranked) -> None:
+        """Write the file, or let it go."""
+        member = self._pending.pop(scored.source, None)
+        if member is None or scored.verdict != "keep" or member.source in self._written:
+            return
+        target = self.folder / f"{member.name}.cif"
+        number = 1
+        while target.exists():
+            number += 1
+            target = self.folder / f"{member.name}-{number}.cif"
+        target.write_bytes(member.data)
+        if scored.source != member.source:  # a file of several blocks is copied once
+            self._written.add(member.source)
+
+
+def _crystals(
+    paths: list[Path], skips: Callable[[str, str], None], survivors: Survivors | None
+) -> Iterator[Crystal]:
+    from atomsight.readers import crystals_of, iter_members
+
+    for member in iter_members(list(paths), skips):
+        crystals = crystals_of(member, on_skip=skips)
+        if survivors is not None:
+            survivors.hold(member, crystals)
+        yield from crystals
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from atomsight.cli._output import err
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task("candidates are read")
+
+        def advance(handled: int, kept: int) -> None:
+            if handled % 16 == 0:
+                progress.update(task, description=f"{handled:,} candidates, {kept:,} to keep")
+
+        yield advance
+
+
+def _show(ordered: Iterator[Ranked], most: int) -> None:
+    from rich.text import Text
+
+    from atomsight.cli._output import out
+
+    last, hidden = None, 0
+    for ranked in ordered:
+        if ranked.formula != last:
+            _hidden(hidden)
+            last, hidden = ranked.formula, 0
+            out.print(Text(f"{ranked.formula}  {ranked.kind}", style="bold"))
+        if most and ranked.rank > most:
+            hidden += 1
+            continue
+        style = "" if ranked.verdict == "keep" else "red"
+        line = f"{ranked.rank:6}  {ranked.score:8.2f}  {ranked.verdict:8}  {ranked.crystal}"
+        out.print(Text(line, style=style), soft_wrap=True)
+        for sentence in ranked.evidence:
+            out.print(Text(f"{'':28}{sentence}", style="dim"), soft_wrap=True)
+    _hidden(hidden)
+
+
+def _hidden(count: int) -> None:
+    from atomsight.cli._output import out
+
+    if count:
+        out.print(f"{'':6}  … {count:,} more", style="dim", highlight=False)

@@ -1,0 +1,227 @@
+"""Fit the tables and the calibration of the ranking, and write them beside the weights.
+
+    python -m atomsight.screen.calibrate_rank DATASET --small ARCHIVE ... --large ARCHIVE ...
+        --molecular DATASET ARCHIVE [--leave-out FILE] [--model NAME]
+
+Tables (volumes, closest distances, contacts) come from the ``train`` split; weights and thresholds from
+crystals of the ``val`` split and decoys of them. Molecular crystals are few: there the contacts are fitted
+in folds, and each crystal of ``train`` and ``val`` is judged by the contacts of the other folds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.crystal import Crystal
+from atomsight.dataset import open_dataset
+from atomsight.models import load_model
+from atomsight.models.base import Model
+from atomsight.neighbours import nearest_neighbours
+from atomsight.screen.combine import Combination, fit_logistic
+from atomsight.screen.contacts import BINS, PAIRS, histogram, potential
+from atomsight.screen.decoys import scaled
+from atomsight.screen.features import KINDS, NAMES, describe
+from atomsight.screen.molecules import Molecules, molecules_of
+from atomsight.screen.packings import repacked
+from atomsight.screen.plausibility.examples import TOO_CLOSE, bank_of, decoys_of, split_crystals
+from atomsight.screen.plausibility.runtime import Plausibility
+from atomsight.screen.tables import FILE, Tables, shortest_distances
+from atomsight.screen.volume import element_counts, fit_volumes
+
+SIGNS: dict[str, dict[str, int]] = {
+    "inorganic": {
+        "pressed": 1,
+        "plausibility": 1,
+        "blind": 1,
+        "worst_blind": 1,
+        "closest": 1,
+        "dense": -1,
+        "loose": -1,
+    },
+    "framework": {"plausibility": 1, "blind": 1, "worst_blind": 1, "closest": 1, "dense": -1},
+    "molecular": {
+        "plausibility": 1,
+        "blind": 1,
+        "closest": 1,
+        "contacts": 1,
+        "clash": -1,
+        "packing": 1,
+        "unmet": -1,
+        "dense": -1,
+        "loose": -1,
+    },
+}
+"""What each kind is judged by, and in which direction."""
+
+FOLDS = 5
+PACKINGS = 12
+"""Packings made of each molecular crystal."""
+
+MOST_ATOMS = 250
+"""Larger molecular cells are not packed anew."""
+
+SIZES = 0.08
+"""Deviation of the logarithm of the lengths of inorganic candidates that are not relaxed: those of
+``csp-inorganic`` lie from 0.85 to 1.33 of what the formula lets expect."""
+
+BATCH = 200
+
+
+@dataclass
+class Sample:
+    """Features of real crystals and decoys of one kind."""
+
+    kind: int
+    values: list[NDArray[np.float64]] = field(default_factory=list)
+    real: list[NDArray[np.bool_]] = field(default_factory=list)
+
+    def add(self, structures: Sequence[Crystal], real: Sequence[bool], judge: Judge) -> None:
+        """Describe structures; those that turn out to be of another kind are left out, decoys are not."""
+        for start in range(0, len(structures), BATCH):
+            part = structures[start : start + BATCH]
+            truth = np.array(real[start : start + BATCH])
+            described = judge.describe(part)
+            keep = (described.kind == self.kind) | ~truth
+            self.values.append(described.values[keep])
+            self.real.append(truth[keep])
+
+    def fit(self) -> tuple[NDArray[np.float64], float, NDArray[np.float64], str]:
+        """Weights, bias, ascending scores of the real ones, and a line on how well it separates."""
+        values, real = np.concatenate(self.values), np.concatenate(self.real)
+        signs = np.array([SIGNS[KINDS[self.kind]].get(name, 0) for name in NAMES], float)
+        weights, bias = fit_logistic(values, real, signs)
+        scores = values @ weights + bias
+        right, wrong = np.sort(scores[real]), scores[~real]
+        area = (np.searchsorted(right, wrong, "left") + np.searchsorted(right, wrong, "right")).mean() / 2
+        line = (
+            f"{KINDS[self.kind]}: {len(right)} real, {len(wrong)} decoys, AUC {1 - area / len(right):.4f}; "
+            + " ".join(f"{name} {w:.3g}" for name, w in zip(NAMES, weights, strict=True) if w)
+        )
+        return weights, bias, right, line
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Networks and tables together."""
+
+    model: Model
+    network: Plausibility
+    tables: Tables
+
+    def describe(self, crystals: Sequence[Crystal]):  # type: ignore[no-untyped-def]
+        """Features, see `features.describe`."""
+        return describe(crystals, self.model, self.network, self.tables)
+
+
+def apart(crystal: Crystal) -> bool:
+    """Whether a reader would accept it."""
+    distances = nearest_neighbours(crystal.lattice, crystal.fractional, 1, crystal.representatives)[0]
+    return bool(distances.min() >= TOO_CLOSE)
+
+
+def molecular(crystals: Sequence[Crystal]) -> list[tuple[Crystal, Molecules]]:
+    """Those made of molecules, with these."""
+    pairs = ((crystal, molecules_of(crystal)) for crystal in crystals if 6 in crystal.numbers)
+    return [(crystal, parts) for crystal, parts in pairs if parts.finite]
+
+
+def packings_of(
+    crystal: Crystal, parts: Molecules, wanted: int, generator: np.random.Generator, seconds: float = 3.0
+) -> list[Crystal]:
+    """Up to so many packings of its molecules that a reader would accept, in bounded time."""
+    found: list[Crystal] = []
+    end = time.monotonic() + seconds
+    while len(found) < wanted and time.monotonic() < end:
+        packing = repacked(crystal, parts, generator)
+        if packing is not None and molecules_of(packing).finite:
+            found.append(packing)
+    return found
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--small", type=Path, nargs="+", required=True)
+    parser.add_argument("--large", type=Path, nargs="+", required=True)
+    parser.add_argument("--molecular", type=Path, nargs=2, metavar=("DATASET", "ARCHIVE"), required=True)
+    parser.add_argument("--leave-out", type=Path, help="file of formulas, one a line")
+    parser.add_argument("--model", help="blind model; the bundled default where none is named")
+    parser.add_argument("--most", type=int, default=300, help="frameworks of each archive")
+    parser.add_argument("--out", type=Path, default=FILE)
+    given = parser.parse_args()
+    left = given.leave_out.read_text().split() if given.leave_out else []
+    model = load_model(given.model, threads=1)
+    generator = np.random.default_rng(0)
+
+    inorganic = list(split_crystals(given.dataset, given.small, "train", left))
+    frameworks = list(split_crystals(given.dataset, given.large, "train", left, given.most))
+    home, archive = given.molecular
+    loose = molecular([c for split in ("train", "val") for c in split_crystals(home, [archive], split)])
+    volumes = [
+        fit_volumes(element_counts(crystals), np.array([crystal.volume for crystal in crystals]))
+        for crystals in ([crystal for crystal, _ in loose], frameworks, inorganic)
+    ]
+    tables = Tables(
+        np.array(volumes), shortest_distances(open_dataset(given.dataset)), np.zeros((PAIRS, BINS))
+    )
+    network = Plausibility(threads=1)
+    samples = [Sample(0), Sample(1), Sample(2), Sample(2)]  # the last: inorganic, not relaxed
+    print("tables are made", flush=True)
+
+    packed = [
+        packings_of(crystal, parts, PACKINGS, generator) if crystal.n_atoms <= MOST_ATOMS else []
+        for crystal, parts in loose
+    ]
+    seen = [
+        (histogram(crystal, parts), [histogram(decoy, molecules_of(decoy)) for decoy in decoys])
+        for (crystal, parts), decoys in zip(loose, packed, strict=True)
+    ]
+    for fold in range(FOLDS):
+        others = potential([pair for i, pair in enumerate(seen) if i % FOLDS != fold])
+        judge = Judge(model, network, replace(tables, potential=others))
+        for (crystal, _), decoys in list(zip(loose, packed, strict=True))[fold::FOLDS]:
+            samples[0].add([crystal, *decoys], [True, *[False] * len(decoys)], judge)
+    tables = replace(tables, potential=potential(seen))
+    judge = Judge(model, network, tables)
+    print("molecules are judged", flush=True)
+
+    bank = bank_of(crystal for crystal in inorganic if crystal.n_atoms <= 80)
+    for kind, archives, templates in ((2, given.small, bank), (1, given.large, {})):
+        for crystal in split_crystals(
+            given.dataset, archives, "val", left, given.most * (1 if kind == 1 else 5), 1
+        ):
+            decoys = [d for d in decoys_of(crystal, templates, tables.volumes[2], generator) if apart(d)]
+            structures, real = [crystal, *decoys], [True, *[False] * len(decoys)]
+            samples[kind].add(structures, real, judge)
+            if kind == 2:
+                factors = np.exp(3 * generator.normal(0, SIZES, len(structures)))
+                blown = [scaled(s, s.volume * f) for s, f in zip(structures, factors, strict=True)]
+                samples[3].add(blown, real, judge)
+    fitted = [sample.fit() for sample in samples]
+    for *_, line in fitted:
+        print(line)
+    combination = Combination(
+        np.array([weights for weights, *_ in fitted]),
+        np.array([bias for _, bias, *_ in fitted]),
+        tuple(scores for _, _, scores, _ in fitted),
+    )
+    tables.save(
+        given.out,
+        weights=combination.weights,
+        bias=combination.bias,
+        fingerprint=np.array(model.fingerprint),
+        **{f"real_{kind}": scores for kind, scores in enumerate(combination.real)},
+    )
+    print("thresholds at 0.5 %:", combination.thresholds(0.005).round(3).tolist())
+
+
+if __name__ == "__main__":
+    main()

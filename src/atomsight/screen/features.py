@@ -1,0 +1,155 @@
+"""What a candidate structure is judged by: one row of numbers for each crystal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.crystal import Crystal
+from atomsight.models.base import Model
+from atomsight.neighbours import site_neighbours
+from atomsight.screen.contacts import histogram, packing
+from atomsight.screen.molecules import Molecules, molecules_of
+from atomsight.screen.plausibility.runtime import Plausibility, crystal_logits
+from atomsight.screen.tables import Tables
+from atomsight.screen.volume import expected_volume
+
+NAMES: tuple[str, ...] = (
+    *("plausibility", "pressed", "blind", "worst_blind", "dense", "loose", "closest"),
+    *("contacts", "clash", "packing", "unmet"),
+)
+"""Columns of the features:
+
+- ``plausibility``: log-odds of real against decoy by the network, see `plausibility`;
+- ``pressed``: the same for the structure at the volume that its formula lets expect, for inorganic crystals;
+- ``blind``, ``worst_blind``: mean over the atoms, and least over the sites, of log p(element | geometry) by
+  the masked-site model; for inorganic crystals at the expected volume;
+- ``dense``, ``loose``: logarithm of the expected volume over the volume where it is positive, and of the
+  inverse;
+- ``closest``: logarithm of the closest pair's distance over what such pairs keep, at most 0;
+- ``contacts``: mean log-likelihood ratio of the contacts between molecules per atom;
+- ``clash``: how far the worst contact between molecules falls short of the radii, Å;
+- ``packing``: share of the cell that the molecules fill;
+- ``unmet``: share of the hydrogens on N, O that find no acceptor.
+
+``pressed`` is 0 for crystals with molecules or frameworks, the last four for all but molecules.
+"""
+
+KINDS: tuple[str, ...] = ("molecular", "framework", "inorganic")
+
+SLACK = 1.05
+"""Times the lengths at the expected volume, where inorganic crystals are looked at. Candidates come
+unrelaxed, their volume says more of who made them than of what they would be; chosen on one half of the
+compositions of ``csp-inorganic`` (``benchmarks/rank_inorganic.py``)."""
+
+LEAST = 1e-6
+"""Smaller probabilities count as this."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What was found out about some crystals.
+
+    Attributes:
+        kind: (c,) place in `KINDS`.
+        values: (c, len(NAMES)) float64.
+        site_logits: of each crystal (sites,), log-odds by the network.
+        site_blind: of each crystal (sites,), log p(element | geometry).
+        site_closest: of each crystal (sites,), logarithm of the closest pair's distance over what such pairs
+            keep.
+    """
+
+    kind: NDArray[np.int64]
+    values: NDArray[np.float64]
+    site_logits: list[NDArray[np.float64]]
+    site_blind: list[NDArray[np.float64]]
+    site_closest: list[NDArray[np.float64]]
+
+
+def kind_of(crystal: Crystal) -> tuple[int, Molecules | None]:
+    """Place in `KINDS`, and the molecules of a molecular crystal.
+
+    A crystal without carbon beside hydrogen or nitrogen is inorganic; one that holds together without end is
+    a framework; the rest are molecules.
+    """
+    counts = np.bincount(crystal.numbers, minlength=10)
+    if not counts[6] or not (counts[1] or counts[7]):
+        return KINDS.index("inorganic"), None
+    molecules = molecules_of(crystal)
+    if molecules.finite:
+        return KINDS.index("molecular"), molecules
+    return KINDS.index("framework"), None
+
+
+def describe(crystals: Sequence[Crystal], model: Model, network: Plausibility, tables: Tables) -> Described:
+    """Features of crystals, whose sites share the runs of both networks.
+
+    Args:
+        crystals: any number; memory goes with their sites.
+        model: a masked-site model, or another that names elements blindly.
+        network: of plausibility.
+        tables: of volumes, closest distances and contacts.
+    """
+    k = max(model.k, network.k)
+    graphs = [site_neighbours(crystal, k) for crystal in crystals]
+    sizes = np.array([crystal.n_sites for crystal in crystals])
+    begins = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    distances = np.concatenate([graph[0] for graph in graphs]).astype(np.float32)
+    neighbours = np.concatenate([graph[1] for graph in graphs]).astype(np.int64)
+    element = np.concatenate([crystal.site_numbers for crystal in crystals]).astype(np.int64)
+    weight = np.concatenate([crystal.multiplicities / crystal.n_atoms for crystal in crystals])
+    first = np.repeat(begins, sizes)
+
+    values = np.zeros((len(crystals), len(NAMES)))
+    column = {name: values[:, place] for place, name in enumerate(NAMES)}
+    kinds, molecules = zip(*(kind_of(crystal) for crystal in crystals), strict=True)
+    kind = np.array(kinds)
+
+    volumes = np.array([crystal.volume for crystal in crystals])
+    expected = np.array(
+        [
+            expected_volume(crystal.numbers, tables.volumes[which])
+            for crystal, which in zip(crystals, kinds, strict=True)
+        ]
+    )
+    excess = np.log(volumes / expected)
+    column["dense"][:], column["loose"][:] = np.maximum(-excess, 0), np.maximum(excess, 0)
+
+    near, around = distances[:, : network.k], neighbours[:, : network.k]
+    logits = network.site_logits(near, around + first[:, None], element, begins)
+    column["plausibility"][:] = crystal_logits(logits, weight, sizes)
+    inorganic = kind == KINDS.index("inorganic")
+    factor = np.where(inorganic, SLACK * np.exp(-excess / 3), 1.0)
+    if inorganic.any():
+        rows = np.repeat(inorganic, sizes)
+        some = sizes[inorganic]
+        starts = np.concatenate([[0], np.cumsum(some)[:-1]]).astype(np.int64)
+        at = near[rows] * np.repeat(factor[inorganic], some)[:, None].astype(np.float32)
+        pressed = network.site_logits(
+            at, around[rows] + np.repeat(starts, some)[:, None], element[rows], starts
+        )
+        column["pressed"][inorganic] = crystal_logits(pressed, weight[rows], some)
+
+    stretched = distances * np.repeat(factor, sizes)[:, None].astype(np.float32)
+    site = np.arange(len(element)) - first
+    probabilities = model.probabilities({"distances": stretched, "neighbours": neighbours, "site": site})
+    place = np.full(256, -1)
+    place[list(model.elements)] = np.arange(len(model.elements))
+    known = place[element]
+    own = np.where(known >= 0, probabilities[np.arange(len(element)), np.maximum(known, 0)], 0)
+    blind = np.log(np.maximum(own, LEAST))
+    column["blind"][:] = np.add.reduceat(weight * blind, begins)
+    column["worst_blind"][:] = np.minimum.reduceat(blind, begins)
+
+    shortest = tables.closest[element[:, None], element[neighbours[:, :8] + first[:, None]]]
+    closest = np.log(np.maximum(distances[:, :8], 0.05) / shortest).min(axis=1)
+    column["closest"][:] = np.minimum(np.minimum.reduceat(closest, begins), 0)
+
+    for i, (crystal, parts) in enumerate(zip(crystals, molecules, strict=True)):
+        if parts is not None:
+            column["contacts"][i] = (histogram(crystal, parts) * tables.potential).sum()
+            column["packing"][i], column["clash"][i], column["unmet"][i] = packing(crystal, parts)
+    return Described(kind, values, *(np.split(v, begins[1:]) for v in (logits, blind, closest)))

@@ -1,0 +1,85 @@
+"""The exported plausibility network at work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.errors import ModelError
+
+POOL = 1.0
+"""Softness of the minimum over the sites: a few bad ones condemn a crystal."""
+
+SITES_PER_CALL = 512
+"""Whole structures of about so many sites run together, see `models.masked_site.inference`."""
+
+WEIGHTS = Path(__file__).parent / "plausibility.onnx"
+
+
+class Plausibility:
+    """The network in an ONNX session.
+
+    Attributes:
+        k: neighbours that it looks at.
+    """
+
+    def __init__(self, path: Path = WEIGHTS, threads: int = 0) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises classes of its own that share no public base
+            raise ModelError(f"{path} is not a network that ONNX Runtime can open: {error}") from error
+        self.k = int(self._session.get_modelmeta().custom_metadata_map["k"])
+
+    def site_logits(
+        self,
+        distances: NDArray[np.float32],
+        neighbours: NDArray[np.int64],
+        element: NDArray[np.int64],
+        begins: NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        """(n,) log-odds of real against decoy for the sites of whole structures.
+
+        Args:
+            distances: (n, k) Å, ascending.
+            neighbours: (n, k) row of each neighbour's site.
+            element: (n,) atomic numbers.
+            begins: (s,) row where each structure begins.
+        """
+        parts = []
+        ends = np.append(begins[1:], len(distances))
+        start = 0
+        while start < len(distances):
+            end = int(ends[min(int(np.searchsorted(ends, start + SITES_PER_CALL)), len(ends) - 1)])
+            inputs = {
+                "distances": distances[start:end],
+                "neighbours": neighbours[start:end] - start,
+                "element": element[start:end],
+            }
+            parts.append(self._session.run(None, inputs)[0][:, 0])
+            start = end
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def crystal_logits(
+    logits: NDArray[np.floating], weight: NDArray[np.floating], sizes: Sequence[int] | NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """(s,) log-odds of each structure: the middle between mean and soft minimum over its atoms.
+
+    Args:
+        logits: (n,) of the sites, one structure after another.
+        weight: (n,) share of the structure's atoms.
+        sizes: (s,) sites of each.
+    """
+    begins = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    mean = np.add.reduceat(weight * logits, begins)
+    power = np.add.reduceat(weight * np.exp(np.minimum(-logits.astype(np.float64) / POOL, 30)), begins)
+    return 0.5 * (mean - POOL * np.log(power))

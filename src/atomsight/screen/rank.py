@@ -1,0 +1,205 @@
+"""Order candidate structures by how plausible they are, and tell which are not worth a relaxation."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from atomsight.crystal import Crystal
+from atomsight.models.base import Model
+from atomsight.screen.combine import Combination
+from atomsight.screen.evidence_rank import words
+from atomsight.screen.features import KINDS, describe
+from atomsight.screen.plausibility.runtime import Plausibility
+from atomsight.screen.tables import Tables, load_combination
+
+RISK = 0.005
+"""Chance that a real structure is called ``unlikely``, where none is asked for."""
+
+SITES_PER_BATCH = 4096
+"""Sites gathered over candidates before the networks run."""
+
+CRYSTALS_PER_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A candidate in its place.
+
+    Attributes:
+        rank: from 1 within its formula, the most plausible first.
+        crystal: its name.
+        source: the file.
+        formula: reduced, in Hill order.
+        kind: ``molecular``, ``framework`` or ``inorganic``, as told from the structure.
+        score: log-odds of real against decoy; higher is more plausible.
+        verdict: ``keep`` or ``unlikely``.
+        evidence: what speaks against it, in words, the worst first; empty unless asked for.
+    """
+
+    rank: int
+    crystal: str
+    source: str
+    formula: str
+    kind: str
+    score: float
+    verdict: str
+    evidence: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; without the evidence where there is none."""
+        record = asdict(self)
+        record["score"] = round(self.score, 4)
+        record["evidence"] = list(self.evidence)
+        if not self.evidence:
+            del record["evidence"]
+        return record
+
+
+class Ranker:
+    """Scores candidates one batch after another; memory does not grow with their number.
+
+    Args:
+        risk: chance that a real structure is called ``unlikely``.
+        explain: find evidence too.
+        relaxed: trust the volume of inorganic candidates.
+        model: names elements blindly; None is the bundled default, which the scores are calibrated for.
+        threads: of the networks; 0 takes all cores.
+    """
+
+    def __init__(
+        self,
+        risk: float = RISK,
+        explain: bool = False,
+        relaxed: bool = False,
+        model: Model | None = None,
+        threads: int = 0,
+    ) -> None:
+        from atomsight.models import load_model
+
+        self.combination: Combination = load_combination(relaxed)
+        self.thresholds = self.combination.thresholds(risk)
+        self.tables = Tables.load()
+        self.network = Plausibility(threads=threads)
+        self.model = model or load_model(threads=threads)
+        self.explain = explain
+
+    def score(self, crystals: list[Crystal]) -> list[Ranked]:
+        """The candidates of one batch in their order, all of rank 0."""
+        described = describe(crystals, self.model, self.network, self.tables)
+        scores = self.combination.scores(described.kind, described.values)
+        found = []
+        for place, (crystal, kind, score) in enumerate(
+            zip(crystals, described.kind.tolist(), scores.tolist(), strict=True)
+        ):
+            verdict = "unlikely" if score < self.thresholds[kind] else "keep"
+            evidence = words(crystal, described, place) if self.explain else ()
+            found.append(
+                Ranked(
+                    0, crystal.name, crystal.source, crystal.formula, KINDS[kind], score, verdict, evidence
+                )
+            )
+        return found
+
+    def stream(self, crystals: Iterable[Crystal]) -> Iterator[Ranked]:
+        """Candidates in their order, all of rank 0, as they are scored."""
+        held: list[Crystal] = []
+        sites = 0
+        for crystal in crystals:
+            held.append(crystal)
+            sites += crystal.n_sites
+            if sites >= SITES_PER_BATCH or len(held) >= CRYSTALS_PER_BATCH:
+                yield from self.score(held)
+                held, sites = [], 0
+        if held:
+            yield from self.score(held)
+
+
+class Ledger:
+    """Scored candidates on disk, to be read back in order: any number of them needs no more memory than one.
+
+    A context manager; the file is temporary.
+    """
+
+    def __enter__(self) -> Ledger:
+        self._folder = tempfile.TemporaryDirectory(prefix="atomsight-rank-")
+        self._file = sqlite3.connect(Path(self._folder.name) / "ledger.sqlite")
+        self._file.execute("PRAGMA journal_mode = OFF")
+        self._file.execute("PRAGMA synchronous = OFF")
+        self._file.execute("PRAGMA temp_store = FILE")
+        columns = (
+            "crystal TEXT, source TEXT, formula TEXT, kind TEXT, score REAL, verdict TEXT, evidence TEXT"
+        )
+        self._file.execute(f"CREATE TABLE candidates ({columns})")
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._file.close()
+        self._folder.cleanup()
+
+    def add(self, ranked: Ranked) -> None:
+        """Keep one candidate."""
+        evidence = json.dumps(ranked.evidence)
+        row = (
+            ranked.crystal,
+            ranked.source,
+            ranked.formula,
+            ranked.kind,
+            ranked.score,
+            ranked.verdict,
+            evidence,
+        )
+        self._file.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def ordered(self) -> Iterator[Ranked]:
+        """All candidates: formula by formula, the best first in each, equals by name."""
+        rows = self._file.execute("SELECT * FROM candidates ORDER BY formula, score DESC, crystal, source")
+        rank, last = 0, None
+        for crystal, source, formula, kind, score, verdict, evidence in rows:
+            rank = rank + 1 if formula == last else 1
+            last = formula
+            yield Ranked(rank, crystal, source, formula, kind, score, verdict, tuple(json.loads(evidence)))
+
+
+def rank(
+    crystals: Crystal | Iterable[Crystal],
+    *,
+    risk: float = RISK,
+    explain: bool = False,
+    relaxed: bool = False,
+    model: Model | None = None,
+    threads: int = 0,
+    watch: Callable[[Ranked], None] | None = None,
+) -> Iterator[Ranked]:
+    """Order candidate structures within each formula, the most plausible first.
+
+    No energy is computed. The score joins the plausibility of every site's surroundings, the likelihood of
+    the elements given the geometry, the volume, and the contacts between molecules; see
+    ``docs/screening.md``.
+
+    Args:
+        crystals: candidates, taken one by one.
+        risk: chance that a real structure gets the verdict ``unlikely``, above 0, at most 0.5.
+        explain: fill `Ranked.evidence`.
+        relaxed: trust the volume of inorganic candidates. Else they are judged, in the main, at the volume
+            that their formula lets expect.
+        model: names elements blindly; None is the bundled default, which the scores are calibrated for.
+        threads: of the networks; 0 takes all cores.
+        watch: receives each candidate as soon as it is scored, with rank 0.
+
+    Raises:
+        InputError: the risk is out of range.
+        ModelError: weights or tables are missing or damaged.
+    """
+    ranker = Ranker(risk, explain, relaxed, model, threads)
+    with Ledger() as ledger:
+        for scored in ranker.stream([crystals] if isinstance(crystals, Crystal) else crystals):
+            ledger.add(scored)
+            if watch is not None:
+                watch(scored)
+        yield from ledger.ordered()
