@@ -122,6 +122,35 @@ def test_distances_do_not_depend_on_the_description(a_set: Set, k: int, seed: in
     same(lattice * times[:, None], copies, np.tile(distances, (len(shifts), 1)))
 
 
+def test_cell_shifts_too_large_for_a_tag() -> None:
+    """Atoms written half a million cells apart: exact all the same, equal distances in the same order."""
+    lattice = np.diag([3.0, 4.0, 5.0])  # binary fractions: nothing is rounded, and there are many ties
+    fractional = np.array([[0, 0, 0], [0.5, 0.25, 0], [0.25, 0.5, 0.75]])
+    moved = np.array([[700_000, 0, -3], [0, -900_000, 0], [0, 1, 800_000]])
+    for k in (5, 60):
+        distances, indices, images = nearest_neighbours(lattice, fractional, k)
+        far, far_indices, far_images = nearest_neighbours(lattice, fractional + moved, k)
+        np.testing.assert_array_equal(far, distances)
+        np.testing.assert_array_equal(far_indices, indices)
+        np.testing.assert_array_equal(far_images + moved[indices] - moved[:, None], images)
+
+
+def test_a_very_skewed_cell() -> None:
+    lattice = np.array([[3.0, 0, 0], [0, 4, 0], [3 * 700_000, 0, 5]])
+    fractional = np.array([[0, 0, 0], [0.5, 0.25, 0]])
+    distances, indices, images = nearest_neighbours(lattice, fractional, 20)
+    plain, _, _ = nearest_neighbours(np.diag([3.0, 4.0, 5.0]), fractional, 20)
+    np.testing.assert_array_equal(distances, plain)
+    np.testing.assert_allclose(
+        lengths(lattice, fractional, fractional, indices, images), distances, rtol=0, atol=EXACT
+    )
+
+
+def test_more_neighbours_than_cells_can_be_counted() -> None:
+    with pytest.raises(InputError, match="k: neighbours so many cells away"):
+        nearest_neighbours(np.diag([1.0, 1e7, 1e7]), [[0, 0, 0]], 1_200_000)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_atoms_against_a_tree(kind: str) -> None:
     """SciPy's k-d tree over explicit copies: another algorithm, and cells with many bins."""

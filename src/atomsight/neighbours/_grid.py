@@ -6,8 +6,10 @@ from math import ceil, floor, sqrt
 
 import numpy as np
 
-from atomsight.neighbours._compiled import Floats, Ints, Ints32, kernel
+from atomsight.neighbours._compiled import Floats, Ints, kernel
 from atomsight.neighbours._simd import LANES, gather_within
+from atomsight.neighbours._tags import step
+from atomsight.neighbours._workspace import FEW_BINS, MOST_BINS
 
 ROUNDING = 1e-9
 """Share by which blocks are made wider than the bound, far above the rounding of the coordinates."""
@@ -63,7 +65,7 @@ def grid_shape(height: Floats, width: float, n: int, shape: Ints) -> int:
         bins = 1.0
         for axis in range(3):
             bins *= max(1.0, floor(height[axis] / width))
-        if bins <= 8.0 * n + 64.0:
+        if bins <= MOST_BINS * n + FEW_BINS:
             break
         width *= 1.2
     for axis in range(3):
@@ -72,14 +74,17 @@ def grid_shape(height: Floats, width: float, n: int, shape: Ints) -> int:
 
 
 @kernel
-def sort_into_bins(wrapped: Floats, which: Ints, shape: Ints, start: Ints, members: Ints) -> None:
+def sort_into_bins(
+    wrapped: Floats, which: Ints, shape: Ints, bins: int, start: Ints, members: Ints, home: Ints
+) -> None:
     """Counting sort of the points ``wrapped[which]`` by bin; the last axis runs fastest.
 
     ``members[start[bin] : start[bin + 1]]`` receives the positions in ``which`` of the points of a bin;
-    ``start`` comes in as zeros.
+    ``home``, as long as ``which``, is room to work in.
     """
     m = which.shape[0]
-    home = np.empty(m, np.int64)
+    for b in range(bins + 1):
+        start[b] = 0
     for i in range(m):
         a = min(np.int64(wrapped[which[i], 0] * shape[0]), shape[0] - 1)
         b = min(np.int64(wrapped[which[i], 1] * shape[1]), shape[1] - 1)
@@ -87,7 +92,7 @@ def sort_into_bins(wrapped: Floats, which: Ints, shape: Ints, start: Ints, membe
         home[i] = (a * shape[1] + b) * shape[2] + c
         start[home[i]] += 1
     total = 0
-    for i in range(start.shape[0]):
+    for i in range(bins + 1):
         total += start[i]
         start[i] = total
     for i in range(m - 1, -1, -1):
@@ -96,14 +101,12 @@ def sort_into_bins(wrapped: Floats, which: Ints, shape: Ints, start: Ints, membe
 
 
 @kernel
-def room_needed(lo: Ints, hi: Ints, shape: Ints, n: int) -> tuple[int, int]:
-    """At most how many of n points, and of runs of bins within one cell, the bins ``lo .. hi`` hold."""
-    points, runs = n, 1
+def room_needed(lo: Ints, hi: Ints, shape: Ints, n: int) -> int:
+    """At most how many of n points the bins ``lo .. hi`` hold."""
+    points = n
     for axis in range(3):
-        cells = hi[axis] // shape[axis] - lo[axis] // shape[axis] + 1
-        points *= cells
-        runs *= cells if axis == 2 else hi[axis] - lo[axis] + 1
-    return points, runs
+        points *= hi[axis] // shape[axis] - lo[axis] // shape[axis] + 1
+    return points
 
 
 @kernel
@@ -112,14 +115,13 @@ def gather(
     hi: Ints,
     shape: Ints,
     start: Ints,
-    points: tuple[Floats, Floats, Floats],
+    points: tuple[Floats, Floats, Floats, Ints],
     reduced: Floats,
-    transform: Ints,
+    digits: Ints,
+    bits: int,
     centre: tuple[float, float, float],
     limit: float,
-    block: tuple[Floats, Floats, Floats, Ints32, Ints32],
-    images: Ints,
-    at: Ints,
+    block: tuple[Floats, Floats, Floats, Ints],
 ) -> int:
     """Copy the points of the bins ``lo .. hi`` that lie in a ball into contiguous arrays.
 
@@ -127,25 +129,30 @@ def gather(
 
     Args:
         lo, hi: (3,), first and last bin along each axis.
-        points: x, y, z of the points in the order of the bins, with eight more places behind the last.
+        points: x, y, z and tag of the points in the order of the bins, and eight more places behind.
+        digits: (3, 3), the cell shift that a tag counts for a step along each vector of ``reduced``.
+        bits: of each digit of a tag.
         centre, limit: of the ball; its radius squared.
-        block: receives x, y, z, position in ``points``, and the run that the point came with.
-        images: (runs, 3), receives the cell shift of each run in the caller's lattice.
-        at: receives for the points of the home cell where the block holds them.
+        block: receives x, y, z and tag.
 
     Returns:
         The number of points in the block; eight points at infinity follow them.
     """
     na, nb, nc = shape[0], shape[1], shape[2]
-    xs, ys, zs = points
-    bx, by, bz, bs, run_of = block
-    size, run = 0, 0
+    xs, ys, zs, tags = points
+    bx, by, bz, block_tags = block
+    step_a = step(digits[0, 0], digits[0, 1], digits[0, 2], bits)
+    step_b = step(digits[1, 0], digits[1, 1], digits[1, 2], bits)
+    step_c = step(digits[2, 0], digits[2, 1], digits[2, 2], bits)
     cell_a, bin_a = lo[0] // na, lo[0] % na
+    first_cell_b, first_bin_b = lo[1] // nb, lo[1] % nb
+    first_cell_c, first_bin_c = lo[2] // nc, lo[2] % nc
+    size = 0
     for _ in range(lo[0], hi[0] + 1):
-        cell_b, bin_b = lo[1] // nb, lo[1] % nb
+        cell_b, bin_b = first_cell_b, first_bin_b
         for _ in range(lo[1], hi[1] + 1):
             row = (bin_a * nb + bin_b) * nc
-            cell_c, bin_c = lo[2] // nc, lo[2] % nc
+            cell_c, bin_c = first_cell_c, first_bin_c
             left = hi[2] - lo[2] + 1
             while left > 0:
                 taken = min(left, nc - bin_c)
@@ -154,24 +161,12 @@ def gather(
                     sx = cell_a * reduced[0, 0] + cell_b * reduced[1, 0] + cell_c * reduced[2, 0]
                     sy = cell_a * reduced[0, 1] + cell_b * reduced[1, 1] + cell_c * reduced[2, 1]
                     sz = cell_a * reduced[0, 2] + cell_b * reduced[1, 2] + cell_c * reduced[2, 2]
-                    before = size
+                    moved = cell_a * step_a + cell_b * step_b + cell_c * step_c
                     for s in range(first, last, LANES):
                         size = gather_within(
-                            xs, ys, zs, s, last, sx, sy, sz, centre[0], centre[1], centre[2], limit,
-                            bx, by, bz, bs, size,
+                            xs, ys, zs, tags, s, last, sx, sy, sz, moved,
+                            centre[0], centre[1], centre[2], limit, bx, by, bz, block_tags, size,
                         )  # fmt: skip
-                    for j in range(before, size):
-                        run_of[j] = run
-                    if cell_a == 0 and cell_b == 0 and cell_c == 0:
-                        for j in range(before, size):
-                            at[bs[j]] = j
-                    for axis in range(3):
-                        images[run, axis] = (
-                            cell_a * transform[0, axis]
-                            + cell_b * transform[1, axis]
-                            + cell_c * transform[2, axis]
-                        )
-                    run += 1
                 left -= taken
                 cell_c, bin_c = cell_c + 1, 0
             bin_b += 1

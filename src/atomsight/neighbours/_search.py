@@ -27,7 +27,9 @@ from atomsight.neighbours._grid import (
 from atomsight.neighbours._lattice import SINGULAR, heights, reduce_lattice
 from atomsight.neighbours._select import ascending
 from atomsight.neighbours._simd import LANES, keep_within
-from atomsight.neighbours._ties import settle_ties
+from atomsight.neighbours._tags import digit_bits, fit, tag_points, tag_points_alone
+from atomsight.neighbours._workspace import Scratch, Workspace, scratch_for, workspace
+from atomsight.neighbours._write import write_row, write_row_of_reduced
 
 FARTHEST = 1e6
 """Coordinates over this many cells from the origin have lost the digits that a distance needs."""
@@ -55,9 +57,8 @@ def search(
     distances: Floats,
     indices: Ints,
     images: Ints32,
-    block: tuple[Floats, Floats, Floats, Ints32, Ints32],
-    scratch: tuple[Floats, Ints32, Ints, tuple[Ints, Ints, Ints, Floats]],
-    run_images: Ints,
+    work: Workspace,
+    scratch: Scratch,
 ) -> int:
     """k nearest neighbours of the queries of one structure.
 
@@ -66,57 +67,71 @@ def search(
         fractional: (n, 3).
         own: (m,) motif index of each query; not looked at where ``free`` is given.
         free: (m, 3) fractional positions of queries that are no points of the set, or (0, 3).
-        distances, indices: (m, k), receive the result.
-        images: (m, k, 3), receives the cell shifts; (0, k, 3): not wanted.
-        block, scratch, run_images: as ``_scratch`` makes them; larger ones are made where these do not do.
+        distances, indices: (m * k,), receive the result.
+        images: (m * k * 3,), receives the cell shifts; empty: not wanted.
+        work, scratch: room to work in.
 
     Returns:
-        0, or the verdict on what cannot be searched.
+        0; or the verdict on what cannot be searched; or, less than 0, minus the points that ``scratch`` has
+        to hold, when it is too small: then the search is to be done anew.
     """
-    n, m = fractional.shape[0], distances.shape[0]
+    n, m = fractional.shape[0], distances.shape[0] // k
     is_free = free.shape[0] > 0
     verdict = _verdict(lattice, fractional, free)
     if verdict:
         return verdict
-    reduced, transform, inverse = np.empty((3, 3)), np.empty((3, 3), np.int64), np.empty((3, 3), np.int64)
-    height = np.empty(3)
+    reduced, transform, inverse, digits = work.reduced, work.transform, work.inverse, work.digits
+    height, shape, start, query_start = work.height, work.shape, work.start, work.query_start
     reduce_lattice(lattice, reduced, transform, inverse)
     volume = heights(reduced, height)
     reach = first_reach(n, volume, reduced, k)
     wide = first_reach(n, volume, reduced, max(k, LEAST_K)) / reach
 
-    wrapped, taken = np.empty((n, 3)), np.empty((n, 3), np.int64)
+    wrapped, taken, atom = work.wrapped[:n], work.taken[:n], work.atom[:n]
     wrap(fractional, transform, inverse, wrapped, taken)
-    query_wrapped, query_taken, which = wrapped, taken, own
-    if is_free:
-        query_wrapped, query_taken, which = np.empty((m, 3)), np.empty((m, 3), np.int64), np.arange(m)
-        wrap(free, transform, inverse, query_wrapped, query_taken)
-
-    shape, atom = np.empty(3, np.int64), np.empty(n, np.int64)
+    bins = 1
     for _ in range(3):
         bins = grid_shape(height, reach * wide, n, shape)
-        start = np.zeros(bins + 1, np.int64)
-        sort_into_bins(wrapped, np.arange(n), shape, start, atom)
-        crowding = _crowding(start)
+        sort_into_bins(wrapped, work.numbers[:n], shape, bins, start, atom, work.home)
+        crowding = _crowding(start, bins, n)
         if crowding < CLUSTERED or n < CLUSTERED * k:
             break
         reach *= crowding ** (-1.0 / 3.0)
-    xs, ys, zs = np.empty(n + LANES), np.empty(n + LANES), np.empty(n + LANES)
+    xs, ys, zs, tags, tag_of = work.xs, work.ys, work.zs, work.tags, work.tag_of[:n]
     to_cartesian(wrapped, atom, reduced, xs, ys, zs)
-    sorted_at, off = np.empty(n, np.int64), np.empty((n, 3), np.int64)
+    bits, packed = digit_bits(n), True
+    apart = tag_points(taken, bits, tag_of)
     for s in range(n):
-        sorted_at[atom[s]] = s
-        off[s] = taken[atom[s]]  # in the order of the bins: the neighbours of a query lie together in memory
+        tags[s] = tag_of[atom[s]]
+    for i in range(3):
+        for j in range(3):
+            digits[i, j] = transform[i, j]
 
-    query_start, query = np.zeros(bins + 1, np.int64), np.empty(m, np.int64)
-    sort_into_bins(query_wrapped, which, shape, query_start, query)
-    which = which[query]
-    qx, qy, qz = np.empty(m), np.empty(m), np.empty(m)
-    to_cartesian(query_wrapped, which, reduced, qx, qy, qz)
+    query_wrapped, query_taken, query, which = wrapped, taken, atom, atom
+    qx, qy, qz = xs, ys, zs
+    if is_free or not _every(own, n):
+        query_wrapped, query_taken, which = wrapped, taken, own
+        if is_free:
+            query_wrapped, query_taken, which = work.query_wrapped[:m], work.query_taken[:m], work.numbers[:m]
+            wrap(free, transform, inverse, query_wrapped, query_taken)
+        query, sorted_which = work.query[:m], work.which[:m]
+        sort_into_bins(query_wrapped, which, shape, bins, query_start, query, work.home)
+        for t in range(m):
+            sorted_which[t] = which[query[t]]
+        which = sorted_which
+        qx, qy, qz = work.qx, work.qy, work.qz
+        to_cartesian(query_wrapped, which, reduced, qx, qy, qz)
+    else:
+        query_start = start
 
-    room, runs = block[0].shape[0] - 2 * LANES, run_images.shape[0]
-    at = np.empty(n, np.int64)
-    lo, hi, middle = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3)
+    bx, by, bz, block_tags = scratch.x, scratch.y, scratch.z, scratch.tags
+    near, near_tags, ordered, ordered_tags = (
+        scratch.near, scratch.near_tags, scratch.ordered, scratch.ordered_tags,
+    )  # fmt: skip
+    points, block = (xs, ys, zs, tags), (bx, by, bz, block_tags)
+    sorting = (scratch.bucket_of, scratch.starts, scratch.bucketed, scratch.bucketed_tags)
+    room = bx.shape[0] - 2 * LANES
+    lo, hi, middle = work.lo, work.hi, work.middle
 
     guess = np.inf  # the bound for the next query
     for home in range(bins):
@@ -138,53 +153,54 @@ def search(
                 wide = half[axis] + block_reach / height[axis] * (1.0 + ROUNDING) + ROUNDING
                 lo[axis] = np.int64(floor((middle[axis] - wide) * shape[axis]))
                 hi[axis] = np.int64(floor((middle[axis] + wide) * shape[axis]))
-            points_needed, runs_needed = room_needed(lo, hi, shape, n)
+            if not fit(lo, hi, shape, digits, apart, bits):
+                if packed:
+                    packed, apart = False, 0
+                    for i in range(3):
+                        for j in range(3):
+                            digits[i, j] = i == j
+                    tag_points_alone(bits, tag_of)
+                    for s in range(n):
+                        tags[s] = tag_of[atom[s]]
+                if not fit(lo, hi, shape, digits, apart, bits):
+                    return 8
+            points_needed = room_needed(lo, hi, shape, n)
             if points_needed > room:
-                room = points_needed + points_needed // 2
-                block, scratch, _ = _scratch(room)
-            if runs_needed > runs:
-                runs = runs_needed + runs_needed // 2
-                run_images = np.empty((runs, 3), np.int64)
+                return -points_needed
             ball = (block_reach + spread) * (1.0 + ROUNDING) + ROUNDING
             size = gather(
-                lo, hi, shape, start, (xs, ys, zs), reduced, transform, (cx, cy, cz), ball * ball,
-                block, run_images, at,
-            )  # fmt: skip
-            bx, by, bz, bs, run_of = block
-            near, near_at, order, sorting = scratch
+                lo, hi, shape, start, points, reduced, digits, bits, (cx, cy, cz), ball * ball, block
+            )
             most = 0
             while done < end:
                 x, y, z = qx[done], qy[done], qz[done]
-                if not is_free:  # the query leaves itself out by identity: others at its place stay
-                    itself = at[sorted_at[which[done]]]
-                    bx[itself] = np.inf
+                itself = np.int64(-1) if is_free else tag_of[which[done]]
                 limit = min(guess, block_reach) ** 2
                 count = 0
                 for j in range(0, size, LANES):
-                    count = keep_within(bx, by, bz, j, x, y, z, limit, near, near_at, count)
+                    count = keep_within(
+                        bx, by, bz, block_tags, j, x, y, z, limit, itself, near, near_tags, count
+                    )
                 if count < k and guess < block_reach:
                     limit = block_reach**2
                     count = 0
                     for j in range(0, size, LANES):
-                        count = keep_within(bx, by, bz, j, x, y, z, limit, near, near_at, count)
-                if not is_free:
-                    bx[itself] = x
+                        count = keep_within(
+                            bx, by, bz, block_tags, j, x, y, z, limit, itself, near, near_tags, count
+                        )
                 if count < k:
                     most = count
                     break
-                ascending(near, count, limit, order, sorting)
-                settle_ties(near, near_at, order, count, k, bs, run_of, atom, run_images, off)
+                ascending(near, near_tags, count, limit, ordered, ordered_tags, sorting)
                 q, i = query[done], which[done]
-                for t in range(k):
-                    j = near_at[order[t]]
-                    s = bs[j]
-                    distances[q, t] = sqrt(near[order[t]])
-                    indices[q, t] = atom[s]
-                    if images.shape[0]:
-                        r = run_of[j]
-                        for axis in range(3):
-                            images[q, t, axis] = run_images[r, axis] - off[s, axis] + query_taken[i, axis]
-                guess = AHEAD * distances[q, k - 1] + ROUNDING
+                if packed:
+                    write_row(ordered, ordered_tags, k, bits, query_taken, i, q, distances, indices, images)
+                else:
+                    write_row_of_reduced(
+                        ordered, ordered_tags, k, bits, query_taken, i, q, distances, indices, images,
+                        transform, taken,
+                    )  # fmt: skip
+                guess = AHEAD * sqrt(ordered[k - 1]) + ROUNDING
                 done += 1
             if done < end:
                 block_reach *= min(2.0, max(1.15, 1.1 * ((k + 1.0) / (most + 1.0)) ** (1.0 / 3.0)))
@@ -224,34 +240,25 @@ def _verdict_on_points(points: Floats) -> int:
         )
     if fine:
         return 0
-    return 2 if np.isfinite(points).all() else 1
+    for i in range(points.shape[0]):
+        for axis in range(3):
+            if not np.isfinite(points[i, axis]):
+                return 1
+    return 2
 
 
 @kernel
-def _scratch(room: int):  # type: ignore[no-untyped-def]
-    """Arrays for a block (x, y, z, position and run of points), for the candidates of a query, for runs."""
-    size = room + 2 * LANES
-    block = (
-        np.empty(size),
-        np.empty(size),
-        np.empty(size),
-        np.empty(size, np.int32),
-        np.empty(size, np.int32),
-    )
-    sorting = (
-        np.empty(size, np.int64),
-        np.empty(size, np.int64),
-        np.empty(size, np.int64),
-        np.empty(size),
-    )
-    candidates = (np.empty(size), np.empty(size, np.int32), np.empty(size, np.int64), sorting)
-    return block, candidates, np.empty((room // 4, 3), np.int64)
+def _every(own: Ints, n: int) -> bool:
+    """Whether the queries are all points of the motif, in their order."""
+    same = own.shape[0] == n
+    for i in range(min(n, own.shape[0])):
+        same &= own[i] == i
+    return same
 
 
 @kernel
-def _crowding(start: Ints) -> float:
+def _crowding(start: Ints, bins: int, n: int) -> float:
     """How many others a point shares its bin with, over how many it would if they were spread evenly."""
-    bins, n = start.shape[0] - 1, start[-1]
     pairs = 0.0
     for b in range(bins):
         inside = float(start[b + 1] - start[b])
@@ -299,25 +306,32 @@ def _bind(made_from: str) -> Callable[..., tuple[int, int]]:
             number.
         """
         assert made_from
-        block, scratch, run_images = _scratch(ROOM)
+        most, most_queries = 0, 0
+        for c in range(first, last):
+            most = max(most, offsets[c + 1] - offsets[c])
+            most_queries = max(most_queries, query_offsets[c + 1] - query_offsets[c])
+        work, scratch = workspace(most, most_queries), scratch_for(ROOM)
+        flat_distances, flat_indices, flat_images = distances.ravel(), indices.ravel(), images.ravel()
         for c in range(first, last):
             p, q = query_offsets[c], query_offsets[c + 1]
-            if p < q:
+            verdict = -1 if p < q else 0
+            while verdict < 0:
                 verdict = search(
                     lattices[c],
                     fractional[offsets[c] : offsets[c + 1]],
-                    own[p:q],
+                    own[p:q] if own.shape[0] else own,
                     free[p:q] if free.shape[0] else free,
                     k,
-                    distances[p:q],
-                    indices[p:q],
-                    images[p:q] if images.shape[0] else images,
-                    block,
+                    flat_distances[p * k : q * k],
+                    flat_indices[p * k : q * k],
+                    flat_images[p * k * 3 : q * k * 3] if images.shape[0] else flat_images,
+                    work,
                     scratch,
-                    run_images,
                 )
-                if verdict:
-                    return verdict, c
+                if verdict < 0:
+                    scratch = scratch_for(-verdict + -verdict // 2)
+            if verdict:
+                return verdict, c
         return 0, 0
 
     return search_many

@@ -1,11 +1,15 @@
-"""Ascending order of the candidates that lie within the bound: by rank for a few, by buckets for many."""
+"""Ascending order of the candidates that lie within the bound: by rank for a few, by buckets for many.
+
+A candidate is a pair: its squared distance and its tag (``_tags``). Pairs are ordered by distance, exactly
+equal distances by tag, so there is one right order, whatever the grid that the candidates came from.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from atomsight.neighbours._compiled import Floats, Ints, kernel
-from atomsight.neighbours._simd import LANES, count_below, rank_eight
+from atomsight.neighbours._simd import LANES, count_before, rank_eight, rank_eight_pairs
 
 BY_RANK = 48
 """Up to this many candidates, counting for each how many are smaller (no branches) is the quickest."""
@@ -16,97 +20,107 @@ CROWDED = 128
 
 @kernel
 def ascending(
-    values: Floats, count: int, limit: float, order: Ints, scratch: tuple[Ints, Ints, Ints, Floats]
+    values: Floats,
+    tags: Ints,
+    count: int,
+    limit: float,
+    ordered: Floats,
+    ordered_tags: Ints,
+    scratch: tuple[Ints, Ints, Floats, Ints],
 ) -> None:
-    """Write into ``order`` the positions of ``values[:count]`` in ascending order of value.
+    """Write the pairs ``values[:count], tags[:count]`` in ascending order into ``ordered, ordered_tags``.
 
     Args:
-        values: squared distances, all in [0, limit]; eight places behind ``count`` are read.
-        count: how many of them count.
+        values: squared distances, all in [0, limit]; eight places behind ``count`` are overwritten.
+        tags: differ from each other; eight places behind ``count`` are read.
+        count: how many pairs there are.
         limit: the upper bound of the values.
-        order: at least ``count`` long, receives the result.
+        ordered, ordered_tags: at least ``count`` long, receive the result.
         scratch: arrays at least ``count + 8`` long.
     """
     if count <= BY_RANK:
-        _by_rank(values, count, order, scratch[0])
+        _by_rank(values, tags, count, ordered, ordered_tags, scratch[0])
     else:
-        _by_buckets(values, count, limit, order, scratch)
+        _by_buckets(values, tags, count, limit, ordered, ordered_tags, scratch)
 
 
 @kernel
-def _by_rank(values: Floats, count: int, order: Ints, ranks: Ints) -> None:
+def _by_rank(
+    values: Floats, tags: Ints, count: int, ordered: Floats, ordered_tags: Ints, ranks: Ints
+) -> None:
     for i in range(0, count, LANES):
         rank_eight(values, i, count, ranks)
-    _place(ranks, count, order)
-
-
-@kernel
-def _place(ranks: Ints, count: int, order: Ints) -> None:
-    """Turn ranks into an order; equal values share a rank, and fill the places after it in any order."""
+    total = 0
     for i in range(count):
-        order[i] = -1
+        total += ranks[i]
+    if total != count * (count - 1) // 2:  # equal values share a rank
+        for i in range(0, count, LANES):
+            rank_eight_pairs(values, tags, i, count, ranks)
     for i in range(count):
-        order[ranks[i]] = i
-    for i in range(count):
-        place = ranks[i]
-        if order[place] != i:
-            while order[place] >= 0:
-                place += 1
-            order[place] = i
+        rank = ranks[i]
+        ordered[rank] = values[i]
+        ordered_tags[rank] = tags[i]
 
 
 @kernel
 def _by_buckets(
-    values: Floats, count: int, limit: float, order: Ints, scratch: tuple[Ints, Ints, Ints, Floats]
+    values: Floats,
+    tags: Ints,
+    count: int,
+    limit: float,
+    ordered: Floats,
+    ordered_tags: Ints,
+    scratch: tuple[Ints, Ints, Floats, Ints],
 ) -> None:
     """Points of a crystal are about evenly spread over the volume: buckets of equal width hold two or three.
 
-    Buckets ascend, so the rank within a bucket is how many of the values from its start on are less.
+    Buckets ascend, so the rank within a bucket is how many of the pairs from its start on come before.
     """
-    keys, starts, ranks, bucketed = scratch
+    bucket_of, starts, bucketed, bucketed_tags = scratch
     buckets = count // 2
     scale = (buckets - 1) / limit if limit > 0.0 else 0.0
     for i in range(buckets + 2):
         starts[i] = 0
     for i in range(count):
-        keys[i] = int(values[i] * scale)
+        bucket_of[i] = int(values[i] * scale)
     for i in range(count):
-        starts[keys[i] + 2] += 1
+        starts[bucket_of[i] + 2] += 1
     most = 0
     for i in range(2, buckets + 2):
         most = max(most, starts[i])
         starts[i] += starts[i - 1]
     if most > CROWDED:
-        _shell_sort(values, count, order)
+        _shell_sort(values, tags, count, ordered, ordered_tags)
         return
     for i in range(count):
-        bucket = keys[i] + 1
-        bucketed[starts[bucket]] = values[i]
-        starts[bucket] += 1
+        bucket = bucket_of[i] + 1
+        place = starts[bucket]
+        bucketed[place] = values[i]
+        bucketed_tags[place] = tags[i]
+        starts[bucket] = place + 1
     for i in range(count, count + LANES):
         bucketed[i] = np.inf
     for i in range(count):
-        start = starts[keys[i]]
-        ranks[i] = start + count_below(bucketed, start, values[i])
-    if most > LANES:
-        for i in range(count):
-            for j in range(starts[keys[i]] + LANES, starts[keys[i] + 1], LANES):
-                ranks[i] += count_below(bucketed, j, values[i])
-    _place(ranks, count, order)
+        rank, end = starts[bucket_of[i]], starts[bucket_of[i] + 1]
+        for j in range(rank, end, LANES):
+            rank += count_before(bucketed, bucketed_tags, j, values[i], tags[i])
+        ordered[rank] = values[i]
+        ordered_tags[rank] = tags[i]
 
 
 @kernel
-def _shell_sort(values: Floats, count: int, order: Ints) -> None:
+def _shell_sort(values: Floats, tags: Ints, count: int, ordered: Floats, ordered_tags: Ints) -> None:
     for i in range(count):
-        order[i] = i
+        ordered[i], ordered_tags[i] = values[i], tags[i]
     gap = count // 2
     while gap > 0:
         for i in range(gap, count):
-            moving = order[i]
-            value = values[moving]
+            value, tag = ordered[i], ordered_tags[i]
             j = i
-            while j >= gap and values[order[j - gap]] > value:
-                order[j] = order[j - gap]
+            while j >= gap and (
+                ordered[j - gap] > value or (ordered[j - gap] == value and ordered_tags[j - gap] > tag)
+            ):
+                ordered[j], ordered_tags[j] = ordered[j - gap], ordered_tags[j - gap]
                 j -= gap
-            order[j] = moving
+            ordered[j], ordered_tags[j] = value, tag
         gap = max(1, (gap * 5 - 1) // 11) if gap > 1 else 0

@@ -122,6 +122,7 @@ VERDICTS = {
     5: "fractional: a periodic set needs at least one point, got none",
     6: "queries: every coordinate must be a finite number",
     7: "queries: a coordinate lies over a million cells away; wrap it into the cell",
+    8: "k: neighbours so many cells away that their shifts cannot be counted; ask for fewer",
 }
 
 
