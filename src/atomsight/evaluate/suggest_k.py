@@ -188,8 +188,8 @@ def compare(
         p = np.array([_one_sided(gain, error) for gain, error in zip(gains, errors[i, i + 1 :], strict=True)])
         for j, adjusted in enumerate(holm(p)):
             better = bool(adjusted < level and gains[j] >= useful)
-            numbers = (gains[j], errors[i, i + 1 + j], p[j], adjusted)
-            found.append(Comparison(k, ks[i + 1 + j], *map(float, numbers), better))
+            gain, error = float(gains[j]), float(errors[i, i + 1 + j])
+            found.append(Comparison(k, ks[i + 1 + j], gain, error, float(p[j]), float(adjusted), better))
     return found
 
 
@@ -223,8 +223,9 @@ def suggest(
     """Suggest a k.
 
     A larger k is better than a smaller one if its score, averaged over the seeds, is higher by ``useful`` or
-    more and if the gain divided by its bootstrap standard error is significant, see `compare`. How sure the answer is: the same rule, with the same standard errors, is applied to the
-    scores of each resample.
+    more and if the gain divided by its bootstrap standard error is significant, see `compare`. How
+    sure the answer is: the same rule, with the same standard errors, is applied to the scores of each
+    resample.
 
     Args:
         counts: of the split that k is chosen on.

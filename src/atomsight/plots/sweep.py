@@ -48,11 +48,11 @@ def scores_figure(report: SweepReport, *, title: str = "") -> Figure:
             axes.set(ylabel=f"{score.replace('_', ' ')} (%)")
         costs = panels[2]
         costs.plot(ks, [row["parameters"] / 1000 for row in rows], "o-", color=INK, ms=4, lw=1.2)
-        costs.set(ylabel="parameters (thousands)")
+        costs.set(ylabel="parameters (thousands)", ylim=(0, 1.3 * rows[-1]["parameters"] / 1000))
         time = costs.twinx()
         time.plot(ks, [row["seconds"] for row in rows], "s--", color=ORANGE, ms=4, lw=1.2)
         time.set_ylabel("training time (s)", color=ORANGE)
-        time.set_ylim(bottom=0)
+        time.set_ylim(0, 1.8 * max(row["seconds"] for row in rows))
         time.spines["right"].set_visible(True)
         for axes in panels:
             _k_axis(axes, ks, report.suggestion.k)
@@ -75,11 +75,11 @@ def elements_figure(report: SweepReport, *, title: str = "") -> Figure:
             ks = [row["k"] for row in rows]
             values = [100 * row["recall"] for row in rows]
             errors = [100 * (row["error"] or 0.0) for row in rows]
-            axes.errorbar(ks, values, errors, fmt="o-", color=BLUE, ms=3, lw=1.1, capsize=1.5, clip_on=False)
+            axes.errorbar(ks, values, errors, fmt="o-", color=BLUE, ms=3, lw=1.1, capsize=1.5)
             sites = f"{thousands(rows[0]['sites'])} sites, {thousands(rows[0]['groups'])} groups"
             axes.set_title(name, fontsize=9, pad=3)
             axes.text(1, 1.03, sites, transform=axes.transAxes, ha="right", fontsize=6.5, color=GREY)
-            axes.set_ylim(0, 102)
+            axes.set_ylim(0, 104)
             _k_axis(axes, ks, report.suggestion.k)
         figure.supylabel("recall on test (%)", fontsize=9)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
