@@ -37,7 +37,7 @@ def random_cells(count: int) -> list[Crystal]:
 def bonded(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     out = tmp_path_factory.mktemp("bonded") / "dataset"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("atomsight.dataset.finalise.ROW_GROUP_ROWS", 100)
+        patch.setattr("atomsight.dataset.shards.ROW_GROUP_ROWS", 100)
         build_from(random_cells(150), out, 5, bonds="perceive")
     return open_dataset(out)
 

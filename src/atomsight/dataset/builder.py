@@ -21,7 +21,7 @@ from atomsight.dataset.engines import Engine
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.naming import Source, group_sources
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCHEMA_VERSION
-from atomsight.dataset.staging import Staging, refuse_other_settings, shortened
+from atomsight.dataset.staging import StagedParts, Staging, refuse_other_settings, shortened
 from atomsight.dataset.work import Header, process, process_crystals
 from atomsight.errors import DatasetError, InputError
 from atomsight.readers.quality import DEFAULT, QualityPolicy
@@ -222,7 +222,7 @@ def _finalised(
     staging: Staging, count: int, settings: dict[str, Any], *on_part: Callable[[], None]
 ) -> dict[str, Any]:
     try:
-        return finalise(staging, count, settings, *on_part)
+        return finalise(StagedParts(staging, count), staging.out, settings, *on_part)
     except OSError as error:
         raise DatasetError(f"{staging.out} cannot be written: {error.strerror or error}") from error
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from atomsight.dataset._files import sync_folder, write_atomically, write_json
 from atomsight.dataset.schema import MANIFEST_NAME
-from atomsight.dataset.work import Header, decode_header
+from atomsight.dataset.work import Header, decode, decode_crystals, decode_header
 from atomsight.errors import DatasetError
 
 
@@ -79,6 +80,24 @@ class Staging:
         """Remove the staging area; the manifest goes last, so that a stop in between is met again."""
         shutil.rmtree(self.folder, ignore_errors=True)
         (self.out / MANIFEST_NAME).unlink(missing_ok=True)
+
+
+class StagedParts:
+    """The parts 0 .. count - 1 of a staging area, see `finalise.Parts`."""
+
+    def __init__(self, staging: Staging, count: int) -> None:
+        self._staging = staging
+        self._count = count
+
+    def crystals(self) -> Iterator[pa.Table]:
+        """The crystals of each part."""
+        for index in range(self._count):
+            yield decode_crystals(self._staging.get(index))
+
+    def tables(self) -> Iterator[tuple[pa.Table, pa.Table, pa.Table]]:
+        """Crystals, skipped and sites of each part."""
+        for index in range(self._count):
+            yield decode(self._staging.get(index))
 
 
 def refuse_other_settings(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

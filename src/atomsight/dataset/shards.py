@@ -1,0 +1,168 @@
+"""Parquet files of a dataset: the same rows give the same bytes, however they arrived."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from atomsight.dataset._files import sha256_of
+from atomsight.dataset.rows import ROW
+from atomsight.dataset.schema import ROW_GROUP_ROWS, SPLITS
+
+SHARD_BYTES = 64 * 2**20
+"""About how much of the sites table, unpacked, goes into one shard."""
+
+
+class Writers:
+    """Threads that encode shards, since Parquet is written without the GIL; few at a time, so that memory
+    stays flat."""
+
+    MOST_WAITING = 2
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(2)
+        self._running: deque[Future[dict[str, Any]]] = deque()
+
+    def __enter__(self) -> Writers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, table: pa.Table, path: Path) -> Future[dict[str, Any]]:
+        """Write a shard soon; the result is its record in the index."""
+        while len(self._running) > self.MOST_WAITING:
+            self._running.popleft().result()
+        future = self._pool.submit(write_shard, table, path)
+        self._running.append(future)
+        return future
+
+
+def write_shard(table: pa.Table, path: Path) -> dict[str, Any]:
+    """Write rows of the sites table; the result is the file's record in the index."""
+    pq.write_table(
+        # Pages end where pieces of the table do, and pieces follow the chunks of the build.
+        table.combine_chunks(),
+        path,
+        row_group_size=ROW_GROUP_ROWS,
+        compression="zstd",
+        use_dictionary=[
+            "crystal",
+            "label",
+            "element",
+            "multiplicity",
+            "split",
+            "neighbour_elements.list.element",
+        ],
+        column_encoding={"distances.list.element": "BYTE_STREAM_SPLIT"},
+        write_statistics=["crystal", "element"],
+    )
+    return file_record(path)
+
+
+class Shards:
+    """Shards of one split: filled part by part, cut between two crystals once they are large enough."""
+
+    def __init__(self, folder: Path, split: str, schema: pa.Schema, writers: Writers) -> None:
+        self._folder = folder
+        self._split = split
+        self._schema = schema
+        self._writers = writers
+        row_bytes = 9 * schema.field("distances").type.list_size + 40
+        self._capacity = max(ROW_GROUP_ROWS, SHARD_BYTES // row_bytes // ROW_GROUP_ROWS * ROW_GROUP_ROWS)
+        self._pending: list[pa.Table] = []
+        self._rows = 0
+        self._written: list[tuple[str, Future[dict[str, Any]]]] = []
+
+    def add(self, sites: pa.Table, ids: pa.Array) -> None:
+        """Add staged rows of this split; ``ids`` are those of the chunk's crystals."""
+        rows = sites.column(ROW).to_numpy()
+        known = {
+            "crystal": ids.take(pa.array(rows)),
+            "split": split_column(np.full(len(rows), SPLITS.index(self._split), dtype=np.int8)),
+        }
+        columns = [known[name] if name in known else sites.column(name) for name in self._schema.names]
+        table = pa.table(columns, schema=self._schema)
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(rows)) + 1, [len(rows)]])
+        done = 0
+        while self._rows + len(rows) - done >= self._capacity:
+            cut = int(starts[np.searchsorted(starts, done + self._capacity - self._rows)])
+            self._pending.append(table.slice(done, cut - done))
+            self._write()
+            done = cut
+        self._pending.append(table.slice(done))
+        self._rows += len(rows) - done
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._rows:
+            self._write()
+
+    def records(self) -> list[tuple[str, dict[str, Any]]]:
+        """Names of the shards and their records in the index, once they are written."""
+        return [(name, future.result()) for name, future in self._written]
+
+    def _write(self) -> None:
+        name = f"{self._split}-{len(self._written):05d}.parquet"
+        self._written.append(
+            (name, self._writers.submit(pa.concat_tables(self._pending), self._folder / name))
+        )
+        self._pending = []
+        self._rows = 0
+
+
+class TableFile:
+    """A table written as it comes, in row groups of the usual size."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._pending: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Add rows."""
+        while self._rows + len(table) >= ROW_GROUP_ROWS:
+            cut = ROW_GROUP_ROWS - self._rows
+            self._pending.append(table.slice(0, cut))
+            self._flush()
+            table = table.slice(cut)
+        if len(table):
+            self._pending.append(table)
+            self._rows += len(table)
+
+    def close(self) -> None:
+        """Write what is left and end the file."""
+        if self._rows:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables(self._pending).combine_chunks()
+        self._writer.write_table(table.replace_schema_metadata(self._schema.metadata))
+        self._pending = []
+        self._rows = 0
+
+
+def split_column(codes: NDArray[np.int8]) -> pa.DictionaryArray:
+    """The column ``split`` of some rows, from the places of their splits in `SPLITS`."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(SPLITS, pa.string()))
+
+
+def file_record(path: Path) -> dict[str, Any]:
+    """Rows, bytes and SHA-256 of a finished file, after making it durable."""
+    with path.open("rb+") as handle:
+        os.fsync(handle.fileno())
+    return {
+        "rows": pq.read_metadata(path).num_rows,
+        "bytes": path.stat().st_size,
+        "sha256": sha256_of(path),
+    }
