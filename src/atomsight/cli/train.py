@@ -46,6 +46,12 @@ def train(
         int | None, typer.Option(min=1, help="Threads of PyTorch; all cores by default.", show_default=False)
     ] = None,
     accelerator: Annotated[str, typer.Option(help="cpu, gpu, or auto.")] = "cpu",
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes on each machine, one per GPU; they share each step.")
+    ] = 1,
+    nodes: Annotated[
+        int, typer.Option(min=1, help="Machines; run the same command on each, see the documentation.")
+    ] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per epoch, then the result.")
     ] = False,
@@ -59,6 +65,7 @@ def train(
     from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import open_dataset
     from atomsight.models import Settings, train_model
+    from atomsight.models.processes import is_first_process
 
     settings = Settings(
         model=model,
@@ -80,11 +87,15 @@ def train(
                 resume=resume,
                 threads=threads,
                 accelerator=accelerator,
+                devices=devices,
+                nodes=nodes,
                 watch=watch,
             )
     except KeyboardInterrupt:
         err.print("[yellow]interrupted[/] go on with the same command and --resume", highlight=False)
         raise typer.Exit(130) from None
+    if devices * nodes > 1 and not is_first_process():
+        return
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     if as_json:
         emit(

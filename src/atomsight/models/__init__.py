@@ -11,6 +11,7 @@
 | `given`, `assignment`, `formula` | the most likely elements that obey a formula, complete or not |
 | `settings`, `run_folder` | what a training run was asked for; what it leaves behind |
 | `train`, `fitting`, `stream`, `soap`, `calibrate` | training (extra ``train``) |
+| `processes` | training in several processes, on one machine or many |
 | `export`, `card` | ONNX files and model cards (extra ``train``) |
 
 Nothing below `train`, `fitting`, `stream`, `soap` and the ``network`` of a kind needs PyTorch to be *used*.

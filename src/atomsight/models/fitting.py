@@ -128,6 +128,14 @@ class Scores:
         self.matrix += pairs.reshape(n, n).cpu()
         self.loss += loss * int(named.sum())
 
+    def gather(self, device: torch.device) -> None:
+        """Add up what all processes counted."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            matrix, loss = self.matrix.to(device), torch.tensor(self.loss, dtype=torch.float32, device=device)
+            torch.distributed.all_reduce(matrix)
+            torch.distributed.all_reduce(loss)
+            self.matrix, self.loss = matrix.cpu(), float(loss)
+
     def record(self) -> dict[str, float]:
         """Mean loss, accuracy, and macro recall over the elements that are present."""
         total = self.matrix.sum()
@@ -234,6 +242,7 @@ class Keeper(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         epoch, stage = trainer.current_epoch, module.stage
+        module.scores.gather(module.device)
         record = {
             "stage": stage.name,
             "epoch": epoch + 1,
@@ -251,8 +260,9 @@ class Keeper(lightning.Callback):
         self.finished = epoch + 1 >= stage.epochs or epoch - self.best_epoch >= self.patience
         temporary = self.checkpoint.with_name(self.checkpoint.name + ".tmp")
         trainer.save_checkpoint(temporary)
-        os.replace(temporary, self.checkpoint)
-        self.write(self.history)
+        if trainer.is_global_zero:
+            os.replace(temporary, self.checkpoint)
+            self.write(self.history)
         if self.watch is not None:
             self.watch({"event": "epoch", "epochs": stage.epochs, **record})
         if self.finished:

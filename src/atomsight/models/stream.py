@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from atomsight.models.processes import share_of_crystals, share_of_rows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -45,6 +47,9 @@ class SiteStream(IterableDataset):
             stand.
         whole_crystals: batches end where a crystal ends; see `Dataset.batches`.
         epoch: gives the number of the epoch that is about to be read.
+
+    Attributes:
+        place: gives the rank of this process and the number of processes; each gets its share of every batch.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class SiteStream(IterableDataset):
         self.split = split
         self.whole_crystals = whole_crystals
         self.epoch = epoch
+        self.place: Callable[[], tuple[int, int]] = alone
         self._target = np.full(256, -1, dtype=np.int64)
         self._target[list(elements)] = np.arange(len(elements))
 
@@ -81,7 +87,16 @@ class SiteStream(IterableDataset):
             seed=self.settings.seed,
             whole_crystals=self.whole_crystals,
         )
-        return read_ahead(map(self._tensors, source), READ_AHEAD)
+        rank, processes = self.place()
+        if self.whole_crystals:
+            shares = (self._crystals(batch, rank, processes) for batch in source)
+            return read_ahead(shares, READ_AHEAD)
+        return read_ahead(map(self._tensors, share_of_rows(source, rank, processes)), READ_AHEAD)
+
+    def _crystals(self, batch: dict[str, NDArray[Any]], rank: int, processes: int) -> SiteBatch:
+        share, counts = share_of_crystals(batch, rank, processes)
+        tensors = self._tensors(share)
+        return tensors if counts else tensors | {"target": torch.full_like(tensors["target"], -1)}
 
     def _tensors(self, batch: dict[str, NDArray[Any]]) -> SiteBatch:
         tensors = {"target": torch.from_numpy(self._target[batch["element"]])}
@@ -93,6 +108,11 @@ class SiteStream(IterableDataset):
                 column = column.astype(np.int64)
             tensors[name] = torch.from_numpy(np.require(column, requirements=["C", "W"]))
         return tensors
+
+
+def alone() -> tuple[int, int]:
+    """The place of the only process."""
+    return 0, 1
 
 
 def read_ahead(source: Iterator[Any], size: int) -> Iterator[Any]:

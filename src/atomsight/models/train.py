@@ -18,6 +18,7 @@ from atomsight.elements import SYMBOLS
 from atomsight.errors import DatasetError, InputError, MissingExtraError
 from atomsight.models import calibrate
 from atomsight.models.export import check_agreement, write_model
+from atomsight.models.processes import is_first_process
 from atomsight.models.registry import kind_named
 from atomsight.models.run_folder import RunFolder
 from atomsight.models.runtime import load_model
@@ -38,6 +39,8 @@ def train_model(
     resume: bool = False,
     threads: int | None = None,
     accelerator: str = "cpu",
+    devices: int = 1,
+    nodes: int = 1,
     watch: Watcher | None = None,
     start: Start | None = None,
     origin: dict[str, Any] | None = None,
@@ -53,7 +56,12 @@ def train_model(
         settings: what to train; None is the default two-stage model.
         resume: go on with the run in ``out``; one that has ended is only opened.
         threads: threads of PyTorch; None leaves its own choice.
-        accelerator: as Lightning takes it: ``cpu``, ``gpu``, ``auto``. One device.
+        accelerator: as Lightning takes it: ``cpu``, ``gpu``, ``auto``.
+        devices: processes on each machine, one for each GPU; with more than one in all, Lightning's DDP
+            averages their gradients, and each step is over the same sites as in one process. Lightning runs
+            the calling script again for each, so that all of them come here; the others return, too, once
+            the first has written the model (``processes.py``).
+        nodes: machines.
         watch: receives progress, see ``fitting.Watcher``.
         start: called before the first step with the architecture and the batches of ``val``, to set other
             initial weights; see ``grow.py``.
@@ -78,9 +86,14 @@ def train_model(
     if settings.cap and kind_named(settings.model).architecture_class().whole_crystals:
         raise InputError(f"a {settings.model} model learns from whole crystals; train it without a cap")
     run = RunFolder(Path(out))
-    run.claim(settings, {**_record(dataset, elements), **(origin or {})}, resume)
+    if devices < 1 or nodes < 1:
+        raise InputError(f"devices and nodes must be at least 1, not {devices} and {nodes}")
+    first = devices * nodes == 1 or is_first_process()
+    if first:
+        run.claim(settings, {**_record(dataset, elements), **(origin or {})}, resume)
     if not run.ended:
-        _train(dataset, elements, settings, run, threads, accelerator, watch, start)
+        hardware = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes}
+        _train(dataset, elements, settings, run, threads, hardware, watch if first else None, start)
     return load_model(run.path)
 
 
@@ -116,7 +129,7 @@ def _train(
     settings: Settings,
     run: RunFolder,
     threads: int | None,
-    accelerator: str,
+    hardware: dict[str, Any],
     watch: Watcher | None,
     start: Start | None,
 ) -> None:
@@ -151,12 +164,15 @@ def _train(
             settings,
             run,
             earlier,
-            accelerator,
+            hardware,
             watch,
         )
-    _finish(
-        architecture, dataset, elements, settings, run, streams["val"], earlier, time.perf_counter() - started
-    )
+    many = hardware["devices"] * hardware["num_nodes"] > 1
+    if not many or is_first_process():
+        seconds = time.perf_counter() - started
+        _finish(architecture, dataset, elements, settings, run, streams["val"], earlier, seconds)
+    if many and torch.distributed.is_initialized():
+        torch.distributed.barrier()
 
 
 def _train_sites(dataset: Dataset, elements: tuple[int, ...], settings: Settings) -> int:
@@ -180,7 +196,7 @@ def _fit(
     settings: Settings,
     run: RunFolder,
     earlier: list[dict[str, Any]],
-    accelerator: str,
+    hardware: dict[str, Any],
     watch: Watcher | None,
 ) -> list[dict[str, Any]]:
     """Train what is left of a stage; the network then has its best weights. Gives the epochs' records."""
@@ -189,6 +205,7 @@ def _fit(
     from torch.utils.data import DataLoader
 
     from atomsight.models.fitting import Keeper, StageModule
+    from atomsight.models.stream import alone
 
     checkpoint = run.checkpoints / f"{stage.name}.ckpt"
     keeper = Keeper(checkpoint, settings.patience, lambda history: run.write_epochs(earlier + history), watch)
@@ -205,8 +222,8 @@ def _fit(
             # Reading is done in a thread of its own; Lightning's advice on worker processes does not apply.
             warnings.filterwarnings("ignore", module="lightning")
             trainer = lightning.Trainer(
-                accelerator=accelerator,
-                devices=1,
+                **hardware,
+                strategy="ddp" if hardware["devices"] * hardware["num_nodes"] > 1 else "auto",
                 max_epochs=stage.epochs,
                 gradient_clip_val=stage.longest_gradient,
                 callbacks=[keeper],
@@ -217,6 +234,8 @@ def _fit(
                 num_sanity_val_steps=0,
                 default_root_dir=run.path,
             )
+            for stream in streams.values():
+                stream.place = lambda: (trainer.global_rank, trainer.world_size)
             try:
                 trainer.fit(
                     module,
@@ -227,6 +246,8 @@ def _fit(
                 )
             except SystemExit as error:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from error
+        for stream in streams.values():
+            stream.place = alone
     architecture.network.load_state_dict(keeper.best_weights)
     return keeper.history
 
