@@ -9,17 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
-from atomsight.elements import NUMBERS, formula_counts
-from atomsight.readers._atoms import AtomTable, has_atoms, read_atoms
-from atomsight.readers._contacts import close_pairs
-from atomsight.readers._disorder import resolve
+from atomsight.readers._atoms import has_atoms, read_atoms
 from atomsight.readers._operations import operations, space_group_name
 from atomsight.readers._syntax import parse
 from atomsight.readers._tags import text_of
+from atomsight.readers.assemble import Structure, assemble, lattice_of
 from atomsight.readers.bond_tables import with_bond_table
 from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError
 from atomsight.readers.sources import Member, OnSkip
-from atomsight.symmetry import expand, find_orbits, first_atoms, renumber, shortest_translation
 
 
 def crystals_of(
@@ -88,51 +85,16 @@ def crystal_of(
     """
     lattice, angles = read_cell(block)
     table = read_atoms(block, text)
-    if len(table) > policy.max_atoms:
-        raise SkipError("too_many_atoms", f"{len(table)} atoms; the limit is {policy.max_atoms}")
-    noted = set(flags)
-    noted |= {"deuterium"} if table.deuterium else set()
-    table, more = _located(table)
-    noted |= more
-    table, resolved = resolve(table, lattice, policy)
-    noted |= resolved
-    if not len(table):
-        raise SkipError("no_sites", "no atom is left of the atom list")
-    ops, by_name = operations(block, angles)
-    if ops is None:
-        noted.add("from_p1")
-        fractional = table.fractional - np.floor(table.fractional)
-        fractional[fractional >= 1.0] = 0.0
-        orbits = None
-    else:
-        noted |= {"symmetry_from_name"} if by_name else set()
-        _check_metric(lattice, ops[0])
-        tolerance = np.where(table.occupancy > 0.999, policy.special_distance, policy.merge_distance)
-        filled = expand(lattice, table.fractional, *ops, tolerance, policy.max_atoms)
-        if filled is None:
-            raise SkipError("too_many_atoms", f"more than {policy.max_atoms} atoms in the cell")
-        fractional, orbits = filled.fractional, filled.orbits
-    _check_cell(lattice, policy)
-    rows = np.arange(len(table)) if orbits is None else orbits
-    numbers = table.numbers[rows]
-    _check_density(lattice, len(numbers), policy)
-    keep = _apart(lattice, fractional, numbers, rows, table, policy)
-    if not keep.all():
-        noted.add("duplicates_merged")
-        fractional, numbers, rows = fractional[keep], numbers[keep], rows[keep]
-    in_p1 = orbits is None
-    sites = find_orbits(lattice, fractional, numbers, policy.symprec) if in_p1 else renumber(rows)
-    labels = table.labels_at(rows[first_atoms(sites)])
-    formula = text_of(block, "_chemical_formula_sum")
-    if (numbers == 1).any():
-        noted.add("has_hydrogen")
-    if formula and _lacks_hydrogen(formula, numbers):
-        noted.add("missing_hydrogen")
-    group = None if in_p1 else space_group_name(block)
-    crystal = Crystal(
-        name, lattice, fractional, numbers, sites, labels, source, group, formula, frozenset(noted)
+    structure = Structure(
+        lattice,
+        table,
+        symmetry=lambda: operations(block, angles),
+        space_group=space_group_name(block),
+        formula_sum=text_of(block, "_chemical_formula_sum"),
+        flags=flags,
     )
-    return with_bond_table(crystal, block, table, rows)
+    assembled = assemble(structure, name, source, policy)
+    return with_bond_table(assembled.crystal, block, assembled.table, assembled.rows)
 
 
 def read_cell(block: gemmi.cif.Block) -> tuple[NDArray[np.float64], list[float]]:
@@ -159,108 +121,3 @@ def read_cell(block: gemmi.cif.Block) -> tuple[NDArray[np.float64], list[float]]
             "bad_cell", f"cell angles {angles[0]:g} {angles[1]:g} {angles[2]:g} close to no volume"
         )
     return lattice, angles
-
-
-def lattice_of(
-    a: float, b: float, c: float, alpha: float, beta: float, gamma: float
-) -> NDArray[np.float64] | None:
-    """(3, 3) rows of the cell vectors, Å: a along x, b in the xy plane; None for one without volume."""
-    cos_a, cos_b, cos_g = (
-        0.0 if angle == 90 else math.cos(math.radians(angle)) for angle in (alpha, beta, gamma)
-    )
-    square = 1 - cos_a**2 - cos_b**2 - cos_g**2 + 2 * cos_a * cos_b * cos_g
-    if square < 1e-8:
-        return None
-    sin_g = math.sqrt(1 - cos_g**2)
-    return np.array(
-        [
-            [a, 0.0, 0.0],
-            [b * cos_g, b * sin_g, 0.0],
-            [c * cos_b, c * (cos_a - cos_b * cos_g) / sin_g, c * math.sqrt(square) / sin_g],
-        ]
-    )
-
-
-def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:
-    """The atoms with coordinates; a hydrogen without is left out and flagged, any other atom is fatal."""
-    known: NDArray[np.bool_] = np.asarray(np.isfinite(table.fractional).all(axis=1))
-    if known.all():
-        return table, set()
-    lost = np.flatnonzero(~known & (table.numbers != 1))
-    if len(lost):
-        raise SkipError("missing_coordinates", f"atom {table.labels[lost[0]]!r} has no coordinates")
-    return table.take(known), {"missing_hydrogen"}
-
-
-def _check_cell(lattice: NDArray[np.float64], policy: QualityPolicy) -> None:
-    shortest = math.hypot(*shortest_translation(lattice).tolist())
-    if shortest < policy.min_translation:
-        raise SkipError(
-            "bad_cell", f"the lattice repeats after {shortest:.3g} Å (limit {policy.min_translation:g})"
-        )
-
-
-def _check_metric(lattice: NDArray[np.float64], rotations: NDArray[np.float64]) -> None:
-    """The operations keep the lengths and angles of the cell; a slip in a cell angle shows here."""
-    metric = lattice @ lattice.T
-    turned = np.swapaxes(rotations, 1, 2) @ metric @ rotations
-    if np.abs(turned - metric).max() > 0.02 * metric.max():
-        raise SkipError("bad_symmetry", "the cell parameters do not have the symmetry of the operations")
-
-
-def _check_density(lattice: NDArray[np.float64], n_atoms: int, policy: QualityPolicy) -> None:
-    share = float(np.prod(np.diag(lattice))) / n_atoms  # the lattice is triangular
-    if not policy.min_volume <= share <= policy.max_volume:
-        raise SkipError(
-            "density",
-            f"{share:.3g} Å³ per atom, outside of {policy.min_volume:g} to {policy.max_volume:g}",
-        )
-
-
-def _apart(
-    lattice: NDArray[np.float64],
-    fractional: NDArray[np.float64],
-    numbers: NDArray[np.uint8],
-    rows: NDArray[np.integer],
-    table: AtomTable,
-    policy: QualityPolicy,
-) -> NDArray[np.bool_]:
-    """Which atoms are kept: of an atom given twice one is, with its orbit; other close contacts are fatal."""
-    keep = np.ones(len(numbers), bool)
-    while True:
-        at = np.flatnonzero(keep)
-        pairs, distances = close_pairs(lattice, fractional[at], policy.min_distance, 4 * len(at) + 16)
-        if not len(pairs):
-            return keep
-        first, second = at[pairs[:, 0]], at[pairs[:, 1]]
-        copies = (numbers[first] == numbers[second]) & (distances <= policy.merge_distance)
-        copies &= rows[first] != rows[second]
-        if not copies.all():
-            k = int(np.flatnonzero(~copies)[np.argmin(distances[~copies])])
-            one, other = table.labels[rows[first[k]]], table.labels[rows[second[k]]]
-            raise SkipError(
-                "close_contact",
-                f"atoms {one!r} and {other!r} are {distances[k]:.3f} Å apart (limit {policy.min_distance:g})",
-            )
-        keep &= ~np.isin(rows, np.maximum(rows[first], rows[second]))
-
-
-def _lacks_hydrogen(formula: str, numbers: NDArray[np.uint8]) -> bool:
-    """Whether the formula promises more hydrogens than there are, measured against the other elements.
-
-    The number of formula units is the median over the other elements; half a hydrogen of a formula unit is
-    granted to rounding.
-    """
-    stated = formula_counts(formula)
-    promised = stated.pop("H", 0.0)
-    if not promised:
-        return False
-    present = np.bincount(numbers, minlength=2)
-    units = [
-        present[NUMBERS[symbol]] / count
-        for symbol, count in stated.items()
-        if count and NUMBERS[symbol] < len(present) and present[NUMBERS[symbol]]
-    ]
-    if not units:
-        return False
-    return bool((promised - 0.5) * float(np.median(units)) > present[1])
