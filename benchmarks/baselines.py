@@ -90,6 +90,8 @@ def trees(parts: dict[str, Sites], k: int, elements: tuple[int, ...], options: a
         "learning_rate": options.learning_rate,
         "num_leaves": options.leaves,
         "min_data_in_leaf": 20,
+        "min_sum_hessian_in_leaf": 5.0,
+        "lambda_l2": options.l2,
         "num_threads": 1,
         "seed": options.seed,
         "verbose": -1,
@@ -134,9 +136,10 @@ def main() -> None:
     parser.add_argument("--k", type=int, nargs="+", default=[10])
     parser.add_argument("--methods", nargs="+", default=["two-stage", "lightgbm"])
     parser.add_argument("--splits", nargs="+", default=["groups", "atoms"])
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--learning-rate", type=float, default=0.15)
+    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--learning-rate", type=float, default=0.05)
     parser.add_argument("--leaves", type=int, default=63)
+    parser.add_argument("--l2", type=float, default=20.0, help="smaller values diverge on rare elements")
     parser.add_argument("--seconds", type=float, default=360, help="of CPU, after which no tree is added")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
