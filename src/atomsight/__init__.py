@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from atomsight.neighbours import nearest_neighbours as nearest_neighbours
     from atomsight.neighbours import pdd as pdd
     from atomsight.readers import read as read
+    from atomsight.screen.rank import rank as rank
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,7 @@ _HOME = {
     "nearest_neighbours": "atomsight.neighbours",
     "open_dataset": "atomsight.dataset",
     "pdd": "atomsight.neighbours",
+    "rank": "atomsight.screen.rank",
     "read": "atomsight.readers",
 }
 
@@ -55,6 +57,7 @@ __all__ = [
     "nearest_neighbours",
     "open_dataset",
     "pdd",
+    "rank",
     "read",
 ]
 

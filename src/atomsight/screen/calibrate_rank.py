@@ -28,7 +28,7 @@ from atomsight.screen.combine import Combination, fit_logistic
 from atomsight.screen.contacts import BINS, PAIRS, histogram, potential
 from atomsight.screen.decoys import scaled
 from atomsight.screen.features import KINDS, NAMES, describe
-from atomsight.screen.molecules import Molecules, molecules_of
+from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.packings import repacked
 from atomsight.screen.plausibility.examples import TOO_CLOSE, bank_of, decoys_of, split_crystals
 from atomsight.screen.plausibility.runtime import Plausibility
@@ -36,6 +36,7 @@ from atomsight.screen.tables import FILE, Tables, shortest_distances
 from atomsight.screen.volume import element_counts, fit_volumes
 
 SIGNS: dict[str, dict[str, int]] = {
+    "unrelaxed": {"pressed": 1, "worst_blind": 1, "closest": 1},
     "inorganic": {
         "pressed": 1,
         "plausibility": 1,
@@ -46,23 +47,18 @@ SIGNS: dict[str, dict[str, int]] = {
         "loose": -1,
     },
     "framework": {"plausibility": 1, "blind": 1, "worst_blind": 1, "closest": 1, "dense": -1},
-    "molecular": {
-        "plausibility": 1,
-        "blind": 1,
-        "closest": 1,
-        "contacts": 1,
-        "clash": -1,
-        "packing": 1,
-        "unmet": -1,
-        "dense": -1,
-        "loose": -1,
-    },
+    "molecular": {"closest": 1, "contacts": 1, "clash": -1, "packing": 1, "unmet": -1},
 }
-"""What each kind is judged by, and in which direction."""
+"""What each kind is judged by, and in which direction. In inorganic crystals that are not relaxed ``blind``
+counts as much as ``pressed``: the one is log p(elements | geometry), the other the log-odds of the two
+together."""
 
 FOLDS = 5
 PACKINGS = 12
 """Packings made of each molecular crystal."""
+
+LOOSER = (-0.02, 0.12)
+"""Logarithm of their volume over the real one: what a search finds is mostly less dense than what grows."""
 
 MOST_ATOMS = 250
 """Larger molecular cells are not packed anew."""
@@ -79,6 +75,7 @@ class Sample:
     """Features of real crystals and decoys of one kind."""
 
     kind: int
+    unrelaxed: bool = False
     values: list[NDArray[np.float64]] = field(default_factory=list)
     real: list[NDArray[np.bool_]] = field(default_factory=list)
 
@@ -95,8 +92,16 @@ class Sample:
     def fit(self) -> tuple[NDArray[np.float64], float, NDArray[np.float64], str]:
         """Weights, bias, ascending scores of the real ones, and a line on how well it separates."""
         values, real = np.concatenate(self.values), np.concatenate(self.real)
-        signs = np.array([SIGNS[KINDS[self.kind]].get(name, 0) for name in NAMES], float)
-        weights, bias = fit_logistic(values, real, signs)
+        name = "unrelaxed" if self.unrelaxed else KINDS[self.kind]
+        signs = np.array([SIGNS[name].get(feature, 0) for feature in NAMES], float)
+        if self.unrelaxed:
+            pressed, blind = NAMES.index("pressed"), NAMES.index("blind")
+            tied = values.copy()
+            tied[:, pressed] += tied[:, blind]
+            weights, bias = fit_logistic(tied, real, signs)
+            weights[blind] = weights[pressed]
+        else:
+            weights, bias = fit_logistic(values, real, signs)
         scores = values @ weights + bias
         right, wrong = np.sort(scores[real]), scores[~real]
         area = (np.searchsorted(right, wrong, "left") + np.searchsorted(right, wrong, "right")).mean() / 2
@@ -129,17 +134,31 @@ def apart(crystal: Crystal) -> bool:
 def molecular(crystals: Sequence[Crystal]) -> list[tuple[Crystal, Molecules]]:
     """Those made of molecules, with these."""
     pairs = ((crystal, molecules_of(crystal)) for crystal in crystals if 6 in crystal.numbers)
-    return [(crystal, parts) for crystal, parts in pairs if parts.finite]
+    return [(normalised(crystal, parts), parts) for crystal, parts in pairs if parts.finite]
 
 
 def packings_of(
-    crystal: Crystal, parts: Molecules, wanted: int, generator: np.random.Generator, seconds: float = 3.0
+    crystal: Crystal,
+    parts: Molecules,
+    wanted: int,
+    generator: np.random.Generator,
+    seconds: float = 3.0,
+    looser: tuple[float, float] = LOOSER,
 ) -> list[Crystal]:
-    """Up to so many packings of its molecules that a reader would accept, in bounded time."""
+    """Up to so many packings of its molecules that a reader would accept, in bounded time.
+
+    Args:
+        crystal, parts: a molecular crystal.
+        wanted: how many.
+        generator: draws.
+        seconds: after which it ends in any case.
+        looser: range of the logarithm of their volume over the real one.
+    """
     found: list[Crystal] = []
     end = time.monotonic() + seconds
     while len(found) < wanted and time.monotonic() < end:
-        packing = repacked(crystal, parts, generator)
+        volume = crystal.volume * np.exp(generator.uniform(*looser))
+        packing = repacked(crystal, parts, generator, volume)
         if packing is not None and molecules_of(packing).finite:
             found.append(packing)
     return found
@@ -173,7 +192,7 @@ def main() -> None:
         np.array(volumes), shortest_distances(open_dataset(given.dataset)), np.zeros((PAIRS, BINS))
     )
     network = Plausibility(threads=1)
-    samples = [Sample(0), Sample(1), Sample(2), Sample(2)]  # the last: inorganic, not relaxed
+    samples = [Sample(0), Sample(1), Sample(2), Sample(2, unrelaxed=True)]
     print("tables are made", flush=True)
 
     packed = [

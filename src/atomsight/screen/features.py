@@ -12,7 +12,7 @@ from atomsight.crystal import Crystal
 from atomsight.models.base import Model
 from atomsight.neighbours import site_neighbours
 from atomsight.screen.contacts import histogram, packing
-from atomsight.screen.molecules import Molecules, molecules_of
+from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.plausibility.runtime import Plausibility, crystal_logits
 from atomsight.screen.tables import Tables
 from atomsight.screen.volume import expected_volume
@@ -150,6 +150,7 @@ def describe(crystals: Sequence[Crystal], model: Model, network: Plausibility, t
 
     for i, (crystal, parts) in enumerate(zip(crystals, molecules, strict=True)):
         if parts is not None:
+            crystal = normalised(crystal, parts)
             column["contacts"][i] = (histogram(crystal, parts) * tables.potential).sum()
             column["packing"][i], column["clash"][i], column["unmet"][i] = packing(crystal, parts)
     return Described(kind, values, *(np.split(v, begins[1:]) for v in (logits, blind, closest)))

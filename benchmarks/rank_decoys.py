@@ -1,0 +1,184 @@
+"""Real crystals of a split among decoys of their formula and density, and among other compositions.
+
+    python benchmarks/rank_decoys.py DATASET --small ARCHIVE --large ARCHIVE ... --molecular DATASET ARCHIVE
+        [--split test] [--most 60] [--decoys 100] [--leave-out FILE]
+
+First table: each real crystal against decoys made of it: geometries of other crystals, swapped elements,
+shifted atoms, strained cells and random packings for inorganic crystals; the same without other geometries
+for frameworks; molecules packed anew, as rigid bodies in random groups, for molecular crystals. All have the
+real volume.
+
+Second: decorated templates (Ryan, Lengyel and Shatruk 2018, 10.1021/jacs.8b03913): the geometry of a real
+inorganic crystal with the elements of every formula that ``train`` holds at its stoichiometry, in every way
+that the counts allow; the formula's best way is its score. Here the geometry is the real, undistorted one,
+and combinations come from the dataset, theirs from databases of known structures and, for new ones, all
+elements.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Iterator
+from datetime import date
+from itertools import groupby, permutations, product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.crystal import Crystal
+from atomsight.screen import decoys
+from atomsight.screen.calibrate_rank import apart, molecular, packings_of
+from atomsight.screen.plausibility.examples import bank_of, same, split_crystals
+from atomsight.screen.rank import Ranker
+
+MOST_ATOMS = {"inorganic": 60, "framework": 250, "molecular": 250}
+TRIES = 3
+Bank = dict[tuple[int, ...], list[Crystal]]
+
+
+def made(crystal: Crystal, bank: Bank, wanted: int, generator: np.random.Generator) -> Iterator[Crystal]:
+    """Decoys at the crystal's volume, of all kinds in turn."""
+    templates = bank.get(decoys.stoichiometry(crystal), ())
+    volume = crystal.volume / crystal.n_atoms
+    count = 0
+    for turn in range(TRIES * wanted):
+        if count == wanted:
+            return
+        which = turn % (5 if templates else 4)
+        decoy: Crystal | None
+        if which == 0:
+            decoy = decoys.swapped(crystal, generator, heavy=True)
+        elif which == 1:
+            decoy = decoys.shifted(crystal, generator, float(np.exp(generator.uniform(-2.5, -0.7))))
+        elif which == 2:
+            decoy = decoys.strained(crystal, generator, float(generator.uniform(0.04, 0.2)))
+        elif which == 3:
+            decoy = decoys.packed(crystal, generator)
+        else:
+            template = templates[int(generator.integers(len(templates)))]
+            decoy = decoys.decorated(template, crystal, generator, volume)
+        if decoy is not None and not same(decoy, crystal) and apart(decoy):
+            count += 1
+            yield decoy
+
+
+def row(name: str, ranker: Ranker, groups: Iterator[tuple[Crystal, list[Crystal]]]) -> str:
+    """A line of the first table."""
+    areas, firsts, kept, rejected, scores, truth = [], [], [], [], [], []
+    for crystal, others in groups:
+        if not others:
+            continue
+        scored = list(ranker.stream([crystal, *others]))
+        score = np.array([entry.score for entry in scored])
+        areas.append((score[1:] < score[0]).mean() + 0.5 * (score[1:] == score[0]).mean())
+        firsts.append(bool((score[1:] < score[0]).all()))
+        kept.append(scored[0].verdict == "keep")
+        rejected += [entry.verdict == "unlikely" for entry in scored[1:]]
+        scores.append(score)
+        truth.append(np.arange(len(score)) == 0)
+    together = area(np.concatenate(scores), np.concatenate(truth))
+    return (
+        f"| {name} | {len(areas)} | {len(rejected):,} | {np.mean(areas):.4f} | {together:.4f} | "
+        f"{100 * np.mean(firsts):.0f} % | {100 * np.mean(kept):.1f} % | {100 * np.mean(rejected):.1f} % |"
+    )
+
+
+def area(score: NDArray, truth: NDArray) -> float:
+    """Under the receiver's curve."""
+    right, wrong = np.sort(score[truth]), score[~truth]
+    below = np.searchsorted(right, wrong, "left") + np.searchsorted(right, wrong, "right")
+    return float(1 - below.mean() / 2 / len(right))
+
+
+def palettes(crystals: list[Crystal]) -> dict[tuple[int, ...], set[tuple[tuple[int, ...], ...]]]:
+    """By stoichiometry: the formulas, each as the elements of every count, ascending."""
+    found: dict[tuple[int, ...], set[tuple[tuple[int, ...], ...]]] = {}
+    for crystal in crystals:
+        kinds, counts = np.unique(crystal.numbers, return_counts=True)
+        ordered = sorted(zip(counts.tolist(), kinds.tolist(), strict=True))
+        formula = tuple(tuple(z for _, z in part) for _, part in groupby(ordered, key=lambda item: item[0]))
+        found.setdefault(decoys.stoichiometry(crystal), set()).add(formula)
+    return found
+
+
+def dressed(crystal: Crystal, formula: tuple[tuple[int, ...], ...]) -> list[Crystal]:
+    """The geometry with the elements of a formula of the same stoichiometry, in every way the counts
+    allow."""
+    kinds, counts = np.unique(crystal.numbers, return_counts=True)
+    places = kinds[np.lexsort((kinds, counts))]
+    found = []
+    for choice in product(*(permutations(part) for part in formula)):
+        table = np.zeros(256, np.uint8)
+        table[places] = [z for part in choice for z in part]
+        found.append(decoys.with_elements(crystal, table[crystal.numbers]))
+    return found
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--small", type=Path, nargs="+", required=True)
+    parser.add_argument("--large", type=Path, nargs="+", required=True)
+    parser.add_argument("--molecular", type=Path, nargs=2, metavar=("DATASET", "ARCHIVE"), required=True)
+    parser.add_argument("--leave-out", type=Path, help="file of formulas, one a line")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--most", type=int, default=60, help="crystals of each kind")
+    parser.add_argument("--decoys", type=int, default=100)
+    parser.add_argument("--templates", type=int, default=150, help="crystals of the second table")
+    given = parser.parse_args()
+    generator = np.random.default_rng(0)
+    left = given.leave_out.read_text().split() if given.leave_out else []
+    train = list(split_crystals(given.dataset, given.small, "train", left))
+    bank = bank_of(crystal for crystal in train if crystal.n_atoms <= MOST_ATOMS["inorganic"])
+    ranker = Ranker(relaxed=True, threads=1)
+    print(f"{date.today()}, {platform.machine()}, model {ranker.model.fingerprint[:12]}, {given.split}\n")
+    print(
+        "| kind | crystals | decoys | AUC within | AUC over all | real first | real kept | decoys unlikely |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+
+    def chosen(archives: list[Path], kind: str) -> Iterator[Crystal]:
+        per = given.most if kind == "inorganic" else 1 + given.most // len(archives)
+        for crystal in split_crystals(given.dataset, archives, given.split, left, 2 * per, 2):
+            if crystal.n_atoms <= MOST_ATOMS[kind] and generator.random() < 0.7:
+                yield crystal
+
+    for kind, archives, templates in (("inorganic", given.small, bank), ("framework", given.large, {})):
+        groups = (
+            (crystal, list(made(crystal, templates, given.decoys, generator)))
+            for crystal in chosen(archives, kind)
+        )
+        print(row(kind, ranker, groups), flush=True)
+    home, archive = given.molecular
+    loose = molecular(list(split_crystals(home, [archive], given.split)))
+    groups = (
+        (crystal, packings_of(crystal, parts, given.decoys, generator, 20.0, looser=(0.0, 0.0)))
+        for crystal, parts in loose
+        if crystal.n_atoms <= MOST_ATOMS["molecular"]
+    )
+    print(row("molecular", ranker, groups), flush=True)
+
+    formulas = palettes(train)
+    places, sizes = [], []
+    for crystal in split_crystals(given.dataset, given.small, given.split, left, given.templates, 3):
+        own = next(iter(palettes([crystal]).values())).pop()
+        others = formulas.get(decoys.stoichiometry(crystal), set()) - {own}
+        if (len(own) == 1 and len(own[0]) == 1) or len(others) < 20:
+            continue
+        real = next(iter(ranker.stream([crystal]))).score
+        best = [max(one.score for one in ranker.stream(dressed(crystal, other))) for other in others]
+        places.append(1 + int((np.array(best) >= real).sum()))
+        sizes.append(len(others) + 1)
+    rank = np.array(places)
+    print(
+        f"\ndecorated templates: {len(rank)} crystals against {np.median(sizes):.0f} formulas (median): "
+        f"first {100 * np.mean(rank == 1):.0f} %, among ten {100 * np.mean(rank <= 10):.0f} % "
+        f"(by chance {100 * np.mean(np.minimum(1, 10 / np.array(sizes))):.0f} %)"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Unrelaxed inorganic candidates in order, against the energies of their relaxed forms.
+
+    python benchmarks/rank_inorganic.py FOLDER
+
+FOLDER holds ``energies.csv`` (columns composition, structure, energy_ev_per_atom) and a folder of CIFs for
+each composition. For the score of `atomsight.rank`, for what it is made of, and for references: the mean over
+compositions of Spearman's correlation with -energy, how often the ground state is among the ten best, in the
+better half and first. All are given for each half of the compositions (every other by alphabet): what is
+designed was chosen on the first half, so the second is the one to believe. The last line learns from the
+energies of one half and is judged on the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import platform
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from atomsight import read
+from atomsight.screen.combine import fit_logistic
+from atomsight.screen.features import NAMES, describe
+from atomsight.screen.rank import Ranker
+
+BATCH = 256
+PAIRS = 200
+"""Pairs of candidates drawn of each composition for the variant that learns from energies."""
+
+
+def figures(score: NDArray, energy: NDArray, composition: NDArray, chosen: NDArray) -> str:
+    """Spearman, in ten, better half, first."""
+    rows = []
+    for name in chosen:
+        at = composition == name
+        better = (score[at] > score[at][np.argmin(energy[at])]).sum()
+        correlation = spearmanr(score[at], -energy[at]).statistic if np.ptp(score[at]) > 0 else 0.0
+        rows.append((correlation, better < 10, better < at.sum() / 2, better == 0))
+    return " / ".join(f"{value:.2f}" for value in np.mean(rows, axis=0))
+
+
+def learnt(
+    values: NDArray, energy: NDArray, composition: NDArray, chosen: NDArray, generator: np.random.Generator
+) -> NDArray:
+    """Weights of the features that tell the lower of two energies of one composition."""
+    differences = []
+    for name in chosen:
+        at = np.flatnonzero(composition == name)
+        one, other = generator.choice(at, PAIRS), generator.choice(at, PAIRS)
+        lower = np.where((energy[one] < energy[other])[:, None], values[one] - values[other], 0)
+        higher = np.where((energy[one] > energy[other])[:, None], values[other] - values[one], 0)
+        differences.append(lower + higher)
+    x = np.concatenate(differences)
+    both = np.concatenate([x, -x])
+    truth = np.repeat([True, False], len(x))
+    free = np.ones(values.shape[1])
+    positive, _ = fit_logistic(np.hstack([both, -both]), truth, np.hstack([free, free]))
+    return positive[: len(free)] - positive[len(free) :]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    with (folder / "energies.csv").open(newline="") as file:
+        table = {
+            (row["composition"], row["structure"]): float(row["energy_ev_per_atom"])
+            for row in csv.DictReader(file)
+        }
+    crystals = list(read(folder))
+    keys = [(Path(crystal.source).parent.name, crystal.name) for crystal in crystals]
+    energy = np.array([table[key] for key in keys])
+    composition = np.array([name for name, _ in keys])
+    names = np.unique(composition)
+    ranker = Ranker(threads=1)
+    parts = [
+        describe(crystals[i : i + BATCH], ranker.model, ranker.network, ranker.tables)
+        for i in range(0, len(crystals), BATCH)
+    ]
+    kind = np.concatenate([part.kind for part in parts])
+    values = np.concatenate([part.values for part in parts])
+    score = ranker.combination.scores(kind, values)
+    scores = {"**score**": score}
+    scores["score, `--relaxed`"] = Ranker(relaxed=True, threads=1).combination.scores(kind, values)
+    for name in ("pressed", "plausibility", "blind", "worst_blind", "closest"):
+        scores[f"`{name}` alone"] = values[:, NAMES.index(name)]
+    generator = np.random.default_rng(0)
+    scores["random"] = generator.random(len(score))
+    scores["smallest volume"] = -np.array([crystal.volume / crystal.n_atoms for crystal in crystals])
+    print(f"{date.today()}, {platform.machine()}, model {ranker.model.fingerprint[:12]}")
+    print(
+        f"{len(crystals)} candidates of {len(names)} compositions; Spearman / in ten / better half / first\n"
+    )
+    print("| score | first half | second half | all |\n|---|---|---|---|")
+    for name, value in scores.items():
+        cells = [figures(value, energy, composition, part) for part in (names[::2], names[1::2], names)]
+        print(f"| {name} | {' | '.join(cells)} |")
+    volume = np.log([crystal.volume / crystal.n_atoms for crystal in crystals])[:, None]
+    wide = np.hstack([values, volume])
+    halves = []
+    for train, test in ((names[1::2], names[::2]), (names[::2], names[1::2])):
+        weights = learnt(wide, energy, composition, train, generator)
+        halves.append(figures(wide @ weights, energy, composition, test))
+    print(f"| learnt from the other half's energies | {halves[0]} | {halves[1]} | |")
+    ground = [np.flatnonzero(composition == name)[np.argmin(energy[composition == name])] for name in names]
+    threshold = ranker.thresholds[2]
+    print(
+        f"\nverdict at a risk of 0.5 %: {np.mean(score[ground] >= threshold):.2f} of the ground states kept, "
+        f"{np.mean(score < threshold):.2f} of all candidates unlikely"
+    )
+
+
+if __name__ == "__main__":
+    main()

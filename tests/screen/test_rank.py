@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from perovskite import perovskite
+
+from atomsight import read
+from atomsight.cli import main
+from atomsight.crystal import Crystal
+from atomsight.elements import SYMBOLS
+from atomsight.errors import InputError
+from atomsight.screen.combine import Combination, fit_logistic
+from atomsight.screen.decoys import packed, shifted, swapped
+from atomsight.screen.rank import Ledger, Ranked, Ranker, rank
+
+DATA = Path(__file__).parents[1] / "data"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def text_of(crystal: Crystal, name: str) -> str:
+    """A CIF in P1."""
+    lengths = np.linalg.norm(crystal.lattice, axis=1)
+    unit = crystal.lattice / lengths[:, None]
+    angles = [np.degrees(np.arccos(unit[i] @ unit[j])) for i, j in ((1, 2), (0, 2), (0, 1))]
+    cell = [f"_cell_length_{axis} {value:.6f}" for axis, value in zip("abc", lengths, strict=True)]
+    cell += [f"_cell_angle_{a} {v:.6f}" for a, v in zip(("alpha", "beta", "gamma"), angles, strict=True)]
+    tags = ("label", "type_symbol", "fract_x", "fract_y", "fract_z")
+    rows = [
+        f"{SYMBOLS[z]}{i} {SYMBOLS[z]} {x:.6f} {y:.6f} {w:.6f}"
+        for i, (z, (x, y, w)) in enumerate(zip(crystal.numbers, crystal.fractional, strict=True))
+    ]
+    head = [f"data_{name}", *cell, "_space_group_name_H-M_alt 'P 1'", "loop_"]
+    return "\n".join([*head, *(f"_atom_site_{tag}" for tag in tags), *rows, ""])
+
+
+@pytest.fixture(scope="module")
+def ranker() -> Ranker:
+    return Ranker(threads=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A real inorganic crystal among decoys of it, and another formula."""
+    crystal = perovskite()
+    generator = np.random.default_rng(0)
+    place = tmp_path / "candidates"
+    place.mkdir()
+    (place / "real.cif").write_text(text_of(crystal, "real"))
+    for i in range(3):
+        (place / f"packed{i}.cif").write_text(text_of(packed(crystal, generator), "decoy"))
+    (place / "halite.cif").write_bytes((DATA / "halite.cif").read_bytes())
+    (place / "broken.cif").write_text("data_x\n")
+    return place
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["atomsight", "rank", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main.run()
+    return int(end.value.code or 0)
+
+
+def test_real_crystals_come_before_decoys_of_them(ranker: Ranker) -> None:
+    generator = np.random.default_rng(1)
+    first = 0
+    crystals = [c for c in read(EXAMPLES / "crystals.tar.xz") if c.n_atoms < 100][:8]
+    for crystal in crystals:
+        decoys = [shifted(crystal, generator, 0.3), packed(crystal, generator)]
+        swap = swapped(crystal, generator, heavy=True)
+        scores = [entry.score for entry in ranker.score([crystal, *decoys, *([swap] if swap else [])])]
+        first += scores[0] == max(scores)
+    assert first >= len(crystals) - 1
+
+
+def test_scores_do_not_depend_on_company_or_cell(ranker: Ranker) -> None:
+    crystals = [perovskite(), *read([DATA / "halite.cif", EXAMPLES / "ibuprofen.cif"])]
+    together = [entry.score for entry in ranker.score(crystals)]
+    alone = [ranker.score([crystal])[0].score for crystal in crystals]
+    np.testing.assert_allclose(together, alone, atol=1e-3)
+    first = crystals[0]
+    wide = replace(
+        first,
+        lattice=first.lattice * [[2.0], [1.0], [1.0]],
+        fractional=np.vstack([first.fractional, first.fractional + np.array([1, 0, 0])]) * [0.5, 1, 1],
+        numbers=np.tile(first.numbers, 2),
+        orbits=np.tile(first.orbits, 2),
+    )
+    assert ranker.score([wide])[0].score == pytest.approx(together[0], abs=1e-2)
+
+
+def test_kinds_are_told_from_the_crystal(ranker: Ranker) -> None:
+    framework = next(c for c in read(EXAMPLES / "crystals.tar.xz") if c.name == "BAQWIC_clean")
+    crystals = [perovskite(), framework, *read(EXAMPLES / "ibuprofen.cif")]
+    assert [entry.kind for entry in ranker.score(crystals)] == ["inorganic", "framework", "molecular"]
+
+
+def test_python_orders_within_formulas(folder: Path) -> None:
+    seen: list[Ranked] = []
+    ranked = list(rank(read(folder), explain=True, threads=1, watch=seen.append))
+    assert len(ranked) == len(seen) == 5
+    assert {entry.rank for entry in seen} == {0}
+    by_formula: dict[str, list[Ranked]] = {}
+    for entry in ranked:
+        by_formula.setdefault(entry.formula, []).append(entry)
+    for entries in by_formula.values():
+        assert [entry.rank for entry in entries] == list(range(1, len(entries) + 1))
+        assert [entry.score for entry in entries] == sorted((e.score for e in entries), reverse=True)
+    of_real = next(e for e in ranked if e.crystal == "real")
+    assert of_real.rank == 1
+    assert of_real.verdict == "keep"
+    assert all(entry.evidence for entry in ranked if entry.verdict == "unlikely")
+
+
+def test_command_writes_every_format(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, to = tmp_path / "kept", tmp_path / "o.parquet"
+    assert not run(monkeypatch, folder, "--json", "--out", to, "--keep-dir", kept, "--threads", 1)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    skipped = [line for line in lines if "skipped" in line]
+    ranked = [line for line in lines if "rank" in line]
+    assert len(skipped) == 1
+    assert set(ranked[0]) == {"rank", "crystal", "source", "formula", "kind", "score", "verdict"}
+    table = pq.read_table(to).to_pylist()
+    assert [row["crystal"] for row in table] == [line["crystal"] for line in ranked]
+    survivors = {path.stem for path in kept.iterdir()}
+    assert survivors == {Path(line["source"]).stem for line in ranked if line["verdict"] == "keep"}
+    assert (kept / "real.cif").read_bytes() == (folder / "real.cif").read_bytes()
+    for name in ("o.csv", "o.json", "o.jsonl"):
+        assert not run(
+            monkeypatch, folder, "--out", tmp_path / name, "--explain", "--show", 1, "--threads", 1
+        )
+    shown = capsys.readouterr().out
+    assert "… 3 more" in shown
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 6
+    assert len(json.loads((tmp_path / "o.json").read_text())) == 5
+    assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["--risk", "0.7"], 2), (["--out", "x.xlsx"], 2), (["--keep-dir", "FOLDER"], 2), (["BROKEN"], 1)],
+)
+def test_wrong_usage_is_told(
+    folder: Path, arguments: list[str], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [str(folder) if a == "FOLDER" else a for a in arguments]
+    target = folder if arguments != ["BROKEN"] else folder / "broken.cif"
+    assert run(monkeypatch, target, *(given if arguments != ["BROKEN"] else [])) == status
+
+
+def test_ledger_orders_ties_by_name() -> None:
+    with Ledger() as ledger:
+        for name in "cab":
+            ledger.add(Ranked(0, name, name, "X", "inorganic", 1.0, "keep"))
+        assert [(entry.rank, entry.crystal) for entry in ledger.ordered()] == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_thresholds_hold_the_risk() -> None:
+    generator = np.random.default_rng(0)
+    scores = np.sort(generator.normal(size=999))
+    combination = Combination(np.zeros((1, 1)), np.zeros(1), (scores,))
+    assert combination.thresholds(0.01)[0] == scores[9]
+    assert combination.thresholds(0.0001)[0] < scores[0]
+    with pytest.raises(InputError, match="risk"):
+        combination.thresholds(0)
+
+
+def test_logistic_keeps_signs() -> None:
+    generator = np.random.default_rng(0)
+    real = generator.random(400) < 0.3
+    values = generator.normal(size=(400, 3)) + np.where(real, 1.0, 0.0)[:, None] * [2.0, -1.0, 1.0]
+    weights, _ = fit_logistic(values, real, np.array([1.0, 1.0, 0.0]))
+    assert weights[0] > 0.5
+    assert weights[1] == weights[2] == 0

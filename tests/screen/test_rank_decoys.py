@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from perovskite import perovskite
+
+from atomsight import nearest_neighbours, read
+from atomsight.crystal import Crystal
+from atomsight.screen import decoys
+from atomsight.screen.contacts import BINS, PAIRS, atom_types, contacts_of, histogram, packing, potential
+from atomsight.screen.molecules import HYDROGEN_LENGTHS, molecules_of, normalised
+from atomsight.screen.packings import repacked
+from atomsight.screen.volume import fit_volumes
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture(scope="module")
+def ibuprofen() -> Crystal:
+    return next(read(EXAMPLES / "ibuprofen.cif"))
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=10, deadline=None)
+def test_decoys_keep_formula_and_volume(seed: int) -> None:
+    crystal = perovskite()
+    generator = np.random.default_rng(seed)
+    made = [
+        decoys.shifted(crystal, generator, 0.2),
+        decoys.strained(crystal, generator, 0.1),
+        decoys.packed(crystal, generator),
+        decoys.swapped(crystal, generator),
+        decoys.decorated(crystal, crystal, generator),
+    ]
+    for decoy in made:
+        if decoy is not None:
+            assert decoy.counts == crystal.counts
+            assert decoy.volume == pytest.approx(crystal.volume)
+            assert len(decoy.labels) == decoy.n_sites == decoy.orbits.max() + 1
+
+
+def test_packed_atoms_are_apart() -> None:
+    decoy = decoys.packed(perovskite(), np.random.default_rng(0))
+    assert nearest_neighbours(decoy.lattice, decoy.fractional, 1)[0].min() > 1.5
+
+
+def test_decorated_gives_elements_to_those_that_are_as_many() -> None:
+    halite = next(read(DATA / "halite.cif"))
+    assert decoys.stoichiometry(halite) == (1, 1)
+    decoy = decoys.decorated(halite, halite, np.random.default_rng(0), volume=20.0)
+    assert decoy.volume / decoy.n_atoms == pytest.approx(20.0)
+    assert decoy.counts == halite.counts
+
+
+def test_molecules_are_made_whole(ibuprofen: Crystal) -> None:
+    molecules = molecules_of(ibuprofen)
+    assert molecules.finite
+    assert len(molecules.endless) == 4
+    whole = (ibuprofen.fractional + molecules.shift) @ ibuprofen.lattice
+    graph = molecules.graph
+    bonds = np.linalg.norm(whole[graph.first] - whole[graph.second], axis=1)
+    np.testing.assert_allclose(bonds, graph.length, atol=1e-9)
+
+
+def test_frameworks_are_endless() -> None:
+    assert not molecules_of(next(read(DATA / "PIYZAZ_freeONLY.cif"))).finite
+    assert not molecules_of(next(read(DATA / "halite.cif"))).finite
+
+
+def test_contacts_leave_the_molecule_out(ibuprofen: Crystal) -> None:
+    molecules = molecules_of(ibuprofen)
+    _, _, distance = contacts_of(ibuprofen, molecules)
+    # the shortest contact of carboxylic acid dimers is the hydrogen bond
+    assert 1.5 < distance.min() < 2.0
+    assert histogram(ibuprofen, molecules).shape == (PAIRS, BINS)
+    filled, clash, unmet = packing(ibuprofen, molecules)
+    assert 0.6 < filled < 0.75
+    assert clash < 0.6
+    assert unmet == 0
+    assert (atom_types(molecules) == 1).sum() == 4
+
+
+def test_hydrogens_are_put_where_neutrons_see_them(ibuprofen: Crystal) -> None:
+    molecules = molecules_of(ibuprofen)
+    moved = normalised(ibuprofen, molecules)
+    length = nearest_neighbours(moved.lattice, moved.fractional, 1)[0][moved.numbers == 1, 0]
+    assert set(np.round(length, 3)) <= set(HYDROGEN_LENGTHS.values())
+    again = normalised(moved, molecules_of(moved))
+    np.testing.assert_allclose(again.fractional, moved.fractional, atol=1e-9)
+
+
+def test_packings_keep_molecules_and_volume(ibuprofen: Crystal) -> None:
+    molecules = molecules_of(ibuprofen)
+    generator = np.random.default_rng(0)
+    made = [repacked(ibuprofen, molecules, generator) for _ in range(4)]
+    done = [packing for packing in made if packing is not None]
+    assert len(done) >= 2
+    for decoy in done:
+        assert decoy.counts == ibuprofen.counts
+        assert decoy.volume == pytest.approx(ibuprofen.volume)
+    real = histogram(ibuprofen, molecules)
+    table = potential([(real, [histogram(decoy, molecules_of(decoy)) for decoy in done])])
+    assert (real * table).sum() > max((histogram(d, molecules_of(d)) * table).sum() for d in done)
+
+
+def test_volumes_of_elements_are_found_again() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.uniform(5, 40, 128)
+    counts = np.zeros((400, 128))
+    for row in counts:
+        row[generator.choice(np.arange(1, 20), 3, replace=False)] = generator.integers(1, 6, 3)
+    volumes = counts @ truth * np.exp(generator.normal(0, 0.02, 400))
+    volumes[:20] *= 1.8
+    found = fit_volumes(counts, volumes)
+    np.testing.assert_allclose(found[1:20], truth[1:20], rtol=0.15)
