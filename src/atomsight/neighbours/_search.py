@@ -37,13 +37,16 @@ FARTHEST = 1e6
 LEAST_K = 10
 """Bins are made for at least this many neighbours: a block pays when several queries share it."""
 
+MOST_K = 30
+"""... and for at most this many: a query looks at all points of its block, too many where bins are wide."""
+
 ROOM = 1024
 """Points that a block holds before it has to grow; a batch of small cells then shares one."""
 
 CLUSTERED = 6.0
 """Where a point sees that many times the mean density (a molecule in a void), the guess is made smaller."""
 
-AHEAD = 1.1
+AHEAD = 1.06
 """The first bound for a query, as a multiple of the k-th distance of the query before it in space."""
 
 
@@ -85,7 +88,7 @@ def search(
     reduce_lattice(lattice, reduced, transform, inverse)
     volume = heights(reduced, height)
     reach = first_reach(n, volume, reduced, k)
-    wide = first_reach(n, volume, reduced, max(k, LEAST_K)) / reach
+    wide = first_reach(n, volume, reduced, min(max(k, LEAST_K), MOST_K)) / reach
 
     wrapped, taken, atom = work.wrapped[:n], work.taken[:n], work.atom[:n]
     wrap(fractional, transform, inverse, wrapped, taken)

@@ -101,9 +101,11 @@ def _by_buckets(
     for i in range(count, count + LANES):
         bucketed[i] = np.inf
     for i in range(count):
-        rank, end = starts[bucket_of[i]], starts[bucket_of[i] + 1]
-        for j in range(rank, end, LANES):
-            rank += count_before(bucketed, bucketed_tags, j, values[i], tags[i])
+        start, end = starts[bucket_of[i]], starts[bucket_of[i] + 1]
+        rank = start + count_before(bucketed, bucketed_tags, start, values[i], tags[i])
+        if end - start > LANES:
+            for j in range(start + LANES, end, LANES):
+                rank += count_before(bucketed, bucketed_tags, j, values[i], tags[i])
         ordered[rank] = values[i]
         ordered_tags[rank] = tags[i]
 
