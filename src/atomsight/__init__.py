@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from atomsight.neighbours import pdd as pdd
     from atomsight.readers import read as read
     from atomsight.screen.rank import rank as rank
+    from atomsight.screen.check import check as check
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Crystal": "atomsight.crystal",
     "amd": "atomsight.neighbours",
+    "check": "atomsight.screen.check",
     "earth_movers_distance": "atomsight.neighbours",
     "load_model": "atomsight.models",
     "nearest_neighbours": "atomsight.neighbours",
@@ -52,6 +54,7 @@ __all__ = [
     "Crystal",
     "__version__",
     "amd",
+    "check",
     "earth_movers_distance",
     "load_model",
     "nearest_neighbours",

@@ -10,12 +10,14 @@ import typer
 from atomsight import __version__
 from atomsight.cli import (
     bonds,
+    check,
     cite,
     dataset,
     dedupe,
     distances,
     evaluate,
     grow,
+    growing,
     mistakes,
     models,
     neighbours,
@@ -56,10 +58,13 @@ def _main(
 
 
 dataset.app.command(epilog=dedupe.EPILOG)(dedupe.dedupe)
+dataset.app.command(epilog=growing.MERGE_EPILOG)(growing.merge)
+dataset.app.command(epilog=growing.ADD_EPILOG)(growing.add)
 app.add_typer(dataset.app, name="dataset")
 app.command(epilog=neighbours.EPILOG)(neighbours.neighbours)
 app.command(epilog=predict.EPILOG)(predict.predict)
 app.command(epilog=rank.EPILOG)(rank.rank)
+app.command(epilog=check.EPILOG)(check.check)
 app.command(epilog=train.EPILOG)(train.train)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=sweep.EPILOG)(sweep.sweep)

@@ -1,0 +1,153 @@
+"""How well `check` finds a swapped element, in crystals that no training saw.
+
+    python benchmarks/check.py DATASET... [--split test] [--crystals 400] [--kinds 60] [--minutes 7]
+
+One orbit's element of each crystal is swapped: any swappable orbit, each as likely as another (the row
+"any"), and then for each kind of swap on crystals that hold one of its elements. Reported: how often the
+swapped orbit is the most suspicious of its crystal, and how often it is flagged, beside how many of the
+crystals as they are carry a flag. Without hydrogens: their sites are struck, and from the neighbours too;
+where the table then holds fewer than k neighbours, the last one is repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from collections import defaultdict
+from datetime import date
+
+import numpy as np
+
+from atomsight.bonds.radii import METAL
+from atomsight.dataset import open_dataset
+from atomsight.elements import NUMBERS
+from atomsight.models import load_model
+from atomsight.models.masked_site.inference import MaskedSiteModel
+from atomsight.screen.calibrate_check import Columns, sample
+from atomsight.screen.calibration import FLAGGED, calibration_of, kind_of
+from atomsight.screen.suspicion import examine
+from atomsight.screen.swaps import SWAPS, random_swap
+
+
+def struck(crystal: Columns, k: int) -> Columns:
+    """The crystal without its hydrogens."""
+    kept = crystal["element"] != 1
+    if kept.all() or not kept.any():
+        return crystal
+    renumbered = np.cumsum(kept) - 1
+    seen = kept[crystal["neighbours"]]
+    order = np.argsort(~seen, axis=1, kind="stable")
+    place = np.minimum(np.arange(order.shape[1]), np.maximum(seen.sum(axis=1), 1)[:, None] - 1)
+    order = np.take_along_axis(order, place, axis=1)
+    moved = {
+        "distances": np.take_along_axis(crystal["distances"], order, axis=1)[kept],
+        "neighbours": renumbered[np.take_along_axis(crystal["neighbours"], order, axis=1)[kept]],
+    }
+    return {
+        name: moved.get(name, values[kept] if len(values) else values) for name, values in crystal.items()
+    }
+
+
+def class_of(element: np.ndarray, kind: str) -> str:
+    """Inorganic, metal-organic (frameworks and molecules with a metal), or organic."""
+    if kind == "inorganic":
+        return kind
+    return "with metal and carbon" if METAL[element].any() else "organic"
+
+
+class Table:
+    """Counts by row."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], list[tuple[bool, bool]]] = defaultdict(list)
+        self.correct: dict[str, list[bool]] = defaultdict(list)
+
+    def show(self, title: str) -> None:
+        """Print as Markdown."""
+        print(f"\n{title}\n\n| crystals | swap | n | most suspicious | flagged | correct ones flagged |")
+        print("|---|---|---|---|---|---|")
+        for (group, swap), hits in sorted(self.rows.items(), key=lambda item: (item[0][1] != "any", item[0])):
+            top, flagged = np.mean(hits, axis=0)
+            right = self.correct[group]
+            wrong = f"{np.mean(right):.4f} ({len(right)})" if swap == "any" else ""
+            print(f"| {group} | {swap} | {len(hits)} | {top:.3f} | {flagged:.3f} | {wrong} |")
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("datasets", nargs="+")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--crystals", type=int, default=400, help="of each dataset")
+    parser.add_argument("--kinds", type=int, default=60, help="crystals of each kind of swap")
+    parser.add_argument("--minutes", type=float, default=7.0, help="stop after so long")
+    parser.add_argument("--model", default=None)
+    options = parser.parse_args()
+    model = load_model(options.model, threads=1)
+    assert isinstance(model, MaskedSiteModel)
+    calibration = calibration_of(model)
+    print(f"{date.today()}, {platform.machine()}, {model!r}, split {options.split}")
+    begun = time.monotonic()
+    for name in options.datasets:
+        dataset = open_dataset(name)
+        crystals = [
+            c
+            for c in sample(dataset, options.split, options.crystals)
+            if np.isin(c["element"], model.elements).all()
+        ]
+        for title, change in (("as they are", lambda c, k: c), ("without hydrogens", struck)):
+            generator = np.random.default_rng(7)
+            table, times = Table(), []
+            kinds_done: dict[tuple[str, str], int] = defaultdict(int)
+            for held in crystals:
+                if time.monotonic() - begun > 60 * options.minutes:
+                    print(f"stopped after {options.minutes} minutes")
+                    break
+                crystal = change(held, model.k)
+                distances = np.ascontiguousarray(crystal["distances"][:, : model.k], dtype=np.float32)
+                neighbours = crystal["neighbours"][:, : model.k].astype(np.int64)
+                element = crystal["element"].astype(np.int64)
+                kind = kind_of(element, distances, neighbours)
+                suspicion = calibration.references[kind].suspicion
+                started = time.process_time()
+                found = examine(model, distances, neighbours, element, calibration.weights)
+                times.append((time.process_time() - started, len(element)))
+                flag = bool(suspicion(found.score).max() >= FLAGGED)
+                groups = ("all", class_of(element, kind))
+                for group in groups:
+                    table.correct[group].append(flag)
+                swaps: list[tuple[str, tuple[int, int] | None]] = [("any", None)]
+                if title == "as they are":
+                    swaps += [
+                        (f"{a}/{b}", (NUMBERS[a], NUMBERS[b]))
+                        for a, b in SWAPS
+                        if kinds_done[a, b] < options.kinds
+                    ]
+                for swap, pair in swaps:
+                    drawn = random_swap(element, generator, pair)
+                    if drawn is None:
+                        continue
+                    if pair is not None:
+                        kinds_done[tuple(swap.split("/"))] += 1
+                    site, new = drawn
+                    changed = element.copy()
+                    changed[site] = new
+                    there = examine(
+                        model, distances, neighbours, changed, calibration.weights, blind=found.blind
+                    )
+                    hit = int(there.score.argmax()) == site, bool(suspicion(there.score)[site] >= FLAGGED)
+                    for group in groups if swap == "any" else ("all",):
+                        table.rows[group, swap].append(hit)
+            table.show(f"{dataset.path.name}, {title}")
+            if times:
+                seconds = np.array(times)
+                large = seconds[(seconds[:, 1] >= 80) & (seconds[:, 1] <= 120), 0]
+                mean, sites = seconds.mean(axis=0)
+                print(f"\n{1000 * mean:.1f} ms of CPU a crystal of {sites:.0f} sites")
+                if len(large):
+                    print(f"{1000 * np.median(large):.0f} ms is the median of those of 80 to 120 sites")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Learn what `check` needs beside a model, from crystals that its training never saw.
+
+    python -m atomsight.screen.calibrate_check DATASET --model NAME [--out FILE] [--crystals 3000]
+
+One half of a sample of the validation crystals, each as it is and with one element swapped, gives the weights
+of the score. The other half, as it is, says how high correct crystals score. `--usual` also makes the tables
+of usual distances anew, from the training crystals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.dataset import Dataset, open_dataset
+from atomsight.errors import InputError
+from atomsight.models import load_model
+from atomsight.models.masked_site.inference import MaskedSiteModel
+from atomsight.screen import usual
+from atomsight.screen.calibration import FILE, Calibration, kind_of, reference, write
+from atomsight.screen.suspicion import FEATURES, Weights, examine
+from atomsight.screen.swaps import random_swap
+
+Columns = dict[str, NDArray[Any]]
+
+FIRST = Weights(np.array([0.3, 0.4, 0.5, 2.3, 1.3, -1.6, -2.4, 1.8, -1.8, -0.4]), -8.0)
+"""Choose the suggestions while the weights are learned; a round of the same on other weights gave these."""
+
+LARGEST = 150
+"""Sites; larger crystals are left out of the sample, they would take most of the time."""
+
+RIDGE = 0.01
+"""Times half the squared weights of features scaled to unit deviation."""
+
+
+def sample(dataset: Dataset, split: str, most: int, largest: int = LARGEST) -> Iterator[Columns]:
+    """Whole crystals of a split, the ``most`` whose names have the least hash, in that order."""
+    table = dataset.crystals(["crystal", "split", "n_sites"]).to_pydict()
+    chosen = sorted(
+        (crc32(name.encode()), name)
+        for name, own, sites in zip(table["crystal"], table["split"], table["n_sites"], strict=True)
+        if split in (own, "all") and sites <= largest
+    )[:most]
+    wanted = {name for _, name in chosen}
+    held = {}
+    columns = ("crystal", "site", "element", "multiplicity", "distances", "neighbours")
+    for batch in dataset.batches(columns, split=split, whole_crystals=True):
+        begins = np.flatnonzero(batch["site"] == 0)
+        for start, end in zip(begins, np.append(begins[1:], len(batch["site"])), strict=True):
+            if batch["crystal"][start] in wanted:
+                held[batch["crystal"][start]] = {key: values[start:end] for key, values in batch.items()}
+    for _, name in chosen:
+        yield held.pop(name)
+
+
+def arrays(
+    model: MaskedSiteModel, crystal: Columns
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Distances, neighbours and elements of a crystal, as `examine` takes them."""
+    return (
+        np.ascontiguousarray(crystal["distances"][:, : model.k], dtype=np.float32),
+        crystal["neighbours"][:, : model.k].astype(np.int64),
+        crystal["element"].astype(np.int64),
+    )
+
+
+def learn_weights(features: NDArray[np.float64], wrong: NDArray[np.bool_]) -> Weights:
+    """Logistic regression with a small ridge, (m, len(FEATURES)) and (m,)."""
+    from scipy.optimize import minimize
+
+    mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-9
+    design = np.column_stack([(features - mean) / deviation, np.ones(len(features))])
+    sign = np.where(wrong, 1.0, -1.0)
+
+    def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margin = sign * (design @ w)
+        pull = RIDGE * np.append(w[:-1], 0)
+        slope = -sign * np.exp(-np.logaddexp(0, margin))
+        return float(np.logaddexp(0, -margin).sum() + pull @ w / 2), design.T @ slope + pull
+
+    found = minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B").x
+    values = found[:-1] / deviation
+    return Weights(values, float(found[-1] - values @ mean))
+
+
+def calibrate(model: MaskedSiteModel, dataset: Dataset, crystals: int, seed: int = 0) -> Calibration:
+    """Weights from the first half of a sample of validation crystals, references from the second."""
+    chosen = list(sample(dataset, "val", crystals))
+    chosen = [c for c in chosen if np.isin(c["element"], model.elements).all()]
+    if len(chosen) < 200:
+        raise InputError(f"{dataset.path} has {len(chosen)} crystals to calibrate on; 200 are needed")
+    generator = np.random.default_rng(seed)
+    features, wrong = [], []
+    learning, referring = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]
+    for crystal in learning:
+        distances, neighbours, element = arrays(model, crystal)
+        found = examine(model, distances, neighbours, element, FIRST)
+        features.append(found.features[_looked_at(found.score)])
+        wrong.append(np.zeros(len(features[-1]), dtype=bool))
+        swap = random_swap(element, generator)
+        if swap is None:
+            continue
+        site, new = swap
+        changed = element.copy()
+        changed[site] = new
+        found = examine(model, distances, neighbours, changed, FIRST, blind=found.blind, also=site)
+        rows = np.union1d(_looked_at(found.score), [site])
+        features.append(found.features[rows])
+        wrong.append(rows == site)
+    weights = learn_weights(np.concatenate(features), np.concatenate(wrong))
+    largest: dict[str, list[float]] = {}
+    for crystal in referring:
+        distances, neighbours, element = arrays(model, crystal)
+        best = examine(model, distances, neighbours, element, weights).score.max()
+        largest.setdefault(kind_of(element, distances, neighbours), []).append(float(best))
+    told = f"{len(learning)} + {len(referring)} validation crystals of a dataset {dataset.fingerprint[:12]}"
+    return Calibration(
+        model.fingerprint, weights, {kind: reference(np.array(v)) for kind, v in largest.items()}, told
+    )
+
+
+def _looked_at(score: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The three sites of highest score."""
+    return np.argsort(-score, kind="stable")[:3]
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("dataset", help="that the model was trained on: its split says what it never saw")
+    parser.add_argument("--model", default=None, help="name, run folder or .onnx; else the bundled default")
+    parser.add_argument("--out", type=Path, default=FILE, help="the file to write; else the package's own")
+    parser.add_argument("--crystals", type=int, default=3000, help="validation crystals, at most")
+    parser.add_argument("--usual", action="store_true", help="make the tables of usual distances too")
+    options = parser.parse_args()
+    begun = time.monotonic()
+    dataset = open_dataset(options.dataset)
+    model = load_model(options.model, threads=1)
+    if not isinstance(model, MaskedSiteModel):
+        raise SystemExit(f"{model.name} is no masked-site model")
+    if options.usual:
+        columns = ("element", "distances", "neighbour_elements")
+        usual.write(usual.tables_of(dataset.batches(columns, split="train")))
+        print(f"usual distances: {usual.FILE}, {time.monotonic() - begun:.0f} s")
+    calibration = calibrate(model, dataset, options.crystals)
+    write(calibration, options.out)
+    print(f"{options.out}: {calibration.told}, {time.monotonic() - begun:.0f} s")
+    for name, value in zip(FEATURES, calibration.weights.values, strict=True):
+        print(f"  {name:14} {value:8.3f}")
+    for kind, found in calibration.references.items():
+        limit = np.interp(-0.01, [-share for share in found.shares], found.scores)
+        print(f"  {kind}: {found.crystals} crystals; flagged from {limit:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Published structures checked for wrongly assigned elements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from atomsight.crystal import Crystal
+from atomsight.elements import SYMBOLS
+from atomsight.errors import ModelError
+from atomsight.models import load_model
+from atomsight.models.base import Model
+from atomsight.models.masked_site.inference import MaskedSiteModel
+from atomsight.screen.calibration import FLAGGED, Calibration, calibration_of, kind_of
+from atomsight.screen.evidence import evidence_of
+from atomsight.screen.precedents import Witnesses
+from atomsight.screen.signs import Sign, signs_of
+from atomsight.screen.suspicion import examine
+
+
+@dataclass(frozen=True)
+class CheckedSite:
+    """What was found about one site.
+
+    Attributes:
+        site, label, element: which; the element as assigned.
+        probability: of that element, given the elements of all other sites.
+        suggested: the element that would fit best in its place.
+        suspicion: minus log10 of the share of correct crystals that hold a site as suspicious: 2 is one
+            crystal in a hundred. 0 where the model does not know the element.
+        flagged: the suspicion is at least 2.
+        gain: what the suggestion adds to the log-likelihood of the site and those around; None where it was
+            not tried.
+        evidence: sentences; for flagged sites, and for the most suspicious one.
+    """
+
+    site: int
+    label: str
+    element: str
+    probability: float
+    suggested: str
+    suspicion: float
+    flagged: bool
+    gain: float | None
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found about one crystal.
+
+    Attributes:
+        crystal: the crystal.
+        score: the largest suspicion of its sites.
+        likelihood: mean over the sites of the logarithm of the probability of the element assigned.
+        sites: in their order.
+        signs: that concern the crystal as a whole.
+    """
+
+    crystal: Crystal
+    score: float
+    likelihood: float
+    sites: tuple[CheckedSite, ...]
+    signs: tuple[Sign, ...]
+
+    @property
+    def flagged(self) -> tuple[CheckedSite, ...]:
+        """The flagged sites, most suspicious first."""
+        return tuple(sorted((s for s in self.sites if s.flagged), key=lambda s: -s.suspicion))
+
+
+def check(
+    crystals: Crystal | Iterable[Crystal],
+    model: Model | str | Path | None = None,
+    *,
+    calibration: Path | None = None,
+    precedents: Witnesses | None = None,
+    against: Witnesses | None = None,
+    on_skip: Callable[[str, str], None] | None = None,
+) -> Iterator[Checked]:
+    """Look for wrong elements in crystals, one after another.
+
+    Args:
+        crystals: one crystal or any number.
+        model: a masked-site model, or the name or path of one; None is the bundled default.
+        calibration: what `calibrate_check` wrote for another model than the bundled one.
+        precedents: sites of a dataset; flagged sites name those most like them.
+        against: crystals of a dataset; those with the same geometry but other elements are signs.
+        on_skip: receives (source, reason) of a crystal none of whose elements the model knows; without it
+            such a crystal raises.
+
+    Raises:
+        ModelError: the model is no masked-site model, or the calibration belongs to another.
+    """
+    network = model if isinstance(model, Model) else load_model(model)
+    if not isinstance(network, MaskedSiteModel):
+        raise ModelError(f"check needs a masked-site model; {network.name} is {network.kind}")
+    known = calibration_of(network, calibration)
+    for crystal in [crystals] if isinstance(crystals, Crystal) else crystals:
+        if not np.isin(crystal.site_numbers, network.elements).any():
+            source, reason = (
+                crystal.source or crystal.name,
+                f"the model {network.name} knows none of its elements",
+            )
+            if on_skip is None:
+                raise ModelError(f"{source}: {reason}")
+            on_skip(source, reason)
+            continue
+        yield _checked(crystal, network, known, precedents, against)
+
+
+def _checked(
+    crystal: Crystal,
+    model: MaskedSiteModel,
+    calibration: Calibration,
+    precedents: Witnesses | None,
+    against: Witnesses | None,
+) -> Checked:
+    from atomsight.neighbours import site_neighbours
+
+    width = max(model.k, 0 if against is None else against.k)
+    wide, neighbours = site_neighbours(crystal, width)
+    distances = np.ascontiguousarray(wide[:, : model.k], dtype=np.float32)
+    neighbours = neighbours[:, : model.k].astype(np.int64)
+    element = crystal.site_numbers.astype(np.int64)
+    found = examine(model, distances, neighbours, element, calibration.weights)
+    kind = kind_of(element, distances, neighbours)
+    suspicion = calibration.references[kind].suspicion(found.score)
+    probability = model.own_probabilities(found.given, element)
+    most = int(found.score.argmax())
+    sites = []
+    for site, label in enumerate(crystal.labels):
+        flagged = bool(suspicion[site] >= FLAGGED)
+        evidence: list[str] = []
+        if element[site] not in model.elements:
+            evidence = [f"the model does not know {SYMBOLS[element[site]]}"]
+        elif flagged or site == most:
+            evidence = evidence_of(site, found, model.elements, element, distances, neighbours)
+            if precedents is not None:
+                evidence.append(f"most alike: {precedents.nearest_sites(distances[site], crystal.name)}")
+        sites.append(
+            CheckedSite(
+                site,
+                label,
+                SYMBOLS[element[site]],
+                float(probability[site]),
+                SYMBOLS[model.elements[found.suggested[site]]],
+                float(suspicion[site]),
+                flagged,
+                float(found.gain[site]) if found.tried[site] else None,
+                tuple(evidence),
+            )
+        )
+    signs = [*signs_of(crystal), *([] if against is None else against.same_geometry(crystal, wide))]
+    likelihood = float(np.log(np.maximum(probability, 1e-12)).mean())
+    return Checked(crystal, float(suspicion.max()), likelihood, tuple(sites), tuple(signs))

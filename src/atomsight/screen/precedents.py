@@ -1,0 +1,92 @@
+"""Other crystals as witnesses: sites of a dataset with the same distances, and crystals with the same
+geometry but other elements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.crystal import Crystal
+from atomsight.dataset import Dataset
+from atomsight.elements import SYMBOLS
+from atomsight.screen.signs import Sign
+
+COMPARED = 8
+"""Distances of a site that are compared."""
+
+TOLERANCE = 0.02
+"""Å, earth mover's distance of two crystals' distances: the same geometry."""
+
+NAMED = 3
+
+
+class Witnesses:
+    """The sites of a dataset in memory: about 60 bytes a site at k = 12.
+
+    Args:
+        dataset: any dataset; ``split`` restricts it.
+    """
+
+    def __init__(self, dataset: Dataset, split: str | None = None) -> None:
+        columns = ("crystal", "site", "label", "element", "multiplicity", "distances")
+        parts = list(dataset.batches(columns, split=split, whole_crystals=True))
+        site = np.concatenate([part["site"] for part in parts])
+        self.k = dataset.k
+        self.begins = np.append(np.flatnonzero(site == 0), len(site))
+        self.names = np.concatenate([part["crystal"][part["site"] == 0] for part in parts]).astype(str)
+        self.labels = np.concatenate([part["label"] for part in parts])
+        self.element = np.concatenate([part["element"] for part in parts])
+        self.multiplicity = np.concatenate([part["multiplicity"] for part in parts])
+        self.distances = np.concatenate([part["distances"] for part in parts])
+        self._means: NDArray[np.float64] | None = None
+
+    def nearest_sites(self, distances: NDArray[np.floating], name: str) -> str:
+        """The sites whose first distances differ least from a (k,) row, in words; none of its own."""
+        width = min(COMPARED, self.k, len(distances))
+        apart = np.abs(self.distances[:, :width] - distances[:width].astype(np.float32)).mean(axis=1)
+        chosen: dict[str, str] = {}
+        closest = np.argpartition(apart, min(50, len(apart) - 1))[:50]
+        for row in closest[np.argsort(apart[closest], kind="stable")]:
+            crystal = self.names[np.searchsorted(self.begins, row, side="right") - 1]
+            if crystal != name and crystal not in chosen:
+                symbol = SYMBOLS[self.element[row]]
+                chosen[crystal] = f"{symbol} ({crystal} {self.labels[row]}, {apart[row]:.3f} Å)"
+            if len(chosen) == NAMED:
+                break
+        return ", ".join(chosen.values())
+
+    def same_geometry(self, crystal: Crystal, distances: NDArray[np.floating]) -> Iterator[Sign]:
+        """Crystals of the same geometry with other elements, as signs.
+
+        Args:
+            crystal: the crystal.
+            distances: (sites, at least self.k) its k-NN distances, Å.
+        """
+        from atomsight.neighbours import transport_cost
+
+        if self._means is None:
+            sums = np.add.reduceat(self.distances * self.multiplicity[:, None], self.begins[:-1], axis=0)
+            atoms = np.add.reduceat(self.multiplicity.astype(np.int64), self.begins[:-1])
+            self._means = sums / atoms[:, None]
+        share = crystal.multiplicities / crystal.multiplicities.sum()
+        own = distances[:, : self.k]
+        near = np.flatnonzero(np.abs(self._means - share @ own).max(axis=1) <= TOLERANCE)
+        for place in near.tolist():
+            rows = slice(self.begins[place], self.begins[place + 1])
+            if self.names[place] == crystal.name:
+                continue
+            costs = np.abs(own[:, None] - self.distances[rows][None]).max(axis=2).astype(np.float64)
+            weights = self.multiplicity[rows] / self.multiplicity[rows].sum()
+            if transport_cost(share, weights, costs) > TOLERANCE:
+                continue
+            theirs = self.element[rows][costs.argmin(axis=1)]
+            # a site that fits several of theirs equally well differs only where none of them has its element
+            alike = costs <= costs.min(axis=1, keepdims=True) + TOLERANCE
+            agrees = (alike & (self.element[rows] == crystal.site_numbers[:, None])).any(axis=1)
+            sites = np.flatnonzero(~agrees)
+            if len(sites):
+                told = ", ".join(f"{crystal.labels[s]} is {SYMBOLS[theirs[s]]} there" for s in sites[:NAMED])
+                text = f"{self.names[place]} has the same geometry with other elements: {told}"
+                yield Sign("same_geometry", text, tuple(sites.tolist()))

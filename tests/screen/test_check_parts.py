@@ -1,0 +1,164 @@
+"""The parts of check: swaps, signs, tables of usual distances, suspicion, its calibration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atomsight.crystal import Crystal
+from atomsight.elements import NUMBERS
+from atomsight.errors import ModelError
+from atomsight.models import load_model
+from atomsight.screen import calibration, usual
+from atomsight.screen.calibrate_check import learn_weights
+from atomsight.screen.calibration import calibration_of, kind_of, reference
+from atomsight.screen.likeness import LIKENESS
+from atomsight.screen.signs import signs_of
+from atomsight.screen.suspicion import FEATURES, Weights
+from atomsight.screen.swaps import PARTNERS, SWAPS, random_swap, swappable
+
+
+def molecule(symbols: str, positions: list[tuple[float, float, float]]) -> Crystal:
+    """Atoms at Cartesian positions, Å, in a cubic cell of 10 Å."""
+    names = symbols.split()
+    points = np.array(positions) / 10 % 1.0
+    numbers = np.array([NUMBERS[s] for s in names], dtype=np.uint8)
+    return Crystal(
+        name="made",
+        lattice=10 * np.eye(3),
+        fractional=points,
+        numbers=numbers,
+        orbits=np.arange(len(names), dtype=np.int32),
+        labels=tuple(f"{s}{i}" for i, s in enumerate(names)),
+    )
+
+
+@given(
+    st.lists(st.sampled_from([1, 6, 7, 8, 9, 27, 28, 30, 92]), min_size=1, max_size=20), st.integers(0, 99)
+)
+def test_swaps_go_to_a_partner(element: list[int], seed: int) -> None:
+    numbers = np.array(element)
+    drawn = random_swap(numbers, np.random.default_rng(seed))
+    if drawn is None:
+        assert not len(swappable(numbers))
+        return
+    site, new = drawn
+    assert new in PARTNERS[element[site]]
+    assert element[site] in PARTNERS[new]
+
+
+def test_swaps_of_one_kind() -> None:
+    generator = np.random.default_rng(0)
+    assert random_swap(np.array([6, 7, 30]), generator, (29, 30)) == (2, 29)
+    assert random_swap(np.array([6, 7]), generator, (29, 30)) is None
+    assert len(PARTNERS) == len({s for pair in SWAPS for s in pair})
+
+
+def test_likeness_is_symmetric_and_knows_groups() -> None:
+    assert np.array_equal(LIKENESS, LIKENESS.transpose(1, 0, 2))
+    assert LIKENESS[40, 72].tolist() == [0, 0, 1, 0]
+    assert LIKENESS[6, 7].tolist() == [1, 0, 0, 0]
+    assert LIKENESS[57, 71, 2] == 1
+
+
+BENZENE = [(1.39 * np.cos(a) + 5, 1.39 * np.sin(a) + 5, 5.0) for a in np.arange(6) * np.pi / 3]
+OUTER = [(2.47 * np.cos(a) + 5, 2.47 * np.sin(a) + 5, 5.0) for a in np.arange(6) * np.pi / 3]
+
+
+def test_benzene_has_no_sign_but_without_hydrogens_it_has() -> None:
+    whole = molecule("C C C C C C H H H H H H", BENZENE + OUTER)
+    assert signs_of(whole) == []
+    (sign,) = signs_of(molecule("C C C C C C", BENZENE))
+    assert sign.kind == "missing_hydrogen"
+    assert sign.sites == (0, 1, 2, 3, 4, 5)
+    (sign,) = signs_of(replace(whole, flags=frozenset({"missing_hydrogen"})))
+    assert "formula" in sign.text
+
+
+def test_atoms_too_close_and_oxygen_alone() -> None:
+    made = molecule("C O H H O", [(1, 1, 1), (1, 1, 1.7), (5, 5, 5), (5, 5, 5.74), (8, 8, 8)])
+    signs = {sign.kind: sign for sign in signs_of(made)}
+    assert set(signs) == {"close_atoms", "lone_oxygen", "missing_hydrogen"} - (
+        set() if "missing_hydrogen" in signs else {"missing_hydrogen"}
+    )
+    assert signs["close_atoms"].sites == (0, 1)
+    assert "0.70 Å" in signs["close_atoms"].text
+    assert signs["lone_oxygen"].sites == (4,)
+
+
+def test_usual_tables_come_back_as_written(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    batch = {
+        "element": np.full(100, 6, dtype=np.uint8),
+        "distances": np.column_stack([generator.normal(1.4, 0.01, 100), np.full(100, 3.0)]).astype(
+            np.float32
+        ),
+        "neighbour_elements": np.tile(np.array([7, 8], dtype=np.uint8), (100, 1)),
+    }
+    made = usual.tables_of([batch, {k: v[:0] for k, v in batch.items()}])
+    assert set(made.distances) == {(6, 7)}
+    assert made.distances[6, 7][2] == pytest.approx(1.4, abs=0.005)
+    assert made.coordination[6][1] == 1.0
+    usual.write(made, tmp_path / "usual.json")
+    assert usual.load(tmp_path / "usual.json") == made
+
+
+def test_shipped_tables_are_chemistry() -> None:
+    held = usual.load()
+    assert held.distances[6, 6][2] == pytest.approx(1.39, abs=0.02)
+    assert held.distances[30, 8][2] == pytest.approx(1.97, abs=0.03)
+    assert all(list(q) == sorted(q) for q in held.distances.values())
+
+
+@given(st.lists(st.floats(-20, 20), min_size=100, max_size=400, unique=True))
+def test_suspicion_is_monotone_and_rare(scores: list[float]) -> None:
+    largest = np.array(scores)
+    made = reference(largest)
+    grid = np.linspace(-30, 40, 200)
+    suspicion = made.suspicion(grid)
+    assert (np.diff(suspicion) >= 0).all()
+    assert suspicion[0] == 0
+    assert suspicion[-1] > 2
+    assert np.mean(made.suspicion(largest) >= 1) <= 0.11
+
+
+def test_one_correct_crystal_in_a_hundred_is_flagged() -> None:
+    generator = np.random.default_rng(3)
+    made = reference(generator.normal(size=4000))
+    assert np.mean(made.suspicion(generator.normal(size=40000)) >= 2) == pytest.approx(0.01, abs=0.004)
+
+
+def test_weights_separate_what_can_be_separated() -> None:
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(500, len(FEATURES)))
+    wrong = features[:, 1] > 1
+    weights = learn_weights(features, wrong)
+    right = (features @ weights.values + weights.offset > 0) == wrong
+    assert right.mean() > 0.98
+
+
+def test_kinds() -> None:
+    near, far = np.array([[1.4, 2.4]]), np.array([[2.0, 2.4]])
+    neighbours = np.zeros((1, 2), dtype=int)
+    assert kind_of(np.array([6]), near, neighbours) == "carbon-bearing"
+    assert kind_of(np.array([6]), far, neighbours) == "inorganic"
+
+
+def test_calibration_is_bound_to_its_model(tmp_path: Path) -> None:
+    model = load_model(threads=1)
+    held = calibration_of(model)
+    file = tmp_path / "check.json"
+    calibration.write(replace(held, weights=Weights(held.weights.values.round(5), held.weights.offset)), file)
+    again = calibration_of(model, file)
+    assert np.array_equal(again.weights.values, held.weights.values)
+    assert again.references == held.references
+    calibration.write(replace(held, fingerprint="0"), tmp_path / "other.json")
+    with pytest.raises(ModelError, match="another model"):
+        calibration_of(model, tmp_path / "other.json")
+    with pytest.raises(ModelError, match="does not exist"):
+        calibration_of(model, tmp_path / "none.json")
