@@ -41,7 +41,7 @@ class Header:
 
 def process(chunk: Chunk, k: int, policy: QualityPolicy, bonds: BondSource = "file") -> tuple[Header, bytes]:
     """Read a chunk's members, compute their neighbours, and lay the rows out as a part."""
-    from atomsight.readers.cif import crystals_of
+    from atomsight.readers import crystals_of
 
     rows = ChunkRows(k, bonds)
     skips = list(chunk.skips)

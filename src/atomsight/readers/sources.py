@@ -1,4 +1,7 @@
-"""Where CIFs lie: files, folders and archives, streamed one member at a time, never unpacked to disk."""
+"""Where crystals lie: files, folders and archives, streamed one member at a time, never unpacked to disk.
+
+Sources that are no path (``cod:2016452``) are told from one by `is_remote` and handed on to their reader.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,20 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from atomsight.errors import InputError
+from atomsight.readers.formats import BY_PATH, kind_of, library_of, stem
 from atomsight.readers.quality import DEFAULT, Reason, SkipError
 
 OnSkip = Callable[[str, str], None]
 Paths = str | Path | Sequence["Paths"]
 
-_SUFFIXES = (".cif", ".cif.gz")
+REMOTE = ("cod", "optimade", "csd")
+"""What stands before the colon of a source that is no path; each has a module of its name."""
+
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tbz", ".zip")
 _OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open, b"BZh": bz2.open}
 _MAX_HEADER = 1024 * 1024
@@ -31,60 +38,86 @@ PIECE = 256 * 1024
 
 @dataclass(frozen=True)
 class Member:
-    """One CIF: `name` is the file's stem, `source` its ``path`` or ``archive::member``, `data` its bytes."""
+    """One structure file, or one frame of a file that holds many.
+
+    Attributes:
+        name: the file's stem.
+        source: its ``path`` or ``archive::member``, with ``#number`` after it for a frame.
+        data: its bytes.
+        kind: its format, see `formats`.
+    """
 
     name: str
     source: str
     data: bytes
+    kind: str = "cif"
 
 
 def is_cif(name: str) -> bool:
     """Whether a file name ends in ``.cif`` or ``.cif.gz``, in any case."""
-    return name.lower().endswith(_SUFFIXES)
+    return kind_of(name) == "cif"
 
 
-def stem(name: str) -> str:
-    """File name without folder and suffix: ``a/ABAVIJ_clean.cif`` gives ``ABAVIJ_clean``."""
-    base = name.replace("\\", "/").rsplit("/", 1)[-1]
-    for suffix in reversed(_SUFFIXES):
-        if base.lower().endswith(suffix) and len(base) > len(suffix):
-            return base[: -len(suffix)]
-    return base
+def is_remote(path: str | Path) -> bool:
+    """Whether a source is no path but names a database: ``cod:2016452``, ``optimade:mp?...``, ``csd:``."""
+    return str(path).partition(":")[0] in REMOTE and ":" in str(path)
 
 
-def flatten(paths: Paths) -> Iterator[Path]:
-    """The paths of a path, a list, or a list of lists."""
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; a database is taken to exist until it is asked."""
+    return is_remote(path) or path.exists()
+
+
+def flatten(paths: Any, objects: bool = False) -> Iterator[Any]:
+    """The paths of a path, a list, or a list of lists; and structures of other libraries where `objects`."""
     if isinstance(paths, (str, Path)):
         yield Path(paths)
-    elif isinstance(paths, Iterable):
+    elif objects and library_of(paths) is not None:
+        yield paths
+    elif isinstance(paths, Iterable) and library_of(paths) is None:
         for item in paths:
-            yield from flatten(item)
+            yield from flatten(item, objects)
     else:
-        raise InputError(f"paths must be a path or a list of paths, not {type(paths).__name__}")
+        wanted = "paths, ASE Atoms, pymatgen Structures" if objects else "paths"
+        raise InputError(f"paths must be {wanted} or a list of those, not {type(paths).__name__}")
+
+
+def check_exist(paths: Iterable[Path]) -> None:
+    """Raise InputError for the first path that does not exist."""
+    for path in paths:
+        if not exists(path):
+            raise InputError(f"{path}: no such file or folder")
 
 
 def iter_members(
     paths: Paths, on_skip: OnSkip | None = None, *, max_bytes: int = DEFAULT.max_bytes
 ) -> Iterator[Member]:
-    """Every CIF of files, folders (recursive, sorted), tar (plain, gz, xz, bz2) and zip archives, in order.
+    """Every structure file of files, folders (recursive, sorted), tar (plain, gz, xz, bz2) and zip archives,
+    in order; and the entries of databases.
 
-    A file that is named is read whatever its suffix; in folders and archives those with `.cif` or `.cif.gz`
-    in any case are. Archives inside folders or archives are not opened. What cannot be read is reported
-    through ``on_skip(source, reason)``, each with a `Reason`.
+    A file that is named is read whatever its suffix, as a CIF where `formats` knows none; in folders and
+    archives those of a known format are. Archives inside folders or archives are not opened. What cannot be
+    read is reported through ``on_skip(source, reason)``, each with a `Reason`.
 
     Raises:
-        InputError: a path does not exist; all paths are looked at before the first is read.
+        InputError: a path does not exist, or a database is asked for what it cannot give; all paths are
+            looked at before the first is read.
+        MissingExtraError: a database needs a package that is not installed.
+        UnreachableError: its server does not answer.
     """
     report = on_skip or (lambda source, reason: None)
     found = list(flatten(paths))
-    for path in found:
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
+    check_exist(found)
     for path in found:
         yield from _members_of(path, report, max_bytes)
 
 
 def _members_of(path: Path, report: OnSkip, max_bytes: int) -> Iterator[Member]:
+    if is_remote(path):
+        name, _, asked = str(path).partition(":")
+        reader = import_module(f"atomsight.readers.{name}")
+        yield from reader.members_of(asked, report, max_bytes)
+        return
     if path.is_dir():
         yield from _folder(path, report, max_bytes)
         return
@@ -94,7 +127,7 @@ def _members_of(path: Path, report: OnSkip, max_bytes: int) -> Iterator[Member]:
     except OSError as error:
         report(str(path), Reason("damaged", f"cannot be opened: {error.strerror or error}"))
         return
-    if is_cif(path.name):
+    if kind_of(path.name) is not None:
         yield from _file(path, report, max_bytes)
     elif head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or path.name.lower().endswith(".zip"):
         yield from _whole(path, _zip(path, report, max_bytes), report)
@@ -109,15 +142,19 @@ def _opener(head: bytes) -> Callable[..., Any]:
 
 
 def _file(path: Path, report: OnSkip, max_bytes: int) -> Iterator[Member]:
+    if kind_of(path.name) in BY_PATH:
+        from atomsight.readers.ase import members_of, problem_with
+
+        try:
+            yield from members_of(path, report)
+        except Exception as error:  # a damaged file raises whatever its decoder meets first
+            report(str(path), problem_with(path, error))
+        return
     try:
         with path.open("rb") as file:
-            data = _read(file, path.name, max_bytes)
-    except SkipError as error:
-        report(str(path), error.reason)
+            yield from _members(file, str(path), str(path), report, max_bytes)
     except OSError as error:
         report(str(path), Reason("damaged", f"cannot be read: {error.strerror or error}"))
-    else:
-        yield Member(stem(path.name), str(path), data)
 
 
 def _folder(folder: Path, report: OnSkip, max_bytes: int) -> Iterator[Member]:
@@ -135,7 +172,7 @@ def _folder(folder: Path, report: OnSkip, max_bytes: int) -> Iterator[Member]:
         for name in sorted(names):
             archives += name.lower().endswith(_ARCHIVES)
             path = Path(root, name)
-            if is_cif(name) and path.is_file():
+            if kind_of(name) is not None and path.is_file():
                 empty = False
                 yield from _file(path, report, max_bytes)
     if empty:
@@ -186,12 +223,13 @@ def _tar(path: Path, opener: Callable[..., Any], report: OnSkip, max_bytes: int)
             problem = _unsafe(info.name) or ("" if info.isreg() else "is a link or a device, not a file")
             if problem:
                 report(source, Reason("unsafe_member", f"the archive member {problem}; it is not followed"))
-                if is_cif(info.name):
+                if _readable(info.name):
                     yield None
-            elif is_cif(info.name):
+            elif _readable(info.name):
                 file = archive.extractfile(info)
                 if file is not None:
-                    yield _member(file, info.name, source, report, max_bytes)
+                    yield None
+                    yield from _members(file, info.name, source, report, max_bytes)
 
 
 def _zip(path: Path, report: OnSkip, max_bytes: int) -> Iterator[Member | None]:
@@ -205,15 +243,15 @@ def _zip(path: Path, report: OnSkip, max_bytes: int) -> Iterator[Member | None]:
             problem = _unsafe(info.filename) or ("is a link or a device, not a file" if linked else "")
             if problem:
                 report(source, Reason("unsafe_member", f"the archive member {problem}; it is not followed"))
-                if is_cif(info.filename):
+                if _readable(info.filename):
                     yield None
-            elif is_cif(info.filename):
+            elif _readable(info.filename):
+                yield None
                 try:
                     with archive.open(info) as file:
-                        yield _member(file, info.filename, source, report, max_bytes)
+                        yield from _members(file, info.filename, source, report, max_bytes)
                 except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
                     report(source, Reason("damaged", f"the archive member cannot be unpacked: {error}"))
-                    yield None
 
 
 def _unsafe(name: str) -> str:
@@ -223,12 +261,52 @@ def _unsafe(name: str) -> str:
     return ""
 
 
-def _member(file: IO[bytes], name: str, source: str, report: OnSkip, max_bytes: int) -> Member | None:
+def _readable(name: str) -> bool:
+    """Whether an archive's member is of a format that is read from bytes."""
+    kind = kind_of(name)
+    return kind is not None and kind not in BY_PATH
+
+
+def _members(file: IO[bytes], name: str, source: str, report: OnSkip, max_bytes: int) -> Iterator[Member]:
+    """The structure in a file, or its frames one by one."""
+    kind = kind_of(name) or "cif"
     try:
-        return Member(stem(name), source, _read(file, name, max_bytes))
+        if kind != "extxyz":
+            yield Member(stem(name), source, _read(file, name, max_bytes), kind)
+            return
+        stream: Any = gzip.GzipFile(fileobj=file) if name.lower().endswith(".gz") else file
+        yield from _frames(stream, name, source, report, max_bytes)
     except SkipError as error:
         report(source, error.reason)
-        return None
+
+
+def _frames(stream: IO[bytes], name: str, source: str, report: OnSkip, max_bytes: int) -> Iterator[Member]:
+    """The frames of an extended XYZ; a file with only one gives it the file's own name."""
+    from atomsight.readers.extxyz import frames
+
+    base, number, held = stem(name), 0, None
+    cut = frames(stream, max_bytes)
+    problem = None
+    while True:
+        try:
+            frame = next(cut, None)
+        except SkipError as error:
+            frame, problem = None, error.reason
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            frame, problem = None, Reason("damaged", f"the compressed file cannot be unpacked: {error}")
+        if held is not None:
+            alone = frame is None and number == 1
+            place = number - 1
+            yield Member(
+                base if alone else f"{base}/{place}", source if alone else f"{source}#{place}", held, "extxyz"
+            )
+        if frame is None:
+            break
+        held, number = frame, number + 1
+    if problem is not None:
+        report(source, problem)
+    elif not number:
+        report(source, Reason("no_sites", "the file is empty"))
 
 
 def _read(file: IO[bytes], name: str, max_bytes: int) -> bytes:
