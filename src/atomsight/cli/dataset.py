@@ -31,6 +31,10 @@ def build(
     workers: Annotated[
         int | None, typer.Option(help="Processes; by default one per core.", min=1, show_default=False)
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Workers elsewhere: tcp://HOST:PORT of Dask, slurm, mpi."),
+    ] = None,
     one_per_refcode: Annotated[
         bool,
         typer.Option(
@@ -70,15 +74,17 @@ def build(
     from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import build as build_dataset
     from atomsight.dataset import open_dataset
+    from atomsight.dataset.engines import executor_of
 
     started = monotonic()
     rules = _policy(policy or [])
-    with _progress_bar() as on_progress:
+    with executor_of(cluster, workers) as executor, _progress_bar() as on_progress:
         summary = build_dataset(
             paths,
             to,
             k,
-            workers=workers,
+            workers=None if cluster else workers,
+            executor=executor,
             policy=rules,
             one_per_refcode=one_per_refcode,
             licence=licence[0] if licence and len(licence) == 1 else licence or None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
@@ -17,7 +17,7 @@ from atomsight.crystal import Crystal
 from atomsight.dataset._files import locked
 from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
 from atomsight.dataset.corpora import licence_beside
-from atomsight.dataset.engines import Engine
+from atomsight.dataset.engines import Engine, engine_failed
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.naming import Source, group_sources
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCHEMA_VERSION
@@ -25,6 +25,9 @@ from atomsight.dataset.staging import StagedParts, Staging, refuse_other_setting
 from atomsight.dataset.work import Header, process, process_crystals
 from atomsight.errors import DatasetError, InputError
 from atomsight.readers.quality import DEFAULT, QualityPolicy
+
+MOST_IN_FLIGHT = 256 * 2**20
+"""Bytes of files that are with workers at a time, so that memory stays flat however many there are."""
 
 
 @dataclass
@@ -111,25 +114,11 @@ def build(
             read, a worker died, or the disk is full.
     """
     bond_source = checked_source(bonds)
-    given = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
-    if not given:
-        raise InputError("no source given; name CIF files, folders or archives")
     if k < 1:
         raise InputError(f"k must be at least 1, not {k}")
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}")
-    for path in given:
-        if not path.exists():
-            raise InputError(f"{path} does not exist")
-    if isinstance(licence, str):
-        licence = [licence] * len(given)
-    elif licence is None:
-        licence = [licence_beside(path) for path in given]
-    elif len(licence) != len(given):
-        raise InputError(
-            f"{len(licence)} licences for {len(given)} sources; give one for all, or one for each"
-        )
-    sources = group_sources(given)
+    sources, licences = checked_sources(paths, licence)
     names = [name for source in sources for name in source.names]
     out = _prepare(Path(out))
     settings: dict[str, Any] = {
@@ -137,7 +126,7 @@ def build(
         "sources": names,
         "one_per_refcode": one_per_refcode,
         "bonds": bonds,
-        "licences": {name: text for name, text in zip(names, licence, strict=True) if text},
+        "licences": licences,
         "policy": asdict(policy),
     }
     with locked(out):
@@ -152,7 +141,7 @@ def build(
             return Summary(out, index, resumed=0, complete_before=True)
         staging.begin(settings)
         progress = Progress()
-        run = _Run(staging, k, policy, bond_source, progress, on_progress)
+        run = Reading(staging, k, policy, bond_source, progress, on_progress)
         with ExitStack() as stack:
             run.read(sources, one_per_refcode, Engine(stack, executor, workers))
         staging.drop_from(run.count)
@@ -171,6 +160,33 @@ def build(
         progress.stage = "done"
         on_progress(progress)
         return Summary(out, index, resumed=progress.resumed, complete_before=False)
+
+
+def checked_sources(
+    paths: str | Path | Sequence[str | Path], licence: str | Sequence[str] | None
+) -> tuple[list[Source], dict[str, str]]:
+    """The sources of a build and the licence of each by its portable name, see `build`.
+
+    Raises:
+        InputError: none, a missing path, a path given twice, or another number of licences.
+    """
+    given = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if not given:
+        raise InputError("no source given; name CIF files, folders or archives")
+    for path in given:
+        if not path.exists():
+            raise InputError(f"{path} does not exist")
+    if isinstance(licence, str):
+        licence = [licence] * len(given)
+    elif licence is None:
+        licence = [licence_beside(path) for path in given]
+    elif len(licence) != len(given):
+        raise InputError(
+            f"{len(licence)} licences for {len(given)} sources; give one for all, or one for each"
+        )
+    sources = group_sources(given)
+    names = [name for source in sources for name in source.names]
+    return sources, {name: text for name, text in zip(names, licence, strict=True) if text}
 
 
 def build_from(
@@ -231,8 +247,20 @@ def _settings(k: int) -> dict[str, Any]:
     return {"atomsight": __version__, "schema": [SCHEMA_NAME, SCHEMA_VERSION], "k": k}
 
 
-class _Run:
-    """The reading stage of one build."""
+class Reading:
+    """The reading stage of one build.
+
+    Args:
+        staging: where parts go.
+        k, policy, bonds: see `build`.
+        progress: updated with every chunk.
+        on_progress: called with it.
+        entries: entries (see `split.entry`) that count as accepted from an earlier source.
+        known: files that are passed over, see `chunks.chunks_of`.
+
+    Attributes:
+        count: parts staged so far.
+    """
 
     def __init__(
         self,
@@ -242,16 +270,20 @@ class _Run:
         bonds: BondSource,
         progress: Progress,
         on_progress: Callable[[Progress], None],
+        entries: Iterable[str] = (),
+        known: Callable[[str, str], bool] = lambda name, digest: False,
     ) -> None:
         self.count = 0
+        self._known = known
         self._staging = staging
         self._k = k
         self._policy = policy
         self._bonds = bonds
         self._progress = progress
         self._on_progress = on_progress
-        self._entries: set[str] = set()
+        self._entries = set(entries)
         self._pending: dict[Future[Any], Chunk] = {}
+        self._bytes = 0
 
     def read(self, sources: Sequence[Source], one_per_refcode: bool, engine: Engine) -> None:
         """Bring every chunk of every source into the staging area."""
@@ -260,7 +292,7 @@ class _Run:
                 # What earlier sources accepted must be complete before it decides anything.
                 self._collect(until=0)
             accepted = frozenset(self._entries) if one_per_refcode else frozenset()
-            chunks = chunks_of(source, self.count, self._policy.max_bytes, accepted.__contains__)
+            chunks = chunks_of(source, self.count, self._policy.max_bytes, accepted.__contains__, self._known)
             first = list(islice(chunks, 2))
             many = len(first) > 1 or self.count > 0 or source is not sources[-1]
             for chunk in chain(first, chunks):
@@ -270,13 +302,15 @@ class _Run:
                     self._progress.resumed += header.crystals
                     self._done(header)
                     continue
-                self._collect(until=engine.in_flight)
+                size = chunk.size()
+                self._collect(until=engine.in_flight, room=MOST_IN_FLIGHT - size)
                 try:
                     future = engine.submit(many, process, chunk, self._k, self._policy, self._bonds)
-                except BrokenExecutor as error:
+                except (RuntimeError, OSError) as error:
                     self._collect(until=0)
                     raise self._died() from error
                 self._pending[future] = chunk
+                self._bytes += size
         self._collect(until=0)
 
     def reasons(self) -> str:
@@ -291,18 +325,22 @@ class _Run:
         shown = "; ".join(f"{reason} ({n})" if n > 1 else reason for reason, n in reasons.most_common(3))
         return shown + (f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else "")
 
-    def _collect(self, until: int) -> None:
-        """Wait until at most so many chunks are in flight, and store what has come back."""
-        while len(self._pending) > until:
+    def _collect(self, until: int, room: int = MOST_IN_FLIGHT) -> None:
+        """Wait until at most so many chunks of at most so many bytes are in flight, and store what has come
+        back."""
+        while len(self._pending) > until or (self._pending and self._bytes > room):
             finished, _ = wait(self._pending, return_when=FIRST_COMPLETED)
-            dead: BrokenExecutor | None = None
+            dead: BaseException | None = None
             for future in sorted(finished, key=lambda f: self._pending[f].index):
                 try:
                     header, part = future.result()
-                except BrokenExecutor as error:
+                except (Exception, CancelledError) as error:
+                    if not engine_failed(error):
+                        raise
                     dead = error
                     continue
                 chunk = self._pending.pop(future)
+                self._bytes -= chunk.size()
                 self._staging.put(chunk.index, part)
                 self._done(header)
             if dead is not None:

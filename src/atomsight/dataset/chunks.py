@@ -43,6 +43,10 @@ class Chunk:
     skips: tuple[Skip, ...]
     fingerprint: str
 
+    def size(self) -> int:
+        """Bytes of the members."""
+        return sum(len(member.data) for member in self.members)
+
 
 def rule_of(reason: str) -> str:
     """The short word of a skip reason (see ``readers/quality.py``)."""
@@ -50,7 +54,11 @@ def rule_of(reason: str) -> str:
 
 
 def chunks_of(
-    source: Source, start: int, max_bytes: int, superseded: Callable[[str], bool]
+    source: Source,
+    start: int,
+    max_bytes: int,
+    superseded: Callable[[str], bool],
+    known: Callable[[str, str], bool] = lambda name, digest: False,
 ) -> Iterator[Chunk]:
     """Chunks of one source, numbered from ``start``.
 
@@ -60,6 +68,7 @@ def chunks_of(
         max_bytes: the largest file that is read.
         superseded: tells whether the entry of a file name (see `split.entry`) was accepted from an earlier
             source.
+        known: tells by name and SHA-256 whether a file is passed over without a word.
     """
     from atomsight.readers.sources import iter_members
 
@@ -89,12 +98,15 @@ def chunks_of(
 
     for member in iter_members(source.paths, on_skip, max_bytes=max_bytes):
         place = source.portable(member.source)
+        digest = hashlib.sha256(member.data).hexdigest()
+        if known(member.name, digest):
+            continue
         stands_for = entry(member.name)
         if stands_for is not None and superseded(stands_for):
             skips.append(Skip(place, "superseded", f"{stands_for} was already taken from an earlier source"))
         else:
             members.append(replace(member, name=printable(member.name), source=place))
-            digests.append(hashlib.sha256(member.data).hexdigest())
+            digests.append(digest)
             size += len(member.data)
         if len(members) == CHUNK_FILES or size >= CHUNK_BYTES or len(skips) >= 100 * CHUNK_FILES:
             yield close()

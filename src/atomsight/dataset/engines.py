@@ -1,16 +1,27 @@
-"""Who does the work of a build: worker processes by default, any executor, or this process."""
+"""Who does the work: worker processes by default, this process, a Dask cluster, MPI, or any executor."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from typing import Any
 
 from atomsight.dataset.work import start_worker
+from atomsight.errors import InputError, MissingExtraError
+
+BATCH_SYSTEMS = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "sge": "SGECluster",
+    "lsf": "LSFCluster",
+    "htcondor": "HTCondorCluster",
+    "oar": "OARCluster",
+}
+"""Names of batch systems and the classes of dask-jobqueue that submit to them."""
 
 
 def default_workers() -> int:
@@ -40,6 +51,103 @@ def _worker_context() -> BaseContext:
     return context
 
 
+@contextmanager
+def executor_of(cluster: str | None, workers: int | None = None) -> Iterator[Executor | None]:
+    """The executor that a verb's ``--cluster`` names, closed afterwards; None without one, for local work.
+
+    Every function of atomsight that takes ``executor=`` takes what this yields.
+
+    Args:
+        cluster: ``tcp://HOST:PORT`` (or ``tls://``, ``ucx://``) of a running Dask scheduler; ``slurm``, or
+            another batch system of `BATCH_SYSTEMS`, to which jobs are submitted as dask-jobqueue's own
+            configuration file says; ``mpi``, for a program started under
+            ``mpiexec -n N python -m mpi4py.futures``.
+        workers: jobs to submit, for a batch system; default is one. Not for others: a running cluster has
+            its workers.
+
+    Raises:
+        InputError: an unknown name, an address where nobody answers, or a batch system that is not
+            configured.
+        MissingExtraError: the package that the engine needs is missing.
+    """
+    if cluster is None:
+        yield None
+    elif cluster == "mpi":
+        with _mpi() as executor:
+            yield executor
+    elif cluster in BATCH_SYSTEMS:
+        with _batch_system(cluster, workers or 1) as executor:
+            yield executor
+    elif "://" in cluster:
+        with _dask(cluster) as executor:
+            yield executor
+    else:
+        known = ", ".join(BATCH_SYSTEMS)
+        raise InputError(f"no cluster {cluster!r}; use tcp://HOST:PORT of a Dask scheduler, {known}, or mpi")
+
+
+@contextmanager
+def _dask(address: Any) -> Iterator[Executor]:
+    try:
+        import dask
+        from distributed import Client
+    except ImportError as error:
+        raise MissingExtraError("distributed", "cluster", "a Dask cluster") from error
+    try:
+        client = Client(address, timeout="30s", set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise InputError(f"no Dask scheduler answers at {address}: {error}") from error
+    # A chunk of files is larger than the graphs that Dask warns of.
+    with client, dask.config.set({"distributed.admin.large-graph-warning-threshold": "64MiB"}):
+        # A task of a killed worker is done again elsewhere; tasks are pure, so twice does no harm.
+        yield client.get_executor(pure=False, retries=3)
+
+
+@contextmanager
+def _batch_system(name: str, jobs: int) -> Iterator[Executor]:
+    try:
+        import dask_jobqueue
+    except ImportError as error:
+        raise MissingExtraError("dask-jobqueue", "cluster", f"submitting to {name}") from error
+    try:
+        cluster = getattr(dask_jobqueue, BATCH_SYSTEMS[name])()
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{name} is not configured for Dask ({error}); write the cores, memory and queue of a job into "
+            f"~/.config/dask/jobqueue.yaml under jobqueue: {name}:"
+        ) from error
+    with cluster:
+        cluster.scale(jobs=jobs)
+        with _dask(cluster) as executor:
+            yield executor
+
+
+@contextmanager
+def _mpi() -> Iterator[Executor]:
+    try:
+        from mpi4py.futures import MPIPoolExecutor
+    except (ImportError, RuntimeError) as error:  # the second where no MPI library is found
+        raise MissingExtraError("mpi4py", "mpi", "an MPI engine") from error
+    with MPIPoolExecutor() as executor:
+        yield executor
+
+
+def in_flight(executor: Executor) -> int:
+    """How many tasks keep the workers of an executor busy: two for each."""
+    client = getattr(executor, "_client", None)
+    if client is not None and hasattr(client, "nthreads"):
+        workers = sum(client.nthreads().values())
+    else:
+        workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or 32
+    return 2 * max(int(workers), 1) + 1
+
+
+def engine_failed(error: BaseException) -> bool:
+    """Whether an error of a task is one of its engine, a killed worker or a lost connection, not its own."""
+    foreign = type(error).__module__.partition(".")[0] in ("distributed", "mpi4py")
+    return foreign or isinstance(error, BrokenExecutor | CancelledError | EOFError | ConnectionError)
+
+
 class Engine:
     """Chooses the executor once it is known whether there is more than one chunk: processes cost a second to
     start."""
@@ -49,9 +157,11 @@ class Engine:
         self._executor = executor
         self._workers = workers or default_workers()
         self._started: Executor | None = None
-        self.in_flight = (
-            2 * (self._workers if executor is None else getattr(executor, "_max_workers", 64)) + 1
-        )
+
+    @property
+    def in_flight(self) -> int:
+        """Most tasks to have under way; a cluster may grow meanwhile."""
+        return 2 * self._workers + 1 if self._executor is None else in_flight(self._executor)
 
     def submit(self, many: bool, *task: Any) -> Future[Any]:
         """Submit a task; ``many`` tells whether others follow."""

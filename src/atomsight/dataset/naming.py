@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -93,24 +94,42 @@ def unique_ids(names: Iterable[str], sources: Iterable[str]) -> list[str]:
     for name, source in zip(names, sources, strict=True):
         chosen = name
         if name in taken:
-            chosen = next(candidate for candidate in _candidates(name, source) if candidate not in taken)
+            candidates = _candidates(plain_name(name, source), source)
+            chosen = next(candidate for candidate in candidates if candidate not in taken)
         taken.add(chosen)
         ids.append(chosen)
     return ids
+
+
+def plain_name(name: str, source: str) -> str:
+    """The name that a crystal had before `unique_ids` gave it more of its source, so that an id chosen in one
+    dataset can be chosen again in another."""
+    parts = name.split("/")
+    folders = _folders(source)
+    for count in range(1, len(parts)):
+        if folders[-count:] == parts[:count]:
+            return "/".join(parts[count:])
+    return re.sub(r"(?<=.)~\d+$", "", name)
 
 
 _ARCHIVE_SUFFIXES = (".tar.gz", ".tar.xz", ".tar.bz2", ".tgz", ".txz", ".tbz2", ".tar", ".zip")
 
 
 def _candidates(name: str, source: str) -> Iterable[str]:
-    archive, _, member = source.rpartition("::")
-    folders = list(PurePosixPath(member).parts[:-1])
-    if archive:
-        suffix = next((s for s in _ARCHIVE_SUFFIXES if archive.lower().endswith(s)), "")
-        folders = [*PurePosixPath(archive[: len(archive) - len(suffix)]).parts, *folders]
+    folders = _folders(source)
     for count in range(1, len(folders) + 1):
         yield "/".join([*folders[-count:], name])
     number = 2
     while True:
         yield f"{name}~{number}"
         number += 1
+
+
+def _folders(source: str) -> list[str]:
+    """Folders above a source, an archive counting as one by its name without suffix."""
+    archive, _, member = source.rpartition("::")
+    folders = list(PurePosixPath(member).parts[:-1])
+    if archive:
+        suffix = next((s for s in _ARCHIVE_SUFFIXES if archive.lower().endswith(s)), "")
+        folders = [*PurePosixPath(archive[: len(archive) - len(suffix)]).parts, *folders]
+    return folders

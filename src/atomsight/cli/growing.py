@@ -1,0 +1,122 @@
+"""``atomsight dataset merge`` and ``add``: datasets that grow without being built again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MERGE_EPILOG = "Example: [bold]atomsight dataset merge part1 part2 --out whole[/]"
+ADD_EPILOG = "Example: [bold]atomsight dataset add mofs this-week/[/]"
+
+
+def merge(
+    parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Folders of datasets, in order.")],
+    to: Annotated[Path, typer.Option("--out", help="A new folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Merge datasets that were built with the same settings, without computing anything again.
+
+    A crystal met twice is taken once, and the split is decided anew over all groups.
+    """
+    from rich.progress import Progress
+
+    from atomsight.cli._output import emit, err, finish
+    from atomsight.cli.dataset import _show_counts
+    from atomsight.dataset.merge import merge as merge_datasets
+
+    with Progress(console=err, transient=True) as bar:
+        task = bar.add_task("merging", total=None)
+        summary = merge_datasets(
+            parts, to, on_progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    index = summary.index
+    if as_json:
+        emit(
+            {
+                "dataset": str(to),
+                "k": index["k"],
+                "crystals": index["crystals"],
+                "sites": index["sites"],
+                "duplicates": summary.duplicates,
+                "superseded": summary.superseded,
+                "renamed": summary.renamed,
+                "fingerprint": index["fingerprint"],
+            }
+        )
+    else:
+        told = f"merged {len(parts)} datasets into {to}"
+        for count, what in (
+            (summary.duplicates, "crystals were in more than one and are taken once"),
+            (summary.superseded, "crystals of a refcode met before are left out"),
+            (summary.renamed, "crystals got a longer id, since another of that id came first"),
+        ):
+            told += f"; {count:,} {what}" if count else ""
+        err.print(told, markup=False, highlight=False)
+        _show_counts(index)
+    finish(index["crystals"])
+
+
+def add(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a dataset.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="CIFs, folders, tar or zip archives, in order.")
+    ],
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="A crystal whose name comes again with other content gives way."),
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; by default one per core.", min=1, show_default=False)
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Workers elsewhere: tcp://HOST:PORT of Dask, slurm, mpi."),
+    ] = None,
+    licence: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Licence of all sources, or one for each.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Add what is new in the sources, by name and content, read with the dataset's own settings.
+
+    The dataset is whole at every moment: the old one, then in one step the new one. Stopped and started
+    again it goes on where it was.
+    """
+    from atomsight.cli._output import emit, err, finish
+    from atomsight.cli.dataset import _progress_bar
+    from atomsight.dataset.add import add as add_to
+    from atomsight.dataset.engines import executor_of
+
+    with executor_of(cluster, workers) as executor, _progress_bar() as on_progress:
+        summary = add_to(
+            dataset,
+            paths,
+            replace=replace,
+            workers=None if cluster else workers,
+            executor=executor,
+            licence=licence[0] if licence and len(licence) == 1 else licence or None,
+            on_progress=on_progress,
+        )
+    if as_json:
+        emit(
+            {
+                "dataset": str(dataset),
+                "added": summary.added,
+                "changed": summary.changed,
+                "replaced": summary.replaced,
+                "known": summary.known,
+                "resumed": summary.resumed,
+                "crystals": summary.index["crystals"],
+                "sites": summary.index["sites"],
+                "fingerprint": summary.index["fingerprint"],
+            }
+        )
+    else:
+        told = f"{summary.added:,} crystals added, {summary.known:,} files known already"
+        if summary.changed:
+            what = "took the place of older ones" if replace else "have a longer id beside the older ones"
+            told += f"; {summary.changed:,} of the new with a known name {what}"
+        err.print(f"{told}; {dataset} now holds {summary.index['crystals']:,}", markup=False, highlight=False)
+    finish(summary.index["crystals"])

@@ -1,0 +1,267 @@
+"""A finished dataset grows by what is new in its sources, as databases do every week.
+
+```
+DATASET               whole all the time: the old one, then in one step the new one
+DATASET.adding/       beside it while work is under way: staged parts, then the new dataset in whole/
+```
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atomsight import __version__
+from atomsight.bonds.column import checked_source
+from atomsight.dataset._files import locked, sync_folder
+from atomsight.dataset.builder import Progress, Reading, checked_sources
+from atomsight.dataset.engines import Engine
+from atomsight.dataset.existing import ExistingParts, file_stem
+from atomsight.dataset.finalise import finalise
+from atomsight.dataset.merge import joined_settings, refuse_damaged
+from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
+from atomsight.dataset.split import entry
+from atomsight.dataset.staging import StagedParts, Staging
+from atomsight.dataset.store import Dataset, open_dataset
+from atomsight.errors import DatasetError
+from atomsight.readers.quality import QualityPolicy
+
+
+@dataclass(frozen=True)
+class AddSummary:
+    """What adding did: ``index`` is the content of ``dataset.json`` now.
+
+    Attributes:
+        path: folder of the dataset.
+        added: crystals that are new.
+        changed: those among them whose name the dataset held already, with other content.
+        replaced: crystals that gave way to them.
+        known: files passed over, since the dataset holds their crystals.
+        resumed: new crystals of parts that an interrupted run had finished.
+    """
+
+    path: Path
+    index: dict[str, Any] = field(repr=False)
+    added: int
+    changed: int
+    replaced: int
+    known: int
+    resumed: int
+
+
+def add(
+    dataset: str | Path,
+    paths: str | Path | Sequence[str | Path],
+    *,
+    replace: bool = False,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    licence: str | Sequence[str] | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> AddSummary:
+    """Add to a dataset the crystals of files that it does not hold, by name and SHA-256.
+
+    New files are read with the dataset's own settings. The result is the one that a build of the old sources
+    and then the new ones gives. Whatever happens, ``kill -9`` included, the folder holds the old dataset or
+    the new one, whole; the same call goes on where it stopped. The new dataset is written beside the old,
+    so the disk must hold both for a moment. Processes that read the dataset should end first.
+
+    Args:
+        dataset: folder of a dataset made by `build`, `merge` or `add`.
+        paths: sources in order, see `build`; known files in them are passed over.
+        replace: a crystal whose name comes again with other content gives way to the new one. Otherwise both
+            are kept, the new one under a longer id.
+        workers, executor, licence, on_progress: as in `build`.
+
+    Raises:
+        InputError: a missing path, or one given twice.
+        DatasetError: no dataset or a damaged one, one built from crystals in memory, another call works on
+            it, an interrupted call had other arguments, a worker died, or the disk is full.
+    """
+    folder = Path(dataset)
+    folder = folder.resolve() if folder.exists() else folder.absolute()
+    work = folder.with_name(folder.name + ".adding")
+    _recover(folder, work)
+    old = open_dataset(folder)
+    settings = old.metadata["build"]
+    if "policy" not in settings:
+        raise DatasetError(f"{folder} was built from crystals in memory; build another and merge the two")
+    sources, licences = checked_sources(paths, licence)
+    names = [name for source in sources for name in source.names]
+    more = {
+        **settings,
+        "atomsight": __version__,
+        "sources": [name for name in names if name not in settings["sources"]],
+        "licences": licences,
+    }
+    joined = joined_settings([old], [more])
+    policy = QualityPolicy(**settings["policy"])
+    work.mkdir(exist_ok=True)
+    with locked(work):
+        staging = Staging(work)
+        staging.begin({**joined, "policy": asdict(policy), "onto": old.fingerprint, "replace": replace})
+        have = _Have(old)
+        progress = Progress()
+        reading = Reading(
+            staging,
+            settings["k"],
+            policy,
+            checked_source(settings["bonds"]),
+            progress,
+            on_progress,
+            entries=have.entries,
+            known=have.known,
+        )
+        with ExitStack() as stack:
+            reading.read(sources, settings["one_per_refcode"], Engine(stack, executor, workers))
+        staging.drop_from(reading.count)
+        fresh = _Fresh(StagedParts(staging, reading.count), old.skipped())
+        changed = have.names.intersection(name for t in fresh.crystals() for name in t["crystal"].to_pylist())
+        index = old.metadata
+        replaced = 0
+        if progress.crystals or fresh.has_skips():
+            refuse_damaged(old)
+            before = ExistingParts([old], leave=changed.__contains__ if replace else lambda name: False)
+            replaced = before.left
+            progress.stage = "writing"
+
+            def on_part() -> None:
+                progress.parts_written += 1
+                on_progress(progress)
+
+            progress.parts += -(-old.n_crystals // before.portion)
+            index = _written(work / "whole", _Chained((before, fresh)), joined, on_part)
+            exchange(work / "whole", folder)
+        progress.stage = "done"
+        on_progress(progress)
+        shutil.rmtree(work, ignore_errors=True)
+    return AddSummary(
+        folder, index, progress.crystals, len(changed), replaced, have.passed_over, progress.resumed
+    )
+
+
+def _recover(folder: Path, work: Path) -> None:
+    """Finish what a call that was killed in its last moments left undone."""
+    manifest, aside = work / MANIFEST_NAME, work / "whole"
+    if (work / "old").is_dir():
+        if folder.exists():
+            shutil.rmtree(work)
+        else:
+            os.replace(work / "old", folder)
+    if not (manifest.is_file() and (aside / INDEX_NAME).is_file()):
+        return
+    onto = json.loads(manifest.read_text(encoding="utf-8")).get("onto")
+    if open_dataset(aside).fingerprint == onto:
+        # The two were exchanged: what lies aside is the old one.
+        shutil.rmtree(work)
+
+
+def _written(
+    folder: Path, parts: _Chained, settings: dict[str, Any], on_part: Callable[[], None]
+) -> dict[str, Any]:
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir()
+        return finalise(parts, folder, settings, on_part)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise DatasetError(
+            f"{folder} cannot be written: {error.strerror or error}; the dataset is as it was, the same "
+            "command goes on once there is room"
+        ) from error
+
+
+def exchange(new: Path, old: Path) -> None:
+    """Put a folder in the place of another, in one step where the system can (Linux).
+
+    Elsewhere there is a moment in which the place is empty and its folder lies beside ``new`` as ``old``.
+    """
+    if not _exchange_at_once(new, old):
+        os.replace(old, new.with_name("old"))
+        os.replace(new, old)
+    sync_folder(new.parent)
+    sync_folder(old.parent)
+
+
+def _exchange_at_once(one: Path, other: Path) -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    here, rename_exchange = -100, 2
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # a C library older than the call
+        return False
+    return call(here, os.fsencode(one), here, os.fsencode(other), rename_exchange) == 0
+
+
+class _Have:
+    """What a dataset holds already."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        table = dataset.crystals(["crystal", "source", "sha256"])
+        stems = [file_stem(source) for source in table.column("source").to_pylist()]
+        self._files = set(zip(stems, table.column("sha256").to_pylist(), strict=True))
+        self.names = set(table.column("crystal").to_pylist())
+        self.entries = {found for name in stems if (found := entry(name)) is not None}
+        self.passed_over = 0
+
+    def known(self, name: str, digest: str) -> bool:
+        """Whether a file gave crystals of the dataset."""
+        found = (name, digest) in self._files
+        self.passed_over += found
+        return found
+
+
+class _Fresh:
+    """Staged parts without the skips that the dataset holds already."""
+
+    def __init__(self, parts: StagedParts, skipped: pa.Table) -> None:
+        self._parts = parts
+        self._old = pa.array(set(_marks(skipped).to_pylist()), pa.string())
+
+    def crystals(self) -> Iterator[pa.Table]:
+        """The crystals of each part."""
+        return self._parts.crystals()
+
+    def tables(self) -> Iterator[tuple[pa.Table, pa.Table, pa.Table]]:
+        """Crystals, new skips and sites of each part."""
+        for crystals, skipped, sites in self._parts.tables():
+            yield crystals, skipped.filter(pc.invert(pc.is_in(_marks(skipped), self._old))), sites
+
+    def has_skips(self) -> bool:
+        """Whether there is a skip that the dataset does not hold."""
+        return any(len(skipped) for _, skipped, _ in self.tables())
+
+
+def _marks(skipped: pa.Table) -> pa.ChunkedArray:
+    """One string for each row of a skipped table."""
+    return pc.binary_join_element_wise(*(skipped.column(name) for name in ("source", "rule", "reason")), "\n")
+
+
+class _Chained:
+    """Parts one after another."""
+
+    def __init__(self, parts: Sequence[ExistingParts | _Fresh]) -> None:
+        self._parts = parts
+
+    def crystals(self) -> Iterator[pa.Table]:
+        """The crystals of each portion."""
+        for part in self._parts:
+            yield from part.crystals()
+
+    def tables(self) -> Iterator[tuple[pa.Table, pa.Table, pa.Table]]:
+        """Crystals, skipped and sites of each portion."""
+        for part in self._parts:
+            yield from part.tables()

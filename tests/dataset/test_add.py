@@ -1,0 +1,218 @@
+"""A dataset grows by what is new; it is whole at every moment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_crystals import cif_text, content, write_cifs
+
+from atomsight.dataset import add as add_module
+from atomsight.dataset import build, build_from, chunks, open_dataset
+from atomsight.dataset.add import add
+from atomsight.dataset.builder import Progress
+from atomsight.errors import DatasetError
+
+K = 4
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_FILES", 6)
+
+
+class Stopped(BaseException):
+    """As a signal would, passes every handler of ordinary errors."""
+
+
+@pytest.fixture
+def grown(tmp_path: Path) -> tuple[Path, Path, dict[str, bytes]]:
+    """A dataset of folder a, folder b, and the content of a build of both."""
+    a, b = write_cifs(tmp_path / "a", 20), write_cifs(tmp_path / "b", 20, broken=1, first=50)
+    build(a, tmp_path / "d", K, workers=1)
+    build([a, b], tmp_path / "whole", K, workers=1)
+    return tmp_path / "d", b, content(tmp_path / "whole")
+
+
+def test_the_same_bytes_as_one_build(grown: tuple[Path, Path, dict[str, bytes]]) -> None:
+    dataset, b, whole = grown
+    summary = add(dataset, b, workers=1)
+    assert (summary.added, summary.changed, summary.replaced, summary.known) == (20, 0, 0, 0)
+    assert content(dataset) == whole
+    assert not dataset.with_name("d.adding").exists()
+
+
+def test_only_new_files_are_read(grown: tuple[Path, Path, dict[str, bytes]]) -> None:
+    dataset, b, whole = grown
+    add(dataset, b, workers=1)
+    again = add(dataset, [b], workers=1)
+    assert (again.added, again.known) == (0, 20)
+    assert content(dataset) == whole  # nothing new, nothing written
+    (b / "late.cif").write_text(cif_text(999))
+    (b / "late-broken.cif").write_text("data_x\n_nothing 1\n")
+    summary = add(dataset, b, workers=1)
+    assert (summary.added, summary.known) == (1, 20)
+    opened = open_dataset(dataset)
+    assert opened.n_crystals == 41
+    skipped = opened.skipped().column("source").to_pylist()
+    assert sorted(skipped) == ["a/broken0.cif", "a/broken1.cif", "b/broken0.cif", "b/late-broken.cif"]
+    assert opened.damaged() == []
+
+
+def test_an_entry_that_changed(tmp_path: Path) -> None:
+    cifs = write_cifs(tmp_path / "cifs", 6, broken=0)
+    build(cifs, tmp_path / "d", K, workers=1)
+    shutil.copytree(tmp_path / "d", tmp_path / "e")
+    (cifs / "s0001.cif").write_text(cif_text(500))
+    kept = add(tmp_path / "d", cifs, workers=1)
+    assert (kept.added, kept.changed, kept.replaced, kept.known) == (1, 1, 0, 5)
+    assert "cifs/s0001" in open_dataset(tmp_path / "d").crystals().column("crystal").to_pylist()
+    replaced = add(tmp_path / "e", cifs, workers=1, replace=True)
+    assert (replaced.added, replaced.changed, replaced.replaced, replaced.known) == (1, 1, 1, 5)
+    ids = open_dataset(tmp_path / "e").crystals().column("crystal").to_pylist()
+    assert sorted(ids) == [f"s{i:04d}" for i in range(6)]
+    assert open_dataset(tmp_path / "e").n_sites() == build(cifs, tmp_path / "f", K, workers=1).sites
+
+
+def test_one_per_refcode(tmp_path: Path) -> None:
+    for folder, name in (("p", "ABAVIJ_clean"), ("q", "ABAVIJ_freeONLY")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.cif").write_text(cif_text(len(name)))
+    build(tmp_path / "p", tmp_path / "d", K, workers=1, one_per_refcode=True)
+    assert add(tmp_path / "d", tmp_path / "q", workers=1).added == 0
+    assert open_dataset(tmp_path / "d").skipped().column("rule").to_pylist() == ["superseded"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_stopped_at_every_step(
+    grown: tuple[Path, Path, dict[str, bytes]], at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each stop the folder opens and holds the old dataset or the new."""
+    if not at_once:
+        monkeypatch.setattr(add_module, "_exchange_at_once", lambda one, other: False)
+    dataset, b, whole = grown
+    old = content(dataset)
+    real = {name: getattr(os, name) for name in ("fsync", "replace")}
+    for allowed in range(0, 200, 3):
+        calls = 0
+
+        def counted(name: str, allowed: int = allowed) -> object:
+            def call(*arguments: object) -> None:
+                nonlocal calls
+                calls += 1
+                if calls > allowed:
+                    raise Stopped
+                real[name](*arguments)
+
+            return call
+
+        try:
+            with monkeypatch.context() as patch:
+                for name in real:
+                    patch.setattr(os, name, counted(name))
+                add(dataset, b, workers=1)
+        except Stopped:
+            if at_once:
+                assert content(dataset) in (old, whole)
+            continue
+        break
+    assert allowed > 6
+    assert content(dataset) == whole
+    assert not dataset.with_name("d.adding").exists() or add(dataset, b, workers=1).added == 0
+
+
+def test_stopped_between_two_renames(
+    grown: tuple[Path, Path, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where folders cannot be exchanged at once, the next call puts the old one back."""
+    dataset, b, whole = grown
+    real = os.replace
+
+    def stop_before_the_second(source: Path, target: Path) -> None:
+        if Path(source).name == "whole":
+            raise Stopped
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(add_module, "_exchange_at_once", lambda one, other: False)
+        patch.setattr(os, "replace", stop_before_the_second)
+        with pytest.raises(Stopped):
+            add(dataset, b, workers=1)
+    assert not dataset.exists()
+    add(dataset, b, workers=1)
+    assert content(dataset) == whole
+
+
+KILLED = """
+import sys, time
+from atomsight.dataset import chunks
+from atomsight.dataset.add import add
+chunks.CHUNK_FILES = 6
+add(sys.argv[1], sys.argv[2], workers=1, on_progress=lambda progress: time.sleep(0.05))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX")
+def test_killed(grown: tuple[Path, Path, dict[str, bytes]]) -> None:
+    dataset, b, whole = grown
+    old = content(dataset)
+    command = [sys.executable, "-c", KILLED, str(dataset), str(b)]
+    for patience in (0.0, 0.12, 0.24):
+        process = subprocess.Popen(command)
+        while process.poll() is None and not dataset.with_name("d.adding").exists():
+            time.sleep(0.01)
+        time.sleep(patience)
+        process.kill()
+        process.wait()
+        assert content(dataset) in (old, whole)
+    subprocess.run(command, check=True)
+    assert content(dataset) == whole
+
+
+def test_refusals(grown: tuple[Path, Path, dict[str, bytes]], tmp_path: Path, small_chunks: None) -> None:
+    dataset, b, whole = grown
+
+    def stop(progress: Progress) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        add(dataset, b, workers=1, on_progress=stop)
+    with pytest.raises(DatasetError, match="sources"):
+        add(dataset, write_cifs(tmp_path / "c", 2), workers=1)
+    shard = open_dataset(dataset).shards()[0]
+    data = shard.read_bytes()
+    shard.write_bytes(data[:40] + b"\0" + data[41:])
+    with pytest.raises(DatasetError, match=shard.name):
+        add(dataset, b, workers=1)
+    shard.write_bytes(data)
+    add(dataset, b, workers=1)
+    assert content(dataset) == whole
+
+
+def test_crystals_from_memory_have_no_policy(tmp_path: Path) -> None:
+    from small_crystals import random_crystals
+
+    build_from(random_crystals(5), tmp_path / "d", K)
+    with pytest.raises(DatasetError, match="in memory"):
+        add(tmp_path / "d", write_cifs(tmp_path / "c", 2), workers=1)
+
+
+def test_disk_full(grown: tuple[Path, Path, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, b, whole = grown
+    old = content(dataset)
+
+    def full(*arguments: object, **named: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("atomsight.dataset.shards.pq.write_table", full)
+        with pytest.raises(DatasetError, match="No space left on device; the dataset is as it was"):
+            add(dataset, b, workers=1)
+    assert content(dataset) == old
+    assert add(dataset, b, workers=1).resumed == 20
+    assert content(dataset) == whole
