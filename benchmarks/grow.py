@@ -29,15 +29,8 @@ from atomsight.models.run_folder import RunFolder
 ANEW = (2, 4, 8, 12, None)
 """Epochs of each stage; None is what `atomsight train` does by itself."""
 
-GROWN = (
-    (1, LEARNING_RATE),
-    (2, LEARNING_RATE),
-    (EPOCHS, LEARNING_RATE),
-    (8, LEARNING_RATE),
-    (4, 0.01),
-    (4, 0.1),
-)
-"""Epochs of each stage, and learning rate."""
+GROWN = (1, 2, EPOCHS, 8)
+"""Epochs of each stage, at the learning rate of `atomsight grow`."""
 
 
 def outcome(folder: Path) -> dict[str, float]:
@@ -84,8 +77,8 @@ def main() -> None:
         train_model(dataset, folder, settings, resume=True, threads=1)
         return folder
 
-    def grown(epochs: int, rate: float, seed: int) -> Path:
-        folder = options.work / f"grown-epochs{epochs}-rate{rate}-seed{seed}"
+    def grown(epochs: int, seed: int) -> Path:
+        folder = options.work / f"grown-epochs{epochs}-rate{LEARNING_RATE}-seed{seed}"
         parent = options.work / f"k{options.small}-epochsall-seed{seed}"
         grow_model(
             parent,
@@ -93,7 +86,6 @@ def main() -> None:
             options.large,
             folder,
             epochs=epochs,
-            learning_rate=rate,
             resume=folder.exists(),
             threads=1,
         )
@@ -110,24 +102,22 @@ def main() -> None:
         for epochs in ANEW
     }
     grew = {
-        choice: line(
-            f"k = {options.large}, grown, {choice[0]} + {choice[0]} epochs, learning rate {choice[1]}",
-            [outcome(grown(*choice, seed)) for seed in seeds],
+        epochs: line(
+            f"k = {options.large}, grown, {epochs} + {epochs} epochs",
+            [outcome(grown(epochs, seed)) for seed in seeds],
         )
-        for choice in GROWN
+        for epochs in GROWN
     }
     differences = [
         json.loads(file.read_text())["difference"] for file in options.work.glob("grown-*/grown.json")
     ]
     print(f"\nLargest difference in probability before training: {max(differences):.1e}.")
-    print(
-        "\nTo equal validation loss:\n\n| grown | seconds | anew to that loss | seconds |\n|---|---|---|---|"
-    )
-    for (epochs, rate), mean in grew.items():
-        reached = [(other["seconds"], n) for n, other in anew.items() if other["loss"] <= mean["loss"]]
-        cost, n = min(reached) if reached else (float("nan"), 0)
-        text = "never" if not reached else "usual epochs" if n is None else f"{n} + {n} epochs"
-        print(f"| {epochs} + {epochs} epochs at {rate} | {mean['seconds']:.1f} | {text} | {cost:.1f} |")
+    print("\nTo equal validation loss (the fewest epochs tried that reach it):\n")
+    print("| grown | epochs | anew | epochs |\n|---|---|---|---|")
+    for epochs, mean in grew.items():
+        reached = [other["epochs"] for other in anew.values() if other["loss"] <= mean["loss"]]
+        needed = f"{min(reached):.0f}" if reached else "not in any number tried"
+        print(f"| {epochs} + {epochs} | {mean['epochs']:.0f} | log loss {mean['loss']:.4f} | {needed} |")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def swept(learnable: Dataset, place: Path) -> Sweep:
     """k = 1, 2, 3 with two seeds."""
-    return sweep_k(learnable, place, (1, 2, 3), SHORT, seeds=2)
+    return sweep_k(learnable, place, (1, 2, 3), SHORT, seeds=2, threads=1)
 
 
 @pytest.fixture
