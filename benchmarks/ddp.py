@@ -26,8 +26,8 @@ def main() -> None:
     parser.add_argument("dataset")
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("options", nargs="*", help="of atomsight train, after --")
-    arguments = parser.parse_args()
+    told, _, options = " ".join(sys.argv[1:]).partition(" -- ")
+    arguments = parser.parse_args(told.split())
     print(f"{date.today()}, {platform.machine()}, Python {platform.python_version()}\n")
     print_row(["processes", "seed", "accuracy", "macro recall", "log loss", "wall s"])
     print_row(["---"] * 6)
@@ -36,7 +36,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 command = [sys.executable, "-m", "atomsight.cli.main", "train", arguments.dataset]
                 command += ["--out", f"{folder}/run", "--seed", str(seed), "--devices", str(devices)]
-                command += ["--threads", "1", "--json", *arguments.options]
+                command += ["--threads", "1", "--json", *options.split()]
                 begun = time.perf_counter()
                 environment = {**os.environ, "OMP_NUM_THREADS": "1"}
                 done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
