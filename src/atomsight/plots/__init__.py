@@ -5,6 +5,7 @@
 | `confusion` | the confusion matrix with recall, precision and number of sites |
 | `recall` | recall and precision of every element |
 | `reliability` | calibration, and what can be answered at which accuracy |
+| `sweep` | a sweep over k: scores, elements, confused pairs, confusion matrices |
 | `style` | sizes, colours, and saving as PNG, SVG or PDF |
 """
 
