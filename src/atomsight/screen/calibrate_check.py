@@ -26,12 +26,15 @@ from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.screen import usual
 from atomsight.screen.calibration import FILE, Calibration, kind_of, reference, write
 from atomsight.screen.suspicion import FEATURES, Weights, examine
-from atomsight.screen.swaps import random_swap
+from atomsight.screen.swaps import any_swap, random_swap
 
 Columns = dict[str, NDArray[Any]]
 
-FIRST = Weights(np.array([0.3, 0.4, 0.5, 2.3, 1.3, -1.6, -2.4, 1.8, -1.8, -0.4]), -8.0)
+FIRST = Weights(np.array([0.3, 0.4, 0.6, 2.5, 1.5, -1.5, -2.5, 2.0, -1.5, -0.4]), -3.0)
 """Choose the suggestions while the weights are learned; a round of the same on other weights gave these."""
+
+ANY = 0.25
+"""Share of the swaps that are of any two elements."""
 
 LARGEST = 150
 """Sites; larger crystals are left out of the sample, they would take most of the time."""
@@ -104,9 +107,9 @@ def calibrate(model: MaskedSiteModel, dataset: Dataset, crystals: int, seed: int
         found = examine(model, distances, neighbours, element, FIRST)
         features.append(found.features[_looked_at(found.score)])
         wrong.append(np.zeros(len(features[-1]), dtype=bool))
-        swap = random_swap(element, generator)
+        swap = None if generator.random() < ANY else random_swap(element, generator)
         if swap is None:
-            continue
+            swap = any_swap(element, model.elements, generator)
         site, new = swap
         changed = element.copy()
         changed[site] = new

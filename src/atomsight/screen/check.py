@@ -122,9 +122,9 @@ def _checked(
     from atomsight.neighbours import site_neighbours
 
     width = max(model.k, 0 if against is None else against.k)
-    wide, neighbours = site_neighbours(crystal, width)
+    wide, whose = site_neighbours(crystal, width)
     distances = np.ascontiguousarray(wide[:, : model.k], dtype=np.float32)
-    neighbours = neighbours[:, : model.k].astype(np.int64)
+    neighbours = whose[:, : model.k].astype(np.int64)
     element = crystal.site_numbers.astype(np.int64)
     found = examine(model, distances, neighbours, element, calibration.weights)
     kind = kind_of(element, distances, neighbours)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.elements import NUMBERS
+from atomsight.screen.likeness import LIKENESS, LIKENESSES
 
 SWAPS: tuple[tuple[str, str], ...] = (
     ("C", "N"),
@@ -56,4 +57,24 @@ def random_swap(
     site = int(sites[generator.integers(len(sites))])
     old = int(element[site])
     choices = PARTNERS[old] if kind is None else tuple(z for z in kind if z != old)
+    return site, int(choices[generator.integers(len(choices))])
+
+
+def any_swap(
+    element: NDArray[np.integer], elements: tuple[int, ...], generator: np.random.Generator
+) -> tuple[int, int]:
+    """Any site, its element swapped for one of its group or, as often, for any other.
+
+    What is learned from `SWAPS` alone would never suspect a swap within a group or over a distance.
+
+    Args:
+        element: (n,) atomic numbers of the sites.
+        elements: those to choose from.
+        generator: decides.
+    """
+    site = int(generator.integers(len(element)))
+    old = int(element[site])
+    others = [z for z in elements if z != old]
+    group = [z for z in others if LIKENESS[old, z, LIKENESSES.index("same_group")]]
+    choices = group if group and generator.random() < 0.5 else others
     return site, int(choices[generator.integers(len(choices))])
