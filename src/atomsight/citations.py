@@ -119,6 +119,34 @@ CITATIONS: tuple[Citation, ...] = (
         },
     ),
     _article(
+        "crystal-graphs",
+        "method",
+        "gated messages between neighbouring sites, in the masked-site model",
+        author="Xie, Tian and Grossman, Jeffrey C.",
+        title="Crystal graph convolutional neural networks for an accurate and interpretable prediction of "
+        "material properties",
+        journal="Physical Review Letters",
+        volume="120",
+        number="14",
+        pages="145301",
+        year="2018",
+        doi="10.1103/PhysRevLett.120.145301",
+    ),
+    Citation(
+        "soap",
+        "method",
+        "the optimiser of training",
+        "misc",
+        {
+            "author": "Vyas, Nikhil and Morwani, Depen and Zhao, Rosie and Kwun, Mujin and Shapira, Itai and "
+            "Brandfonbrener, David and Janson, Lucas and Kakade, Sham",
+            "title": "{SOAP}: Improving and stabilizing {Shampoo} using {Adam}",
+            "year": "2024",
+            "eprint": "2409.11321",
+            "archiveprefix": "arXiv",
+        },
+    ),
+    _article(
         "covalent-radii",
         "method",
         "covalent radii that tell which atoms are bonded",
