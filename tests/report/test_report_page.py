@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import HOSTILE, hostile_crystals
+from hostile_crystals import HOSTILE, hostile_crystals
 
 from atomsight.dataset import build_from, open_dataset
 from atomsight.errors import InputError
