@@ -35,8 +35,8 @@ TOLERANCE = 1e-6
 
 EPOCHS = 4
 LEARNING_RATE = 0.03
-"""Of the fine-tuning where nothing else is asked for: shorter and gentler than training anew, measured by
-``benchmarks/grow.py``."""
+"""Of the fine-tuning where nothing else is asked for: shorter and gentler than training anew. What they reach
+is measured by ``benchmarks/grow.py``; other learning rates were not compared."""
 
 GROWN_FILE = "grown.json"
 """In the run folder: from what the run grew, and that it answered the same before its training."""
