@@ -28,3 +28,7 @@ class MissingExtraError(AtomsightError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package {package!r}: pip install 'atomsight[{extra}]'")
+
+
+class UnreachableError(AtomsightError):
+    """A server does not answer, or turns requests away for good; what was fetched so far is kept."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
@@ -26,6 +27,17 @@ _NAMES = ("_space_group_name_H-M_alt", "_symmetry_space_group_name_H-M", "_space
 _NUMBERS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
 _MOST = 192  # operations of the largest groups, those of face-centred cubic cells
 _LONGEST = 4 * _MOST  # of a list that repeats some
+CENTRINGS: dict[int, list[tuple[float, float, float]]] = {
+    1: [],
+    2: [(0.5, 0.5, 0.5)],
+    3: [(2 / 3, 1 / 3, 1 / 3), (1 / 3, 2 / 3, 2 / 3)],
+    4: [(0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0)],
+    5: [(0.0, 0.5, 0.5)],
+    6: [(0.5, 0.0, 0.5)],
+    7: [(0.5, 0.5, 0.0)],
+}
+"""Translations of a centred lattice, by SHELX's numbers: P, I, R on hexagonal axes, F, A, B, C."""
+
 _SLACK = 0.01  # translations are printed as 0.333, or as fractions of any denominator
 _TERM = re.compile(r"([+-]?)(?:([xyz])|(\d*\.?\d+|\d+\.)(?:/(\d+))?)", re.IGNORECASE)
 
@@ -122,6 +134,38 @@ def parse_operation(triplet: str) -> Operations | None:
         if not part:
             return None
     return rotation, translation - np.floor(translation)
+
+
+def operations_of(
+    triplets: Sequence[str], centring: Sequence[tuple[float, float, float]] = (), inverted: bool = False
+) -> Operations | None:
+    """All operations that some generate with a centring and an inversion at the origin, identity first; None
+    for the identity alone.
+
+    Raises:
+        SkipError: ``bad_symmetry``.
+    """
+    rotations, translations = [np.eye(3)], [np.zeros(3)]
+    for triplet in triplets:
+        op = parse_operation(triplet)
+        if op is None:
+            raise SkipError("bad_symmetry", f"the symmetry operation {triplet!r} cannot be read")
+        rotations.append(op[0])
+        translations.append(op[1])
+    if inverted:
+        rotations += [-rotation for rotation in rotations]
+        translations += [-translation for translation in translations]
+    if len(rotations) * (1 + len(centring)) > _LONGEST:
+        raise SkipError("bad_symmetry", f"{len(rotations)} symmetry operations; no group has as many")
+    shifts = [np.zeros(3), *(np.array(shift) for shift in centring)]
+    turns = np.array([rotation for _ in shifts for rotation in rotations])
+    moves = np.array([translation + shift for shift in shifts for translation in translations])
+    moves -= np.floor(moves)
+    kept = distinct(turns, moves, _SLACK)
+    turns, moves = turns[kept], moves[kept]
+    if not is_group(turns, moves, 2 * _SLACK):
+        raise SkipError("bad_symmetry", "the symmetry operations do not form a group")
+    return None if len(kept) == 1 else (turns, moves)
 
 
 def _named(block: gemmi.cif.Block, angles: list[float]) -> Operations | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from atomsight.errors import MissingExtraError
+from atomsight.readers._optional import optional
 from atomsight.readers.assemble import Structure
 from atomsight.readers.formats import stem
 from atomsight.readers.plain import encode, lattice_from, name_in, structure_of
@@ -65,20 +66,14 @@ def _rows(path: Path) -> Iterator[tuple[int, str, Any]]:
     connection.close()
     if "systems" not in tables:
         raise SkipError("damaged", "no database of ASE (it has no table 'systems')")
-    try:
-        from ase.db import connect
-    except ImportError as error:
-        raise MissingExtraError("ase", "interop", f"reading {path.name}") from error
-    for row in connect(path, use_lock_file=False).select():
+    database = optional("ase.db", "interop", f"reading {path.name}")
+    for row in database.connect(path, use_lock_file=False).select():
         yield row.id, name_in(row.key_value_pairs, ""), row.toatoms()
 
 
 def _frames(path: Path) -> Iterator[tuple[int, str, Any]]:
-    try:
-        from ase.io.trajectory import Trajectory
-    except ImportError as error:
-        raise MissingExtraError("ase", "interop", f"reading {path.name}") from error
-    with Trajectory(path) as trajectory:
+    trajectories = optional("ase.io.trajectory", "interop", f"reading {path.name}")
+    with trajectories.Trajectory(path) as trajectory:
         for number in range(len(trajectory)):
             atoms = trajectory[number]
             yield number, name_in(atoms.info, ""), atoms

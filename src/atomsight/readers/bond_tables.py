@@ -107,6 +107,26 @@ def with_bond_table(
     return replace(crystal, bonds=bonds, flags=flags)
 
 
+def with_bonds(
+    crystal: Crystal,
+    one: NDArray[np.int64],
+    two: NDArray[np.int64],
+    length: NDArray[np.float64],
+    kind: NDArray[np.int64],
+) -> Crystal:
+    """The crystal with bonds between sites `one` and `two` at a length (Å) that its own coordinates give,
+    repeated by symmetry.
+
+    `kind` holds places in `BOND_TYPES`; all are (b,). Those that no pair of sites has leave the flag
+    ``bond_table_misfit``.
+    """
+    fits = (length > SHORTEST) & (length <= LONGEST)
+    wanted = _Wanted(one[fits], two[fits], length[fits], kind[fits], np.ones(int(fits.sum()), dtype=bool))
+    bonds, unmet = _matched(crystal, wanted) if len(wanted.length) else (None, 0)
+    flags = crystal.flags | {"bond_table_misfit"} if unmet or not fits.all() else crystal.flags
+    return replace(crystal, bonds=bonds, flags=flags)
+
+
 class _Wanted(NamedTuple):
     """Rows of the table as columns: two sites, their distance in Å, the type, and whether symmetry codes gave
     the distance."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from atomsight.crystal import Crystal
-from atomsight.errors import MissingExtraError
+from atomsight.readers._optional import optional
 from atomsight.readers.assemble import assemble
 from atomsight.readers.plain import name_in
 from atomsight.readers.quality import QualityPolicy, SkipError
@@ -21,14 +21,13 @@ def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
         SkipError: it is turned away, ``no_cell`` where the frame has no ``Lattice``.
         MissingExtraError: ASE is not installed.
     """
-    try:
-        from ase.io.extxyz import read_xyz
-    except ImportError as error:
-        raise MissingExtraError("ase", "interop", "reading extended XYZ") from error
+    xyz = optional("ase.io.extxyz", "interop", "reading extended XYZ")
     from atomsight.readers.ase import structure_from
 
     try:
-        atoms = next(iter(read_xyz(io.StringIO(member.data.decode("utf-8", "replace")), index=slice(0, 1))))
+        atoms = next(
+            iter(xyz.read_xyz(io.StringIO(member.data.decode("utf-8", "replace")), index=slice(0, 1)))
+        )
     except Exception as error:
         raise SkipError("syntax", f"no extended XYZ ({type(error).__name__}: {error})") from None
     name = name_in(atoms.info, member.name)

@@ -15,11 +15,10 @@ from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS
 from atomsight.readers._atoms import AtomTable
 from atomsight.readers._elements import DEUTERIUM, element_of
-from atomsight.readers._operations import Operations, parse_operation
+from atomsight.readers._operations import CENTRINGS, Operations, operations_of
 from atomsight.readers.assemble import Structure, assemble, lattice_of
 from atomsight.readers.quality import QualityPolicy, SkipError
 from atomsight.readers.sources import Member
-from atomsight.symmetry.group import distinct, is_group
 
 _INSTRUCTIONS = frozenset(
     """
@@ -31,15 +30,6 @@ _INSTRUCTIONS = frozenset(
 )
 """Words that begin an instruction (SHELXL manual); any other begins an atom."""
 
-_CENTRINGS = {
-    1: [],
-    2: [(0.5, 0.5, 0.5)],
-    3: [(2 / 3, 1 / 3, 1 / 3), (1 / 3, 2 / 3, 2 / 3)],
-    4: [(0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0)],
-    5: [(0.0, 0.5, 0.5)],
-    6: [(0.5, 0.0, 0.5)],
-    7: [(0.5, 0.5, 0.0)],
-}
 _PEAK = re.compile(r"Q\d+$", re.IGNORECASE)
 _NEAR = 0.1
 """Å to its own copy within which an atom lies on a special position; refinement leaves it there exactly."""
@@ -92,9 +82,11 @@ def parse(data: bytes) -> Structure:
     operations = _operations(found)
     elements = np.array([_element(found, i) for i in range(len(found.labels))])
     fractional = np.array(found.positions)
-    occupancy = np.array(found.shares) * _site_symmetry(lattice, fractional, operations)
+    copies = _site_symmetry(lattice, fractional, operations)
+    occupancy: NDArray[np.float64] = np.multiply(found.shares, copies, dtype=np.float64)
     # The complement of a free variable and thirds leave a little over or under one.
-    occupancy = np.where(np.abs(occupancy - 1.0) < 0.002, 1.0, np.minimum(occupancy, 1.0)).astype(np.float64)
+    whole = np.abs(occupancy - 1.0) < 0.002
+    occupancy = np.where(whole, 1.0, np.minimum(occupancy, 1.0))
     groups = [str(part) if part else "" for part in found.parts] if any(found.parts) else None
     table = AtomTable(
         found.labels,
@@ -104,11 +96,10 @@ def parse(data: bytes) -> Structure:
         groups,
         deuterium=bool((elements == DEUTERIUM).any()),
     )
-    several = operations is not None and len(operations[0]) > 1
     return Structure(
         lattice,
         table,
-        symmetry=lambda: (operations if several else None, False),
+        symmetry=lambda: (operations, False),
         space_group=_group_name(operations),
         formula_sum=_formula(found),
     )
@@ -214,31 +205,10 @@ def _element(found: _File, atom: int) -> int:
 
 
 def _operations(found: _File) -> Operations | None:
-    """All operations, identity first: those listed, with the inversion of a positive LATT, and its
-    centring."""
-    if abs(found.centring) not in _CENTRINGS:
+    if abs(found.centring) not in CENTRINGS:
         raise SkipError("bad_symmetry", f"LATT {found.centring} is no lattice type")
-    rotations, translations = [np.eye(3)], [np.zeros(3)]
-    for triplet in found.triplets:
-        operation = parse_operation(triplet)
-        if operation is None:
-            raise SkipError("bad_symmetry", f"the symmetry operation {triplet!r} cannot be read")
-        rotations.append(operation[0])
-        translations.append(operation[1])
-    if found.centring > 0:
-        rotations += [-rotation for rotation in rotations]
-        translations += [-translation for translation in translations]
-    shifts = [np.zeros(3), *(np.array(shift) for shift in _CENTRINGS[abs(found.centring)])]
-    all_rotations = np.array([rotation for _ in shifts for rotation in rotations])
-    all_translations = np.array([translation + shift for shift in shifts for translation in translations])
-    all_translations -= np.floor(all_translations)
-    if len(all_rotations) > 4 * 192:
-        raise SkipError("bad_symmetry", f"{len(all_rotations)} symmetry operations; no group has as many")
-    kept = distinct(all_rotations, all_translations, 0.01)
-    all_rotations, all_translations = all_rotations[kept], all_translations[kept]
-    if not is_group(all_rotations, all_translations, 0.02):
-        raise SkipError("bad_symmetry", "LATT and SYMM do not form a group")
-    return all_rotations, all_translations
+    # A positive LATT stands for an inversion at the origin.
+    return operations_of(found.triplets, CENTRINGS[abs(found.centring)], inverted=found.centring > 0)
 
 
 def _site_symmetry(
@@ -256,15 +226,13 @@ def _site_symmetry(
 def _group_name(operations: Operations | None) -> str | None:
     if operations is None:
         return None
-    ops = gemmi.GroupOps([])
     listed = []
     for rotation, translation in zip(*operations, strict=True):
         op = gemmi.Op()
         op.rot = np.rint(rotation * gemmi.Op.DEN).astype(int).tolist()
         op.tran = np.rint(translation * gemmi.Op.DEN).astype(int).tolist()
         listed.append(op)
-    ops = gemmi.GroupOps(listed)
-    group = gemmi.find_spacegroup_by_ops(ops)
+    group = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(listed))
     return None if group is None else group.hm
 
 
