@@ -109,7 +109,7 @@ def test_mpi(cifs: Path, reference: dict[str, bytes], tmp_path: Path) -> None:
         pytest.skip("no mpiexec")
     script = tmp_path / "mpi_build.py"
     script.write_text(MPI)
-    command = [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", str(script)]
+    command = [mpiexec, "-n", "2", sys.executable, "-m", "mpi4py.futures", str(script)]
     subprocess.run([*command, str(cifs), str(tmp_path / "d"), str(K)], check=True, timeout=120)
     assert content(tmp_path / "d") == reference
 

@@ -131,11 +131,12 @@ def info(
     from atomsight.cli._output import emit, out
     from atomsight.dataset import open_dataset
     from atomsight.dataset.info import describe
+    from atomsight.dataset.store import REPAIR, damaged_files, read_index
 
-    dataset = open_dataset(path)
-    if verify and (damaged := dataset.damaged()):
+    if verify and (damaged := damaged_files(path, read_index(path))):
         names = ", ".join(str(path / name) for name in damaged)
-        raise DatasetError(f"damaged: {names}; build the dataset again")
+        raise DatasetError(f"damaged: {names}; {REPAIR}")
+    dataset = open_dataset(path)
     record = describe(dataset)
     if as_json:
         emit({**record, "verified": verify})

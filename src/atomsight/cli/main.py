@@ -23,6 +23,7 @@ from atomsight.cli import (
     neighbours,
     predict,
     rank,
+    repair,
     report,
     sweep,
     train,
@@ -60,6 +61,7 @@ def _main(
 dataset.app.command(epilog=dedupe.EPILOG)(dedupe.dedupe)
 dataset.app.command(epilog=growing.MERGE_EPILOG)(growing.merge)
 dataset.app.command(epilog=growing.ADD_EPILOG)(growing.add)
+dataset.app.command(epilog=repair.EPILOG)(repair.repair)
 app.add_typer(dataset.app, name="dataset")
 app.command(epilog=neighbours.EPILOG)(neighbours.neighbours)
 app.command(epilog=predict.EPILOG)(predict.predict)

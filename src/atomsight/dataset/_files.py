@@ -13,6 +13,9 @@ from typing import Any
 
 from atomsight.errors import DatasetError
 
+GO_ON = "the same command goes on once there is room"
+"""What to do about a full disk."""
+
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable; a no-op where folders cannot be opened (Windows)."""
@@ -43,7 +46,7 @@ def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
         sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise DatasetError(f"cannot write {path}: {error.strerror or error}") from error
+        raise DatasetError(f"cannot write {path}: {error.strerror or error}; {GO_ON}") from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from atomsight import __version__
 from atomsight.bonds.column import BondSource, checked_source
 from atomsight.crystal import Crystal
-from atomsight.dataset._files import locked
+from atomsight.dataset._files import GO_ON, locked
 from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
 from atomsight.dataset.corpora import licence_beside
 from atomsight.dataset.engines import Engine, engine_failed
@@ -240,7 +240,7 @@ def _finalised(
     try:
         return finalise(StagedParts(staging, count), staging.out, settings, *on_part)
     except OSError as error:
-        raise DatasetError(f"{staging.out} cannot be written: {error.strerror or error}") from error
+        raise DatasetError(f"{staging.out} cannot be written: {error.strerror or error}; {GO_ON}") from error
 
 
 def _settings(k: int) -> dict[str, Any]:

@@ -63,14 +63,7 @@ def finalise(
     """
     names = _Names(parts, settings["licences"])
     k = settings["k"]
-    # The list of sources can be long; it is in dataset.json only.
-    brief = {name: value for name, value in settings.items() if name not in ("sources", "licences")}
-    metadata = {
-        b"atomsight.schema": SCHEMA_NAME.encode(),
-        b"atomsight.schema_version": str(SCHEMA_VERSION).encode(),
-        b"atomsight.k": str(k).encode(),
-        b"atomsight.settings": json.dumps(brief, ensure_ascii=False).encode(),
-    }
+    metadata = file_metadata(settings)
     folder = out / "sites"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -128,6 +121,18 @@ def finalise(
     ).hexdigest()
     write_json(out / INDEX_NAME, index_record)
     return index_record
+
+
+def file_metadata(settings: dict[str, Any]) -> dict[bytes, bytes]:
+    """What every file of a dataset says of itself."""
+    # The list of sources can be long; it is in dataset.json only.
+    brief = {name: value for name, value in settings.items() if name not in ("sources", "licences")}
+    return {
+        b"atomsight.schema": SCHEMA_NAME.encode(),
+        b"atomsight.schema_version": str(SCHEMA_VERSION).encode(),
+        b"atomsight.k": str(settings["k"]).encode(),
+        b"atomsight.settings": json.dumps(brief, ensure_ascii=False).encode(),
+    }
 
 
 class _Names:

@@ -16,7 +16,7 @@ from atomsight.dataset.existing import ExistingParts
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.schema import INDEX_NAME
 from atomsight.dataset.staging import Staging, shortened
-from atomsight.dataset.store import Dataset, open_dataset, read_index
+from atomsight.dataset.store import REPAIR, Dataset, open_dataset, read_index
 from atomsight.errors import DatasetError, InputError
 
 FREE = ("atomsight", "sources", "licences")
@@ -150,10 +150,7 @@ def refuse_damaged(dataset: Dataset) -> None:
         DatasetError: a checksum differs; the message names the files.
     """
     if damaged := dataset.damaged():
-        raise DatasetError(
-            f"damaged: {', '.join(str(dataset.path / name) for name in damaged)}; "
-            "atomsight dataset repair makes shards again"
-        )
+        raise DatasetError(f"damaged: {', '.join(str(dataset.path / name) for name in damaged)}; {REPAIR}")
 
 
 def prepare(out: Path) -> None:

@@ -25,6 +25,9 @@ from atomsight.dataset.schema import (
 )
 from atomsight.errors import DatasetError, InputError
 
+REPAIR = "atomsight dataset repair makes shards again from their sources, or build the dataset again"
+"""What to do about a damaged file."""
+
 
 def open_dataset(path: str | Path) -> Dataset:
     """Open a dataset folder.
@@ -40,11 +43,10 @@ def open_dataset(path: str | Path) -> Dataset:
     for name, record in dataset.metadata["files"].items():
         file = folder / name
         if not file.is_file():
-            raise DatasetError(f"{file} is missing; build the dataset again")
+            raise DatasetError(f"{file} is missing; {REPAIR}")
         if file.stat().st_size != record["bytes"]:
             raise DatasetError(
-                f"{file} is damaged: {file.stat().st_size} bytes, {record['bytes']} expected; "
-                "build the dataset again"
+                f"{file} is damaged: {file.stat().st_size} bytes, {record['bytes']} expected; {REPAIR}"
             )
     return dataset
 
@@ -76,6 +78,18 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"{SCHEMA_VERSION}; build it again with this version"
         )
     return index
+
+
+def damaged_files(folder: Path, index: dict[str, Any]) -> list[str]:
+    """Names of the files that are missing or whose bytes are not those that were written, by their
+    SHA-256."""
+    return [
+        name
+        for name, record in index["files"].items()
+        if not (folder / name).is_file()
+        or (folder / name).stat().st_size != record["bytes"]
+        or sha256_of(folder / name) != record["sha256"]
+    ]
 
 
 class Dataset:
@@ -205,11 +219,7 @@ class Dataset:
 
     def damaged(self) -> list[str]:
         """Names of the files whose bytes are not those that were written, by their SHA-256."""
-        return [
-            name
-            for name, record in self.metadata["files"].items()
-            if sha256_of(self.path / name) != record["sha256"]
-        ]
+        return damaged_files(self.path, self.metadata)
 
     def _table(self, name: str, columns: Sequence[str] | None) -> pa.Table:
         try:
