@@ -19,7 +19,7 @@
     }
 
     headings() {
-      this.heads = [...element_headings(this.element)];
+      this.heads = [...this.element.querySelectorAll("thead th")];
       this.heads.forEach((head, i) => {
         const { title } = this.data.columns[i];
         const mark = atomsight.make("span", { "aria-hidden": "true" });
@@ -147,10 +147,6 @@
       link.click();
       URL.revokeObjectURL(link.href);
     }
-  }
-
-  function element_headings(element) {
-    return element.querySelectorAll("thead th");
   }
 
   atomsight.tables = new Map();
