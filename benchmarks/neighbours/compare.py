@@ -1,6 +1,6 @@
 """The k-NN search beside the packages that a user could pick instead: one run, one table, ratios.
 
-    python benchmarks/neighbours/compare.py DATA --mofs ARCHIVE [--amd PYTHON] [--out FILE]
+    python benchmarks/neighbours/compare.py DATA --mofs ARCHIVE [--peers vesin] [--amd PYTHON] [--out FILE]
 
 DATA is the folder with the corpora, ARCHIVE any archive of MOF CIFs (2019-ASR.tar.xz of the CoRE-MOF
 package), PYTHON an interpreter whose environment holds average-minimum-distance (requirements-amd.txt: its
@@ -32,7 +32,9 @@ SLOW = ("pymatgen", "ase", "matscipy")
 ROUNDS = 5
 
 
-def contest(structures: Structures, k: int, amd: str | None) -> tuple[dict[str, float], list[str]]:
+def contest(
+    structures: Structures, k: int, peers: list[str], amd: str | None
+) -> tuple[dict[str, float], list[str]]:
     """Seconds of processor time of each contestant, and the peers that did not agree on the distances."""
     sets = structures.each()
     expected = [nearest_neighbours(lattice, points, k)[0] for lattice, points in sets]
@@ -46,7 +48,8 @@ def contest(structures: Structures, k: int, amd: str | None) -> tuple[dict[str, 
         "atomsight, one batch": lambda: nearest_neighbours_batch(*batch),
     }
     wrong = []
-    for name, search in SEARCHES.items():
+    for name in peers:
+        search = SEARCHES[name]
         for (lattice, points), cutoff, distances in zip(sets[:10], cutoffs, expected, strict=False):
             table = nearest_of(search(lattice, points, cutoff), len(points), k)[0]
             if np.abs(table - distances).max() > 1e-9:
@@ -113,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with the corpora")
     parser.add_argument("--mofs", type=Path, required=True, help="an archive of MOF CIFs")
+    parser.add_argument("--peers", nargs="+", choices=SEARCHES, default=list(SEARCHES), help="only these")
     parser.add_argument("--amd", help="Python whose environment holds average-minimum-distance")
     parser.add_argument("--out", type=Path, help="write the tables here as well")
     options = parser.parse_args()
@@ -127,7 +131,7 @@ def main() -> None:
     results = []
     for structures in corpora(options.data, options.mofs):
         for k in (10, 100):
-            results.append((structures, k, *contest(structures, k, options.amd)))
+            results.append((structures, k, *contest(structures, k, options.peers, options.amd)))
             print(f"{structures.name}, k = {k}: done", file=sys.stderr)
         lines.append(
             f"- {structures.name}: {len(structures)} structures, {structures.sites:,} sites, "
