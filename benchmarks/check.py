@@ -24,29 +24,10 @@ from atomsight.dataset import open_dataset
 from atomsight.elements import NUMBERS
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
-from atomsight.screen.calibrate_check import Columns, sample
+from atomsight.screen.calibrate_check import sample, struck
 from atomsight.screen.calibration import FLAGGED, calibration_of, kind_of
 from atomsight.screen.suspicion import examine
 from atomsight.screen.swaps import SWAPS, random_swap
-
-
-def struck(crystal: Columns, k: int) -> Columns:
-    """The crystal without its hydrogens."""
-    kept = crystal["element"] != 1
-    if kept.all() or not kept.any():
-        return crystal
-    renumbered = np.cumsum(kept) - 1
-    seen = kept[crystal["neighbours"]]
-    order = np.argsort(~seen, axis=1, kind="stable")
-    place = np.minimum(np.arange(order.shape[1]), np.maximum(seen.sum(axis=1), 1)[:, None] - 1)
-    order = np.take_along_axis(order, place, axis=1)
-    moved = {
-        "distances": np.take_along_axis(crystal["distances"], order, axis=1)[kept],
-        "neighbours": renumbered[np.take_along_axis(crystal["neighbours"], order, axis=1)[kept]],
-    }
-    return {
-        name: moved.get(name, values[kept] if len(values) else values) for name, values in crystal.items()
-    }
 
 
 def class_of(element: np.ndarray, kind: str) -> str:
@@ -96,7 +77,7 @@ def main() -> None:
             for c in sample(dataset, options.split, options.crystals)
             if np.isin(c["element"], model.elements).all()
         ]
-        for title, change in (("as they are", lambda c, k: c), ("without hydrogens", struck)):
+        for title, change in (("as they are", lambda c: c), ("without hydrogens", struck)):
             generator = np.random.default_rng(7)
             table, times = Table(), []
             kinds_done: dict[tuple[str, str], int] = defaultdict(int)
@@ -104,7 +85,7 @@ def main() -> None:
                 if time.monotonic() - begun > 60 * options.minutes:
                     print(f"stopped after {options.minutes} minutes")
                     break
-                crystal = change(held, model.k)
+                crystal = change(held)
                 distances = np.ascontiguousarray(crystal["distances"][:, : model.k], dtype=np.float32)
                 neighbours = crystal["neighbours"][:, : model.k].astype(np.int64)
                 element = crystal["element"].astype(np.int64)

@@ -24,7 +24,7 @@ from atomsight.errors import InputError
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.screen import usual
-from atomsight.screen.calibration import FILE, Calibration, kind_of, reference, write
+from atomsight.screen.calibration import FILE, KINDS, Calibration, kind_of, reference, write
 from atomsight.screen.suspicion import FEATURES, Weights, examine
 from atomsight.screen.swaps import any_swap, random_swap
 
@@ -74,6 +74,26 @@ def arrays(
     )
 
 
+def struck(crystal: Columns) -> Columns:
+    """The crystal without its hydrogens, each site's first neighbours among the rest.
+
+    Where the table then holds fewer than k neighbours, the last one is repeated.
+    """
+    kept = crystal["element"] != 1
+    if kept.all() or not kept.any():
+        return crystal
+    renumbered = np.maximum(np.cumsum(kept) - 1, 0)
+    seen = kept[crystal["neighbours"]]
+    order = np.argsort(~seen, axis=1, kind="stable")
+    place = np.minimum(np.arange(order.shape[1]), np.maximum(seen.sum(axis=1), 1)[:, None] - 1)
+    order = np.take_along_axis(order, place, axis=1)
+    moved = {
+        "distances": np.take_along_axis(crystal["distances"], order, axis=1)[kept],
+        "neighbours": renumbered[np.take_along_axis(crystal["neighbours"], order, axis=1)[kept]],
+    }
+    return {name: values[kept] for name, values in crystal.items()} | moved
+
+
 def learn_weights(features: NDArray[np.float64], wrong: NDArray[np.bool_]) -> Weights:
     """Logistic regression with a small ridge, (m, len(FEATURES)) and (m,)."""
     from scipy.optimize import minimize
@@ -120,9 +140,12 @@ def calibrate(model: MaskedSiteModel, dataset: Dataset, crystals: int, seed: int
     weights = learn_weights(np.concatenate(features), np.concatenate(wrong))
     largest: dict[str, list[float]] = {}
     for crystal in referring:
-        distances, neighbours, element = arrays(model, crystal)
-        best = examine(model, distances, neighbours, element, weights).score.max()
-        largest.setdefault(kind_of(element, distances, neighbours), []).append(float(best))
+        for version in (crystal, struck(crystal)) if (crystal["element"] == 1).any() else (crystal,):
+            distances, neighbours, element = arrays(model, version)
+            kind = kind_of(element, distances, neighbours)
+            if version is crystal or kind == KINDS[1]:
+                best = examine(model, distances, neighbours, element, weights).score.max()
+                largest.setdefault(kind, []).append(float(best))
     told = f"{len(learning)} + {len(referring)} validation crystals of a dataset {dataset.fingerprint[:12]}"
     return Calibration(
         model.fingerprint, weights, {kind: reference(np.array(v)) for kind, v in largest.items()}, told

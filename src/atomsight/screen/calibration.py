@@ -21,7 +21,7 @@ FILE = Path(__file__).parent / "check.json"
 FLAGGED = 2.0
 """Suspicion from which a site is flagged: that of one correct crystal in a hundred."""
 
-KINDS = ("carbon-bearing", "inorganic")
+KINDS = ("carbon-bearing", "carbon-bearing without hydrogen", "inorganic")
 
 TAIL = 0.05
 """Share of the crystals beyond whose score the p-value is carried on as an exponential."""
@@ -92,10 +92,15 @@ class Calibration:
 def kind_of(
     element: NDArray[np.integer], distances: NDArray[np.floating], neighbours: NDArray[np.integer]
 ) -> str:
-    """``carbon-bearing`` (molecules and frameworks alike) or ``inorganic``, from the sites of a crystal."""
+    """The one of `KINDS` that a crystal is of, from its sites; molecules and frameworks are of one kind.
+
+    Crystals whose hydrogens were left out are harder to judge: more of the correct ones look wrong.
+    """
     carbons = np.flatnonzero(element == 6)
     near = np.isin(element[neighbours[carbons]], (1, 6, 7)) & (distances[carbons] < BOND)
-    return KINDS[0] if near.any() else KINDS[1]
+    if not near.any():
+        return KINDS[2]
+    return KINDS[0] if (element == 1).any() else KINDS[1]
 
 
 def write(calibration: Calibration, path: Path = FILE) -> None:

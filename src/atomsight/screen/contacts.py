@@ -131,6 +131,9 @@ for _z, _radius in {
 HYDROGEN_BOND = 0.9
 """Å by which a hydrogen bond may be shorter than the sum of the radii."""
 
+TOLERATED = 0.4
+"""Å by which the worst contact of a sound crystal commonly falls short of the radii."""
+
 MET = 2.5
 """Å; a hydrogen on N, O that has an acceptor this near is used."""
 
@@ -140,7 +143,8 @@ def packing(crystal: Crystal, molecules: Molecules) -> tuple[float, float, float
 
     Returns:
         The share of the cell within the radii, overlaps of bonded atoms taken off (Kitaigorodskii's packing
-        coefficient); how far the worst contact falls short of the radii, Å, with `HYDROGEN_BOND` granted to
+        coefficient); how far the worst contact falls short of the radii by more than `TOLERATED`, Å, with
+        `HYDROGEN_BOND` granted to
         hydrogens on N, O, S; the share of such hydrogens without an acceptor within `MET`, 0 where there
         are none.
     """
@@ -157,7 +161,7 @@ def packing(crystal: Crystal, molecules: Molecules) -> tuple[float, float, float
     kind, partner = types[own][site], types[second]
     bond = ((kind == 1) & np.isin(partner, ACCEPTORS)) | ((partner == 1) & np.isin(kind, ACCEPTORS))
     wanted = radii[own][site] + radii[second] - np.where(bond, HYDROGEN_BOND, 0.0)
-    clash = max(float((wanted - distance).max(initial=0.0)), 0.0)
+    clash = max(float((wanted - distance).max(initial=0.0)) - TOLERATED, 0.0)
     donors = types[own] == 1
     unmet = 0.0
     if donors.any():

@@ -6,6 +6,7 @@ import numpy as np
 
 from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS
+from atomsight.screen.contacts import TOLERATED
 from atomsight.screen.features import NAMES, Described
 
 SITES = 3
@@ -23,9 +24,6 @@ SHORT = -0.03
 VOLUME = 0.15
 """Logarithm of the volume over the expected one from which on it is named, for inorganic crystals and for
 molecules."""
-
-CLASH = 0.4
-"""Å by which a contact must fall short of the radii to be named."""
 
 
 def words(crystal: Crystal, described: Described, place: int) -> tuple[str, ...]:
@@ -49,8 +47,8 @@ def words(crystal: Crystal, described: Described, place: int) -> tuple[str, ...]
         said.append(f"cell {100 * (1 - np.exp(-value['dense'])):.0f} % smaller than the formula lets expect")
     if value["loose"] > VOLUME:
         said.append(f"cell {100 * (np.exp(value['loose']) - 1):.0f} % larger than the formula lets expect")
-    if value["clash"] > CLASH:
-        said.append(f"a contact between molecules {value['clash']:.2f} Å shorter than the radii")
+    if value["clash"] > 0:
+        said.append(f"a contact between molecules {value['clash'] + TOLERATED:.2f} Å shorter than the radii")
     if value["unmet"] > 0:
         said.append(f"{100 * value['unmet']:.0f} % of the hydrogens on N, O, S find no acceptor")
     return tuple(said)

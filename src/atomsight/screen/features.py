@@ -31,7 +31,8 @@ NAMES: tuple[str, ...] = (
   inverse;
 - ``closest``: logarithm of the closest pair's distance over what such pairs keep, at most 0;
 - ``contacts``: mean log-likelihood ratio of the contacts between molecules per atom;
-- ``clash``: how far the worst contact between molecules falls short of the radii, Å;
+- ``clash``: how far the worst contact between molecules falls short of the radii by more than
+  `contacts.TOLERATED`, Å;
 - ``packing``: share of the cell that the molecules fill;
 - ``unmet``: share of the hydrogens on N, O that find no acceptor.
 

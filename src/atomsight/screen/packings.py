@@ -29,9 +29,9 @@ GROUPS: tuple[str, ...] = (
 SWOLLEN = 1.25
 """Times the wanted volume, from which the packing is pressed."""
 
-STEPS = 60
+STEPS = 100
 
-ALLOWED = 0.87
+ALLOWED = 0.9
 """Times the sum of van der Waals radii, where molecules begin to repel each other."""
 
 _POLAR = np.isin(np.arange(128), (7, 8))
