@@ -37,7 +37,8 @@ def figures(score: NDArray, energy: NDArray, composition: NDArray, chosen: NDArr
     rows = []
     for name in chosen:
         at = composition == name
-        better = (score[at] > score[at][np.argmin(energy[at])]).sum()
+        best = score[at][np.argmin(energy[at])]
+        better = (score[at] > best).sum() + 0.5 * ((score[at] == best).sum() - 1)  # ties in random order
         correlation = spearmanr(score[at], -energy[at]).statistic if np.ptp(score[at]) > 0 else 0.0
         rows.append((correlation, better < 10, better < at.sum() / 2, better == 0))
     return " / ".join(f"{value:.2f}" for value in np.mean(rows, axis=0))

@@ -36,7 +36,7 @@ from atomsight.screen.tables import FILE, Tables, shortest_distances
 from atomsight.screen.volume import element_counts, fit_volumes
 
 SIGNS: dict[str, dict[str, int]] = {
-    "unrelaxed": {"pressed": 1, "worst_blind": 1, "closest": 1},
+    "unrelaxed": {"pressed": 1, "closest": 1},
     "inorganic": {
         "pressed": 1,
         "plausibility": 1,
@@ -49,9 +49,12 @@ SIGNS: dict[str, dict[str, int]] = {
     "framework": {"plausibility": 1, "blind": 1, "worst_blind": 1, "closest": 1, "dense": -1},
     "molecular": {"closest": 1, "contacts": 1, "clash": -1, "packing": 1, "unmet": -1},
 }
-"""What each kind is judged by, and in which direction. In inorganic crystals that are not relaxed ``blind``
-counts as much as ``pressed``: the one is log p(elements | geometry), the other the log-odds of the two
-together."""
+"""What each kind is judged by, and in which direction."""
+
+TIED = ("pressed", "blind", "worst_blind")
+"""Features that count alike in inorganic crystals that are not relaxed: log-odds of geometry and elements
+together, and log p(elements | geometry). Decoys alone would put nearly all weight on the network that was
+trained on their like; chosen on one half of the compositions of ``csp-inorganic``."""
 
 FOLDS = 5
 PACKINGS = 16
@@ -95,11 +98,11 @@ class Sample:
         name = "unrelaxed" if self.unrelaxed else KINDS[self.kind]
         signs = np.array([SIGNS[name].get(feature, 0) for feature in NAMES], float)
         if self.unrelaxed:
-            pressed, blind = NAMES.index("pressed"), NAMES.index("blind")
+            pressed, *others = (NAMES.index(feature) for feature in TIED)
             tied = values.copy()
-            tied[:, pressed] += tied[:, blind]
+            tied[:, pressed] += tied[:, others].sum(axis=1)
             weights, bias = fit_logistic(tied, real, signs)
-            weights[blind] = weights[pressed]
+            weights[others] = weights[pressed]
         else:
             weights, bias = fit_logistic(values, real, signs)
         scores = values @ weights + bias

@@ -100,10 +100,8 @@ def histogram(crystal: Crystal, molecules: Molecules) -> NDArray[np.float64]:
     place = pair_index(types[crystal.representatives][site], types[other])
     bin_ = np.clip(np.searchsorted(EDGES, distance, side="right") - 1, 0, BINS - 1)
     weight = crystal.multiplicities[site] / crystal.n_atoms
-    counts: NDArray[np.float64] = np.bincount(
-        place * BINS + bin_, weights=weight, minlength=PAIRS * BINS
-    ).reshape(PAIRS, BINS)
-    return counts
+    counts = np.bincount(place * BINS + bin_, weights=weight, minlength=PAIRS * BINS)
+    return counts.reshape(PAIRS, BINS).astype(np.float64)
 
 
 RADII = np.full(128, 2.0)
