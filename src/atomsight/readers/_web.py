@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -72,7 +73,7 @@ class Web:
                 return body
             if status in (404, 410):
                 raise SkipError("not_found", f"the server has no such entry (status {status}): {url}")
-            problem = f"status {status}"
+            problem = f"status {status}{_detail(body)}"
             if status not in BUSY:
                 break
             if asked is not None and asked > self.longest_wait:
@@ -101,8 +102,9 @@ class Web:
         )
         try:
             if answer.status != 200:
+                said = answer.read(4096, decode_content=True)
                 answer.close()
-                return answer.status, _seconds(answer.headers.get("Retry-After")), b""
+                return answer.status, _seconds(answer.headers.get("Retry-After")), said
             pieces, size, end = [], 0, self.clock() + self.deadline
             for piece in answer.stream(1 << 16, decode_content=True):
                 size += len(piece)
@@ -126,6 +128,15 @@ class Web:
         if key not in self._pools:
             self._pools[key] = urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()
         return self._pools[key]
+
+
+def _detail(body: bytes) -> str:
+    """What a server says in JSON about an error, in the words of JSON:API."""
+    try:
+        first = json.loads(body)["errors"][0]
+        return f", {first.get('detail') or first['title']}"[:300]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""
 
 
 def _seconds(text: str | None) -> float | None:

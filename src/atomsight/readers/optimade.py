@@ -23,9 +23,6 @@ from atomsight.readers.sources import Member, OnSkip
 PROVIDERS = "https://providers.optimade.org/v1/links"
 """The consortium's list of providers, unless ``ATOMSIGHT_OPTIMADE`` names another."""
 
-PAGE = 100
-"""Structures asked for at once; a server may give fewer."""
-
 FIELDS = (
     *("lattice_vectors", "cartesian_site_positions", "species", "species_at_sites", "assemblies"),
     *("dimension_types", "nperiodic_dimensions"),
@@ -53,8 +50,9 @@ def members_of(asked: str, report: OnSkip, max_bytes: int, web: Web | None = Non
     wanted = filter_of(options)
     base = where if where.startswith(("http://", "https://")) else base_url(where, web, max_bytes)
     base = versioned(base)
-    parameters = {"page_limit": str(min(PAGE, limit or PAGE)), "response_fields": ",".join(FIELDS)}
-    parameters |= {"response_format": "json"} | ({"filter": wanted} if wanted else {})
+    # No page_limit: a server refuses one above its own, and none says beforehand what that is.
+    parameters = {"response_format": "json", "response_fields": ",".join(FIELDS)}
+    parameters |= {"filter": wanted} if wanted else {}
     url: str | None = f"{base}/structures?{urlencode(parameters)}"
     short = f"optimade:{where if '://' not in where else urlsplit(where).netloc}"
     given, seen = 0, set()
