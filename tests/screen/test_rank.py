@@ -15,6 +15,7 @@ from atomsight.cli import main
 from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError
+from atomsight.models import load_model
 from atomsight.screen.combine import Combination, fit_logistic
 from atomsight.screen.decoys import packed, shifted, swapped
 from atomsight.screen.rank import Ledger, Ranked, Ranker, rank
@@ -153,6 +154,13 @@ def test_wrong_usage_is_told(
     given = [str(folder) if a == "FOLDER" else a for a in arguments]
     target = folder if arguments != ["BROKEN"] else folder / "broken.cif"
     assert run(monkeypatch, target, *(given if arguments != ["BROKEN"] else [])) == status
+
+
+def test_another_model_is_warned_of(ranker: Ranker) -> None:
+    with pytest.warns(UserWarning, match="calibrated for another model"):
+        other = Ranker(model=load_model("two-stage", threads=1), threads=1)
+    crystal = perovskite()
+    assert other.score([crystal])[0].score != ranker.score([crystal])[0].score
 
 
 def test_ledger_orders_ties_by_name() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from atomsight.screen.combine import Combination
 from atomsight.screen.evidence_rank import words
 from atomsight.screen.features import KINDS, describe
 from atomsight.screen.plausibility.runtime import Plausibility
-from atomsight.screen.tables import Tables, load_combination
+from atomsight.screen.tables import Tables, calibrated_for, load_combination
 
 RISK = 0.005
 """Chance that a real structure is called ``unlikely``, where none is asked for."""
@@ -87,6 +88,12 @@ class Ranker:
         self.tables = Tables.load()
         self.network = Plausibility(threads=threads)
         self.model = model or load_model(threads=threads)
+        if self.model.fingerprint != calibrated_for():
+            warnings.warn(
+                f"the scores were calibrated for another model than {self.model.name}, so that the risk does "
+                "not hold; python -m atomsight.screen.calibrate_rank calibrates them",
+                stacklevel=2,
+            )
         self.explain = explain
 
     def score(self, crystals: list[Crystal]) -> list[Ranked]:

@@ -85,6 +85,12 @@ def load_combination(relaxed: bool = False, path: Path = FILE) -> Combination:
         raise ModelError(f"the calibration of the ranking cannot be read from {path}: {error}") from error
 
 
+def calibrated_for(path: Path = FILE) -> str:
+    """Fingerprint of the model that the combination was fitted with."""
+    with np.load(path) as file:
+        return str(file["fingerprint"])
+
+
 def shortest_distances(dataset: Dataset, split: str = "train") -> NDArray[np.float64]:
     """(128, 128) Å: what all but `SHORTEST` of the sites keep to their nearest neighbour of an element."""
     import duckdb
