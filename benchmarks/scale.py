@@ -6,8 +6,8 @@
     python benchmarks/scale.py workers FOLDER_OF_CIFS --workers 1 2 --results workers.jsonl
 
 `make` is the last step of a build, from rows to shards: ids, groups, splits, checksums; it is measured like
-the others. The copies have ids, families and formulas of their own, so that there are as many groups as in a real
-dataset of that size. The limit is the kernel's own on private memory (RLIMIT_DATA); what is reported is the
+the others. The copies have ids, families and formulas of their own, so that there are as many groups as in a
+real dataset of that size. The limit is the kernel's own on private memory (RLIMIT_DATA); reported is the
 largest resident set, which counts the pages of files that are mapped too.
 """
 

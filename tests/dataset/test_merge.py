@@ -10,6 +10,7 @@ import pytest
 from small_crystals import cif_text, content, write_cifs
 
 from atomsight.dataset import build, chunks, open_dataset
+from atomsight.dataset._files import fingerprint_of
 from atomsight.dataset.existing import file_stem
 from atomsight.dataset.merge import merge
 from atomsight.dataset.naming import plain_name, unique_ids
@@ -134,7 +135,8 @@ def test_what_cannot_be_merged(sources: list[Path], tmp_path: Path) -> None:
     shard.write_bytes(whole)
     merge([tmp_path / "p", tmp_path / "q"], tmp_path / "m")  # goes on where the refused one left off
     index = tmp_path / "q" / "dataset.json"
-    index.write_text(json.dumps({**json.loads(index.read_text()), "resplit": {"salt": "s"}}))
+    edited = {**json.loads(index.read_text()), "resplit": {"salt": "s"}}
+    index.write_text(json.dumps({**edited, "fingerprint": fingerprint_of(edited)}))
     with pytest.raises(DatasetError, match="split of its own"):
         merge([tmp_path / "p", tmp_path / "q"], tmp_path / "n")
 

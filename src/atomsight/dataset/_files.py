@@ -54,6 +54,13 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
+def fingerprint_of(index: dict[str, Any]) -> str:
+    """Hexadecimal SHA-256 that stands for a dataset: that of its index, which holds the checksums of all
+    else."""
+    rest = {name: value for name, value in index.items() if name != "fingerprint"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as handle:

@@ -5,7 +5,6 @@ A pure function of the parts in their order: stopped half-way it is simply done 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections import Counter
@@ -18,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atomsight.dataset._files import sync_folder, write_json
+from atomsight.dataset._files import fingerprint_of, sync_folder, write_json
 from atomsight.dataset.naming import unique_ids
 from atomsight.dataset.rows import ROW
 from atomsight.dataset.schema import (
@@ -116,9 +115,7 @@ def finalise(
         "build": settings,
         "files": files,
     }
-    index_record["fingerprint"] = hashlib.sha256(
-        json.dumps(index_record, sort_keys=True).encode()
-    ).hexdigest()
+    index_record["fingerprint"] = fingerprint_of(index_record)
     write_json(out / INDEX_NAME, index_record)
     return index_record
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from atomsight.dataset._files import sha256_of
+from atomsight.dataset._files import fingerprint_of, sha256_of
 from atomsight.dataset.batches import CapSelection, crystal_stream, stream
 from atomsight.dataset.schema import (
     INDEX_NAME,
@@ -77,13 +77,36 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"{folder} has schema {name} version {version}, this atomsight reads {SCHEMA_NAME} version "
             f"{SCHEMA_VERSION}; build it again with this version"
         )
+    if not _well_formed(index):
+        raise DatasetError(f"{folder / INDEX_NAME} was changed and makes no sense; build the dataset again")
     return index
+
+
+def _well_formed(index: dict[str, Any]) -> bool:
+    """Whether all is there that a dataset is opened by, each of its type."""
+
+    def counts(record: Any, *names: str) -> bool:
+        return isinstance(record, dict) and all(type(record.get(name)) is int for name in names)
+
+    splits, files = index.get("splits"), index.get("files")
+    return (
+        counts(index, "k", "crystals", "sites")
+        and 0 < index["k"] < 2**20
+        and isinstance(index.get("fingerprint"), str)
+        and isinstance(index.get("build"), dict)
+        and isinstance(index.get("skipped"), dict)
+        and isinstance(splits, dict)
+        and all(counts(splits.get(split), "crystals", "sites") for split in SPLITS)
+        and all(isinstance(splits[split].get("elements"), dict) for split in SPLITS)
+        and isinstance(files, dict)
+        and all(counts(record, "rows", "bytes") and "sha256" in record for record in files.values())
+    )
 
 
 def damaged_files(folder: Path, index: dict[str, Any]) -> list[str]:
     """Names of the files that are missing or whose bytes are not those that were written, by their
-    SHA-256."""
-    return [
+    SHA-256; that of the index is the dataset's fingerprint."""
+    return ([] if index["fingerprint"] == fingerprint_of(index) else [INDEX_NAME]) + [
         name
         for name, record in index["files"].items()
         if not (folder / name).is_file()

@@ -1,0 +1,34 @@
+"""Coverage-guided fuzzing of everything between a file's bytes and a crystal, with atheris.
+
+    pip install atheris
+    python benchmarks/fuzz/reader.py FOLDER_OF_CIFS -max_total_time=400 -rss_limit_mb=1500 -timeout=20
+
+libFuzzer changes the files of the folder by what reaches new code; an exception, more than the memory named,
+or more than the seconds named for one input ends the run and leaves the input in a file. The folder grows.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["atomsight.readers", "atomsight.symmetry", "atomsight.crystal"]):
+    from atomsight.neighbours import site_neighbours
+    from atomsight.readers.cif import crystals_of
+    from atomsight.readers.quality import Reason
+    from atomsight.readers.sources import Member
+
+
+def one_input(data: bytes) -> None:
+    """Reading ends in crystals and reasons, and each crystal has neighbours."""
+    skips = []
+    for crystal in crystals_of(Member("x", "x.cif", data), on_skip=lambda s, reason: skips.append(reason)):
+        if crystal.n_atoms < 300:
+            site_neighbours(crystal, 4)
+    assert all(isinstance(reason, Reason) for reason in skips)
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
