@@ -6,7 +6,7 @@ from math import ceil, floor, sqrt
 
 import numpy as np
 
-from atomsight.neighbours._compiled import Floats, Ints, kernel
+from atomsight.neighbours._compiled import Floats, Ints, inlined_kernel, kernel
 from atomsight.neighbours._simd import LANES, gather_within
 from atomsight.neighbours._tags import step
 from atomsight.neighbours._workspace import FEW_BINS, MOST_BINS
@@ -109,7 +109,7 @@ def room_needed(lo: Ints, hi: Ints, shape: Ints, n: int) -> int:
     return points
 
 
-@kernel
+@inlined_kernel
 def gather(
     lo: Ints,
     hi: Ints,

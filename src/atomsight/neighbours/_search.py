@@ -25,7 +25,7 @@ from atomsight.neighbours._grid import (
     wrap,
 )
 from atomsight.neighbours._lattice import SINGULAR, heights, reduce_lattice
-from atomsight.neighbours._select import ascending
+from atomsight.neighbours._select import BY_RANK, ascending
 from atomsight.neighbours._simd import LANES, keep_within
 from atomsight.neighbours._tags import digit_bits, fit, tag_points, tag_points_alone
 from atomsight.neighbours._workspace import Scratch, Workspace, scratch_for, workspace
@@ -47,7 +47,11 @@ CLUSTERED = 6.0
 """Where a point sees that many times the mean density (a molecule in a void), the guess is made smaller."""
 
 AHEAD = 1.06
-"""The first bound for a query, as a multiple of the k-th distance of the query before it in space."""
+"""The first bound for a query, as a multiple of the k-th distance of a query before it in space.
+
+For a small k that of the last but one: so the processor can begin with a query while it still orders the
+neighbours of the last. For a large k, where this would save little, that of the last.
+"""
 
 
 @kernel
@@ -136,7 +140,7 @@ def search(
     room = bx.shape[0] - 2 * LANES
     lo, hi, middle = work.lo, work.hi, work.middle
 
-    guess = np.inf  # the bound for the next query
+    guess = later = np.inf  # squares of the bounds for the next query, and for the one after it
     for home in range(bins):
         done, end = query_start[home], query_start[home + 1]
         if done == end:
@@ -174,18 +178,18 @@ def search(
             size = gather(
                 lo, hi, shape, start, points, reduced, digits, bits, (cx, cy, cz), ball * ball, block
             )
-            most = 0
+            most, block_limit = 0, block_reach**2
             while done < end:
                 x, y, z = qx[done], qy[done], qz[done]
                 itself = np.int64(-1) if is_free else tag_of[which[done]]
-                limit = min(guess, block_reach) ** 2
+                limit = min(guess, block_limit)
                 count = 0
                 for j in range(0, size, LANES):
                     count = keep_within(
                         bx, by, bz, block_tags, j, x, y, z, limit, itself, near, near_tags, count
                     )
-                if count < k and guess < block_reach:
-                    limit = block_reach**2
+                if count < k and limit < block_limit:
+                    limit = block_limit
                     count = 0
                     for j in range(0, size, LANES):
                         count = keep_within(
@@ -203,7 +207,8 @@ def search(
                         ordered, ordered_tags, k, bits, query_taken, i, q, distances, indices, images,
                         transform, taken,
                     )  # fmt: skip
-                guess = AHEAD * sqrt(ordered[k - 1]) + ROUNDING
+                found = AHEAD * AHEAD * ordered[k - 1] + ROUNDING
+                guess, later = (later, found) if k <= BY_RANK else (found, found)
                 done += 1
             if done < end:
                 block_reach *= min(2.0, max(1.15, 1.1 * ((k + 1.0) / (most + 1.0)) ** (1.0 / 3.0)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from atomsight.neighbours._compiled import Floats, Ints, kernel
+from atomsight.neighbours._compiled import Floats, Ints, inlined_kernel, kernel
 from atomsight.neighbours._simd import LANES, count_before, rank_eight, rank_eight_pairs
 
 BY_RANK = 48
@@ -18,7 +18,7 @@ CROWDED = 128
 """A bucket with more candidates than this (a shell of nearly equal distances) calls for a Shell sort."""
 
 
-@kernel
+@inlined_kernel
 def ascending(
     values: Floats,
     tags: Ints,
@@ -44,7 +44,7 @@ def ascending(
         _by_buckets(values, tags, count, limit, ordered, ordered_tags, scratch)
 
 
-@kernel
+@inlined_kernel
 def _by_rank(
     values: Floats, tags: Ints, count: int, ordered: Floats, ordered_tags: Ints, ranks: Ints
 ) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from atomsight.neighbours._compiled import Floats, Ints, Ints32, kernel
+from atomsight.neighbours._compiled import Floats, Ints, Ints32, inlined_kernel, kernel
 from atomsight.neighbours._simd import LANES, write_eight, write_shifts
 
 
-@kernel
+@inlined_kernel
 def write_row(
     squared: Floats,
     tags: Ints,
