@@ -34,7 +34,7 @@ def class_of(element: np.ndarray, kind: str) -> str:
     """Inorganic, metal-organic (frameworks and molecules with a metal), or organic."""
     if kind == "inorganic":
         return kind
-    return "with metal and carbon" if METAL[element].any() else "organic"
+    return "with carbon and metal" if METAL[element].any() else "organic"
 
 
 class Table:
@@ -64,10 +64,11 @@ def main() -> None:
     parser.add_argument("--kinds", type=int, default=60, help="crystals of each kind of swap")
     parser.add_argument("--minutes", type=float, default=7.0, help="stop after so long")
     parser.add_argument("--model", default=None)
+    parser.add_argument("--calibration", default=None, help="else the one that ships")
     options = parser.parse_args()
     model = load_model(options.model, threads=1)
     assert isinstance(model, MaskedSiteModel)
-    calibration = calibration_of(model)
+    calibration = calibration_of(model, options.calibration)
     print(f"{date.today()}, {platform.machine()}, {model!r}, split {options.split}")
     begun = time.monotonic()
     for name in options.datasets:

@@ -145,9 +145,10 @@ def test_weights_separate_what_can_be_separated() -> None:
 def test_kinds() -> None:
     near, far = np.array([[1.4, 2.4]]), np.array([[2.0, 2.4]])
     neighbours = np.zeros((1, 2), dtype=int)
-    assert kind_of(np.array([6]), near, neighbours) == "carbon-bearing without hydrogen"
+    assert kind_of(np.array([6]), near, neighbours) == "organic, without hydrogen"
     both = np.array([[1, 1], [0, 0]])
-    assert kind_of(np.array([6, 1]), np.tile(near, (2, 1)), both) == "carbon-bearing"
+    assert kind_of(np.array([6, 1]), np.tile(near, (2, 1)), both) == "organic"
+    assert kind_of(np.array([6, 30]), np.tile(near, (2, 1)), np.zeros((2, 2), int)).startswith("with carbon")
     assert kind_of(np.array([6]), far, neighbours) == "inorganic"
 
 

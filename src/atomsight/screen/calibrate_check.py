@@ -1,9 +1,10 @@
 """Learn what `check` needs beside a model, from crystals that its training never saw.
 
-    python -m atomsight.screen.calibrate_check DATASET --model NAME [--out FILE] [--crystals 3000]
+    python -m atomsight.screen.calibrate_check DATASET --model NAME [--more DATASET] [--out FILE]
 
 One half of a sample of the validation crystals, each as it is and with one element swapped, gives the weights
-of the score. The other half, as it is, says how high correct crystals score. `--usual` also makes the tables
+of the score. The other half, as it is, says how high correct crystals score;
+`--more` adds correct crystals of a sort that the dataset lacks. `--usual` also makes the tables
 of usual distances anew, from the training crystals.
 """
 
@@ -24,7 +25,7 @@ from atomsight.errors import InputError
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.screen import usual
-from atomsight.screen.calibration import FILE, KINDS, Calibration, kind_of, reference, write
+from atomsight.screen.calibration import BARE, FILE, Calibration, kind_of, reference, write
 from atomsight.screen.suspicion import FEATURES, Weights, examine
 from atomsight.screen.swaps import any_swap, random_swap
 
@@ -113,15 +114,36 @@ def learn_weights(features: NDArray[np.float64], wrong: NDArray[np.bool_]) -> We
     return Weights(values, float(found[-1] - values @ mean))
 
 
-def calibrate(model: MaskedSiteModel, dataset: Dataset, crystals: int, seed: int = 0) -> Calibration:
-    """Weights from the first half of a sample of validation crystals, references from the second."""
-    chosen = list(sample(dataset, "val", crystals))
-    chosen = [c for c in chosen if np.isin(c["element"], model.elements).all()]
+def calibrate(
+    model: MaskedSiteModel,
+    dataset: Dataset,
+    crystals: int,
+    more: Dataset | None = None,
+    more_splits: tuple[str, ...] = ("train", "val"),
+    seed: int = 0,
+) -> Calibration:
+    """Weights from the first half of a sample of validation crystals, references from the second.
+
+    Args:
+        model: to calibrate.
+        dataset: whose validation crystals are taken.
+        crystals: how many.
+        more: a dataset that no training saw; its crystals go into the references too.
+        more_splits: which of them.
+        seed: of the swaps.
+    """
+
+    def known(sampled: Iterator[Columns]) -> list[Columns]:
+        return [c for c in sampled if np.isin(c["element"], model.elements).all()]
+
+    chosen = known(sample(dataset, "val", crystals))
     if len(chosen) < 200:
         raise InputError(f"{dataset.path} has {len(chosen)} crystals to calibrate on; 200 are needed")
     generator = np.random.default_rng(seed)
     features, wrong = [], []
     learning, referring = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]
+    if more is not None:
+        referring = [c for split in more_splits for c in known(sample(more, split, crystals))] + referring
     for crystal in learning:
         distances, neighbours, element = arrays(model, crystal)
         found = examine(model, distances, neighbours, element, FIRST)
@@ -143,7 +165,7 @@ def calibrate(model: MaskedSiteModel, dataset: Dataset, crystals: int, seed: int
         for version in (crystal, struck(crystal)) if (crystal["element"] == 1).any() else (crystal,):
             distances, neighbours, element = arrays(model, version)
             kind = kind_of(element, distances, neighbours)
-            if version is crystal or kind == KINDS[1]:
+            if version is crystal or kind.endswith(BARE):
                 best = examine(model, distances, neighbours, element, weights).score.max()
                 largest.setdefault(kind, []).append(float(best))
     told = f"{len(learning)} + {len(referring)} validation crystals of a dataset {dataset.fingerprint[:12]}"
@@ -164,6 +186,8 @@ def main() -> None:
     parser.add_argument("--model", default=None, help="name, run folder or .onnx; else the bundled default")
     parser.add_argument("--out", type=Path, default=FILE, help="the file to write; else the package's own")
     parser.add_argument("--crystals", type=int, default=3000, help="validation crystals, at most")
+    parser.add_argument("--more", help="a dataset that no training saw, of which the references learn too")
+    parser.add_argument("--more-splits", default="train,val", help="the parts of it that they see")
     parser.add_argument("--usual", action="store_true", help="make the tables of usual distances too")
     options = parser.parse_args()
     begun = time.monotonic()
@@ -175,7 +199,9 @@ def main() -> None:
         columns = ("element", "distances", "neighbour_elements")
         usual.write(usual.tables_of(dataset.batches(columns, split="train")))
         print(f"usual distances: {usual.FILE}, {time.monotonic() - begun:.0f} s")
-    calibration = calibrate(model, dataset, options.crystals)
+    more = None if options.more is None else open_dataset(options.more)
+    splits = tuple(options.more_splits.split(","))
+    calibration = calibrate(model, dataset, options.crystals, more, splits)
     write(calibration, options.out)
     print(f"{options.out}: {calibration.told}, {time.monotonic() - begun:.0f} s")
     for name, value in zip(FEATURES, calibration.weights.values, strict=True):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight.bonds.radii import METAL
 from atomsight.errors import ModelError
 from atomsight.models.base import Model
 from atomsight.screen.suspicion import FEATURES, Weights
@@ -21,7 +22,17 @@ FILE = Path(__file__).parent / "check.json"
 FLAGGED = 2.0
 """Suspicion from which a site is flagged: that of one correct crystal in a hundred."""
 
-KINDS = ("carbon-bearing", "carbon-bearing without hydrogen", "inorganic")
+BARE = ", without hydrogen"
+
+KINDS = (
+    "with carbon and metal",
+    "with carbon and metal" + BARE,
+    "organic",
+    "organic" + BARE,
+    "inorganic",
+)
+"""Crystals are compared with correct ones of their kind: what is odd in a framework is not in a molecule, and
+where hydrogens were left out, more of the correct sites look wrong."""
 
 TAIL = 0.05
 """Share of the crystals beyond whose score the p-value is carried on as an exponential."""
@@ -92,15 +103,13 @@ class Calibration:
 def kind_of(
     element: NDArray[np.integer], distances: NDArray[np.floating], neighbours: NDArray[np.integer]
 ) -> str:
-    """The one of `KINDS` that a crystal is of, from its sites; molecules and frameworks are of one kind.
-
-    Crystals whose hydrogens were left out are harder to judge: more of the correct ones look wrong.
-    """
+    """The one of `KINDS` that a crystal is of, from its sites."""
     carbons = np.flatnonzero(element == 6)
     near = np.isin(element[neighbours[carbons]], (1, 6, 7)) & (distances[carbons] < BOND)
     if not near.any():
-        return KINDS[2]
-    return KINDS[0] if (element == 1).any() else KINDS[1]
+        return KINDS[4]
+    bare = not (element == 1).any()
+    return KINDS[bare] if METAL[element].any() else KINDS[2 + bare]
 
 
 def write(calibration: Calibration, path: Path = FILE) -> None:
