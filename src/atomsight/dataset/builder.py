@@ -25,6 +25,7 @@ from atomsight.dataset.staging import StagedParts, Staging, refuse_other_setting
 from atomsight.dataset.work import Header, process, process_crystals
 from atomsight.errors import DatasetError, InputError
 from atomsight.readers.quality import DEFAULT, QualityPolicy
+from atomsight.readers.sources import exists, is_remote
 
 MOST_IN_FLIGHT = 256 * 2**20
 """Bytes of files that are with workers at a time, so that memory stays flat however many there are."""
@@ -174,7 +175,7 @@ def checked_sources(
     if not given:
         raise InputError("no source given; name CIF files, folders or archives")
     for path in given:
-        if not path.exists():
+        if not exists(path):
             raise InputError(f"{path} does not exist")
     if isinstance(licence, str):
         licence = [licence] * len(given)
@@ -186,7 +187,9 @@ def checked_sources(
         )
     sources = group_sources(given)
     names = [name for source in sources for name in source.names]
-    return sources, {name: text for name, text in zip(names, licence, strict=True) if text}
+    # The entries of a database do not say which question gave them: it has one licence.
+    keys = [f"{name.partition(':')[0]}:" if is_remote(name) else name for name in names]
+    return sources, {key: text for key, text in zip(keys, licence, strict=True) if text}
 
 
 def build_from(

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from atomsight.dataset._files import write_json
 from atomsight.errors import DatasetError, InputError
+from atomsight.readers.sources import is_remote
 
 CARD = "corpus.json"
 """Lies beside downloaded archives; `licence_beside` reads the licence from it into the dataset."""
@@ -128,8 +129,10 @@ def fetch(name: str, out: str | Path) -> list[Path]:
 def licence_beside(source: Path) -> str:
     """Licence of a source as the card beside it (or, for a folder, in it) says; empty where there is none.
 
-    A card that lists files speaks for these only.
+    A card that lists files speaks for these only. The COD is in the public domain.
     """
+    if is_remote(source):
+        return "CC0" if str(source).startswith("cod:") else ""
     inside = source / CARD
     card = inside if inside.is_file() else source.parent / CARD
     try:

@@ -173,5 +173,6 @@ class _Names:
         if not self._licences:
             return ""
         file = source.partition("::")[0]
-        places = (source, file, file.rpartition("#")[0], *map(str, PurePosixPath(file).parents), "")
+        database = f"{source.partition(':')[0]}:"
+        places = (source, file, file.rpartition("#")[0], database, *map(str, PurePosixPath(file).parents), "")
         return next((self._licences[place] for place in places if place in self._licences), "")

@@ -12,28 +12,42 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from atomsight.errors import InputError
-from atomsight.readers.sources import is_cif
+from atomsight.readers.formats import kind_of
+from atomsight.readers.sources import is_remote
 
 
 def portable_names(paths: Sequence[Path]) -> list[str]:
     """A short name for each source path: its last part, or as many last parts as tell it from the other
     sources.
 
-    The same data gives the same dataset wherever it lies, so no absolute path may enter it.
+    The same data gives the same dataset wherever it lies, so no absolute path may enter it. A database
+    (``cod:2016452``) is called as it was asked for; of a mirror or a list on disk the last part counts.
 
     Raises:
         InputError: a path is given twice.
     """
-    absolute = [Path(os.path.abspath(path)) for path in paths]
+    absolute = [_absolute(path) for path in paths]
     repeated = [path for path, count in Counter(absolute).items() if count > 1]
     if repeated:
         raise InputError(f"{repeated[0]} is given twice")
     length = 1
     while True:
-        names = ["/".join(path.parts[-length:]) for path in absolute]
+        names = [_name(path, length) for path in absolute]
         if len(set(names)) == len(names):
             return names
         length += 1
+
+
+def _absolute(path: Path) -> Path:
+    return path if is_remote(path) else Path(os.path.abspath(path))
+
+
+def _name(path: Path, length: int) -> str:
+    if not is_remote(path):
+        return "/".join(path.parts[-length:])
+    database, _, asked = str(path).partition(":")
+    on_disk = "?" not in asked and Path(asked).exists()
+    return f"{database}:{_name(_absolute(Path(asked)), length)}" if on_disk and asked else str(path)
 
 
 def printable(text: str) -> str:
@@ -56,7 +70,8 @@ class Source:
     def portable(self, text: str) -> str:
         """A member's source, or a reason, with the path replaced by its portable name."""
         if len(self.paths) > 1:
-            return printable(self._names.get(text, text))
+            path, _, frame = text.rpartition("#") if text not in self._names else (text, "", "")
+            return printable(f"{self._names[path]}#{frame}".rstrip("#") if path in self._names else text)
         return printable(text.replace(str(self.paths[0]), self.names[0]))
 
     @cached_property
@@ -69,11 +84,13 @@ def group_sources(paths: Sequence[Path]) -> list[Source]:
 
     A shell's ``cifs/*.cif`` gives thousands of paths, which are one source, like the folder.
     """
-    absolute = [Path(os.path.abspath(path)) for path in paths]
+    absolute = [_absolute(path) for path in paths]
     sources = []
 
     def kind(pair: tuple[Path, str]) -> tuple[Path, bool]:
-        return (pair[0].parent, True) if is_cif(pair[0].name) and not pair[0].is_dir() else (pair[0], False)
+        if is_remote(pair[0]) or kind_of(pair[0].name) is None or pair[0].is_dir():
+            return pair[0], False
+        return pair[0].parent, True
 
     for _, pairs in groupby(zip(absolute, portable_names(paths), strict=True), kind):
         found, names = zip(*pairs, strict=True)

@@ -145,6 +145,8 @@ def operations_of(
     Raises:
         SkipError: ``bad_symmetry``.
     """
+    if len(triplets) > _LONGEST:
+        raise SkipError("bad_symmetry", f"{len(triplets)} symmetry operations; no group has as many")
     rotations, translations = [np.eye(3)], [np.zeros(3)]
     for triplet in triplets:
         op = parse_operation(triplet)
@@ -155,15 +157,13 @@ def operations_of(
     if inverted:
         rotations += [-rotation for rotation in rotations]
         translations += [-translation for translation in translations]
-    if len(rotations) * (1 + len(centring)) > _LONGEST:
-        raise SkipError("bad_symmetry", f"{len(rotations)} symmetry operations; no group has as many")
     shifts = [np.zeros(3), *(np.array(shift) for shift in centring)]
     turns = np.array([rotation for _ in shifts for rotation in rotations])
     moves = np.array([translation + shift for shift in shifts for translation in translations])
     moves -= np.floor(moves)
     kept = distinct(turns, moves, _SLACK)
     turns, moves = turns[kept], moves[kept]
-    if not is_group(turns, moves, 2 * _SLACK):
+    if len(kept) > _MOST or not is_group(turns, moves, 2 * _SLACK):
         raise SkipError("bad_symmetry", "the symmetry operations do not form a group")
     return None if len(kept) == 1 else (turns, moves)
 

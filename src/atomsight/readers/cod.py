@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
@@ -182,10 +182,12 @@ def _checked(data: bytes, number: str) -> bytes:
 def _mirror(folder: Path, report: OnSkip, max_bytes: int) -> Iterator[Member]:
     from atomsight.readers.sources import iter_members
 
-    for member in iter_members(folder, report, max_bytes=max_bytes):
-        if member.kind == "cif":
-            numbered = _NUMBER.match(member.name)
-            yield Member(member.name, f"cod:{member.name}", member.data) if numbered else member
+    def called(source: str) -> str:
+        return source.replace(str(folder), f"cod:{folder}", 1)
+
+    for member in iter_members(folder, lambda s, r: report(called(s), r), max_bytes=max_bytes):
+        numbered = _NUMBER.match(member.name) is not None
+        yield replace(member, source=f"cod:{member.name}" if numbered else called(member.source))
 
 
 @dataclass
