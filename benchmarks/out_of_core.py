@@ -1,6 +1,6 @@
 """Training on a dataset several times larger than the memory that the process may have.
 
-    python benchmarks/out_of_core.py DATASET --scratch DIR [--times 1 4 16] [--limit 1.0]
+    python benchmarks/out_of_core.py DATASET --scratch DIR [--times 1 4 16] [--limit 1.5]
 
 The train shards of a dataset are repeated (as hard links) until they are so many times as large. A process
 of its own trains a two-stage model for one epoch of each stage under RLIMIT_DATA, the limit on private
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--scratch", type=Path, required=True, help="an empty folder for the large datasets")
     parser.add_argument("--times", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--limit", type=float, default=1.0, help="GiB of private writable memory")
+    parser.add_argument("--limit", type=float, default=1.5, help="GiB of private writable memory")
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     limit = int(arguments.limit * GIB)
