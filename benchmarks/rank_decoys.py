@@ -78,6 +78,8 @@ def row(name: str, ranker: Ranker, groups: Iterator[tuple[Crystal, list[Crystal]
         rejected += [entry.verdict == "unlikely" for entry in scored[1:]]
         scores.append(score)
         truth.append(np.arange(len(score)) == 0)
+    if not areas:
+        return f"| {name} | 0 | 0 | | | | | |"
     together = area(np.concatenate(scores), np.concatenate(truth))
     return (
         f"| {name} | {len(areas)} | {len(rejected):,} | {np.mean(areas):.4f} | {together:.4f} | "
@@ -121,8 +123,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--small", type=Path, nargs="+", required=True)
-    parser.add_argument("--large", type=Path, nargs="+", required=True)
-    parser.add_argument("--molecular", type=Path, nargs=2, metavar=("DATASET", "ARCHIVE"), required=True)
+    parser.add_argument("--large", type=Path, nargs="*", default=[])
+    parser.add_argument("--molecular", type=Path, nargs=2, metavar=("DATASET", "ARCHIVE"))
     parser.add_argument("--leave-out", type=Path, help="file of formulas, one a line")
     parser.add_argument("--split", default="test")
     parser.add_argument("--most", type=int, default=60, help="crystals of each kind")
@@ -147,19 +149,22 @@ def main() -> None:
                 yield crystal
 
     for kind, archives, templates in (("inorganic", given.small, bank), ("framework", given.large, {})):
+        if not archives:
+            continue
         groups = (
             (crystal, list(made(crystal, templates, given.decoys, generator)))
             for crystal in chosen(archives, kind)
         )
         print(row(kind, ranker, groups), flush=True)
-    home, archive = given.molecular
-    loose = molecular(list(split_crystals(home, [archive], given.split)))
-    groups = (
-        (crystal, packings_of(crystal, parts, given.decoys, generator, 20.0, looser=(0.0, 0.0)))
-        for crystal, parts in loose
-        if crystal.n_atoms <= MOST_ATOMS["molecular"]
-    )
-    print(row("molecular", ranker, groups), flush=True)
+    if given.molecular:
+        home, archive = given.molecular
+        loose = molecular(list(split_crystals(home, [archive], given.split)))
+        groups = (
+            (crystal, packings_of(crystal, parts, given.decoys, generator, 20.0, looser=(0.0, 0.0)))
+            for crystal, parts in loose
+            if crystal.n_atoms <= MOST_ATOMS["molecular"]
+        )
+        print(row("molecular", ranker, groups), flush=True)
 
     formulas = palettes(train)
     places, sizes = [], []
@@ -172,6 +177,8 @@ def main() -> None:
         best = [max(one.score for one in ranker.stream(dressed(crystal, other))) for other in others]
         places.append(1 + int((np.array(best) >= real).sum()))
         sizes.append(len(others) + 1)
+    if not places:
+        return
     rank = np.array(places)
     print(
         f"\ndecorated templates: {len(rank)} crystals against {np.median(sizes):.0f} formulas (median): "
