@@ -211,3 +211,12 @@ def test_a_mirror_is_read_without_any_server(tmp_path: Path) -> None:
 def test_what_names_nothing_is_refused(asked: str) -> None:
     with pytest.raises(InputError, match="cod:"):
         list(members_of(asked, lambda s, r: None, 10**6))
+
+
+def test_where_nobody_listens_is_not_asked_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    with serving(normal) as lab:
+        pass
+    _, skips = fetch("2100840", lab, tmp_path, monkeypatch, quick(slept))
+    assert skips == [("cod:2100840", "unreachable")]
+    assert slept == [2.0]

@@ -244,3 +244,17 @@ def test_a_missing_package_or_licence_is_named(
     monkeypatch.setitem(sys.modules, "ccdc.io", None)
     with pytest.raises(UnreachableError, match="'ccdc'"):
         read("csd:ABEBUF")
+
+
+def test_a_build_reads_entries_in_its_workers(database: Callable[..., None], tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from atomsight.dataset import build
+
+    database(*(salt(f"AAAAA{letter}") for letter in "ABCDEFGH"), salt("PARTLY", shares=(0.4,)))
+    alone = build("csd:", tmp_path / "one", k=4, workers=1)
+    with ThreadPoolExecutor(2) as executor:
+        parallel = build("csd:", tmp_path / "two", k=4, executor=executor)
+    assert alone.crystals == 8
+    assert alone.skipped == {"partial_occupancy": 1}
+    assert parallel.index["fingerprint"] == alone.index["fingerprint"]

@@ -66,6 +66,9 @@ class Web:
                 status, asked, body = self._once(url, max_bytes)
             except errors.HTTPError as error:
                 problem = _words(error)
+                # Nobody listens there, or the name is unknown: no use in asking for long.
+                if attempt and isinstance(getattr(error, "reason", None), errors.NewConnectionError):
+                    break
                 continue
             finally:
                 self._last = self.clock()
