@@ -3,6 +3,7 @@
     python benchmarks/scale.py make DATASET FOLDER --times 11        DATASET's rows eleven times, FOLDER/x11
     python benchmarks/scale.py run FOLDER --times 11 --step distances --results results.jsonl
     python benchmarks/scale.py plot results.jsonl scale.png
+    python benchmarks/scale.py names DATASET --times 1 11
     python benchmarks/scale.py workers FOLDER_OF_CIFS --workers 1 2 --results workers.jsonl
 
 `make` is the last step of a build, from rows to shards: ids, groups, splits, checksums; it is measured like
@@ -163,30 +164,52 @@ def workers(cifs: Path, counts: list[int]) -> Iterator[dict[str, object]]:
             }
 
 
+def names(source: Path, times: list[int]) -> Iterator[dict[str, object]]:
+    """Memory of what a build holds for all crystals at once, ids, groups and splits, against their number."""
+    from atomsight.dataset import open_dataset
+    from atomsight.dataset.finalise import _Names
+
+    dataset = open_dataset(source)
+    for count in times:  # ascending: the peak of a process never falls
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        started = time.process_time()
+        held = _Names(Repeated(dataset, count), {})
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        yield {
+            "names": len(held.ids),
+            "groups": held.n_groups,
+            "cpu": round(time.process_time() - started, 1),
+            "peak_mb": round(peak / 1024),
+            "grown_by_mb": round((peak - before) / 1024),
+        }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["make", "_make", "run", "plot", "workers"])
+    parser.add_argument("what", choices=["make", "_make", "run", "plot", "names", "workers"])
     parser.add_argument("paths", nargs="+", type=Path)
-    parser.add_argument("--times", type=int, default=11)
+    parser.add_argument("--times", type=int, nargs="+", default=[11])
     parser.add_argument("--step", choices=list(VERBS))
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--results", type=Path)
     chosen = parser.parse_args()
     if chosen.what == "_make":
-        make(chosen.paths[0], chosen.paths[1], chosen.times)
+        make(chosen.paths[0], chosen.paths[1], chosen.times[0])
         return
     if chosen.what == "plot":
         plot(*chosen.paths)
         return
     if chosen.what == "workers":
         records = workers(chosen.paths[0], chosen.workers)
+    elif chosen.what == "names":
+        records = names(chosen.paths[0], chosen.times)
     elif chosen.what == "make":
-        records = iter([step("make", chosen.paths[1], chosen.times, chosen.paths[0])])
+        records = iter([step("make", chosen.paths[1], chosen.times[0], chosen.paths[0])])
     else:
         other = chosen.paths[1] if len(chosen.paths) > 1 else None
-        records = iter([step(chosen.step, chosen.paths[0], chosen.times, other)])
+        records = iter([step(chosen.step, chosen.paths[0], chosen.times[0], other)])
     for record in records:
         line = json.dumps(record)
         print(line, flush=True)

@@ -1,7 +1,8 @@
 """Coverage-guided fuzzing of everything between a file's bytes and a crystal, with atheris.
 
     pip install atheris
-    python benchmarks/fuzz/reader.py FOLDER_OF_CIFS -dict=benchmarks/fuzz/cif.dict -max_total_time=400 -rss_limit_mb=1500 -timeout=20
+    python benchmarks/fuzz/reader.py FOLDER_OF_CIFS -dict=benchmarks/fuzz/cif.dict \\
+        -max_total_time=400 -rss_limit_mb=1500 -timeout=20
 
 libFuzzer changes the files of the folder by what reaches new code; an exception, more than the memory named,
 or more than the seconds named for one input ends the run and leaves the input in a file. The folder grows.
