@@ -220,3 +220,9 @@ def test_where_nobody_listens_is_not_asked_for_long(tmp_path: Path, monkeypatch:
     _, skips = fetch("2100840", lab, tmp_path, monkeypatch, quick(slept))
     assert skips == [("cod:2100840", "unreachable")]
     assert slept == [2.0]
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with serving(normal) as lab, pytest.raises(InputError, match="ATOMSIGHT_CACHE"):
+        fetch("2100840", lab, tmp_path / "file", monkeypatch)

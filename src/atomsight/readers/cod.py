@@ -53,7 +53,7 @@ def members_of(
     Each is fetched once and kept, see `Cache`; entries that cannot be had are reported and passed over.
 
     Raises:
-        InputError: it is none of these.
+        InputError: it is none of these, or the cache cannot be written.
         UnreachableError: the search fails, or several entries in a row do; run again to go on from there.
         MissingExtraError: urllib3 is not installed and something must be fetched.
     """
@@ -89,7 +89,13 @@ def members_of(
                     ) from error
                 continue
             failures = 0
-            kept.put(number, data)
+            try:
+                kept.put(number, data)
+            except OSError as error:
+                raise InputError(
+                    f"the cache {kept.folder} cannot be written ({error.strerror or error}); make room, or name "
+                    "another folder in ATOMSIGHT_CACHE"
+                ) from error
         elif len(data) > max_bytes:
             report(source, Reason("too_large", f"larger than the limit of {max_bytes} bytes per file"))
             continue
@@ -113,7 +119,7 @@ def _numbers(asked: str, server: str, web: Web, max_bytes: int) -> list[str]:
         return sorted(set(numbers))
     path = Path(asked)
     if path.is_file():
-        lines = (line.split("#")[0].split() for line in path.read_text(encoding="utf-8").splitlines())
+        lines = (line.split("#")[0].split() for line in path.read_text("utf-8", "replace").splitlines())
         words = [re.sub(r"\.cif$", "", words[0].rsplit("/", 1)[-1]) for words in lines if words]
         wrong = next((word for word in words if not _NUMBER.match(word)), None)
         if wrong is not None:
