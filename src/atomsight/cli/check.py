@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -74,37 +74,12 @@ def check(
             flagged += bool(found.flagged)
             status.update(f"{handled:,} crystals checked, {flagged:,} flagged")
             if as_json:
-                emit(_record(found))
+                emit(found.as_dict())
             elif everything or found.flagged or found.signs:
                 _show(found)
     if not as_json:
         err.print(f"{handled:,} crystals checked, {flagged:,} with a flagged site", highlight=False)
     finish(handled)
-
-
-def _record(found: Checked) -> dict[str, Any]:
-    return {
-        "crystal": found.crystal.name,
-        "source": found.crystal.source,
-        "formula": found.crystal.formula,
-        "score": round(found.score, 3),
-        "likelihood": round(found.likelihood, 4),
-        "sites": [
-            {
-                "site": site.site,
-                "label": site.label,
-                "element": site.element,
-                "probability": round(site.probability, 6),
-                "suggested": site.suggested,
-                "suspicion": round(site.suspicion, 3),
-                "flagged": site.flagged,
-                "gain": None if site.gain is None else round(site.gain, 2),
-                "evidence": list(site.evidence),
-            }
-            for site in found.sites
-        ],
-        "signs": [{"kind": sign.kind, "text": sign.text, "sites": list(sign.sites)} for sign in found.signs],
-    }
 
 
 def _show(found: Checked) -> None:

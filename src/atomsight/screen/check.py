@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,33 @@ class Checked:
     def flagged(self) -> tuple[CheckedSite, ...]:
         """The flagged sites, most suspicious first."""
         return tuple(sorted((s for s in self.sites if s.flagged), key=lambda s: -s.suspicion))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, as the command line and the page tell it."""
+        return {
+            "crystal": self.crystal.name,
+            "source": self.crystal.source,
+            "formula": self.crystal.formula,
+            "score": round(self.score, 3),
+            "likelihood": round(self.likelihood, 4),
+            "sites": [
+                {
+                    "site": site.site,
+                    "label": site.label,
+                    "element": site.element,
+                    "probability": round(site.probability, 6),
+                    "suggested": site.suggested,
+                    "suspicion": round(site.suspicion, 3),
+                    "flagged": site.flagged,
+                    "gain": None if site.gain is None else round(site.gain, 2),
+                    "evidence": list(site.evidence),
+                }
+                for site in self.sites
+            ],
+            "signs": [
+                {"kind": sign.kind, "text": sign.text, "sites": list(sign.sites)} for sign in self.signs
+            ],
+        }
 
 
 def check(
