@@ -16,6 +16,7 @@ from atomsight.dataset import add as add_module
 from atomsight.dataset import build, build_from, chunks, open_dataset
 from atomsight.dataset.add import add
 from atomsight.dataset.builder import Progress
+from atomsight.dataset.repair import repair
 from atomsight.errors import DatasetError
 
 K = 4
@@ -216,3 +217,21 @@ def test_disk_full(grown: tuple[Path, Path, dict[str, bytes]], monkeypatch: pyte
     assert content(dataset) == old
     assert add(dataset, b, workers=1).resumed == 20
     assert content(dataset) == whole
+
+
+def test_structures_of_other_formats_are_known_again(tmp_path: Path) -> None:
+    """Several in one file, under names of their own, and mended too."""
+    pytest.importorskip("ase")
+    folder = write_cifs(tmp_path / "mixed", 3, broken=0)
+    cell = '2\nLattice="{0} 0 0 0 {0} 0 0 0 {0}" Properties=species:S:1:pos:R:3\nFe 0 0 0\nFe 1.4 1.4 1.4'
+    frames = [cell.format(length) for length in (2.8, 2.9)]
+    (folder / "frames.extxyz").write_text("\n".join(frames) + "\n")
+    build(folder, tmp_path / "d", K, workers=1)
+    whole = content(tmp_path / "d")
+    assert open_dataset(tmp_path / "d").n_crystals == 5
+    summary = add(tmp_path / "d", folder, workers=1)
+    assert (summary.added, summary.known) == (0, 5)
+    for shard in open_dataset(tmp_path / "d").shards():
+        shard.unlink()
+    assert repair(tmp_path / "d", folder, workers=1)
+    assert content(tmp_path / "d") == whole

@@ -31,6 +31,7 @@ from atomsight.dataset.engines import Engine
 from atomsight.dataset.existing import ExistingParts, file_stem
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.merge import joined_settings, refuse_damaged
+from atomsight.dataset.naming import plain_name
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
 from atomsight.dataset.split import entry
 from atomsight.dataset.staging import StagedParts, Staging
@@ -211,9 +212,14 @@ class _Have:
 
     def __init__(self, dataset: Dataset) -> None:
         table = dataset.crystals(["crystal", "source", "sha256"])
-        stems = [file_stem(source) for source in table.column("source").to_pylist()]
-        self._files = set(zip(stems, table.column("sha256").to_pylist(), strict=True))
-        self.names = set(table.column("crystal").to_pylist())
+        ids, sources, digests = (table.column(name).to_pylist() for name in table.column_names)
+        stems = [file_stem(source) for source in sources]
+        # A file is called by its stem, a structure among many in one file as its crystal is.
+        self._files = {
+            *zip(stems, digests, strict=True),
+            *zip(map(plain_name, ids, sources), digests, strict=True),
+        }
+        self.names = set(ids)
         self.entries = {found for name in stems if (found := entry(name)) is not None}
         self.passed_over = 0
 

@@ -80,7 +80,8 @@ def repair(
     if "policy" not in settings:
         raise DatasetError(f"{folder} was built from crystals in memory; build it again")
     wanted = {name: list(_wanted(folder, index, name)) for name in damaged}
-    files = {(crystal.file, crystal.digest) for crystals in wanted.values() for crystal in crystals}
+    every = [crystal for crystals in wanted.values() for crystal in crystals]
+    files = {(name, crystal.digest) for crystal in every for name in (crystal.file, crystal.name)}
     sources, _ = checked_sources(paths, None)
     work = folder.with_name(folder.name + ".repairing")
     work.mkdir(exist_ok=True)
