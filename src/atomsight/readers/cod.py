@@ -93,8 +93,8 @@ def members_of(
                 kept.put(number, data)
             except OSError as error:
                 raise InputError(
-                    f"the cache {kept.folder} cannot be written ({error.strerror or error}); make room, or name "
-                    "another folder in ATOMSIGHT_CACHE"
+                    f"the cache {kept.folder} cannot be written ({error.strerror or error}); make room, or "
+                    "name another folder in ATOMSIGHT_CACHE"
                 ) from error
         elif len(data) > max_bytes:
             report(source, Reason("too_large", f"larger than the limit of {max_bytes} bytes per file"))
