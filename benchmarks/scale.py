@@ -136,11 +136,12 @@ def plot(results: Path, figure: Path) -> None:
     fig, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
     for name in dict.fromkeys(r["step"] for r in records):
         points = sorted((r["sites"] / 1e6, r["peak_mb"] / 1e3) for r in records if r["step"] == name)
-        axes.plot(*zip(*points, strict=True), "o-", label=name)
+        label = "build, last step" if name == "make" else name
+        axes.plot(*zip(*points, strict=True), "o-", label=label)
     axes.axhline(LIMIT / 1e9, color="black", linestyle=":", linewidth=1)
     axes.text(0.3, LIMIT / 1e9 * 0.97, "limit", va="top")
     axes.set(xlabel="million sites in the dataset", ylabel="peak resident memory, GB", xlim=0, ylim=0)
-    axes.legend(frameon=False, ncols=2)
+    axes.legend(frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1, 0.93))
     fig.savefig(figure, dpi=150)
 
 
