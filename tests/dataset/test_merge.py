@@ -155,6 +155,14 @@ def test_interrupted(sources: list[Path], tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="unfinished"):
         open_dataset(tmp_path / "m")
     merge(parts, tmp_path / "m")
+    # Stopped once the dataset was there, before its manifest was gone; or not stopped at all.
+    whole = content(tmp_path / "m")
+    (tmp_path / "m" / "build.json").write_text("{}")
+    for _ in range(2):
+        merge(parts, tmp_path / "m")
+        assert content(tmp_path / "m") == whole
+    with pytest.raises(DatasetError, match="holds another dataset"):
+        merge(parts[::-1], tmp_path / "m")
     shutil.rmtree(tmp_path / "q")
     merge_again = open_dataset(tmp_path / "m")
     build(sources[:2], tmp_path / "whole", K, workers=1)

@@ -97,6 +97,11 @@ class ExistingParts:
             self._skips.append(_superseded(superseded))
             self._names.extend(np.asarray(table.column("crystal"), dtype=object)[chosen])
 
+    @property
+    def crystals_chosen(self) -> int:
+        """How many crystals are taken."""
+        return len(self._names)
+
     def renamed(self, ids: Sequence[str]) -> int:
         """How many crystals have other ids now."""
         return sum(old != new for old, new in zip(self._names, ids, strict=True))

@@ -6,15 +6,16 @@ share falls into one split, and a crystal may change its split where a new one l
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atomsight.dataset._files import locked
+from atomsight.dataset._files import GO_ON, locked
 from atomsight.dataset.existing import ExistingParts
 from atomsight.dataset.finalise import finalise
-from atomsight.dataset.schema import INDEX_NAME
+from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
 from atomsight.dataset.staging import Staging, shortened
 from atomsight.dataset.store import REPAIR, Dataset, open_dataset, read_index
 from atomsight.errors import DatasetError, InputError
@@ -53,7 +54,7 @@ def merge(
     A crystal that an earlier part holds with the same id and the same file hash is taken once; one of the
     same id and other content is kept under a longer id, as in a build. Where the parts have no file in
     common the result is, byte for byte, that of one build of all sources in this order. Interrupted, it
-    leaves a folder in which the same call starts afresh.
+    leaves a folder in which the same call starts afresh; once finished, the same call finds it so.
 
     Args:
         parts: dataset folders in order.
@@ -78,24 +79,39 @@ def merge(
         raise InputError(f"{out} is one of the parts; give a new folder")
     datasets = [open_dataset(folder) for folder in folders]
     settings = joined_settings(datasets)
+    source = ExistingParts(datasets, one_per_refcode=bool(settings.get("one_per_refcode")))
+    total = sum(dataset.n_crystals for dataset in datasets)
     prepare(out)
     with locked(out):
         staging = Staging(out)
-        staging.begin({**settings, "merged": [dataset.fingerprint for dataset in datasets]})
-        for dataset in datasets:
-            refuse_damaged(dataset)
-        source = ExistingParts(datasets, one_per_refcode=bool(settings.get("one_per_refcode")))
-        total = sum(dataset.n_crystals for dataset in datasets)
-        try:
-            index = finalise(source, out, settings, lambda: on_progress(source.done, total))
-        except OSError as error:
-            raise DatasetError(
-                f"{out} cannot be written: {error.strerror or error}; the parts are untouched, give the same "
-                "command again once there is room"
-            ) from error
+        index = _finished(out, settings, source)
+        if index is None:
+            staging.begin({**settings, "merged": [dataset.fingerprint for dataset in datasets]})
+            for dataset in datasets:
+                refuse_damaged(dataset)
+            try:
+                index = finalise(source, out, settings, lambda: on_progress(source.done, total))
+            except OSError as error:
+                raise DatasetError(
+                    f"{out} cannot be written: {error.strerror or error}; the parts are untouched, {GO_ON}"
+                ) from error
         staging.remove()
     ids = open_dataset(out).crystals(["crystal"]).column("crystal").to_pylist()
     return MergeSummary(out, index, source.duplicates, source.superseded, source.renamed(ids))
+
+
+def _finished(out: Path, settings: dict[str, Any], source: ExistingParts) -> dict[str, Any] | None:
+    """The index of the same merge that has ended already, perhaps killed in its very last moment.
+
+    Raises:
+        DatasetError: another dataset is there.
+    """
+    if not (out / INDEX_NAME).is_file():
+        return None
+    index = read_index(out)
+    if index["build"] != json.loads(json.dumps(settings)) or index["crystals"] != source.crystals_chosen:
+        raise DatasetError(f"{out} holds another dataset already; give a new folder")
+    return index
 
 
 def joined_settings(datasets: Sequence[Dataset], onto: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
@@ -158,14 +174,10 @@ def prepare(out: Path) -> None:
 
     Raises:
         InputError: it is a file, or holds anything else.
-        DatasetError: it holds a dataset.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give a folder for the dataset")
-    if (out / INDEX_NAME).is_file():
-        read_index(out)
-        raise DatasetError(f"{out} holds a dataset already; give a new folder")
-    marks = ("build.json", "build.json.tmp", "build.lock")
+    marks = (INDEX_NAME, MANIFEST_NAME, f"{MANIFEST_NAME}.tmp", "build.lock")
     if out.is_dir() and any(out.iterdir()) and not any((out / mark).exists() for mark in marks):
         raise InputError(f"{out} is not empty; give a new folder")
     try:
