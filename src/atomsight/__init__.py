@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from atomsight.neighbours import nearest_neighbours as nearest_neighbours
     from atomsight.neighbours import pdd as pdd
     from atomsight.readers import read as read
-    from atomsight.screen.rank import rank as rank
     from atomsight.screen.check import check as check
+    from atomsight.screen.rank import rank as rank
 
 __version__ = "0.1.0"
 
