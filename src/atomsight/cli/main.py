@@ -25,6 +25,7 @@ from atomsight.cli import (
     rank,
     repair,
     report,
+    serve,
     sweep,
     train,
 )
@@ -75,6 +76,7 @@ app.command(epilog=distances.EPILOG)(distances.distances)
 app.command(epilog=bonds.EPILOG)(bonds.bonds)
 app.command(epilog=mistakes.EPILOG)(mistakes.mistakes)
 app.command(epilog=report.EPILOG)(report.report)
+app.command(epilog=serve.EPILOG)(serve.serve)
 app.command(epilog=models.EPILOG)(models.models)
 app.command(epilog=cite.EPILOG)(cite.cite)
 

@@ -45,7 +45,11 @@
         height: Math.max(size - 0.5, 1),
         style: `fill:var(--${right ? "blue" : "orange"});fill-opacity:${Math.max(Math.sqrt(share), 0.08).toFixed(3)}`,
         onmouseenter: () => { read.textContent = words; },
-        onclick: () => filter(table, right ? `true:${elements[row]}` : `true:${elements[row]} predicted:${elements[column]}`),
+        onclick: () => {
+          filter(table, right ? `true:${elements[row]}` : `true:${elements[row]} predicted:${elements[column]}`);
+          const detail = { true: elements[row], predicted: elements[column] };
+          place.dispatchEvent(new CustomEvent("open-cell", { detail, bubbles: true }));
+        },
       }, atomsight.make("title", {}, words));
       svg.append(cell);
       if (size >= 26 && share >= 0.005) {
@@ -67,6 +71,7 @@
     table.element.scrollIntoView({ block: "start" });
   }
 
+  atomsight.drawConfusion = draw;
   for (const place of document.querySelectorAll(".confusion[data-cells]")) {
     draw(place, atomsight.data(place.dataset.cells));
   }

@@ -131,5 +131,6 @@
     });
   }
 
+  atomsight.sitePlot = plot;
   for (const table of atomsight.tables.values()) if (table.data.opens) enliven(table);
 })();

@@ -110,7 +110,7 @@
       const here = this.shown.slice(this.page * page, (this.page + 1) * page);
       this.body.replaceChildren(
         ...here.map((index) =>
-          atomsight.make("tr", {}, ...columns.map(({ kind }, i) => {
+          atomsight.make("tr", { "data-row": index }, ...columns.map(({ kind }, i) => {
             const text = atomsight.written(rows[index][i], kind);
             const open = () => this.open(index);
             const inside = opens && i === 0
@@ -127,6 +127,13 @@
       this.place.textContent = `page ${this.page + 1} of ${pages}`;
       this.back.disabled = this.page === 0;
       this.next.disabled = this.page === pages - 1;
+      this.element.dispatchEvent(new CustomEvent("rows-shown", { bubbles: true }));
+    }
+
+    /** Turn to the page that holds a row. */
+    reveal(index) {
+      const place = this.shown.indexOf(index);
+      if (place >= 0) this.turn(Math.floor(place / this.data.page) - this.page);
     }
 
     open(index) {
@@ -149,6 +156,7 @@
     }
   }
 
+  atomsight.DataTable = DataTable;
   atomsight.tables = new Map();
   for (const element of document.querySelectorAll(".table[data-rows]")) {
     atomsight.tables.set(element.id, new DataTable(element, atomsight.data(element.dataset.rows)));

@@ -1,0 +1,218 @@
+"""Crystals checked for the page: the job, one crystal opened, one site opened, elements tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atomsight.crystal import Crystal
+from atomsight.elements import SYMBOLS, atomic_number
+from atomsight.errors import InputError, ModelError
+from atomsight.readers import read
+from atomsight.screen.check import Checked, check
+from atomsight.web.jobs import Job
+from atomsight.web.scene import scene
+from atomsight.web.tables import RANKS, profiles_table, shipped
+
+if TYPE_CHECKING:
+    from atomsight.dataset import Dataset
+    from atomsight.models.masked_site.inference import MaskedSiteModel
+    from atomsight.screen.precedents import Witnesses
+
+MOST_ATOMS = 2_000_000
+"""Atoms of all crystals of one job: they stay in memory, to be opened."""
+
+SHOWN = 0.001
+"""Probability from which an element is listed."""
+
+
+@dataclass
+class Knowledge:
+    """The model, and the dataset that the page compares with; loaded when first needed.
+
+    Attributes:
+        dataset_path: of the dataset; None takes the shipped tables and names no precedents.
+        threads: of the network; 0 takes all cores.
+    """
+
+    dataset_path: Path | None = None
+    threads: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    @cached_property
+    def model(self) -> MaskedSiteModel:
+        """The bundled model."""
+        from atomsight.models import load_model
+        from atomsight.models.masked_site.inference import MaskedSiteModel
+
+        model = load_model(threads=self.threads)
+        if not isinstance(model, MaskedSiteModel):
+            raise ModelError(f"the page needs a masked-site model; {model.name} is {model.kind}")
+        return model
+
+    @cached_property
+    def dataset(self) -> Dataset | None:
+        """The dataset; None without one."""
+        from atomsight.dataset import open_dataset
+
+        return None if self.dataset_path is None else open_dataset(self.dataset_path)
+
+    @cached_property
+    def _witnesses(self) -> Witnesses | None:
+        from atomsight.screen.precedents import Witnesses
+
+        return None if self.dataset is None else Witnesses(self.dataset)
+
+    def witnesses(self) -> Witnesses | None:
+        """Its sites in memory; None without a dataset."""
+        with self._lock:
+            return self._witnesses
+
+    @cached_property
+    def _profiles(self) -> dict[str, Any]:
+        if self.dataset is None:
+            return shipped("profiles")
+        return profiles_table(self.dataset, list(self.dataset.element_counts()))
+
+    def profile(self, symbol: str) -> list[list[float]]:
+        """Quantiles of the distance to the n-th neighbour of an element, Å; empty for one that is not known."""
+        with self._lock:
+            found: list[list[float]] = self._profiles["elements"].get(symbol, [])
+        return found
+
+
+def check_job(job: Job, knowledge: Knowledge) -> None:
+    """Check the crystals of an upload; `Job.result` grows by one `Checked` after another."""
+    job.result = []
+    crystals = _limited(read(job.upload.paths, on_skip=job.skip), job)
+    for found in check(crystals, knowledge.model, on_skip=job.skip):
+        job.result.append(found)
+        job.advance(bool(found.flagged))
+
+
+def _limited(crystals: Iterator[Crystal], job: Job) -> Iterator[Crystal]:
+    atoms = 0
+    for crystal in crystals:
+        job.advance()
+        atoms += crystal.n_atoms
+        if atoms > MOST_ATOMS:
+            job.message = (
+                f"the page holds {MOST_ATOMS:,} atoms at a time; what comes after {job.handled:,} crystals was "
+                "left out. atomsight check has no such limit"
+            )
+            return
+        yield crystal
+
+
+def summary(found: Checked, index: int, job: Job) -> dict[str, Any]:
+    """One line of the list of crystals."""
+    worst = max(found.sites, key=lambda site: site.suspicion)
+    return {
+        "index": index,
+        "crystal": found.crystal.name,
+        "source": job.upload.shown(found.crystal.source),
+        "formula": found.crystal.formula,
+        "score": round(found.score, 3),
+        "flagged": len(found.flagged),
+        "signs": len(found.signs),
+        "worst": f"{worst.label}: {worst.element}, better {worst.suggested}",
+    }
+
+
+def told(found: Checked, job: Job) -> dict[str, Any]:
+    """What the command line tells of a crystal, without the folder on this machine."""
+    return {**found.as_dict(), "source": job.upload.shown(found.crystal.source)}
+
+
+def opened(found: Checked, job: Job) -> dict[str, Any]:
+    """What the command line tells of a crystal, and what is needed to draw it."""
+    crystal = found.crystal
+    return {
+        **told(found, job),
+        "space_group": crystal.space_group,
+        "atoms": crystal.n_atoms,
+        "volume": round(crystal.volume, 2),
+        "flags": sorted(crystal.flags),
+        "multiplicities": crystal.multiplicities.tolist(),
+        "scene": scene(crystal),
+    }
+
+
+def open_site(found: Checked, site: int, knowledge: Knowledge, beside: str | None) -> dict[str, Any]:
+    """One site: its distances, its probabilities, and where the neighbours of its element and of another lie.
+
+    Args:
+        found: the crystal.
+        site: index.
+        knowledge: model and tables.
+        beside: symbol of the other element; None takes the one that `check` suggests.
+
+    Raises:
+        InputError: there is no such site or element.
+    """
+    from atomsight.neighbours import site_neighbours
+
+    crystal, model = found.crystal, knowledge.model
+    if not 0 <= site < crystal.n_sites:
+        raise InputError(f"there is no site {site}; {crystal.name} has sites 0 to {crystal.n_sites - 1}")
+    checked = found.sites[site]
+    other = checked.suggested if beside is None else SYMBOLS[atomic_number(beside)]
+    witnesses = knowledge.witnesses()
+    width = max(RANKS, model.k)
+    distances, neighbours = site_neighbours(crystal, width)
+    narrow = np.ascontiguousarray(distances[:, : model.k], dtype=np.float32)
+    near = neighbours[:, : model.k].astype(np.int64)
+    element = crystal.site_numbers.astype(np.int64)
+    rows = {"distances": narrow, "neighbours": near, "site": np.arange(crystal.n_sites)}
+    blind = model.probabilities(rows)[site]
+    given = model.hidden_one_by_one(narrow, near, element, np.array([site]))[0]
+    around = neighbours[site, :RANKS]
+    return {
+        "site": site,
+        "label": checked.label,
+        "element": checked.element,
+        "beside": other,
+        "distances": distances[site, :RANKS].round(4).tolist(),
+        "elements": [SYMBOLS[z] for z in crystal.site_numbers[around].tolist()],
+        "labels": [crystal.labels[one] for one in around.tolist()],
+        "neighbours": around.tolist(),
+        "blind": _ranked(blind, model),
+        "given": _ranked(given, model),
+        "profiles": {symbol: knowledge.profile(symbol) for symbol in {checked.element, other}},
+        "precedents": None if witnesses is None else witnesses.nearest_sites(distances[site], crystal.name),
+    }
+
+
+def try_elements(
+    found: Checked, changes: Mapping[int, str], job: Job, knowledge: Knowledge
+) -> dict[str, Any]:
+    """The crystal checked with other elements on some sites, and by how much it gains.
+
+    Raises:
+        InputError: there is no such site or element, or the model does not know the element.
+    """
+    from atomsight.web.corrected import with_elements
+
+    crystal = with_elements(found.crystal, changes)
+    unknown = {symbol for symbol in changes.values() if atomic_number(symbol) not in knowledge.model.elements}
+    if unknown:
+        raise InputError(f"the model does not know {', '.join(sorted(unknown))}")
+    then = next(check(crystal, knowledge.model))
+    n = crystal.n_sites
+    return {
+        **told(then, job),
+        "gain": round(n * (then.likelihood - found.likelihood), 3),
+        "score_before": round(found.score, 3),
+        "likelihood_before": round(found.likelihood, 4),
+    }
+
+
+def _ranked(row: np.ndarray, model: MaskedSiteModel) -> dict[str, float]:
+    order = np.argsort(-row, kind="stable")[:8]
+    return {SYMBOLS[model.elements[j]]: round(float(row[j]), 5) for j in order if row[j] >= SHOWN}

@@ -1,0 +1,124 @@
+"""A structure file with other elements on some sites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import gemmi
+import numpy as np
+
+from atomsight.crystal import Crystal
+from atomsight.elements import SYMBOLS, atomic_number
+from atomsight.errors import InputError
+from atomsight.readers import crystals_of, iter_members
+from atomsight.readers.sources import Member
+
+_TYPE, _LABEL = "_atom_site_type_symbol", "_atom_site_label"
+
+
+def with_elements(crystal: Crystal, changes: Mapping[int, str]) -> Crystal:
+    """The crystal with other elements on some sites, by index; bonds listed by its file are left out.
+
+    Raises:
+        InputError: there is no such site or element.
+    """
+    numbers = crystal.numbers.copy()
+    for site, symbol in changes.items():
+        if not 0 <= site < crystal.n_sites:
+            raise InputError(f"there is no site {site}; {crystal.name} has sites 0 to {crystal.n_sites - 1}")
+        numbers[crystal.orbits == site] = atomic_number(symbol)
+    return replace(crystal, numbers=numbers, bonds=None)
+
+
+def corrected_cif(crystal: Crystal, changes: Mapping[int, str], path: Path) -> str:
+    """A CIF of the crystal with other elements on some sites.
+
+    Where its file is a CIF, that file with the type symbols changed and nothing else, checked by reading it
+    again; where that does not give the crystal that is wanted (other formats, labels that stand twice, elements
+    told by the labels alone), a plain CIF of the whole cell in P1.
+
+    Args:
+        crystal: as read.
+        changes: element symbol by site.
+        path: the file or archive that it was read from.
+
+    Raises:
+        InputError: there is no such site or element.
+    """
+    wanted = with_elements(crystal, changes)
+    told = ", ".join(
+        f"{crystal.labels[site]} {SYMBOLS[crystal.site_numbers[site]]} -> {SYMBOLS[atomic_number(symbol)]}"
+        for site, symbol in sorted(changes.items())
+    )
+    head = f"# atomsight: {_plain(told) or 'nothing'} changed; formula and other items are as they were\n"
+    member = next((m for m in iter_members([path]) if _holds(m, crystal.source)), None)
+    if member is not None and member.kind == "cif":
+        text = _edited(member, crystal, wanted)
+        if text is not None:
+            return head + text
+    return head + p1_cif(wanted)
+
+
+def p1_cif(crystal: Crystal) -> str:
+    """A plain CIF of all atoms of the cell, without symmetry."""
+    cell = gemmi.UnitCell(*_parameters(crystal))
+    block = gemmi.cif.Block(
+        "".join(c if c.isalnum() or c in "-_." else "_" for c in crystal.name) or "crystal"
+    )
+    for name in ("a", "b", "c"):
+        block.set_pair(f"_cell_length_{name}", f"{getattr(cell, name):.6f}")
+    for name in ("alpha", "beta", "gamma"):
+        block.set_pair(f"_cell_angle_{name}", f"{getattr(cell, name):.6f}")
+    block.set_pair("_space_group_name_H-M_alt", "'P 1'")
+    block.init_loop("_space_group_symop_", ["operation_xyz"]).add_row(["'x, y, z'"])
+    loop = block.init_loop("_atom_site_", ["label", "type_symbol", "fract_x", "fract_y", "fract_z"])
+    copies = np.zeros(crystal.n_sites, dtype=int)
+    for site, number, place in zip(crystal.orbits, crystal.numbers, crystal.fractional, strict=True):
+        copies[site] += 1
+        label = f"{crystal.labels[site]}_{copies[site]}"
+        values = [f"{value:.7f}" for value in place]
+        loop.add_row([gemmi.cif.quote(label), SYMBOLS[number], *values])
+    return block.as_string()
+
+
+def _parameters(crystal: Crystal) -> tuple[float, ...]:
+    """Lengths and angles of the cell. Positions are in units of its vectors, so that its orientation is free."""
+    lengths = np.linalg.norm(crystal.lattice, axis=1)
+    cosines = (crystal.lattice @ crystal.lattice.T) / np.outer(lengths, lengths)
+    angles = np.degrees(np.arccos(cosines[[1, 0, 0], [2, 2, 1]]))
+    return (*lengths.tolist(), *angles.tolist())
+
+
+def _holds(member: Member, source: str) -> bool:
+    return source == member.source or source.startswith(f"{member.source}#")
+
+
+def _edited(member: Member, crystal: Crystal, wanted: Crystal) -> str | None:
+    """The file's text with other type symbols; None where it does not read back as wanted."""
+    try:
+        document = gemmi.cif.read_string(member.data)
+    except (ValueError, RuntimeError):
+        return None
+    name = crystal.source.removeprefix(member.source).removeprefix("#")
+    changed = np.flatnonzero(crystal.site_numbers != wanted.site_numbers)
+    symbols = {crystal.labels[site]: SYMBOLS[wanted.site_numbers[site]] for site in changed.tolist()}
+    for block in document:
+        if name and block.name != name:
+            continue
+        table = block.find([_LABEL, _TYPE])
+        for row in table:
+            symbol = symbols.get(row.str(0))
+            if symbol is not None:
+                row[1] = symbol
+    text = document.as_string()
+    again = crystals_of(Member(member.name, member.source, text.encode(), member.kind))
+    found = next((one for one in again if one.source == crystal.source), None)
+    if found is None or found.labels != crystal.labels:
+        return None
+    return text if np.array_equal(found.numbers, wanted.numbers) else None
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,76 @@
+"""What is usual, to look around in: distances by pair of elements, the model's confusions."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+from atomsight.elements import NUMBERS
+from atomsight.errors import InputError
+from atomsight.web.checking import Knowledge
+from atomsight.web.tables import distances_table, shipped
+
+
+class Explorer:
+    """The tables, those of a dataset made when first asked for.
+
+    Args:
+        knowledge: names the dataset, if any.
+    """
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self._table: dict[str, Any] | None = None
+        self._lock = Lock()
+
+    def _distances(self) -> dict[str, Any]:
+        dataset = self.knowledge.dataset
+        if dataset is None:
+            return shipped("distances")
+        with self._lock:
+            if self._table is None:
+                bonded = dataset.metadata.get("build", {}).get("bonds") == "perceive"
+                self._table = distances_table(
+                    dataset, list(dataset.element_counts()), bonded=dataset if bonded else None
+                )
+        return self._table
+
+    def distances(self, centre: str) -> dict[str, Any]:
+        """Histograms of one element as centre.
+
+        Raises:
+            InputError: there are none.
+        """
+        table = self._distances()
+        centres = sorted({one["centre"] for one in table["histograms"]}, key=NUMBERS.__getitem__)
+        if centre not in centres:
+            raise InputError(f"no distances are known of {centre!r}; there are {', '.join(centres)}")
+        dataset = self.knowledge.dataset
+        name = "the training data of the bundled model" if dataset is None else dataset.path.name
+        return {
+            **{key: table[key] for key in ("low", "step", "ranks")},
+            "source": f"{table['crystals']:,} crystals, {name}",
+            "centres": centres,
+            "histograms": [one for one in table["histograms"] if one["centre"] == centre],
+            "bonds": [one for one in table["bonds"] if one["centre"] == centre],
+        }
+
+    def confusion(self) -> dict[str, Any]:
+        """The confusion matrix."""
+        return {key: value for key, value in shipped("confusion").items() if key != "examples"}
+
+    def cell(self, true: str, predicted: str) -> dict[str, Any]:
+        """Sites of one cell of the confusion matrix; none for cells on the diagonal.
+
+        Raises:
+            InputError: there is no such cell.
+        """
+        table = shipped("confusion")
+        for symbol in (true, predicted):
+            if symbol not in table["elements"]:
+                raise InputError(f"{symbol!r} is not in the matrix")
+        found = next(
+            (e["sites"] for e in table["examples"] if (e["true"], e["predicted"]) == (true, predicted)), []
+        )
+        profiles = {symbol: self.knowledge.profile(symbol) for symbol in {true, predicted}}
+        return {"true": true, "predicted": predicted, "examples": found, "profiles": profiles}

@@ -1,0 +1,125 @@
+"""Who may ask, how much they may send, and what the page may load.
+
+The server listens on this machine, but every page that the browser opens could send requests to it. Therefore
+requests must name the host as an address or as ``localhost`` (a foreign name that resolves to this machine is
+DNS rebinding), and must not come from another origin.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+"""Content-Security-Policy: the page loads from here and nowhere else, and text that should turn out to be a
+script does not run."""
+
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-cache"),
+)
+
+
+class Guard:
+    """ASGI middleware around the whole app.
+
+    Args:
+        app: what it guards.
+        names: host names beside ``localhost`` and addresses by which the server may be called.
+        most_bytes: of one request's body.
+    """
+
+    def __init__(self, app: App, names: frozenset[str], most_bytes: int) -> None:
+        self.app, self.names, self.most_bytes = app, names, most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get(b"host", "")
+        if not self._known(host):
+            await _refuse(send, 421, "this server is not called by that host name; use http://127.0.0.1")
+        elif not _own(host, headers.get(b"origin"), headers.get(b"sec-fetch-site"), scope["path"]):
+            await _refuse(send, 403, "requests from other pages are not answered")
+        elif _length(headers.get(b"content-length")) > self.most_bytes:
+            await _refuse(send, 413, f"more than {self.most_bytes >> 20:,} MB in one request")
+        else:
+            await self._pass(scope, receive, send)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self.most_bytes:  # sent in pieces, without a length
+                raise HTTPException(413, f"more than {self.most_bytes >> 20:,} MB in one request")
+            return message
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name.lower() for name, _ in message.get("headers", ())}
+                added = [header for header in HEADERS if header[0] not in own]
+                message = {**message, "headers": [*message.get("headers", ()), *added]}
+            await send(message)
+
+        await self.app(scope, counted, dressed)
+
+    def _known(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name == "localhost" or name in self.names:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _own(host: str, origin: str | None, site: str | None, path: str) -> bool:
+    """Whether a request comes from the page itself, from the address bar, or from no browser at all."""
+    if origin is not None and urlsplit(origin).netloc != host:
+        return False
+    return site in (None, "same-origin", "none") or not path.startswith("/api/")
+
+
+def _length(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() else 0
+
+
+async def _refuse(send: Send, status: int, reason: str) -> None:
+    body = json.dumps({"detail": reason}).encode()
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close"), *HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,115 @@
+"""The server on this machine, and the browser that opens it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+from atomsight.errors import InputError, MissingExtraError
+
+PORT = 8421
+"""Tried first; the next free one is taken where nothing else is asked for."""
+
+_TRIES = 20
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    *,
+    dataset: Path | None = None,
+    max_upload: int | None = None,
+    threads: int = 0,
+    browser: bool = True,
+    on_ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        host: address to listen at.
+        port: None takes `PORT`, or the next free one; 0 any free one.
+        dataset: see `create_app`.
+        max_upload: bytes that all uploads together may hold.
+        threads: of the networks; 0 takes all cores.
+        browser: open the page in it.
+        on_ready: receives the page's address when it answers.
+
+    Raises:
+        MissingExtraError: the extra ``web`` is not installed.
+        InputError: the port is taken, or the dataset is none.
+    """
+    try:
+        import uvicorn
+
+        from atomsight.web.app import MAX_UPLOAD, create_app
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "web", "the page") from error
+    if dataset is not None:
+        from atomsight.dataset import open_dataset
+
+        open_dataset(dataset)
+    listening = _listen(host, port)
+    number = listening.getsockname()[1]
+    shown = "127.0.0.1" if host in ("", "0.0.0.0") else f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{number}/"
+    names = frozenset() if _is_address(host) else frozenset({host.lower()})
+    app = create_app(
+        dataset=dataset,
+        max_upload=MAX_UPLOAD if max_upload is None else max_upload,
+        names=names,
+        threads=threads,
+    )
+    settings = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, server_header=False
+    )
+    server = uvicorn.Server(settings)
+
+    def ready() -> None:
+        while not server.started and not server.should_exit:
+            threading.Event().wait(0.05)
+        if server.started:
+            on_ready(address)
+            if browser:
+                webbrowser.open(address)
+
+    threading.Thread(target=ready, daemon=True).start()
+    server.run(sockets=[listening])
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    wanted = [port] if port is not None else [*range(PORT, PORT + _TRIES), 0]
+    for number in wanted:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, number))
+        except OSError as error:
+            listening.close()
+            problem = error
+            continue
+        listening.listen(64)
+        return listening
+    raise InputError(
+        f"cannot listen at {host}:{wanted[0]} ({problem.strerror or problem}); name another --port or --host"
+    )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

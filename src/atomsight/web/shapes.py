@@ -1,0 +1,250 @@
+"""What the API takes and answers; FastAPI makes its OpenAPI description of these."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class About(BaseModel):
+    """The server."""
+
+    version: str
+    model: str
+    elements: list[str] = Field(description="that the model knows")
+    examples: list[str]
+    dataset: bool = Field(description="whether a dataset was named to compare with")
+    max_upload: int = Field(description="bytes that all uploads together may hold")
+
+
+class UploadAnswer(BaseModel):
+    """Files on the server."""
+
+    upload: str
+    files: int
+    bytes: int
+
+
+class CheckRequest(BaseModel):
+    """Which crystals to check: one of the three."""
+
+    upload: str | None = None
+    example: str | None = None
+    cod: str | None = Field(
+        None, pattern="^[1-9][0-9]{6}$", description="COD number; the only request that uses a network"
+    )
+
+
+class RankRequest(BaseModel):
+    """Which candidates to rank."""
+
+    upload: str | None = None
+    example: str | None = None
+    risk: float = Field(0.005, gt=0, le=0.5, description="chance that a real structure is called unlikely")
+    relaxed: bool = Field(False, description="trust the volume of inorganic candidates")
+
+
+class JobStatus(BaseModel):
+    """Where a job stands."""
+
+    job: str
+    kind: Literal["check", "rank"]
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    handled: int
+    marked: int = Field(description="crystals with a flagged site; candidates to keep")
+    skipped: int
+    message: str
+
+
+class Skipped(BaseModel):
+    """A crystal that was left out."""
+
+    source: str
+    skipped: str
+
+
+class CrystalSummary(BaseModel):
+    """A checked crystal in the list."""
+
+    index: int
+    crystal: str
+    source: str
+    formula: str
+    score: float
+    flagged: int
+    signs: int
+    worst: str
+
+
+class CrystalList(BaseModel):
+    """Checked crystals, as far as the job has come."""
+
+    crystals: list[CrystalSummary]
+    skipped: list[Skipped]
+
+
+class CheckedSite(BaseModel):
+    """As ``atomsight check --json`` tells it."""
+
+    site: int
+    label: str
+    element: str
+    probability: float
+    suggested: str
+    suspicion: float
+    flagged: bool
+    gain: float | None
+    evidence: list[str]
+
+
+class Sign(BaseModel):
+    """What is odd about the crystal as a whole."""
+
+    kind: str
+    text: str
+    sites: list[int]
+
+
+class CheckedCrystal(BaseModel):
+    """As ``atomsight check --json`` tells it."""
+
+    crystal: str
+    source: str
+    formula: str
+    score: float
+    likelihood: float
+    sites: list[CheckedSite]
+    signs: list[Sign]
+
+
+class Scene(BaseModel):
+    """Atoms and bonds to draw."""
+
+    cell: list[list[float]]
+    complete: bool
+    elements: list[str]
+    sites: list[int]
+    unique: list[bool]
+    inside: list[list[float]]
+    whole: list[list[float]]
+    bonds: list[tuple[int, int, float]]
+
+
+class OpenCrystal(CheckedCrystal):
+    """A checked crystal with what is needed to draw it."""
+
+    space_group: str | None
+    atoms: int
+    volume: float
+    flags: list[str]
+    multiplicities: list[int]
+    scene: Scene
+
+
+class OpenSite(BaseModel):
+    """One site beside the usual distances of its element and of another."""
+
+    site: int
+    label: str
+    element: str
+    beside: str
+    distances: list[float]
+    elements: list[str]
+    labels: list[str]
+    neighbours: list[int]
+    blind: dict[str, float]
+    given: dict[str, float]
+    profiles: dict[str, list[list[float]]] = Field(
+        description="for each n the quantiles 1, 5, 25, 50, 75, 95, 99 % of the distance, Å"
+    )
+    precedents: str | None
+
+
+class Changes(BaseModel):
+    """Other elements on some sites."""
+
+    changes: dict[int, str] = Field(description="element symbol by index of the site", max_length=10_000)
+
+
+class TriedCrystal(CheckedCrystal):
+    """A crystal checked with other elements on some sites."""
+
+    gain: float = Field(description="what the sum of log-likelihoods over the sites gains")
+    score_before: float
+    likelihood_before: float
+
+
+class RankedCandidate(BaseModel):
+    """As ``atomsight rank --explain --json`` tells it, and its density in g/cm³."""
+
+    rank: int
+    crystal: str
+    source: str
+    formula: str
+    kind: str
+    score: float
+    verdict: Literal["keep", "unlikely"]
+    density: float
+    evidence: list[str]
+
+
+class RankingAnswer(BaseModel):
+    """Candidates in order, as far as the job has come."""
+
+    total: int
+    candidates: list[RankedCandidate]
+    skipped: list[Skipped]
+
+
+class Histogram(BaseModel):
+    """Distances of a pair of elements, each site of the first counted once."""
+
+    centre: str
+    neighbour: str
+    n: int | None = Field(None, description="which neighbour")
+    type: str | None = Field(None, description="type of bond")
+    sites: int
+    first: int = Field(description="bin that counts begin with")
+    counts: list[int]
+
+
+class Distances(BaseModel):
+    """Histograms of one element as centre."""
+
+    low: float
+    step: float
+    ranks: int
+    source: str
+    centres: list[str]
+    histograms: list[Histogram]
+    bonds: list[Histogram]
+
+
+class Confusion(BaseModel):
+    """The bundled model's confusion matrix."""
+
+    split: str
+    crystals: int
+    sites: int
+    accuracy: float
+    macro_recall: float
+    top3_accuracy: float
+    elements: list[str]
+    sites_of: list[int]
+    cells: list[tuple[int, int, int]] = Field(description="row (true), column (predicted), sites")
+
+
+class ConfusionCell(BaseModel):
+    """Sites of one cell of the confusion matrix, the most confident first."""
+
+    true: str
+    predicted: str
+    examples: list[dict[str, Any]]
+    profiles: dict[str, list[list[float]]]
+
+
+class Problem(BaseModel):
+    """What was wrong."""
+
+    detail: str

@@ -1,0 +1,88 @@
+// The candidates view: ranked while they are read, score against density, what is kept to download.
+
+import { get } from "./api.js";
+import { scoreDensity } from "./charts.js";
+import { Work, chooseRow, choice, dataTable, dropPlace } from "./parts.js";
+
+const { make } = atomsight;
+
+const COLUMNS = [
+  { key: "crystal", title: "candidate", kind: "text" },
+  { key: "formula", title: "formula", kind: "text" },
+  { key: "rank", title: "rank", kind: "count", hint: "within the formula" },
+  { key: "score", title: "score", kind: "number", hint: "log-odds of real against decoy" },
+  { key: "verdict", title: "verdict", kind: "text" },
+  { key: "density", title: "g/cm³", kind: "number" },
+  { key: "kind", title: "kind", kind: "text" },
+];
+const BETWEEN = 1500; // ms from one look at the table to the next, while the job runs
+
+export function candidatesView(panel) {
+  const work = new Work((s) => `${s.handled.toLocaleString("en-GB")} candidates, ${s.marked.toLocaleString("en-GB")} to keep` +
+    `${s.state === "waiting" ? ", waiting for its turn" : ""}${s.state === "cancelled" ? ", cancelled" : ""}`);
+  const settings = { risk: 0.005, relaxed: false };
+  const risk = choice("Real structures called unlikely", [["0.001", "0.1 %"], ["0.005", "0.5 %"], ["0.02", "2 %"], ["0.05", "5 %"]],
+    (value) => { settings.risk = Number(value); }, "0.005");
+  const relaxed = make("label", {}, make("input", { type: "checkbox", onchange: ({ target }) => { settings.relaxed = target.checked; } }),
+    " relaxed: trust the volumes");
+  const downloads = make("p", { class: "row" });
+  const chart = make("div");
+  const list = make("div");
+  const detail = make("div", { class: "panel", "aria-live": "polite" });
+  panel.append(
+    dropPlace("Drop a folder or an archive of candidate structures here.", start, risk, relaxed),
+    work.element, downloads, make("div", { class: "bench" }, make("div", {}, list), make("div", {}, chart, detail)));
+  let looked = 0;
+  let shown = null;
+
+  async function start(files) {
+    for (const part of [downloads, chart, list, detail]) part.replaceChildren();
+    looked = Date.now();
+    shown = null;
+    const last = await work.run("/api/rankings", { ...settings }, files, () => {
+      if (Date.now() - looked < BETWEEN) return;
+      looked = Date.now();
+      refresh(work.job).catch((error) => work.fail(error));
+    });
+    if (!last) return;
+    try {
+      const skipped = await refresh(last.job);
+      work.tellSkips(skipped, last.skipped);
+      if (last.handled) offer(last);
+    } catch (error) {
+      work.fail(error);
+    }
+  }
+
+  async function refresh(job) {
+    const { candidates, skipped } = await get(`/api/rankings/${job}`);
+    if (job !== work.job || !candidates.length) return skipped;
+    const filter = shown?.filterBox?.value ?? "";
+    const table = dataTable("ranking", COLUMNS, candidates, {
+      caption: "Candidates, best first within each formula", page: 20, open: (index) => pick(index) });
+    const pick = (index) => {
+      chooseRow(table, index);
+      for (const point of chart.querySelectorAll(".chosen")) point.classList.remove("chosen");
+      chart.querySelector(`[data-index="${index}"]`)?.classList.add("chosen");
+      const one = candidates[index];
+      detail.replaceChildren(
+        make("h3", {}, `${one.crystal}: rank ${one.rank} of ${one.formula}, score ${one.score.toFixed(2)}, ${one.verdict}`),
+        make("p", { class: "source" }, one.source),
+        one.evidence.length ? make("ul", {}, ...one.evidence.map((words) => make("li", {}, words))) : make("p", {}, "Nothing speaks against it."));
+    };
+    const verdict = choice("Show", [["", "all"], ["verdict:keep", "to keep"], ["verdict:unlikely", "unlikely"]], (value) => table.filter(value));
+    table.filter(filter);
+    shown = table;
+    list.replaceChildren(verdict, table.element);
+    chart.replaceChildren(scoreDensity(candidates, pick));
+    return skipped;
+  }
+
+  function offer(status) {
+    const path = `/api/rankings/${status.job}`;
+    const link = (href, text) => make("a", { class: "button", href, download: "" }, text);
+    downloads.replaceChildren(
+      ...(status.marked ? [link(`${path}/survivors.zip`, `Download ${status.marked.toLocaleString("en-GB")} survivors`)] : []),
+      link(`${path}/table.csv`, "Table as CSV"), link(`${path}/table.jsonl`, "JSON lines"), link(`${path}/table.parquet`, "Parquet"));
+  }
+}

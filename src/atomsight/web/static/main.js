@@ -1,0 +1,49 @@
+// The views and which of them is shown: #structure, #candidates or #explore in the address.
+
+import { get } from "./api.js";
+import { candidatesView } from "./candidates.js";
+import { exploreView } from "./explore.js";
+import { structureView } from "./structure.js";
+
+const NAMES = ["structure", "candidates", "explore"];
+const tabs = NAMES.map((name) => document.getElementById(`tab-${name}`));
+const panels = NAMES.map((name) => document.getElementById(name));
+const ready = new Set();
+
+try {
+  const about = await get("/api/about");
+  const begin = [structureView, candidatesView, exploreView];
+  const show = () => {
+    const chosen = Math.max(NAMES.indexOf(location.hash.slice(1)), 0);
+    tabs.forEach((tab, i) => {
+      tab.setAttribute("aria-selected", String(i === chosen));
+      tab.tabIndex = i === chosen ? 0 : -1;
+      panels[i].hidden = i !== chosen;
+    });
+    if (!ready.has(chosen)) {
+      ready.add(chosen);
+      begin[chosen](panels[chosen], about);
+    }
+  };
+  const go = (i) => {
+    history.replaceState(null, "", `#${NAMES[i]}`);
+    show();
+  };
+  tabs.forEach((tab, i) => {
+    tab.addEventListener("click", () => go(i));
+    tab.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      const next = (i + step + NAMES.length) % NAMES.length;
+      go(next);
+      tabs[next].focus();
+    });
+  });
+  window.addEventListener("hashchange", show);
+  for (const kind of ["dragover", "drop"]) {
+    window.addEventListener(kind, (event) => event.preventDefault()); // a file beside the target must not replace the page
+  }
+  show();
+} catch (error) {
+  document.getElementById("views").prepend(atomsight.make("p", { class: "note", role: "alert" }, error.message));
+}

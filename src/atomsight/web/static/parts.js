@@ -1,0 +1,164 @@
+// Parts of more than one view: the place to drop files, the status of a job, tables.
+
+import { post, remove, upload, watch } from "./api.js";
+
+const { make } = atomsight;
+
+/** Where files are dropped or chosen. `take` receives an array of files. */
+export function dropPlace(text, take, ...more) {
+  const chosen = ({ target }) => {
+    if (target.files.length) take([...target.files]);
+    target.value = "";
+  };
+  const place = make("div", { class: "drop" },
+    make("strong", {}, text),
+    make("label", { class: "file" }, "Choose files", make("input", { type: "file", multiple: true, onchange: chosen })),
+    make("label", { class: "file" }, "Choose a folder", make("input", { type: "file", webkitdirectory: true, onchange: chosen })),
+    ...more);
+  place.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    place.classList.add("over");
+  });
+  place.addEventListener("dragleave", () => place.classList.remove("over"));
+  place.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    place.classList.remove("over");
+    const files = await dropped(event.dataTransfer);
+    if (files.length) take(files);
+  });
+  return place;
+}
+
+/** All files of what was dropped, those inside folders too. */
+async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
+  const files = [];
+  const walk = async (entry) => {
+    if (entry.isFile) {
+      files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+      return;
+    }
+    const reader = entry.createReader();
+    for (;;) {
+      const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (!some.length) return;
+      for (const one of some) await walk(one);
+    }
+  };
+  for (const entry of entries) await walk(entry);
+  return files.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+}
+
+/** One line that tells where the work stands, and runs jobs one after another. */
+export class Work {
+  constructor(words) {
+    this.words = words;
+    this.line = make("span", { role: "status", "aria-live": "polite" });
+    this.bar = make("progress", { "aria-label": "working" });
+    this.stop = make("button", { type: "button", onclick: () => this.cancel() }, "Cancel");
+    this.skips = make("details", { class: "skips" });
+    this.element = make("div", {}, make("div", { class: "status" }, this.bar, this.line, this.stop), this.skips);
+    this.job = null;
+    this.rest();
+  }
+
+  rest() {
+    this.bar.hidden = this.stop.hidden = true;
+  }
+
+  tell(text, bad = false) {
+    this.line.textContent = text;
+    this.line.className = bad ? "bad" : "";
+  }
+
+  fail(error) {
+    this.rest();
+    this.tell(error.message, true);
+  }
+
+  async cancel() {
+    if (this.job) await post(`/api/jobs/${this.job}/cancel`, {}).catch((error) => this.fail(error));
+  }
+
+  /** Upload files, or take what `body` names; start a job; watch it. The job before is forgotten. */
+  async run(path, body, files, each) {
+    const mine = (this.turn = (this.turn ?? 0) + 1);
+    this.bar.hidden = false;
+    this.skips.replaceChildren();
+    this.skips.hidden = true;
+    try {
+      if (this.job) await remove(`/api/jobs/${this.job}`).catch(() => null);
+      this.job = null;
+      if (files) {
+        const sent = (n) => this.tell(files.length > 1 ? `${n} of ${files.length} files sent` : "sending");
+        body = { ...body, upload: await upload(files, sent) };
+      }
+      const started = await post(path, body);
+      if (mine !== this.turn) {
+        await remove(`/api/jobs/${started.job}`);
+        return null;
+      }
+      this.job = started.job;
+      this.stop.hidden = false;
+      const last = await watch(started.job, (status) => {
+        if (mine !== this.turn) return;
+        this.tell(this.words(status));
+        each?.(status);
+      });
+      if (mine !== this.turn) return null;
+      this.rest();
+      this.tell([last.state === "failed" ? "" : this.words(last), last.message].filter(Boolean).join(". "), last.state === "failed");
+      return last;
+    } catch (error) {
+      if (mine === this.turn) this.fail(error);
+      return null;
+    }
+  }
+
+  tellSkips(skipped, count) {
+    this.skips.hidden = !count;
+    this.skips.replaceChildren(
+      make("summary", {}, `${count.toLocaleString("en-GB")} left out, and why`),
+      make("ul", {}, ...skipped.slice(0, 500).map((one) => make("li", {}, `${one.source}: ${one.skipped}`))));
+  }
+}
+
+/** A table that sorts and filters; `open` receives the index of a row whose first cell is pressed. */
+export function dataTable(identifier, columns, rows, { caption = "", page = 15, open = null } = {}) {
+  const heads = columns.map(({ title, hint, kind }) =>
+    make("th", { scope: "col", title: hint, class: kind === "text" ? null : "right" }, title));
+  const element = make("div", { class: "table", id: identifier },
+    make("div", { class: "tools" }),
+    make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption || identifier },
+      make("table", {}, caption ? make("caption", {}, caption) : null,
+        make("thead", {}, make("tr", {}, ...heads)), make("tbody"))));
+  const values = rows.map((row) => columns.map(({ key }) => row[key] ?? null));
+  const table = new atomsight.DataTable(element, { columns, rows: values, page, opens: Boolean(open) });
+  if (open) element.addEventListener("open-row", ({ detail }) => open(detail.index));
+  return table;
+}
+
+/** Show which row of a table is chosen, whatever page is shown. */
+export function chooseRow(table, index) {
+  const mark = () => {
+    for (const row of table.body.children) {
+      if (Number(row.dataset.row) === table.chosenRow) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
+    }
+  };
+  if (table.chosenRow === undefined) table.element.addEventListener("rows-shown", mark);
+  table.chosenRow = index;
+  table.reveal(index);
+  mark();
+}
+
+/** A select with a label. */
+export function choice(text, options, change, value = undefined) {
+  const select = make("select", { onchange: () => change(select.value) },
+    ...options.map((option) => {
+      const [key, name] = Array.isArray(option) ? option : [option, option];
+      return make("option", { value: key, selected: key === value }, name);
+    }));
+  return make("label", {}, `${text} `, select);
+}

@@ -1,0 +1,158 @@
+"""Where neighbours usually lie: small tables for the page, shipped with the package or made of a dataset.
+
+| table | what it holds |
+|---|---|
+| profiles | for each element and n, `QUANTILES` of the distance to the n-th neighbour |
+| distances | histograms of the distance to the n-th neighbour by pair of elements, of bonds by type |
+| confusion | the bundled model's confusion matrix on ``test``, with a few sites for each wrong cell |
+
+The shipped ones come from ``python -m atomsight.web.make_tables``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.elements import SYMBOLS
+from atomsight.errors import ModelError
+
+if TYPE_CHECKING:
+    from atomsight.dataset import Dataset
+
+FOLDER = Path(__file__).parent / "shipped"
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+"""Of the profiles."""
+
+RANKS = 16
+"""Neighbours that profiles go up to."""
+
+PAIR_RANKS = 6
+"""Neighbours that histograms by pair of elements go up to."""
+
+LOW, HIGH, STEP = 0.5, 4.5, 0.02
+"""Range and width of the bins of the histograms, Å."""
+
+BINS = round((HIGH - LOW) / STEP)
+
+
+@lru_cache(maxsize=3)
+def shipped(name: str) -> dict[str, Any]:
+    """The shipped table ``profiles``, ``distances`` or ``confusion``.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    path = FOLDER / f"{name}.json.gz"
+    if not path.is_file():
+        raise ModelError(f"{path} is missing: install atomsight again")
+    table: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    return table
+
+
+def profiles_table(dataset: Dataset, elements: Sequence[int], *, split: str | None = None) -> dict[str, Any]:
+    """Quantiles of the distance to the n-th neighbour, Å, by element and n.
+
+    Args:
+        dataset: any.
+        elements: atomic numbers.
+        split: None takes all.
+    """
+    from atomsight.analyse.profiles import distance_profiles
+
+    ranks = min(RANKS, dataset.k)
+    profiles = distance_profiles(dataset, elements, ranks, split=split)
+    table = {}
+    for z in elements:
+        values = np.stack([profiles.quantile(z, share) for share in QUANTILES], axis=1)
+        table[SYMBOLS[z]] = values.round(2).tolist()
+    return {"quantiles": QUANTILES, "elements": table}
+
+
+def distances_table(
+    dataset: Dataset,
+    elements: Sequence[int],
+    *,
+    split: str | None = None,
+    fewest: int = 1,
+    bonded: Dataset | None = None,
+) -> dict[str, Any]:
+    """Histograms of the distance to the n-th neighbour by ordered pair of elements, each site once, and of all
+    bonds by type.
+
+    Args:
+        dataset: any.
+        elements: atomic numbers of the centres.
+        split: None takes all.
+        fewest: sites that a pair must have at a rank.
+        bonded: a dataset that knows bonds; None leaves types of bonds out.
+    """
+    from atomsight.analyse.distances import Pair, Ranks, count_distances
+
+    ranks = min(PAIR_RANKS, dataset.k)
+    counts = count_distances(
+        dataset, elements, Ranks(1, ranks), split=split, low=LOW, high=HIGH, bins=BINS, threads=1
+    )
+    rows = counts.rows
+    histograms = []
+    keys = rows["centre"].astype(np.int64) << 16 | rows["neighbour"].astype(np.int64) << 8 | rows["rank"]
+    codes, starts = np.unique(keys, return_index=True)
+    for code, part in zip(codes.tolist(), np.split(rows, starts[1:]), strict=True):
+        total = int(part["sites"].sum())
+        if total < fewest:
+            continue
+        inside = part[(part["bin"] >= 0) & (part["bin"] < counts.bins * counts.finer)]
+        histogram = np.bincount(inside["bin"] // counts.finer, weights=inside["sites"], minlength=BINS)
+        pair = Pair(code >> 16, (code >> 8) & 255)
+        histograms.append(_histogram(pair, {"n": code & 255}, total, histogram))
+    bonds = [] if bonded is None else _bonds(bonded, elements, split, fewest)
+    return {
+        "low": LOW,
+        "step": STEP,
+        "ranks": ranks,
+        "crystals": dataset.n_crystals,
+        "histograms": histograms,
+        "bonds": bonds,
+    }
+
+
+def _bonds(dataset: Dataset, elements: Sequence[int], split: str | None, fewest: int) -> list[dict[str, Any]]:
+    from atomsight.analyse import bond_lengths
+    from atomsight.analyse.bond_lengths import EVERY, study_bonds
+
+    held = dataset.element_counts(split)
+    study = study_bonds(dataset, [z for z in elements if z in held], split=split)
+    finer = round(STEP / bond_lengths.STEP)
+    found = []
+    for pair in study.pairs(EVERY):
+        for kind, total in study.kinds(pair, EVERY).items():
+            if total < fewest:
+                continue
+            fine = study.histogram(pair, kind, EVERY)
+            coarse = fine.reshape(-1, finer).sum(axis=1)
+            found.append(_histogram(pair, {"type": kind}, total, np.pad(coarse, (0, BINS - len(coarse)))))
+    return found
+
+
+def _histogram(
+    pair: tuple[int | None, int | None], which: dict[str, Any], total: int, counts: NDArray[np.number]
+) -> dict[str, Any]:
+    """One histogram, its empty ends cut off; ``first`` is the bin that it begins with."""
+    filled = np.flatnonzero(counts)
+    first, last = (int(filled[0]), int(filled[-1]) + 1) if len(filled) else (0, 0)
+    return {
+        "centre": SYMBOLS[pair[0] or 0],
+        "neighbour": SYMBOLS[pair[1] or 0],
+        **which,
+        "sites": total,
+        "first": first,
+        "counts": np.asarray(counts[first:last]).astype(int).tolist(),
+    }

@@ -1,0 +1,167 @@
+"""Files that were dropped on the page: in one temporary folder, by names that lead nowhere else."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import IO
+
+from atomsight.errors import AtomsightError, InputError
+from atomsight.readers.formats import BY_PATH, kind_of
+
+EXAMPLES = Path(__file__).parent / "examples"
+
+MOST_FILES = 50_000
+"""Of one upload."""
+
+_PIECE = 1 << 20
+_STRANGE = re.compile(r"[^\w.()+, -]")
+
+
+class TooLargeError(AtomsightError):
+    """More than the page takes."""
+
+
+@dataclass
+class Upload:
+    """Files that belong together.
+
+    Attributes:
+        identifier: random; whoever knows it may use the files.
+        folder: where they lie; for an example, where it ships.
+        names: their names as given, cleaned, in order.
+        size: bytes.
+        temporary: the folder goes with the upload.
+    """
+
+    identifier: str
+    folder: Path
+    names: list[str] = field(default_factory=list)
+    size: int = 0
+    temporary: bool = True
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files."""
+        return [self.folder / name for name in self.names]
+
+    def shown(self, source: str) -> str:
+        """A source as the page may see it: without the folder."""
+        return source.removeprefix(f"{self.folder}/")
+
+
+class Uploads:
+    """All uploads of one server. A context manager: the folder goes at its end.
+
+    Args:
+        most_bytes: that all uploads together may hold.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self._held: dict[str, Upload] = {}
+        self._lock = Lock()
+
+    def __enter__(self) -> Uploads:
+        self._folder = tempfile.TemporaryDirectory(prefix="atomsight-page-")
+        self._root = Path(self._folder.name)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._folder.cleanup()
+
+    def start(self) -> Upload:
+        """An upload without files."""
+        identifier = secrets.token_urlsafe(12)
+        upload = Upload(identifier, self._root / identifier)
+        upload.folder.mkdir()
+        self._held[identifier] = upload
+        return upload
+
+    def example(self, name: str) -> Upload:
+        """An upload of one of the crystals that ship with the page.
+
+        Raises:
+            InputError: there is no such one.
+        """
+        if name not in examples():
+            raise InputError(f"there is no example {name!r}; there are {', '.join(examples())}")
+        upload = Upload(secrets.token_urlsafe(12), EXAMPLES, [name], temporary=False)
+        self._held[upload.identifier] = upload
+        return upload
+
+    def get(self, identifier: str) -> Upload:
+        """The upload of that identifier.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._held[identifier]
+
+    def add(self, upload: Upload, name: str, file: IO[bytes]) -> None:
+        """Copy a file into an upload.
+
+        Raises:
+            InputError: its format is not read from the page.
+            TooLargeError: it does not fit any more; what was copied of it is removed.
+        """
+        cleaned = clean(name)
+        if kind_of(cleaned) in BY_PATH:
+            raise InputError(f"{cleaned}: databases and trajectories are read by the command line only")
+        with self._lock:
+            if len(upload.names) >= MOST_FILES:
+                raise TooLargeError(f"more than {MOST_FILES:,} files; put them into an archive")
+            cleaned = _unused(upload, cleaned)
+            upload.names.append(cleaned)
+        target = upload.folder / cleaned
+        target.parent.mkdir(parents=True, exist_ok=True)
+        written = 0
+        with target.open("xb") as copy:
+            while piece := file.read(_PIECE):
+                written += len(piece)
+                if self._total() + written > self.most_bytes:
+                    break
+                copy.write(piece)
+            else:
+                upload.size += written
+                return
+        target.unlink()
+        upload.names.remove(cleaned)
+        raise TooLargeError(
+            f"{cleaned}: more than {self.most_bytes >> 20:,} MB in all; close what is open, start with "
+            "--max-upload, or use the command line, which has no limit"
+        )
+
+    def drop(self, upload: Upload) -> None:
+        """Forget an upload and remove its files."""
+        if self._held.pop(upload.identifier, None) is not None and upload.temporary:
+            shutil.rmtree(upload.folder, ignore_errors=True)
+
+    def _total(self) -> int:
+        return sum(upload.size for upload in self._held.values())
+
+
+def examples() -> list[str]:
+    """Names of the crystals that ship with the page."""
+    return sorted(path.name for path in EXAMPLES.glob("*.cif"))
+
+
+def clean(name: str) -> str:
+    """A name that stays inside its folder: of its last folder and its file name only what is harmless."""
+    parts = [_STRANGE.sub("_", part).lstrip(". ")[-120:] for part in name.replace("\\", "/").split("/")]
+    return "/".join([part for part in parts if part][-2:]) or "structure.cif"
+
+
+def _unused(upload: Upload, name: str) -> str:
+    if name not in upload.names:
+        return name
+    folder, _, base = name.rpartition("/")
+    number = 2
+    while (other := f"{number}-{base}") in upload.names:
+        number += 1
+    return f"{folder}/{other}" if folder and f"{folder}/{other}" not in upload.names else other
