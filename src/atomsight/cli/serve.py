@@ -39,8 +39,8 @@ def serve(
 
     if not is_loopback(host):
         err.print(
-            f"[yellow]warning[/] {host} lets other machines in: whoever reaches it can use this page, and what "
-            "is sent to it travels unencrypted",
+            f"[yellow]warning[/] {host} lets other machines in: whoever reaches it can use this page, and "
+            "what is sent to it travels unencrypted",
             highlight=False,
         )
 

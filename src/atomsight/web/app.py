@@ -28,9 +28,9 @@ MAX_UPLOAD = 1 << 30
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _SHARED = ("page.css", "page.js", "table.js", "mistakes.js", "confusion.js")
 
-DESCRIPTION = """The same results as the command line gives, for the page and for other programs on this machine.
-Files are uploaded, a job is started on them, watched, and asked for what it found. Everything stays on this
-machine; only a check of a COD number asks the COD's server."""
+DESCRIPTION = """The same results as the command line gives, for the page and for other programs on this
+machine. Files are uploaded, a job is started on them, watched, and asked for what it found. Everything stays
+here; only a check of a COD number asks the COD's server."""
 
 
 @dataclass

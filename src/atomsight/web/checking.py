@@ -81,7 +81,7 @@ class Knowledge:
         return profiles_table(self.dataset, list(self.dataset.element_counts()))
 
     def profile(self, symbol: str) -> list[list[float]]:
-        """Quantiles of the distance to the n-th neighbour of an element, Å; empty for one that is not known."""
+        """Quantiles of the distance to the n-th neighbour of an element, Å; empty where it is not known."""
         with self._lock:
             found: list[list[float]] = self._profiles["elements"].get(symbol, [])
         return found
@@ -103,8 +103,8 @@ def _limited(crystals: Iterator[Crystal], job: Job) -> Iterator[Crystal]:
         atoms += crystal.n_atoms
         if atoms > MOST_ATOMS:
             job.message = (
-                f"the page holds {MOST_ATOMS:,} atoms at a time; what comes after {job.handled:,} crystals was "
-                "left out. atomsight check has no such limit"
+                f"the page holds {MOST_ATOMS:,} atoms at a time; what comes after {job.handled:,} crystals "
+                "was left out. atomsight check has no such limit"
             )
             return
         yield crystal

@@ -36,8 +36,8 @@ def corrected_cif(crystal: Crystal, changes: Mapping[int, str], path: Path) -> s
     """A CIF of the crystal with other elements on some sites.
 
     Where its file is a CIF, that file with the type symbols changed and nothing else, checked by reading it
-    again; where that does not give the crystal that is wanted (other formats, labels that stand twice, elements
-    told by the labels alone), a plain CIF of the whole cell in P1.
+    again; where that does not give the crystal that is wanted (other formats, labels that stand twice,
+    elements told by the labels alone), a plain CIF of the whole cell in P1.
 
     Args:
         crystal: as read.
@@ -84,7 +84,7 @@ def p1_cif(crystal: Crystal) -> str:
 
 
 def _parameters(crystal: Crystal) -> tuple[float, ...]:
-    """Lengths and angles of the cell. Positions are in units of its vectors, so that its orientation is free."""
+    """Lengths and angles of the cell. Positions are in units of its vectors, whatever its orientation."""
     lengths = np.linalg.norm(crystal.lattice, axis=1)
     cosines = (crystal.lattice @ crystal.lattice.T) / np.outer(lengths, lengths)
     angles = np.degrees(np.arccos(cosines[[1, 0, 0], [2, 2, 1]]))

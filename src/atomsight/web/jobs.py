@@ -26,7 +26,7 @@ class BusyError(AtomsightError):
     """Too many jobs wait already."""
 
 
-class Cancelled(Exception):  # noqa: N818  # no error: it was asked for
+class Cancelled(Exception):  # no error: it was asked for
     """Raised inside a job that was cancelled, by `Job.advance`."""
 
 

@@ -1,7 +1,8 @@
-"""Makes the small tables that the page shows where no dataset is named: ``python -m atomsight.web.make_tables``.
+"""Makes the small tables that the page shows where no dataset is named.
 
-They are made anew with each bundled model: where the n-th neighbour of each element lies in its training data,
-how far neighbours of each pair of elements are, and the confusion matrix on ``test`` with examples.
+They are made anew with each bundled model, by ``python -m atomsight.web.make_tables``: where the n-th
+neighbour of each element lies in its training data, how far neighbours of each pair of elements are, and the
+confusion matrix on ``test`` with examples.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def confusion_table(dataset: Any, evaluation: Path) -> dict[str, Any]:
-    """The confusion matrix of an evaluation, and for each of its wrong cells a few sites with their distances.
+    """The confusion matrix of an evaluation, and a few sites of each of its wrong cells.
 
     Raises:
         InputError: the evaluation is not of this dataset.

@@ -21,8 +21,8 @@ def scene(crystal: Crystal) -> dict[str, Any]:
     Returns:
         ``cell``: the three cell vectors, Å. ``elements``, ``sites``: symbol and site of each atom of the
         motif. ``inside``: positions in the cell, Å. ``whole``: positions with molecules in one piece, their
-        centres in the cell; what has no end stays inside. ``bonds``: pairs of atoms with the length, Å; one is
-        there to be drawn where the two positions are as far apart. Of more than `MOST_ATOMS` atoms only the
+        centres in the cell; what has no end stays inside. ``bonds``: pairs of atoms with the length, Å; one
+        is to be drawn where the two positions are as far apart. Of more than `MOST_ATOMS` atoms only the
         sites are given, and no bonds.
     """
     fractional, numbers, sites = crystal.fractional, crystal.numbers, crystal.orbits

@@ -85,8 +85,8 @@ def distances_table(
     fewest: int = 1,
     bonded: Dataset | None = None,
 ) -> dict[str, Any]:
-    """Histograms of the distance to the n-th neighbour by ordered pair of elements, each site once, and of all
-    bonds by type.
+    """Histograms of the distance to the n-th neighbour by ordered pair of elements, each site once, and of
+    all bonds by type.
 
     Args:
         dataset: any.
