@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS, atomic_number
@@ -169,7 +170,11 @@ def open_site(found: Checked, site: int, knowledge: Knowledge, beside: str | Non
     narrow = np.ascontiguousarray(distances[:, : model.k], dtype=np.float32)
     near = neighbours[:, : model.k].astype(np.int64)
     element = crystal.site_numbers.astype(np.int64)
-    rows = {"distances": narrow, "neighbours": near, "site": np.arange(crystal.n_sites)}
+    rows: dict[str, NDArray[Any]] = {
+        "distances": narrow,
+        "neighbours": near,
+        "site": np.arange(crystal.n_sites),
+    }
     blind = model.probabilities(rows)[site]
     given = model.hidden_one_by_one(narrow, near, element, np.array([site]))[0]
     around = neighbours[site, :RANKS]

@@ -69,7 +69,7 @@ class Explorer:
         for symbol in (true, predicted):
             if symbol not in table["elements"]:
                 raise InputError(f"{symbol!r} is not in the matrix")
-        found = next(
+        found: list[dict[str, Any]] = next(
             (e["sites"] for e in table["examples"] if (e["true"], e["predicted"]) == (true, predicted)), []
         )
         profiles = {symbol: self.knowledge.profile(symbol) for symbol in {true, predicted}}

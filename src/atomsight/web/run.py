@@ -7,6 +7,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from atomsight.errors import InputError, MissingExtraError
@@ -85,7 +86,8 @@ def serve(
                 webbrowser.open(address)
 
     threading.Thread(target=ready, daemon=True).start()
-    server.run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end it
+        server.run(sockets=[listening])
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

@@ -1,0 +1,52 @@
+"""A client of the page's API, and a way to wait for jobs."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+warnings.filterwarnings("ignore", message=".*httpx.*", module="fastapi|starlette")
+
+from fastapi.testclient import TestClient  # noqa: E402
+
+from atomsight.web.app import create_app  # noqa: E402
+
+LIMIT = 4 << 20
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    app = create_app(max_upload=LIMIT, threads=1)
+    with TestClient(app, base_url="http://127.0.0.1:8421", raise_server_exceptions=False) as made:
+        yield made
+
+
+Finish = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def finish(client: TestClient) -> Finish:
+    """Start a job on files or on an example, wait for its end, and give its last status."""
+
+    def run(path: str, files: dict[str, bytes] | None = None, **body: Any) -> dict[str, Any]:
+        if files is not None:
+            sent = [("files", (name, data)) for name, data in files.items()]
+            answer = client.post("/api/uploads", files=sent)
+            assert answer.status_code == 201, answer.text
+            body["upload"] = answer.json()["upload"]
+        answer = client.post(path, json=body)
+        assert answer.status_code == 202, answer.text
+        job = answer.json()["job"]
+        for _ in range(600):
+            status = client.get(f"/api/jobs/{job}").json()
+            if status["state"] in ("done", "failed", "cancelled"):
+                return status
+            time.sleep(0.02)
+        raise AssertionError(status)
+
+    return run

@@ -1,0 +1,164 @@
+"""The page in a browser, where one is installed: every view is driven as a reader would."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import pytest
+
+api = pytest.importorskip("playwright.sync_api")
+uvicorn = pytest.importorskip("uvicorn")
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium")
+
+ARCHIVE = Path(__file__).parents[2] / "examples" / "crystals.tar.xz"
+SCRIPT = "<img src=x onerror=window.broken=1></script><script>window.broken=1</script>"
+CELL = "".join(f"_cell_length_{x} 6\n" for x in "abc") + "".join(
+    f"_cell_angle_{x} 90\n" for x in ("alpha", "beta", "gamma")
+)
+HOSTILE = (
+    f"data_{SCRIPT.split()[0]}\n{CELL}loop_\n_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n"
+    f"_atom_site_fract_y\n_atom_site_fract_z\n'C1{SCRIPT}' C 0 0 0\nO1 O .2 0 0\n"
+)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    from atomsight.web.app import create_app
+    from atomsight.web.run import _listen
+
+    listening = _listen("127.0.0.1", 0)
+    settings = uvicorn.Config(create_app(threads=1), log_level="error", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+        launched = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    page = browser.new_page(viewport={"width": 1300, "height": 900}, reduced_motion="reduce")
+    messages: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda m: messages.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.wait_for_selector("#structure .drop")
+    yield page
+    page.wait_for_timeout(50)
+    assert page.evaluate("window.broken") is None
+    assert [m for m in messages if "GPU stall" not in m and "WebGL" not in m and "swiftshader" not in m] == []
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    page.close()
+
+
+def test_a_wrong_element_is_found_and_mended(page: Any) -> None:
+    page.get_by_label("Example").select_option("ibuprofen-wrong-element.cif")
+    page.wait_for_selector("#site h3")
+    assert page.locator("#site h3").inner_text().startswith("C7a: O")
+    assert page.locator("#sites tbody tr[aria-current]").inner_text().startswith("C7a")
+
+    page.wait_for_timeout(300)
+    picture = matplotlib.image.imread(io.BytesIO(page.locator(".viewer").screenshot()))
+    assert len({tuple(pixel) for pixel in picture.reshape(-1, picture.shape[-1]).round(1).tolist()}) > 20
+    spread = picture[..., :3].std(axis=(0, 1)).max()
+    assert spread > 0.03, "the 3D view is blank"
+
+    page.locator("#sites tbody button", has_text="O1a").click()
+    page.wait_for_function("document.querySelector('#site h3').textContent.startsWith('O1a')")
+    page.locator("#sites tbody button", has_text="C7a").click()
+    page.wait_for_function("document.querySelector('#site h3').textContent.startsWith('C7a')")
+    page.locator("#try").click()
+    page.wait_for_selector("#result")
+    assert "gains" in page.locator("#result").inner_text()
+    assert "flagged now: none" in page.locator("#result").inner_text()
+    with page.expect_download() as download:
+        page.get_by_text("Download corrected CIF").click()
+    assert download.value.suggested_filename == "2300214-corrected.cif"
+    assert "C7a C " in Path(download.value.path()).read_text()
+
+
+def test_atoms_in_the_3d_view_choose_sites(page: Any) -> None:
+    page.get_by_label("Example").select_option("ibuprofen-wrong-element.cif")
+    page.wait_for_selector("#site h3")
+    page.wait_for_timeout(300)
+    box = page.locator(".viewer").bounding_box()
+    before = page.locator("#site h3").inner_text()
+    for i in range(1, 12):
+        for j in range(1, 12):
+            page.mouse.click(box["x"] + box["width"] * i / 12, box["y"] + box["height"] * j / 12)
+            if page.locator("#site h3").inner_text() != before:
+                chosen = page.locator("#sites tbody tr[aria-current]").inner_text().split()[0]
+                assert page.locator("#site h3").inner_text().startswith(chosen)
+                return
+    raise AssertionError("no click met an atom")
+
+
+def test_odd_files_are_told_and_do_no_harm(page: Any) -> None:
+    place = page.locator("#structure input[type=file]").first
+    place.set_input_files([{"name": "a.cif", "mimeType": "text/plain", "buffer": b"no crystal at all"}])
+    page.wait_for_selector("#structure .skips summary")
+    assert "1 left out" in page.locator("#structure .skips summary").inner_text()
+    place.set_input_files([{"name": "x<b>.cif", "mimeType": "text/plain", "buffer": HOSTILE.encode()}])
+    page.wait_for_selector("#site h3")
+    assert SCRIPT in page.locator("#sites tbody").inner_text()
+    page.get_by_label("Labels").select_option("all")
+    page.get_by_label("Atoms").select_option("inside")
+    page.get_by_label("Colour").select_option("element")
+
+
+def test_candidates_are_ranked_and_survivors_downloaded(page: Any, tmp_path: Path) -> None:
+    with tarfile.open(ARCHIVE) as archive:
+        names = [name for name in archive.getnames() if "/materials-project/" in name][:8]
+        files = [
+            {"name": Path(n).name, "mimeType": "text/plain", "buffer": archive.extractfile(n).read()}
+            for n in names
+        ]
+    page.locator("#tab-structure").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#candidates .drop")
+    page.locator("#candidates input[type=file]").first.set_input_files(files)
+    page.get_by_text("Download", exact=False).first.wait_for()
+    assert page.locator("#ranking tbody tr").count() == 8
+    assert page.locator("#score-density .point").count() == 8
+    page.locator("#score-density .point").nth(3).click(force=True)
+    chosen = page.locator("#ranking tbody tr[aria-current]").inner_text().split()[0]
+    assert page.locator("#candidates .panel h3").inner_text().startswith(chosen)
+    with page.expect_download() as download:
+        page.get_by_text("survivors").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert set(archive.namelist()) <= {file["name"] for file in files}
+
+
+def test_what_is_usual_is_explored_in_a_narrow_dark_window(page: Any) -> None:
+    page.set_viewport_size({"width": 420, "height": 800})
+    page.emulate_media(color_scheme="dark")
+    page.locator("#tab-explore").click()
+    page.wait_for_selector("#histograms")
+    page.get_by_label("compare").select_option("bonds")
+    assert "single" in page.locator("#histograms").get_attribute("aria-label")
+    page.wait_for_selector(".confusion svg")
+    page.get_by_role("button", name="Examples").click()
+    page.wait_for_selector("#examples tbody tr")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 29)"

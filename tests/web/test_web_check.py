@@ -1,0 +1,128 @@
+"""Checks by the API: what the command line tells, sites opened, elements tried, files corrected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import atomsight
+from atomsight.web.corrected import corrected_cif, with_elements
+from atomsight.web.scene import scene
+from atomsight.web.uploads import EXAMPLES
+
+IBUPROFEN = EXAMPLES / "ibuprofen.cif"
+WRONG = EXAMPLES / "ibuprofen-wrong-element.cif"
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture(scope="module")
+def wrong(client: Any, finish: Any) -> str:
+    """The path of a crystal with a wrong element, checked."""
+    status = finish("/api/checks", example=WRONG.name)
+    assert (status["state"], status["handled"], status["marked"]) == ("done", 1, 1)
+    return f"/api/checks/{status['job']}/0"
+
+
+def test_the_api_tells_what_the_command_line_tells(client: Any, wrong: str) -> None:
+    expected = next(atomsight.check(atomsight.read(WRONG))).as_dict()
+    found = client.get(wrong).json()
+    assert {key: found[key] for key in expected} == {**expected, "source": WRONG.name}
+    worst = max(found["sites"], key=lambda site: site["suspicion"])
+    assert (worst["label"], worst["element"], worst["suggested"], worst["flagged"]) == ("C7a", "O", "C", True)
+
+
+def test_a_site_is_opened(client: Any, wrong: str) -> None:
+    found = client.get(f"{wrong}/sites/6").json()
+    assert (found["element"], found["beside"]) == ("O", "C")
+    assert found["distances"] == sorted(found["distances"])
+    assert max(found["given"], key=found["given"].get) == "C"
+    assert {len(found["profiles"][symbol]) for symbol in "OC"} == {16}
+    assert found["labels"][0].startswith("H")
+    assert client.get(f"{wrong}/sites/6?beside=N").json()["beside"] == "N"
+    for address in ("sites/999", "sites/6?beside=Qq"):
+        assert client.get(f"{wrong}/{address}").status_code == 422
+
+
+def test_the_right_element_mends_the_crystal(client: Any, wrong: str) -> None:
+    found = client.post(f"{wrong}/try", json={"changes": {"6": "C"}}).json()
+    assert found["gain"] > 5
+    assert found["score"] < 2 < found["score_before"]
+    assert client.post(f"{wrong}/try", json={"changes": {"6": "Xx"}}).status_code == 422
+    assert client.post(f"{wrong}/try", json={"changes": {"77": "C"}}).status_code == 422
+
+
+def test_the_corrected_file_reads_back(client: Any, wrong: str, tmp_path: Path) -> None:
+    answer = client.get(f"{wrong}/cif", params={"change": ["6:C"]})
+    assert "2300214-corrected.cif" in answer.headers["content-disposition"]
+    (tmp_path / "c.cif").write_bytes(answer.content)
+    again, true = next(atomsight.read(tmp_path / "c.cif")), next(atomsight.read(IBUPROFEN))
+    assert np.array_equal(again.numbers, true.numbers)
+    assert "Stone, Kevin H." in answer.text
+    assert client.get(f"{wrong}/cif?change=6-C").status_code == 422
+
+
+@pytest.mark.parametrize("name", ["cod-2100840.cif", "halite.cif", "PIYZAZ_freeONLY.cif"])
+def test_corrected_files_of_other_crystals(name: str, tmp_path: Path) -> None:
+    crystal = next(atomsight.read(DATA / name))
+    text = corrected_cif(crystal, {0: "Se"}, DATA / name)
+    (tmp_path / name).write_text(text)
+    again = next(atomsight.read(tmp_path / name))
+    assert again.counts == with_elements(crystal, {0: "Se"}).counts
+    assert np.isclose(again.volume, crystal.volume, rtol=1e-4)
+
+
+def test_formats_without_type_symbols_become_plain_cifs(tmp_path: Path) -> None:
+    poscar = "salt\n1.0\n5.64 0 0\n0 5.64 0\n0 0 5.64\nNa Cl\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n"
+    (tmp_path / "salt.vasp").write_text(poscar)
+    crystal = next(atomsight.read(tmp_path / "salt.vasp"))
+    (tmp_path / "out.cif").write_text(corrected_cif(crystal, {1: "Br"}, tmp_path / "salt.vasp"))
+    assert next(atomsight.read(tmp_path / "out.cif")).counts == {"Na": 1, "Br": 1}
+
+
+def test_molecules_are_drawn_in_one_piece() -> None:
+    crystal = next(atomsight.read(IBUPROFEN))
+    drawn = scene(crystal)
+    whole, inside = np.array(drawn["whole"]), np.array(drawn["inside"])
+    apart = {
+        name: [np.linalg.norm(p[i] - p[j]) for i, j, _ in drawn["bonds"]]
+        for name, p in (("whole", whole), ("inside", inside))
+    }
+    lengths = np.array([length for *_, length in drawn["bonds"]])
+    assert np.allclose(apart["whole"], lengths, atol=0.01)
+    assert not np.allclose(apart["inside"], lengths, atol=0.01)
+    assert sum(drawn["unique"]) == crystal.n_sites
+    moved = (whole - inside) @ np.linalg.inv(crystal.lattice)
+    assert np.allclose(moved, moved.round(), atol=1e-3)
+
+
+def test_frameworks_stay_in_their_cell() -> None:
+    drawn = scene(next(atomsight.read(DATA / "halite.cif")))
+    assert drawn["whole"] == drawn["inside"]
+
+
+def test_skipped_files_are_told_without_the_folder(client: Any, finish: Any) -> None:
+    status = finish("/api/checks", {"a.cif": b"nothing", "b.cif": IBUPROFEN.read_bytes()})
+    assert (status["handled"], status["skipped"]) == (1, 1)
+    found = client.get(f"/api/checks/{status['job']}").json()
+    assert found["skipped"][0]["source"] == "a.cif"
+    assert found["crystals"][0]["source"] == "b.cif"
+    assert client.get(f"/api/checks/{status['job']}?first=1").json()["crystals"] == []
+
+
+def test_what_is_usual(client: Any) -> None:
+    found = client.get("/api/explore/distances/C").json()
+    nearest = {one["neighbour"]: one for one in found["histograms"] if one["n"] == 1}
+    hydrogen = nearest["H"]
+    peak = found["low"] + found["step"] * (hydrogen["first"] + np.argmax(hydrogen["counts"]) + 0.5)
+    assert 0.9 < peak < 1.15
+    assert {one["type"] for one in found["bonds"] if one["neighbour"] == "C"} >= {"single", "aromatic"}
+    matrix = client.get("/api/explore/confusion").json()
+    assert sum(count for *_, count in matrix["cells"]) == matrix["sites"] == sum(matrix["sites_of"])
+    cell = client.get("/api/explore/confusion/C/N").json()
+    assert cell["examples"]
+    assert len(cell["examples"][0]["distances"]) == 16
+    assert client.get("/api/explore/confusion/C/Zz").status_code == 422
+    assert client.get("/api/explore/distances/Zz").status_code == 422
