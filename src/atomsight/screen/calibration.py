@@ -79,7 +79,7 @@ def reference(largest: NDArray[np.floating]) -> Reference:
     scores = np.maximum.accumulate(ordered[place])
     start = float(np.quantile(ordered, 1 - TAIL))
     excess = ordered[ordered > start] - start
-    slope = float(np.log10(np.e) / max(excess.mean(), 1e-3)) if len(excess) else 1.0
+    slope = float(1 / (np.log(10) * max(excess.mean(), 1e-3))) if len(excess) else 1.0
     return Reference(n, tuple(scores.round(4).tolist()), tuple(shares.round(5).tolist()), round(slope, 4))
 
 

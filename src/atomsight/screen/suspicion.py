@@ -10,6 +10,7 @@ whether they fit better.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +103,7 @@ def examine(
     rows = np.arange(len(element))
     names = np.asarray(model.elements)
     if blind is None:
-        begin = {"distances": distances, "neighbours": neighbours, "site": rows}
+        begin: dict[str, NDArray[Any]] = {"distances": distances, "neighbours": neighbours, "site": rows}
         blind = model.probabilities(begin)
     own = np.full(256, -1)
     own[names] = np.arange(len(names))
