@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ import pytest
 pytest.importorskip("fastapi")
 warnings.filterwarnings("ignore", message=".*httpx.*", module="fastapi|starlette")
 
+import uvicorn  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 
 from atomsight.web.app import create_app  # noqa: E402
@@ -24,6 +27,24 @@ def client() -> Iterator[TestClient]:
     app = create_app(max_upload=LIMIT, threads=1)
     with TestClient(app, base_url="http://127.0.0.1:8421", raise_server_exceptions=False) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where a server answers, for browsers and other programs."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    settings = uvicorn.Config(
+        create_app(max_upload=LIMIT, threads=1), log_level="error", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    server.should_exit = True
+    thread.join(10)
 
 
 Finish = Callable[..., dict[str, Any]]

@@ -7,8 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 import atomsight
+from atomsight.dataset import build_from
+from atomsight.readers import Member
+from atomsight.web import api
+from atomsight.web.app import create_app
 from atomsight.web.corrected import corrected_cif, with_elements
 from atomsight.web.scene import scene
 from atomsight.web.uploads import EXAMPLES
@@ -110,6 +115,30 @@ def test_skipped_files_are_told_without_the_folder(client: Any, finish: Any) -> 
     assert found["skipped"][0]["source"] == "a.cif"
     assert found["crystals"][0]["source"] == "b.cif"
     assert client.get(f"/api/checks/{status['job']}?first=1").json()["crystals"] == []
+
+
+def test_an_entry_of_the_cod_is_fetched(client: Any, finish: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mirror(number: str, *unused: Any) -> list[Member]:
+        return [Member(number, f"cod:{number}", IBUPROFEN.read_bytes())]
+
+    monkeypatch.setattr(api, "members_of", mirror)
+    status = finish("/api/checks", cod="2300214")
+    assert (status["state"], status["handled"]) == ("done", 1)
+    assert client.get(f"/api/checks/{status['job']}/0").json()["source"] == "2300214.cif"
+
+
+def test_a_dataset_names_precedents_and_its_own_distances(tmp_path: Path) -> None:
+    crystals = [next(atomsight.read(path)) for path in (IBUPROFEN, DATA / "halite.cif")]
+    build_from(crystals, tmp_path / "set", k=8)
+    with TestClient(create_app(dataset=tmp_path / "set", threads=1), base_url="http://localhost") as client:
+        job = client.post("/api/checks", json={"example": WRONG.name}).json()["job"]
+        client.get(f"/api/jobs/{job}/events")
+        site = client.get(f"/api/checks/{job}/0/sites/6").json()
+        assert "Å)" in site["precedents"]
+        assert len(site["profiles"]["C"]) == 8
+        found = client.get("/api/explore/distances/Na").json()
+        assert found["source"] == "2 crystals, set"
+        assert [one["neighbour"] for one in found["histograms"] if one["n"] == 1] == ["Cl"]
 
 
 def test_what_is_usual(client: Any) -> None:

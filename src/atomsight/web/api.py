@@ -18,17 +18,16 @@ from starlette.background import BackgroundTask
 from atomsight import __version__
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError
-from atomsight.readers import iter_members
+from atomsight.readers import DEFAULT
+from atomsight.readers._web import Web
+from atomsight.readers.cod import members_of
 from atomsight.screen.check import Checked
 from atomsight.screen.write_rank import writer_of
 from atomsight.web import checking, ranking, shapes
 from atomsight.web.jobs import Job, Kind
 from atomsight.web.uploads import Upload, examples
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"model": shapes.Problem} for code in (403, 404, 413, 421, 500, 503)
-}
-router = APIRouter(prefix="/api", responses=_PROBLEMS)
+router = APIRouter(prefix="/api", responses=shapes.PROBLEMS)
 
 TICK = 0.15
 """Seconds between two looks at a job that is watched."""
@@ -99,7 +98,13 @@ def start_check(request: Request, wanted: shapes.CheckRequest) -> dict[str, Any]
 
 
 def _check_cod(job: Job, number: str, held: Any) -> None:
-    for member in iter_members(f"cod:{number}", job.skip):
+    def wait(seconds: float) -> None:
+        job.stop.wait(seconds)
+        job.advance()
+
+    # somebody waits at the page: fewer tries than a long download is worth
+    web = Web(tries=3, timeout=10.0, deadline=60.0, sleep=wait)
+    for member in members_of(number, job.skip, DEFAULT.max_bytes, web):
         held.uploads.add(job.upload, f"{member.name}.cif", io.BytesIO(member.data))
     checking.check_job(job, held.knowledge)
 

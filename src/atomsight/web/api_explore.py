@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request
 
 from atomsight.web import shapes
 
-router = APIRouter(prefix="/api/explore", tags=["explore"], responses={422: {"model": shapes.Problem}})
+router = APIRouter(prefix="/api/explore", tags=["explore"], responses=shapes.PROBLEMS)
 
 Symbol = Annotated[str, Path(max_length=3)]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from atomsight import __version__
@@ -112,4 +113,9 @@ def _errors(app: FastAPI) -> None:
         status = {InputError: 422, TooLargeError: 413, BusyError: 503}.get(type(error), 500)
         return JSONResponse({"detail": str(error)}, status)
 
+    def misshapen(request: Request, error: Any) -> JSONResponse:
+        told = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        return JSONResponse({"detail": "; ".join(told)}, 422)
+
     app.add_exception_handler(AtomsightError, answered)
+    app.add_exception_handler(RequestValidationError, misshapen)

@@ -35,9 +35,9 @@ def with_elements(crystal: Crystal, changes: Mapping[int, str]) -> Crystal:
 def corrected_cif(crystal: Crystal, changes: Mapping[int, str], path: Path) -> str:
     """A CIF of the crystal with other elements on some sites.
 
-    Where its file is a CIF, that file with the type symbols changed and nothing else, checked by reading it
-    again; where that does not give the crystal that is wanted (other formats, labels that stand twice,
-    elements told by the labels alone), a plain CIF of the whole cell in P1.
+    Where its file is a CIF, all items of that file with other type symbols; comments go. It is read again,
+    and where that does not give the crystal that is wanted (other formats, labels that stand twice, elements
+    told by the labels alone), a plain CIF of the whole cell in P1 takes its place.
 
     Args:
         crystal: as read.

@@ -128,7 +128,7 @@ class Scene(BaseModel):
     unique: list[bool]
     inside: list[list[float]]
     whole: list[list[float]]
-    bonds: list[tuple[int, int, float]]
+    bonds: list[list[float]] = Field(description="first atom, second atom, length, Å")
 
 
 class OpenCrystal(CheckedCrystal):
@@ -232,7 +232,7 @@ class Confusion(BaseModel):
     top3_accuracy: float
     elements: list[str]
     sites_of: list[int]
-    cells: list[tuple[int, int, int]] = Field(description="row (true), column (predicted), sites")
+    cells: list[list[int]] = Field(description="row (true), column (predicted), sites")
 
 
 class ConfusionCell(BaseModel):
@@ -248,3 +248,9 @@ class Problem(BaseModel):
     """What was wrong."""
 
     detail: str
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Problem} for code in (400, 403, 404, 413, 421, 422, 500, 503)
+}
+"""What routes may answer beside what they are asked for."""

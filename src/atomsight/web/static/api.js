@@ -11,13 +11,8 @@ async function ask(path, options = {}) {
   }
   if (answer.status === 204) return null;
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(words(body.detail) || `The server answers ${answer.status}.`);
+  if (!answer.ok) throw new Error(body.detail || `The server answers ${answer.status}.`);
   return body;
-}
-
-function words(detail) {
-  if (Array.isArray(detail)) return detail.map((one) => one.msg).join("; ");
-  return detail;
 }
 
 export const get = (path) => ask(path);

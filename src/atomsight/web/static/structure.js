@@ -18,12 +18,12 @@ const CRYSTALS = [
 ];
 const SITES = [
   { key: "label", title: "site", kind: "text" },
+  { key: "flag", title: "flag", kind: "text" },
   { key: "element", title: "element", kind: "text" },
   { key: "better", title: "better", kind: "text", hint: "the other element that fits best" },
   { key: "suspicion", title: "suspicion", kind: "number", hint: "2: one correct crystal in a hundred has such a site" },
   { key: "probability", title: "probability", kind: "percent", hint: "of the element, given all other sites" },
   { key: "copies", title: "copies", kind: "count", hint: "in the cell" },
-  { key: "flag", title: "flag", kind: "text" },
 ];
 
 export function structureView(panel, about) {
@@ -63,7 +63,7 @@ export function structureView(panel, about) {
       if (final) work.tellSkips(skipped, (await get(`/api/jobs/${job}`)).skipped);
       const table = dataTable("crystals", CRYSTALS, crystals, {
         caption: "Crystals, most suspicious first", page: 10, open: (index) => pick(index) });
-      table.sortBy(2);
+      table.sortBy(CRYSTALS.findIndex(({ key }) => key === "score"));
       const pick = (index) => {
         chooseRow(table, index);
         bench.open(job, index).catch((error) => work.fail(error));
@@ -138,7 +138,7 @@ class Bench {
       };
     });
     this.table = dataTable("sites", SITES, rows, { caption: "Sites, most suspicious first", open: (i) => this.choose(i) });
-    this.table.sortBy(3);
+    this.table.sortBy(SITES.findIndex(({ key }) => key === "suspicion"));
     this.sites.replaceChildren(this.table.element);
   }
 
@@ -146,7 +146,7 @@ class Bench {
     const one = site === null ? this.chosen : site;
     if (one === undefined || !this.current) return;
     const { label, element, probability, suggested, suspicion } = this.current.sites[one];
-    this.under.textContent = `${label}: ${element} (probability ${(100 * probability).toPrecision(3)} %), suspicion ` +
+    this.under.textContent = `${label}: ${element} (probability ${probability < 1e-4 ? "below 0.01" : (100 * probability).toPrecision(3)} %), suspicion ` +
       `${suspicion.toFixed(2)}${suspicion > 0.3 ? `, better ${suggested}` : ""}`;
   }
 
