@@ -10,8 +10,8 @@ const EXAMPLES = [
   { key: "crystal", title: "crystal", kind: "text" },
   { key: "label", title: "site", kind: "text" },
   { key: "formula", title: "formula", kind: "text" },
-  { key: "probability", title: "given to the wrong one", kind: "percent" },
-  { key: "probability_true", title: "to the true one", kind: "percent" },
+  { key: "probability", title: "for the wrong one", kind: "percent" },
+  { key: "probability_true", title: "for the true one", kind: "percent" },
 ];
 const MOST_ROWS = 10;
 
@@ -83,7 +83,7 @@ class Distances {
           : choice("to", this.neighbours(), set("neighbour"), this.neighbour)),
       series.length ? histograms(series, this.table.low, this.table.step) : make("p", {}, "Too few sites, or no bonds known."),
       make("p", { class: "source" },
-        `${this.table.source}. Each site of the first element counts once; below each name: how many, and the median. ` +
+        `${this.by === "bonds" ? `${this.table.bond_crystals.toLocaleString("en-GB")} crystals, types of bonds told from the geometry` : this.table.source}. Each site of the first element counts once; below each name: how many, and the median. ` +
         "Every histogram is as high as its highest bin."));
   }
 }

@@ -18,7 +18,9 @@ try {
     tabs.forEach((tab, i) => {
       tab.setAttribute("aria-selected", String(i === chosen));
       tab.tabIndex = i === chosen ? 0 : -1;
-      panels[i].hidden = i !== chosen;
+      // the 3D view keeps its size: one of no size cannot be drawn
+      panels[i].classList.toggle("away", i !== chosen);
+      if (i === chosen) panels[i].hidden = false;
     });
     if (!ready.has(chosen)) {
       ready.add(chosen);

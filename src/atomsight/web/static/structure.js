@@ -45,7 +45,7 @@ export function structureView(panel, about) {
 
   async function start(body, files = null) {
     list.replaceChildren();
-    place.hidden = true;
+    place.classList.add("away");
     told = 0;
     const last = await work.run("/api/checks", body, files, (status) => {
       if (status.handled > told && (status.handled < 5 || status.handled > 1.5 * told)) {
@@ -115,6 +115,7 @@ class Bench {
     this.current = crystal;
     this.changes = new Map();
     this.place.hidden = false;
+    this.place.classList.remove("away");
     this.head.textContent = `${crystal.crystal}  ${crystal.formula}`;
     this.facts.textContent = [
       crystal.source, crystal.space_group, `${plural(crystal.sites.length, "site")}, ${plural(crystal.atoms, "atom")} in the cell`,

@@ -34,7 +34,6 @@ export class Viewer {
     this.element.addEventListener("keydown", (event) => this.key(event));
     new MutationObserver(() => this.paper()).observe(document.documentElement, { attributes: true });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paper());
-    new ResizeObserver(() => this.view?.resize()).observe(this.element);
   }
 
   begin() {
