@@ -29,6 +29,22 @@ def test_same_as_one_by_one(threads: int) -> None:
         np.testing.assert_array_equal(part, np.concatenate(expected))
 
 
+def test_the_room_grows_in_the_middle_of_a_batch() -> None:
+    """A wider block than any before it: the search goes on at the structure that asked for the room."""
+    rng = np.random.default_rng(8)
+    sizes = (2, 3, 60, 1, 400, 5)
+    sets = [(np.diag(rng.uniform(4, 6, 3)) * n ** (1 / 3), rng.random((n, 3))) for n in sizes]
+    offsets = np.cumsum([0, *sizes])
+    lattices, fractional = np.array([c for c, _ in sets]), np.concatenate([f for _, f in sets])
+    found = nearest_neighbours_batch(lattices, fractional, offsets, 900)
+    singles = [nearest_neighbours(lattice, points, 900) for lattice, points in sets]
+    for part, expected in zip(found, zip(*singles, strict=True), strict=True):
+        np.testing.assert_array_equal(part, np.concatenate(expected))
+    lattices[5] = 0.0
+    with pytest.raises(InputError, match="structure 5"):
+        nearest_neighbours_batch(lattices, fractional, offsets, 900)
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_queries_within_each_structure(threads: int) -> None:
     sets, lattices, fractional, offsets = flattened(2)

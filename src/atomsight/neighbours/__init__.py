@@ -5,8 +5,9 @@
 | `knn` | `nearest_neighbours` of one crystal, `site_neighbours` of its symmetry-unique sites |
 | `batch` | `nearest_neighbours_batch`: many crystals in one call, over threads |
 | `invariants`, `emd` | PDD and AMD of a crystal; the earth mover's distance between PDDs |
-| `_search`, `_grid`, `_lattice` | the kernel: the search, its grid, lattice reduction |
-| `_select`, `_ties`, `_simd` | ordering of candidates, of equals among them; vector instructions |
+| `_many`, `_search` | the kernel: structures in turn, the search of one |
+| `_grid`, `_lattice`, `_workspace` | its grid, lattice reduction, room to work in |
+| `_select`, `_tags`, `_write`, `_simd` | candidates in order, what names them, rows; vector instructions |
 | `_compiled` | how kernels are compiled, cached and announced |
 | `_brute` | the oracle that the tests hold the kernel against |
 """

@@ -8,12 +8,11 @@ search is repeated; with k or more, the k nearest are among them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import floor, sqrt
 
 import numpy as np
 
-from atomsight.neighbours._compiled import Floats, Ints, Ints32, cached_kernel, kernel, sources
+from atomsight.neighbours._compiled import Floats, Ints, Ints32, inlined_kernel, kernel
 from atomsight.neighbours._grid import (
     ROUNDING,
     first_reach,
@@ -28,7 +27,7 @@ from atomsight.neighbours._lattice import SINGULAR, heights, reduce_lattice
 from atomsight.neighbours._select import BY_RANK, ascending
 from atomsight.neighbours._simd import LANES, keep_within
 from atomsight.neighbours._tags import digit_bits, fit, tag_points, tag_points_alone
-from atomsight.neighbours._workspace import Scratch, Workspace, scratch_for, workspace
+from atomsight.neighbours._workspace import Scratch, Workspace
 from atomsight.neighbours._write import write_row, write_row_of_reduced
 
 FARTHEST = 1e6
@@ -39,9 +38,6 @@ LEAST_K = 10
 
 MOST_K = 30
 """... and for at most this many: a query looks at all points of its block, too many where bins are wide."""
-
-ROOM = 1024
-"""Points that a block holds before it has to grow; a batch of small cells then shares one."""
 
 CLUSTERED = 6.0
 """Where a point sees that many times the mean density (a molecule in a void), the guess is made smaller."""
@@ -54,7 +50,7 @@ neighbours of the last. For a large k, where this would save little, that of the
 """
 
 
-@kernel
+@inlined_kernel
 def search(
     lattice: Floats,
     fractional: Floats,
@@ -289,60 +285,3 @@ def _extent(
         c0, c1 = min(c0, c), max(c1, c)
     middle[0], middle[1], middle[2] = 0.5 * (a0 + a1), 0.5 * (b0 + b1), 0.5 * (c0 + c1)
     return 0.5 * (a1 - a0), 0.5 * (b1 - b0), 0.5 * (c1 - c0)
-
-
-def _bind(made_from: str) -> Callable[..., tuple[int, int]]:
-    @cached_kernel
-    def search_many(
-        lattices: Floats,
-        fractional: Floats,
-        offsets: Ints,
-        own: Ints,
-        free: Floats,
-        query_offsets: Ints,
-        k: int,
-        distances: Floats,
-        indices: Ints,
-        images: Ints32,
-        first: int,
-        last: int,
-    ) -> tuple[int, int]:
-        """Search structures ``first .. last - 1`` of a batch (see ``batch`` for the layout).
-
-        Returns:
-            0, 0; or the verdict on the first structure that cannot be searched (``knn.VERDICTS``), and its
-            number.
-        """
-        assert made_from
-        most, most_queries = 0, 0
-        for c in range(first, last):
-            most = max(most, offsets[c + 1] - offsets[c])
-            most_queries = max(most_queries, query_offsets[c + 1] - query_offsets[c])
-        work, scratch = workspace(most, most_queries), scratch_for(ROOM)
-        flat_distances, flat_indices, flat_images = distances.ravel(), indices.ravel(), images.ravel()
-        for c in range(first, last):
-            p, q = query_offsets[c], query_offsets[c + 1]
-            verdict = -1 if p < q else 0
-            while verdict < 0:
-                verdict = search(
-                    lattices[c],
-                    fractional[offsets[c] : offsets[c + 1]],
-                    own[p:q] if own.shape[0] else own,
-                    free[p:q] if free.shape[0] else free,
-                    k,
-                    flat_distances[p * k : q * k],
-                    flat_indices[p * k : q * k],
-                    flat_images[p * k * 3 : q * k * 3] if images.shape[0] else flat_images,
-                    work,
-                    scratch,
-                )
-                if verdict < 0:
-                    scratch = scratch_for(-verdict + -verdict // 2)
-            if verdict:
-                return verdict, c
-        return 0, 0
-
-    return search_many
-
-
-search_many = _bind(sources())

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from atomsight.neighbours._compiled import Floats, Ints, inlined_kernel, kernel
-from atomsight.neighbours._simd import LANES, count_before, rank_eight, rank_eight_pairs
+from atomsight.neighbours._simd import FEW, LANES, count_before, rank_eight_pairs, rank_few, rank_more
 
-BY_RANK = 48
+BY_RANK = 2 * FEW
 """Up to this many candidates, counting for each how many are smaller (no branches) is the quickest."""
 
 CROWDED = 128
@@ -31,12 +31,14 @@ def ascending(
     """Write the pairs ``values[:count], tags[:count]`` in ascending order into ``ordered, ordered_tags``.
 
     Args:
-        values: squared distances, all in [0, limit]; eight places behind ``count`` are overwritten.
-        tags: differ from each other; eight places behind ``count`` are read.
+        values: squared distances, all in [0, limit].
+        tags: differ from each other.
         count: how many pairs there are.
         limit: the upper bound of the values.
         ordered, ordered_tags: at least ``count`` long, receive the result.
-        scratch: arrays at least ``count + 8`` long.
+        scratch: room to work in.
+
+    All arrays hold at least eight places more than ``count`` and than ``BY_RANK``.
     """
     if count <= BY_RANK:
         _by_rank(values, tags, count, ordered, ordered_tags, scratch[0])
@@ -48,11 +50,7 @@ def ascending(
 def _by_rank(
     values: Floats, tags: Ints, count: int, ordered: Floats, ordered_tags: Ints, ranks: Ints
 ) -> None:
-    for i in range(0, count, LANES):
-        rank_eight(values, i, count, ranks)
-    total = 0
-    for i in range(count):
-        total += ranks[i]
+    total = rank_few(values, count, ranks) if count <= FEW else rank_more(values, count, ranks)
     if total != count * (count - 1) // 2:  # equal values share a rank
         for i in range(0, count, LANES):
             rank_eight_pairs(values, tags, i, count, ranks)

@@ -93,27 +93,49 @@ def count_before(typing, values, tags, j, value, tag):  # type: ignore[no-untype
     return types.int64(values, tags, types.int64, types.float64, types.int64), generate
 
 
-@intrinsic
-def rank_eight(typing, values, i, count, ranks):  # type: ignore[no-untyped-def]
-    """Into ``ranks[i : i + 8]``: how many of ``values[:count]`` are less than ``values[i : i + 8]``, each."""
+def _rank_many(groups: int) -> Any:
+    """A function that ranks up to ``8 * groups`` values at a time, all of them held in registers."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        v = _Vectors(context, builder, signature, arguments)
-        mine = v.load(0, arguments[1])
-        found = cgutils.alloca_once_value(builder, ir.Constant(_WHOLES, [0] * LANES))
-        with cgutils.for_range(builder, arguments[2]) as loop:
-            other = v.splat(builder.load(v.at(0, loop.index)))
-            below = builder.zext(builder.fcmp_ordered("<", other, mine), _WHOLES)
-            builder.store(builder.add(builder.load(found), below), found)
-        v.store(builder.load(found), 3, arguments[1])
-        return context.get_dummy_value()
+    @intrinsic
+    def rank_many(typing, values, count, ranks):  # type: ignore[no-untyped-def]
+        """Into ``ranks``: how many of ``values[:count]`` are less than each; the sum of ``ranks[:count]``.
 
-    return types.void(values, types.int64, types.int64, ranks), generate
+        All ``8 * groups`` places of both arrays are read and overwritten, whatever the count.
+        """
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            v = _Vectors(context, builder, signature, arguments)
+            none = ir.Constant(_WHOLES, [0] * LANES)
+            starts = [_I64(LANES * group) for group in range(groups)]
+            mine = [v.load(0, start) for start in starts]
+            found = [cgutils.alloca_once_value(builder, none) for _ in starts]
+            with cgutils.for_range(builder, arguments[1]) as loop:
+                other = v.splat(builder.load(v.at(0, loop.index)))
+                for own, ranked in zip(mine, found, strict=True):
+                    below = builder.zext(builder.fcmp_ordered("<", other, own), _WHOLES)
+                    builder.store(builder.add(builder.load(ranked), below), ranked)
+            total = none
+            for start, ranked in zip(starts, found, strict=True):
+                rank = builder.load(ranked)
+                v.store(rank, 2, start)
+                wanted = v.first(builder.sub(arguments[1], start))
+                total = builder.add(total, builder.select(wanted, rank, none))
+            return v.sum(total)
+
+        return types.int64(values, types.int64, ranks), generate
+
+    return rank_many
+
+
+FEW = 24
+"""Up to so many values ``rank_few`` ranks, up to twice as many ``rank_more``."""
+
+rank_few, rank_more = _rank_many(FEW // LANES), _rank_many(2 * FEW // LANES)
 
 
 @intrinsic
 def rank_eight_pairs(typing, values, tags, i, count, ranks):  # type: ignore[no-untyped-def]
-    """``rank_eight`` of pairs (value, tag): equal values are ranked by tag."""
+    """Into ``ranks[i : i + 8]``: how many of the first ``count`` pairs (value, tag) come before each."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         v = _Vectors(context, builder, signature, arguments)
@@ -260,6 +282,11 @@ class _Vectors:
     def how_many(self, mask: Any) -> Any:
         """Number of lanes set, as int64."""
         return self.builder.zext(self.builder.ctpop(self.builder.bitcast(mask, _I8)), _I64)
+
+    def sum(self, vector: Any) -> Any:
+        """Sum of eight whole numbers."""
+        added = self._declare(f"llvm.vector.reduce.add.v{LANES}i64", _I64, [_WHOLES])
+        return self.builder.call(added, [vector])
 
     def at(self, argument: int, position: Any) -> Any:
         """Pointer to an element of an array argument."""

@@ -91,7 +91,7 @@ def solve(
 
     ``part`` and ``out`` let several threads fill slices of the same arrays.
     """
-    from atomsight.neighbours._search import search_many
+    from atomsight.neighbours._many import search_many
 
     global _ready
     if out is None:
