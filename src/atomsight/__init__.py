@@ -13,6 +13,7 @@
 | `evaluate` | metrics, confusion matrices, mistakes: pure functions |
 | `analyse` | distributions of distances, their peaks, what misclassified sites share |
 | `plots` | figures from tables |
+| `web` | the local page and its API |
 | `cli` | one file per verb |
 
 The public names below are loaded on first use, so that ``import atomsight`` costs nothing.

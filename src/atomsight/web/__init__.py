@@ -2,7 +2,8 @@
 
 | module | what it holds |
 |---|---|
-| `app` | `create_app`: the routes, put together |
+| `app` | `create_app`: what the app holds, the page's files, how errors are told |
+| `api`, `api_explore` | the routes |
 | `run` | `serve`: the server and the browser |
 | `guard` | who may ask: host names, origins, sizes, and what the page may load |
 | `uploads` | files that were dropped, in a temporary folder that goes when the server ends |
@@ -11,6 +12,7 @@
 | `scene` | a crystal as atoms and bonds to draw |
 | `corrected` | a CIF with other elements on some sites |
 | `ranking` | candidates ranked; tables and survivors to download |
+| `explore` | what is usual: distances, confusions |
 | `tables`, `make_tables` | where neighbours usually lie; the tables that ship |
 | `shapes` | what the API takes and answers, for its OpenAPI description |
 | `static/` | the page; `static/vendor` holds 3Dmol.js |

@@ -217,7 +217,7 @@ def cif(request: Request, identifier: str, index: int, change: Changes) -> Respo
 
     job, found = _crystal(request, identifier, index)
     source = found.crystal.source
-    path = next((p for p in job.upload.paths if source.startswith(str(p))), job.upload.folder)
+    path = max((p for p in job.upload.paths if source.startswith(str(p))), key=lambda p: len(str(p)))
     text = corrected_cif(found.crystal, _changes(change), path)
     name = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in found.crystal.name)
     return _download(text.encode(), _CIF, f"{name}-{'corrected' if change else 'copy'}.cif")

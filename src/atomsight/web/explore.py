@@ -48,7 +48,7 @@ class Explorer:
         dataset = self.knowledge.dataset
         name = "the training data of the bundled model" if dataset is None else dataset.path.name
         return {
-            **{key: table[key] for key in ("low", "step", "ranks")},
+            **{key: table[key] for key in ("low", "step", "ranks", "bond_crystals")},
             "source": f"{table['crystals']:,} crystals, {name}",
             "centres": centres,
             "histograms": [one for one in table["histograms"] if one["centre"] == centre],

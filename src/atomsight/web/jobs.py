@@ -112,7 +112,7 @@ class Jobs:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        for job in self._held.values():
+        for job in list(self._held.values()):
             job.stop.set()
         for threads in self._threads.values():
             threads.shutdown(wait=True, cancel_futures=True)
@@ -123,7 +123,9 @@ class Jobs:
         Raises:
             BusyError: too many wait.
         """
-        waiting = sum(other.state == "waiting" and other.kind == job.kind for other in self._held.values())
+        waiting = sum(
+            other.state == "waiting" and other.kind == job.kind for other in list(self._held.values())
+        )
         if waiting >= MOST_WAITING:
             raise BusyError(f"{waiting} jobs wait already; cancel some")
         self._held[job.identifier] = job

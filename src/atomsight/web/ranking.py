@@ -83,10 +83,14 @@ def shown(job: Job) -> list[Ranked]:
 def rows(job: Job) -> list[dict[str, Any]]:
     """The same for JSON, with their densities."""
     ranking: Ranking = job.result or Ranking()
-    densities = {job.upload.shown(source): value for source, value in ranking.densities.items()}
     return [
-        {**one.as_dict(), "density": densities[one.source], "evidence": list(one.evidence)}
-        for one in shown(job)
+        {
+            **one.as_dict(),
+            "source": job.upload.shown(one.source),
+            "density": ranking.densities[one.source],
+            "evidence": list(one.evidence),
+        }
+        for one in ranking.ordered()
     ]
 
 

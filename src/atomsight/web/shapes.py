@@ -216,6 +216,7 @@ class Distances(BaseModel):
     step: float
     ranks: int
     source: str
+    bond_crystals: int = Field(description="crystals whose types of bonds are counted")
     centres: list[str]
     histograms: list[Histogram]
     bonds: list[Histogram]

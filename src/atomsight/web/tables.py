@@ -118,10 +118,16 @@ def distances_table(
         "low": LOW,
         "step": STEP,
         "ranks": ranks,
-        "crystals": dataset.n_crystals,
+        "crystals": _crystals(dataset, split),
+        "bond_crystals": 0 if bonded is None else _crystals(bonded, split),
         "histograms": histograms,
         "bonds": bonds,
     }
+
+
+def _crystals(dataset: Dataset, split: str | None) -> int:
+    splits = dataset.crystals(["split"]).column("split").to_pylist()
+    return len(splits) if split is None else splits.count(split)
 
 
 def _bonds(dataset: Dataset, elements: Sequence[int], split: str | None, fewest: int) -> list[dict[str, Any]]:

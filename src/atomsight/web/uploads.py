@@ -34,14 +34,14 @@ class Upload:
     Attributes:
         identifier: random; whoever knows it may use the files.
         folder: where they lie; for an example, where it ships.
-        names: their names as given, cleaned, in order.
+        names: their names as given, cleaned, in order; a dict, for many are looked up.
         size: bytes.
         temporary: the folder goes with the upload.
     """
 
     identifier: str
     folder: Path
-    names: list[str] = field(default_factory=list)
+    names: dict[str, None] = field(default_factory=dict)
     size: int = 0
     temporary: bool = True
 
@@ -91,7 +91,7 @@ class Uploads:
         """
         if name not in examples():
             raise InputError(f"there is no example {name!r}; there are {', '.join(examples())}")
-        upload = Upload(secrets.token_urlsafe(12), EXAMPLES, [name], temporary=False)
+        upload = Upload(secrets.token_urlsafe(12), EXAMPLES, {name: None}, temporary=False)
         self._held[upload.identifier] = upload
         return upload
 
@@ -117,7 +117,7 @@ class Uploads:
             if len(upload.names) >= MOST_FILES:
                 raise TooLargeError(f"more than {MOST_FILES:,} files; put them into an archive")
             cleaned = _unused(upload, cleaned)
-            upload.names.append(cleaned)
+            upload.names[cleaned] = None
         target = upload.folder / cleaned
         target.parent.mkdir(parents=True, exist_ok=True)
         written = 0
@@ -131,7 +131,7 @@ class Uploads:
                 upload.size += written
                 return
         target.unlink()
-        upload.names.remove(cleaned)
+        del upload.names[cleaned]
         raise TooLargeError(
             f"{cleaned}: more than {self.most_bytes >> 20:,} MB in all; close what is open, start with "
             "--max-upload, or use the command line, which has no limit"
@@ -143,7 +143,7 @@ class Uploads:
             shutil.rmtree(upload.folder, ignore_errors=True)
 
     def _total(self) -> int:
-        return sum(upload.size for upload in self._held.values())
+        return sum(upload.size for upload in list(self._held.values()))
 
 
 def examples() -> list[str]:

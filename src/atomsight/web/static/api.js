@@ -26,7 +26,7 @@ export async function upload(files, tell) {
   for (let start = 0; start < files.length; start += FILES_AT_ONCE) {
     const form = new FormData();
     for (const file of files.slice(start, start + FILES_AT_ONCE)) {
-      form.append("files", file, file.webkitRelativePath || file.name);
+      form.append("files", file, file.place || file.webkitRelativePath || file.name);
     }
     tell(start);
     const answer = await ask(`/api/uploads${to ? `?to=${encodeURIComponent(to)}` : ""}`, { method: "POST", body: form });

@@ -36,7 +36,8 @@ async function dropped(transfer) {
   const files = [];
   const walk = async (entry) => {
     if (entry.isFile) {
-      files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+      const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+      files.push(Object.assign(file, { place: entry.fullPath.slice(1) }));
       return;
     }
     const reader = entry.createReader();
