@@ -39,7 +39,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, address: str) -> Iterator[Any]:
-    page = browser.new_page(viewport={"width": 1300, "height": 900}, reduced_motion="reduce")
+    page = browser.new_page(viewport={"width": 1000, "height": 600}, reduced_motion="reduce")
     messages: list[str] = []
     asked: list[str] = []
     page.on("console", lambda m: messages.append(m.text) if m.type in ("error", "warning") else None)
@@ -129,6 +129,9 @@ def test_candidates_are_ranked_and_survivors_downloaded(page: Any, tmp_path: Pat
     page.locator("#score-density .point").nth(3).click(force=True)
     chosen = page.locator("#ranking tbody tr[aria-current]").inner_text().split()[0]
     assert page.locator("#candidates .panel h3").inner_text().startswith(chosen)
+    page.get_by_text("Open in the structure view").click()
+    api.expect(page.locator("#structure h2")).to_contain_text(chosen)
+    page.locator("#tab-candidates").click()
     with page.expect_download() as download:
         page.get_by_text("survivors").click()
     with zipfile.ZipFile(download.value.path()) as archive:

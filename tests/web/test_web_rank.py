@@ -68,6 +68,27 @@ def test_survivors_and_table_are_downloaded(client: Any, job: str, candidates: d
     assert client.get(f"/api/rankings/{job}/table.exe").status_code == 422
 
 
+def test_a_candidate_is_checked(client: Any, finish: Any, job: str) -> None:
+    source = client.get(f"/api/rankings/{job}").json()["candidates"][0]["source"]
+    status = finish("/api/checks", ranking=job, source=source)
+    assert (status["state"], status["handled"]) == ("done", 1)
+    assert client.get(f"/api/checks/{status['job']}/0").json()["source"] == source
+    assert client.delete(f"/api/jobs/{status['job']}").status_code == 204
+    assert client.get(f"/api/rankings/{job}/survivors.zip").status_code == 200
+
+
+def test_folders_tell_files_of_one_name_apart(client: Any, finish: Any) -> None:
+    poscar = b"salt\n1.0\n5.64 0 0\n0 5.64 0\n0 0 5.64\nNa Cl\n4 4\nDirect\n0 0 0\n.5 .5 0\n.5 0 .5\n"
+    poscar += b"0 .5 .5\n.5 .5 .5\n0 0 .5\n0 .5 0\n.5 0 0\n"
+    status = finish("/api/rankings", {"all/run1/POSCAR": poscar, "all/run2/POSCAR": poscar})
+    found = client.get(f"/api/rankings/{status['job']}").json()["candidates"]
+    assert [one["source"] for one in found] == ["run1/POSCAR", "run2/POSCAR"]
+    assert [one["crystal"] for one in found] == ["run1", "run2"]
+    answer = client.get(f"/api/rankings/{status['job']}/survivors.zip")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert len(set(archive.namelist())) == len(archive.namelist())
+
+
 def test_the_density_of_rock_salt() -> None:
     halite = next(atomsight.read(Path(__file__).parents[1] / "data" / "halite.cif"))
     assert density(halite) == pytest.approx(2.17, abs=0.03)

@@ -85,9 +85,12 @@ def delete_upload(request: Request, identifier: str) -> Response:
 
 @router.post("/checks", response_model=shapes.JobStatus, status_code=202, tags=["check"])
 def start_check(request: Request, wanted: shapes.CheckRequest) -> dict[str, Any]:
-    """Begin to check the crystals of an upload, of an example, or a COD entry."""
+    """Begin to check the crystals of an upload, of an example, a COD entry, or a candidate of a ranking."""
     held = request.app.state.held
-    if wanted.cod is not None and wanted.upload is None and wanted.example is None:
+    if wanted.ranking is not None and wanted.source is not None:
+        target = _job(request, wanted.ranking, "rank").upload
+        work = partial(checking.check_job, knowledge=held.knowledge, only=wanted.source)
+    elif wanted.cod is not None and wanted.upload is None and wanted.example is None:
         target = held.uploads.start()
         work = partial(_check_cod, number=wanted.cod, held=held)
     else:
@@ -158,10 +161,11 @@ def cancel(request: Request, identifier: str) -> dict[str, Any]:
 
 @router.delete("/jobs/{identifier}", status_code=204, tags=["jobs"])
 def forget(request: Request, identifier: str) -> Response:
-    """End a job, let go of what it found, and remove its upload."""
-    job = _job(request, identifier)
-    request.app.state.held.jobs.forget(job)
-    request.app.state.held.uploads.drop(job.upload)
+    """End a job, let go of what it found, and remove its upload if no other job uses it."""
+    held, job = request.app.state.held, _job(request, identifier)
+    held.jobs.forget(job)
+    if not held.jobs.uses(job.upload):
+        held.uploads.drop(job.upload)
     return Response(status_code=204)
 
 

@@ -88,10 +88,21 @@ class Knowledge:
         return found
 
 
-def check_job(job: Job, knowledge: Knowledge) -> None:
-    """Check the crystals of an upload; `Job.result` grows by one `Checked` after another."""
+def check_job(job: Job, knowledge: Knowledge, only: str | None = None) -> None:
+    """Check the crystals of an upload; `Job.result` grows by one `Checked` after another.
+
+    Args:
+        job: names the upload.
+        knowledge: the model.
+        only: the source of the one crystal to check, as the page sees it; None checks all.
+    """
     job.result = []
-    crystals = _limited(read(job.upload.paths, on_skip=job.skip), job)
+    paths = job.upload.paths
+    if only is not None:
+        paths = [path for path in paths if only.startswith(job.upload.shown(str(path)))]
+    crystals = _limited(read(paths, on_skip=job.skip), job)
+    if only is not None:
+        crystals = (crystal for crystal in crystals if job.upload.shown(crystal.source) == only)
     for found in check(crystals, knowledge.model, on_skip=job.skip):
         job.result.append(found)
         job.advance(bool(found.flagged))

@@ -143,6 +143,10 @@ class Jobs:
             raise KeyError(identifier)
         return job
 
+    def uses(self, upload: Upload) -> bool:
+        """Whether a job works on an upload."""
+        return any(job.upload is upload for job in list(self._held.values()))
+
     def cancel(self, job: Job) -> None:
         """Ask a job to end; what it has found stays."""
         job.stop.set()

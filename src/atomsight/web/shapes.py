@@ -27,13 +27,15 @@ class UploadAnswer(BaseModel):
 
 
 class CheckRequest(BaseModel):
-    """Which crystals to check: one of the three."""
+    """Which crystals to check: an upload, an example, a COD entry, or a candidate of a ranking."""
 
     upload: str | None = None
     example: str | None = None
     cod: str | None = Field(
         None, pattern="^[1-9][0-9]{6}$", description="COD number; the only request that uses a network"
     )
+    ranking: str | None = Field(None, description="job that ranked the candidate")
+    source: str | None = Field(None, description="of the candidate, as the ranking tells it")
 
 
 class RankRequest(BaseModel):

@@ -17,7 +17,8 @@ const COLUMNS = [
 ];
 const BETWEEN = 1500; // ms from one look at the table to the next, while the job runs
 
-export function candidatesView(panel) {
+/** `see` opens what it is given in the structure view. */
+export function candidatesView(panel, about, see) {
   const work = new Work((s) => `${s.handled.toLocaleString("en-GB")} candidates, ${s.marked.toLocaleString("en-GB")} to keep` +
     `${s.state === "waiting" ? ", waiting for its turn" : ""}${s.state === "cancelled" ? ", cancelled" : ""}`);
   const settings = { risk: 0.005, relaxed: false };
@@ -68,6 +69,7 @@ export function candidatesView(panel) {
       detail.replaceChildren(
         make("h3", {}, `${one.crystal}: rank ${one.rank} of ${one.formula}, score ${one.score.toFixed(2)}, ${one.verdict}`),
         make("p", { class: "source" }, one.source),
+        make("button", { type: "button", onclick: () => see({ ranking: job, source: one.source }) }, "Open in the structure view"),
         one.evidence.length ? make("ul", {}, ...one.evidence.map((words) => make("li", {}, words))) : make("p", {}, "Nothing speaks against it."));
     };
     const verdict = choice("Show", [["", "all"], ["verdict:keep", "to keep"], ["verdict:unlikely", "unlikely"]], (value) => table.filter(value));

@@ -13,6 +13,11 @@ const ready = new Set();
 try {
   const about = await get("/api/about");
   const begin = [structureView, candidatesView, exploreView];
+  let check = null;
+  const see = (body) => {
+    go(0);
+    check(body);
+  };
   const show = () => {
     const chosen = Math.max(NAMES.indexOf(location.hash.slice(1)), 0);
     tabs.forEach((tab, i) => {
@@ -24,7 +29,8 @@ try {
     });
     if (!ready.has(chosen)) {
       ready.add(chosen);
-      begin[chosen](panels[chosen], about);
+      const start = begin[chosen](panels[chosen], about, see);
+      if (chosen === 0) check = start;
     }
   };
   const go = (i) => {

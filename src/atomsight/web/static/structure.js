@@ -56,6 +56,8 @@ export function structureView(panel, about) {
     if (last) await refresh(last.job, true);
   }
 
+  return start;
+
   async function refresh(job, final) {
     try {
       const { crystals, skipped } = await get(`/api/checks/${job}`);
