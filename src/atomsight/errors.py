@@ -30,5 +30,9 @@ class MissingExtraError(AtomsightError, ImportError):
         super().__init__(f"{purpose} needs the package {package!r}: pip install 'atomsight[{extra}]'")
 
 
+class EngineError(AtomsightError):
+    """The workers of an engine died, or it was lost, and trying again did not help."""
+
+
 class UnreachableError(AtomsightError):
     """A server does not answer, or turns requests away for good; what was fetched so far is kept."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atomsight.cli._engine import Cluster, Workers, executor_for
+
 if TYPE_CHECKING:
     from atomsight.screen.check import Checked
 
@@ -37,6 +39,8 @@ def check(
         bool, typer.Option("--all", help="Show crystals without a flag or sign too.")
     ] = False,
     threads: Annotated[int, typer.Option(min=0, help="Threads of the network; 0 takes all cores.")] = 0,
+    workers: Workers = 1,
+    cluster: Cluster = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per crystal, with all sites.")
     ] = False,
@@ -47,28 +51,22 @@ def check(
     of 2 is reached by one correct crystal in a hundred, and is flagged.
     """
     from atomsight.cli._output import Skips, emit, err, finish
-    from atomsight.dataset import open_dataset
-    from atomsight.models import load_model
-    from atomsight.readers import read
+    from atomsight.models.spread import sources_of
     from atomsight.screen.check import check as check_crystals
-    from atomsight.screen.precedents import Witnesses
 
-    network = load_model(model, threads=threads)
-    likely = None if precedents is None else Witnesses(open_dataset(precedents))
-    if against is None or against != precedents:
-        known = None if against is None else Witnesses(open_dataset(against))
-    else:
-        known = likely
     skips = Skips(as_json)
     handled = flagged = 0
-    with err.status("checking") as status:
+    with executor_for(cluster, workers) as executor, err.status("checking") as status:
         for found in check_crystals(
-            read(paths, on_skip=skips),
-            network,
+            sources_of(list(paths)),
+            model,
             calibration=calibration,
-            precedents=likely,
-            against=known,
+            precedents=precedents,
+            against=against,
+            threads=threads,
             on_skip=skips,
+            executor=executor,
+            workers=workers,
         ):
             handled += 1
             flagged += bool(found.flagged)

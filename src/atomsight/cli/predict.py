@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atomsight.cli._engine import Cluster, Workers, executor_for
+
 if TYPE_CHECKING:
     from atomsight.models import Prediction
     from atomsight.models.formula import FormulaFit
@@ -41,6 +43,8 @@ def predict(
     ] = None,
     top: Annotated[int, typer.Option(help="Predictions shown for each site.", min=1)] = 3,
     threads: Annotated[int, typer.Option(min=0, help="Threads of the network; 0 takes all cores.")] = 0,
+    workers: Workers = 1,
+    cluster: Cluster = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per crystal; probabilities of at least 0.001.")
     ] = False,
@@ -53,21 +57,29 @@ def predict(
     element in 99 of 100 cases.
     """
     from atomsight.cli._output import Skips, emit, err, finish
-    from atomsight.models import load_model
-    from atomsight.readers import read
+    from atomsight.models.predict import predict as predictions_of
+    from atomsight.models.spread import sources_of
 
-    network = load_model(model, threads=threads)
     skips = Skips(as_json)
     handled = agreeing = sites = 0
-    crystals = read(paths, on_skip=skips)
-    for prediction in network.predict(crystals, composition=composition, on_skip=skips, formula=formula):
-        handled += 1
-        agreeing += int(prediction.agrees.sum())
-        sites += prediction.crystal.n_sites
-        if as_json:
-            emit(_record(prediction))
-        else:
-            _show(prediction, top)
+    with executor_for(cluster, workers) as executor:
+        for prediction in predictions_of(
+            sources_of(list(paths)),
+            model,
+            composition=composition,
+            formula=formula,
+            threads=threads,
+            on_skip=skips,
+            executor=executor,
+            workers=workers,
+        ):
+            handled += 1
+            agreeing += int(prediction.agrees.sum())
+            sites += prediction.crystal.n_sites
+            if as_json:
+                emit(_record(prediction))
+            else:
+                _show(prediction, top)
     if handled > 1 and not as_json:
         err.print(
             f"{handled:,} crystals: {agreeing:,} of {sites:,} sites agree ({100 * agreeing / sites:.1f} %)",

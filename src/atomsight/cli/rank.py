@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atomsight.cli._engine import Cluster, Workers, executor_for
 from atomsight.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from atomsight.crystal import Crystal
+    from atomsight.models.spread import Source
     from atomsight.readers import Member
     from atomsight.screen.rank import Ranked
 
@@ -47,6 +49,8 @@ def rank(
     ] = None,
     show: Annotated[int, typer.Option(min=0, help="Candidates shown of each formula; 0 shows all.")] = 10,
     threads: Annotated[int, typer.Option(min=0, help="Threads of the networks; 0 takes all cores.")] = 0,
+    workers: Workers = 1,
+    cluster: Cluster = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per candidate, in order.")] = False,
 ) -> None:
     """Order candidate structures by plausibility, within each formula, and say which are unlikely.
@@ -54,7 +58,8 @@ def rank(
     No energy is computed: a candidate costs milliseconds. Any number of them streams through the same memory.
     """
     from atomsight.cli._output import Skips, emit, err, finish
-    from atomsight.screen.rank import Ledger, Ranker
+    from atomsight.models.spread import sources_of
+    from atomsight.screen.rank import Ledger, score
     from atomsight.screen.write_rank import writer_of
 
     if to is not None and to.suffix.lower() not in WRITTEN:
@@ -62,12 +67,23 @@ def rank(
     if keep_dir is not None and keep_dir.exists() and (not keep_dir.is_dir() or any(keep_dir.iterdir())):
         raise InputError(f"--keep-dir {keep_dir} is there already and not an empty folder; name another")
     skips = Skips(as_json)
-    ranker = Ranker(risk, explain=explain, relaxed=relaxed, threads=threads)
+    sources = sources_of(list(paths))
     survivors = Survivors(keep_dir) if keep_dir is not None else None
+    if survivors is not None:
+        sources = survivors.watched(sources)
     handled = kept = 0
     with Ledger() as ledger:
-        with _progress() as advance:
-            for scored in ranker.stream(_crystals(paths, skips, survivors)):
+        with executor_for(cluster, workers) as executor, _progress() as advance:
+            for scored in score(
+                sources,
+                risk=risk,
+                explain=explain,
+                relaxed=relaxed,
+                threads=threads,
+                on_skip=skips,
+                executor=executor,
+                workers=workers,
+            ):
                 ledger.add(scored)
                 handled += 1
                 kept += scored.verdict == "keep"
@@ -98,39 +114,38 @@ class Survivors:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._pending: dict[str, Member] = {}
-        self._written: set[str] = set()
+        self._held: deque[Member] = deque()
+        self._written = False
 
-    def hold(self, member: Member, crystals: list[Crystal]) -> None:
-        """Keep a file's bytes until its crystals are judged."""
-        for crystal in crystals:
-            self._pending[crystal.source] = member
+    def watched(self, sources: Iterator[Source]) -> Iterator[Source]:
+        """The sources, unchanged; a file's bytes are kept until a candidate of a later one is judged."""
+        from atomsight.readers import Member
+
+        for source in sources:
+            if isinstance(source, Member):
+                self._held.append(source)
+            yield source
 
     def judge(self, scored: Ranked) -> None:
-        """Write the file, or let it go."""
-        member = self._pending.pop(scored.source, None)
-        if member is None or scored.verdict != "keep" or member.source in self._written:
+        """Write the candidate's file, or let it go; candidates come in the order of their files."""
+        while not _from(scored, self._held[0]):
+            self._held.popleft()
+            self._written = False
+        if scored.verdict != "keep" or self._written:  # a file of several blocks is copied once
             return
+        self._written = True
+        member = self._held[0]
         target = self.folder / f"{member.name}.cif"
         number = 1
         while target.exists():
             number += 1
             target = self.folder / f"{member.name}-{number}.cif"
         target.write_bytes(member.data)
-        if scored.source != member.source:  # a file of several blocks is copied once
-            self._written.add(member.source)
 
 
-def _crystals(
-    paths: list[Path], skips: Callable[[str, str], None], survivors: Survivors | None
-) -> Iterator[Crystal]:
-    from atomsight.readers import crystals_of, iter_members
-
-    for member in iter_members(list(paths), skips):
-        crystals = crystals_of(member, on_skip=skips)
-        if survivors is not None:
-            survivors.hold(member, crystals)
-        yield from crystals
+def _from(scored: Ranked, member: Member) -> bool:
+    """Whether a candidate is the file's, or one of its blocks."""
+    return scored.source == member.source or scored.source.startswith(f"{member.source}#")
 
 
 @contextmanager

@@ -163,6 +163,15 @@ class Engine:
         """Most tasks to have under way; a cluster may grow meanwhile."""
         return 2 * self._workers + 1 if self._executor is None else in_flight(self._executor)
 
+    def restart(self) -> bool:
+        """Leave local processes, one of which was killed, for new ones that start with the next task.
+
+        Returns:
+            Whether they can be; an executor that was given cannot.
+        """
+        self._started = None
+        return self._executor is None
+
     def submit(self, many: bool, *task: Any) -> Future[Any]:
         """Submit a task; ``many`` tells whether others follow."""
         if self._executor is not None:

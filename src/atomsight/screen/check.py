@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from atomsight.crystal import Crystal
+from atomsight.dataset import open_dataset
 from atomsight.elements import SYMBOLS
-from atomsight.errors import ModelError
+from atomsight.errors import InputError, ModelError
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.models.masked_site.inference import MaskedSiteModel
+from atomsight.models.spread import Source, Work, spread
+from atomsight.readers.sources import OnSkip
 from atomsight.screen.calibration import FLAGGED, Calibration, calibration_of, kind_of
 from atomsight.screen.evidence import evidence_of
 from atomsight.screen.precedents import Witnesses
@@ -100,34 +104,84 @@ class Checked:
         }
 
 
+@dataclass(frozen=True)
+class CheckJob:
+    """What a worker needs to know to check; see `check`."""
+
+    model: Model | str | Path | None
+    calibration: Path | None
+    precedents: Witnesses | Path | None
+    against: Witnesses | Path | None
+    threads: int
+
+    files = 1
+
+    def open(self) -> Work:
+        """Load the model, its calibration and the witnesses."""
+        network = self.model
+        if not isinstance(network, Model):
+            network = load_model(network, threads=self.threads)
+        if not isinstance(network, MaskedSiteModel):
+            raise ModelError(f"check needs a masked-site model; {network.name} is {network.kind}")
+        known = calibration_of(network, self.calibration)
+        precedents = _witnesses(self.precedents)
+        against = precedents if self.against == self.precedents else _witnesses(self.against)
+        return lambda crystals, on_skip: _stream(crystals, network, known, precedents, against, on_skip)
+
+
 def check(
-    crystals: Crystal | Iterable[Crystal],
+    crystals: Crystal | Iterable[Source],
     model: Model | str | Path | None = None,
     *,
     calibration: Path | None = None,
-    precedents: Witnesses | None = None,
-    against: Witnesses | None = None,
+    precedents: Witnesses | Path | None = None,
+    against: Witnesses | Path | None = None,
+    threads: int = 0,
     on_skip: Callable[[str, str], None] | None = None,
+    executor: Executor | None = None,
+    workers: int = 1,
 ) -> Iterator[Checked]:
     """Look for wrong elements in crystals, one after another.
 
     Args:
-        crystals: one crystal or any number.
+        crystals: one crystal or any number; or files (`atomsight.models.spread.sources_of`), which are read
+            where the work is done.
         model: a masked-site model, or the name or path of one; None is the bundled default.
         calibration: what `calibrate_check` wrote for another model than the bundled one.
         precedents: sites of a dataset; flagged sites name those most like them.
         against: crystals of a dataset; those with the same geometry but other elements are signs.
+        threads: of the network where ``model`` is a name; 0 takes all cores in one process, one in each of
+            several.
         on_skip: receives (source, reason) of a crystal none of whose elements the model knows; without it
             such a crystal raises.
+        executor, workers: who does the work, see `atomsight.models.spread.spread`. Other processes load
+            models and datasets themselves: then these must be names or paths.
 
     Raises:
         ModelError: the model is no masked-site model, or the calibration belongs to another.
+        InputError: a model or dataset in memory is to go to other processes.
+        EngineError: workers died again and again.
     """
-    network = model if isinstance(model, Model) else load_model(model)
-    if not isinstance(network, MaskedSiteModel):
-        raise ModelError(f"check needs a masked-site model; {network.name} is {network.kind}")
-    known = calibration_of(network, calibration)
-    for crystal in [crystals] if isinstance(crystals, Crystal) else crystals:
+    spread_out = executor is not None or workers > 1
+    if spread_out and any(isinstance(given, Model | Witnesses) for given in (model, precedents, against)):
+        raise InputError("workers load models and datasets themselves; give their names or paths")
+    job = CheckJob(model, calibration, precedents, against, threads or int(spread_out))
+    return spread(crystals, job, on_skip, executor=executor, workers=workers)
+
+
+def _witnesses(dataset: Witnesses | Path | None) -> Witnesses | None:
+    return Witnesses(open_dataset(dataset)) if isinstance(dataset, Path) else dataset
+
+
+def _stream(
+    crystals: Iterator[Crystal],
+    network: MaskedSiteModel,
+    known: Calibration,
+    precedents: Witnesses | None,
+    against: Witnesses | None,
+    on_skip: OnSkip | None,
+) -> Iterator[Checked]:
+    for crystal in crystals:
         if not np.isin(crystal.site_numbers, network.elements).any():
             source, reason = (
                 crystal.source or crystal.name,

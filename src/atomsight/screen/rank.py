@@ -7,17 +7,23 @@ import sqlite3
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atomsight.crystal import Crystal
+from atomsight.errors import InputError
 from atomsight.models.base import Model
+from atomsight.models.spread import Source, Work, spread
 from atomsight.screen.combine import Combination
 from atomsight.screen.evidence_rank import words
 from atomsight.screen.features import KINDS, describe
 from atomsight.screen.plausibility.runtime import Plausibility
 from atomsight.screen.tables import Tables, calibrated_for, load_combination
+
+if TYPE_CHECKING:
+    from atomsight.readers.sources import OnSkip
 
 RISK = 0.005
 """Chance that a real structure is called ``unlikely``, where none is asked for."""
@@ -173,8 +179,47 @@ class Ledger:
             yield Ranked(rank, crystal, source, formula, kind, score, verdict, tuple(json.loads(evidence)))
 
 
+@dataclass(frozen=True)
+class RankJob:
+    """What a worker needs to know to score candidates; see `rank`."""
+
+    risk: float = RISK
+    explain: bool = False
+    relaxed: bool = False
+    model: Model | None = None
+    threads: int = 0
+
+    files = 128
+    """Candidates share runs of the networks within a chunk of so many files."""
+
+    def open(self) -> Work:
+        """Load networks and tables."""
+        ranker = Ranker(self.risk, self.explain, self.relaxed, self.model, self.threads)
+        return lambda crystals, on_skip: ranker.stream(crystals)
+
+
+def score(
+    crystals: Crystal | Iterable[Source],
+    *,
+    risk: float = RISK,
+    explain: bool = False,
+    relaxed: bool = False,
+    model: Model | None = None,
+    threads: int = 0,
+    on_skip: OnSkip | None = None,
+    executor: Executor | None = None,
+    workers: int = 1,
+) -> Iterator[Ranked]:
+    """Candidates in the order in which they come, all of rank 0, as they are scored; see `rank`."""
+    spread_out = executor is not None or workers > 1
+    if spread_out and model is not None:
+        raise InputError("workers load the model that the scores are calibrated for; no other can be given")
+    job = RankJob(risk, explain, relaxed, model, threads or int(spread_out))
+    return spread(crystals, job, on_skip, executor=executor, workers=workers)
+
+
 def rank(
-    crystals: Crystal | Iterable[Crystal],
+    crystals: Crystal | Iterable[Source],
     *,
     risk: float = RISK,
     explain: bool = False,
@@ -182,6 +227,9 @@ def rank(
     model: Model | None = None,
     threads: int = 0,
     watch: Callable[[Ranked], None] | None = None,
+    on_skip: OnSkip | None = None,
+    executor: Executor | None = None,
+    workers: int = 1,
 ) -> Iterator[Ranked]:
     """Order candidate structures within each formula, the most plausible first.
 
@@ -190,22 +238,36 @@ def rank(
     ``docs/screening.md``.
 
     Args:
-        crystals: candidates, taken one by one.
+        crystals: candidates; or files (`atomsight.models.spread.sources_of`), which are read where the work
+            is done.
         risk: chance that a real structure gets the verdict ``unlikely``, above 0, at most 0.5.
         explain: fill `Ranked.evidence`.
         relaxed: trust the volume of inorganic candidates. Else they are judged, in the main, at the volume
             that their formula lets expect.
         model: names elements blindly; None is the bundled default, which the scores are calibrated for.
-        threads: of the networks; 0 takes all cores.
+        threads: of the networks; 0 takes all cores in one process, one in each of several.
         watch: receives each candidate as soon as it is scored, with rank 0.
+        on_skip: receives (source, reason) of what could not be read.
+        executor, workers: who does the work, see `atomsight.models.spread.spread`.
 
     Raises:
-        InputError: the risk is out of range.
+        InputError: the risk is out of range, or a model in memory is to go to other processes.
         ModelError: weights or tables are missing or damaged.
+        EngineError: workers died again and again.
     """
-    ranker = Ranker(risk, explain, relaxed, model, threads)
+    scores = score(
+        crystals,
+        risk=risk,
+        explain=explain,
+        relaxed=relaxed,
+        model=model,
+        threads=threads,
+        on_skip=on_skip,
+        executor=executor,
+        workers=workers,
+    )
     with Ledger() as ledger:
-        for scored in ranker.stream([crystals] if isinstance(crystals, Crystal) else crystals):
+        for scored in scores:
             ledger.add(scored)
             if watch is not None:
                 watch(scored)
