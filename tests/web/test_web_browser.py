@@ -39,7 +39,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, address: str) -> Iterator[Any]:
-    page = browser.new_page(viewport={"width": 1000, "height": 600}, reduced_motion="reduce")
+    page = browser.new_page(viewport={"width": 1000, "height": 760}, reduced_motion="reduce")
     messages: list[str] = []
     asked: list[str] = []
     page.on("console", lambda m: messages.append(m.text) if m.type in ("error", "warning") else None)
@@ -85,6 +85,7 @@ def test_atoms_in_the_3d_view_choose_sites(page: Any) -> None:
     page.get_by_label("Example").select_option("ibuprofen-wrong-element.cif")
     page.wait_for_selector("#site h3")
     page.wait_for_timeout(300)
+    page.locator(".viewer").scroll_into_view_if_needed()
     box = page.locator(".viewer").bounding_box()
     row = page.locator("#sites tbody tr[aria-current]")
     before = row.inner_text()
