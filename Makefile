@@ -21,8 +21,8 @@ $(VENV)/bin/python:
 	  { rm -rf $(VENV); echo "The venv module of $(PYTHON) does not work (Debian: apt-get install python3-venv)"; exit 1; }
 
 $(VENV)/.base: $(VENV)/bin/python $(STAMPS)
-	@echo "Setting up $(VENV) (prediction only: no PyTorch) ..."
-	@$(PIP) --editable .
+	@echo "Setting up $(VENV) (prediction and the page: no PyTorch) ..."
+	@$(PIP) --editable '.[web]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/bin/python $(STAMPS)
@@ -32,6 +32,8 @@ $(VENV)/.test: $(VENV)/bin/python $(STAMPS)
 
 demo: $(VENV)/.base
 	@$(BIN)/python examples/01_demo.py --out demo-output
+	@echo
+	@echo "See which atoms look wrong, in a page on this machine:  $(BIN)/atomsight serve"
 
 test: lint types unit
 
