@@ -64,7 +64,7 @@ def test_two_processes_answer_as_one(verb: str, folder: Path) -> None:
 
 
 def test_a_dask_cluster_answers_as_one_process(folder: Path) -> None:
-    """A scheduler and two worker processes on loopback, one of which is killed in the middle of the last run."""
+    """Two worker processes and a scheduler on loopback; one worker is killed in the middle of the last run."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
@@ -145,7 +145,10 @@ def test_a_killed_process_loses_nothing(folder: Path, tmp_path: Path) -> None:
     assert [Path(source).stem for source in skips] == [f"{i}-broken" for i in range(3)]
 
 
-def test_a_process_that_dies_always_ends_it_with_the_place(folder: Path) -> None:
+def test_a_process_that_dies_always_ends_it_with_the_place(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spreading, "RETRIES", 1)
     with pytest.raises(EngineError, match=r"workers died.*cif"):
         list(spread(sources_of(folder), NameJob("1-ibuprofen"), workers=2))
 
