@@ -64,7 +64,7 @@ def test_two_processes_answer_as_one(verb: str, folder: Path) -> None:
 
 
 def test_a_dask_cluster_answers_as_one_process(folder: Path) -> None:
-    """Two worker processes and a scheduler on loopback; one worker is killed in the middle of the last run."""
+    """Two worker processes and a scheduler on loopback; a worker is killed in the middle of the last run."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
