@@ -8,11 +8,13 @@
 | `symmetry` | orbits: from the file's operations, else found from the geometry |
 | `readers` | CIFs, folders and archives to `Crystal`; the quality policy |
 | `bonds` | which neighbours are bonded, and the bond type |
-| `dataset` | the one table: build, store, split, near-duplicates |
+| `dataset` | the one table: build, merge, store, split, near-duplicates; the engines of parallel work |
 | `models` | the networks, training, export, and inference on ONNX Runtime |
 | `evaluate` | metrics, confusion matrices, mistakes: pure functions |
 | `analyse` | distributions of distances, their peaks, what misclassified sites share |
+| `screen` | `check`: wrong elements; `rank`: candidate structures in order |
 | `plots` | figures from tables |
+| `report` | one self-contained HTML page from result folders |
 | `web` | the local page and its API |
 | `cli` | one file per verb |
 
