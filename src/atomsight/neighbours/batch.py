@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from atomsight.errors import InputError
+from atomsight.neighbours._output import room
 from atomsight.neighbours.knn import Neighbours, as_floats, as_points, checked_k, solve
 
 SLICES_PER_THREAD = 4
@@ -71,9 +72,9 @@ def nearest_neighbours_batch(
         return solve(cells, points, bounds, count, own, None, query_bounds, images)
     slices = _even_slices(query_bounds, threads * SLICES_PER_THREAD)
     out = (
-        np.empty((len(own), count)),
-        np.empty((len(own), count), np.int64),
-        np.empty((len(own) if images else 0, count, 3), np.int32),
+        room((len(own), count)),
+        room((len(own), count), np.int64),
+        room((len(own) if images else 0, count, 3), np.int32),
     )
     solve(cells, points, bounds, count, own, None, query_bounds, images, (0, 0), out)  # compiled once, here
     with ThreadPoolExecutor(threads) as pool:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from atomsight.errors import InputError
+from atomsight.neighbours._output import room
 
 if TYPE_CHECKING:
     from atomsight.crystal import Crystal
@@ -96,7 +97,7 @@ def solve(
     global _ready
     if out is None:
         m = int(query_offsets[-1])
-        out = (np.empty((m, k)), np.empty((m, k), np.int64), np.empty((m if images else 0, k, 3), np.int32))
+        out = (room((m, k)), room((m, k), np.int64), room((m if images else 0, k, 3), np.int32))
     first, last = part or (0, len(lattices))
     free = np.empty((0, 3)) if free is None else free
     arguments = (lattices, fractional, offsets, own, free, query_offsets, k, *out, first, last)
