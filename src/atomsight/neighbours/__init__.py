@@ -6,7 +6,7 @@
 | `batch` | `nearest_neighbours_batch`: many crystals in one call, over threads |
 | `invariants`, `emd` | PDD and AMD of a crystal; the earth mover's distance between PDDs |
 | `_many`, `_search` | the kernel: structures in turn, the search of one |
-| `_grid`, `_lattice`, `_workspace`, `_output` | its grid, lattice reduction, room to work in and for results |
+| `_grid`, `_lattice`, `_workspace`, `_output` | grid, lattice reduction, room to work in and for results |
 | `_select`, `_tags`, `_write`, `_simd` | candidates in order, what names them, rows; vector instructions |
 | `_compiled` | how kernels are compiled, cached and announced |
 | `_brute` | the oracle that the tests hold the kernel against |

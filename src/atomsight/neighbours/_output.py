@@ -19,7 +19,7 @@ WORTH_IT = 1 << 19
 def room(shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
     """An array without values, as ``np.empty`` gives, cheaper to fill for the first time.
 
-    The system hands out memory zeroed, page by page at the first touch: by 4 kB this takes half as long as the
+    The system hands out memory zeroed, a page at the first touch: by 4 kB this takes half as long as the
     search itself. An allocation of at least `ADVISED` bytes gets 2 MB at a touch, from the first border of a
     huge page on; what lies beyond the shape is never touched and takes no memory.
     """
