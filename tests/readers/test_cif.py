@@ -316,6 +316,17 @@ def test_the_scan_agrees_on_awkward_numbers() -> None:
     check_scan(cif("\n".join(f"C{i} C {row}" for i, row in enumerate(rows))).encode())
 
 
+@pytest.mark.parametrize(("flag", "plain"), [("d", True), ("calc", True), ("dum", False), ("Dum", False)])
+def test_rows_as_shelx_writes_them_are_scanned_unless_they_are_dummies(flag: str, plain: bool) -> None:
+    tags = ["_atom_site_label", "_atom_site_type_symbol", "_atom_site_fract_x", "_atom_site_fract_y"]
+    tags += ["_atom_site_fract_z", "_atom_site_occupancy", "_atom_site_calc_flag"]
+    text = "\n".join(["data_x", "loop_", *tags, f"C1 C 0.1 0.2(1) 0.3 1 {flag}", ""]).encode()
+    if plain:
+        check_scan(text)
+    else:
+        assert scan(text, tags, 1) is None
+
+
 def check_scan(data: bytes) -> None:
     document, text, _ = parse(data)
     loop = document[0].find_loop("_atom_site_fract_x").get_loop()

@@ -125,7 +125,7 @@ def _scan(
                 if elements[row] == 0:
                     return False
             elif role == _CALC_FLAG:
-                if first == 100 or first == 68:  # dum, Dum
+                if at - begin == 3 and (first == 100 or first == 68):  # dum, Dum; d alone is "determined"
                     return False
             elif role == _MARK and (at - begin != 1 or not (first == 46 or first == 63 or first == 48)):
                 return False  # neither . nor ? nor 0: disordered

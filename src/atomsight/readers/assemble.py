@@ -199,11 +199,12 @@ def _lacks_hydrogen(formula: str, numbers: NDArray[np.uint8]) -> bool:
     if not promised:
         return False
     present = np.bincount(numbers, minlength=2)
-    units = [
+    units = sorted(
         present[NUMBERS[symbol]] / count
         for symbol, count in stated.items()
         if count and NUMBERS[symbol] < len(present) and present[NUMBERS[symbol]]
-    ]
+    )
     if not units:
         return False
-    return bool((promised - 0.5) * float(np.median(units)) > present[1])
+    median = (units[(len(units) - 1) // 2] + units[len(units) // 2]) / 2
+    return bool((promised - 0.5) * median > present[1])

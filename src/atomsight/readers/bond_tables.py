@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight.compiled import compiled
 from atomsight.crystal import BOND_TYPES, Bonds, Crystal
 from atomsight.neighbours import nearest_neighbours
 from atomsight.readers._atoms import AtomTable
@@ -28,8 +28,10 @@ search)."""
 SHORTEST, LONGEST = 0.1, 5.0
 """Å; no bond is longer (caesium to lead comes to 4.6), and a shorter one joins an atom to itself."""
 
-_HERE = ("", ".", "?")
+_HERE = frozenset(("", ".", "?"))
 """Symmetry codes that leave an atom where it is."""
+
+_QUOTES = ("'", '"', ";")
 
 _OPERATIONS = (
     "_space_group_symop_operation_xyz",
@@ -68,6 +70,8 @@ _WORDS = {
 """Spellings of a bond type: the letters that Materials Studio and Mercury write, the words and numbers of
 the CSD."""
 
+UNKNOWN = BOND_TYPES.index("unknown")
+
 
 def with_bond_table(
     crystal: Crystal, block: gemmi.cif.Block, table: AtomTable, rows: NDArray[np.integer]
@@ -97,7 +101,8 @@ def with_bond_table(
         "_geom_bond_atom_site_label_1"
     ):
         return crystal
-    site_of_row = dict(zip(rows.tolist(), crystal.orbits.tolist(), strict=True))
+    site_of_row = np.full(len(table), -1, dtype=np.int64)
+    site_of_row[rows] = crystal.orbits
     try:
         wanted, misfits = _wanted(crystal, block, table, site_of_row)
         bonds, unmet = _matched(crystal, wanted) if len(wanted.length) else (None, 0)
@@ -139,46 +144,82 @@ class _Wanted(NamedTuple):
 
 
 def _wanted(
-    crystal: Crystal, block: gemmi.cif.Block, table: AtomTable, site_of_row: dict[int, int]
+    crystal: Crystal, block: gemmi.cif.Block, table: AtomTable, site_of_row: NDArray[np.int64]
 ) -> tuple[_Wanted, int]:
-    """The rows that name atoms of the crystal, and how many of them fit no length."""
-    labels, fractional = table.labels_at(np.arange(len(table))), table.fractional
-    counts = Counter(labels)
-    row_of = {label: row for row, label in enumerate(labels) if counts[label] == 1 and row in site_of_row}
-    rows = [row for row in _rows(block) if row[0] in row_of and row[1] in row_of]
-    one = np.array([row_of[row[0]] for row in rows], dtype=np.int64)
-    two = np.array([row_of[row[1]] for row in rows], dtype=np.int64)
-    stated = np.array([row[2] for row in rows], dtype=np.float64)
-    kind = np.array([row[5] for row in rows], dtype=np.int64)
+    """The rows that name atoms of the crystal, and how many of them fit no length.
 
-    operations = _operations(block)
-    here = _moved(fractional[one], [row[3] for row in rows], operations)
-    there = _moved(fractional[two], [row[4] for row in rows], operations)
-    computed = np.linalg.norm((there - here) @ crystal.lattice, axis=1)
+    `site_of_row` holds the site of each row of the atom list, -1 for those that the crystal does not keep.
+    """
+    labels = table.labels_at(np.arange(len(table)))
+    row_of = {label: row for row, label in enumerate(labels)}
+    if len(row_of) < len(labels):
+        row_of = {label: row_of[label] for label, count in Counter(labels).items() if count == 1}
+    found = _rows(block)
+    one, two = (np.array([row_of.get(label, -1) for label in end], dtype=np.int64) for end in found.labels)
+    known = (one >= 0) & (two >= 0) & (site_of_row[one] >= 0) & (site_of_row[two] >= 0)
+    ends = [table.fractional[one], table.fractional[two]]
+    if not all(_HERE.issuperset(codes) for codes in found.codes):
+        operations = _operations(block)
+        ends = [_moved(end, codes, operations) for end, codes in zip(ends, found.codes, strict=True)]
+    step = (ends[1] - ends[0]) @ crystal.lattice
+    computed = np.sqrt((step * step).sum(axis=1))
+    stated = found.lengths
     exact = (computed > SHORTEST) & (np.isnan(stated) | (np.abs(computed - stated) <= TOLERANCE))
     length = np.where(exact, computed, stated)
-    fits = (length > SHORTEST) & (length <= LONGEST)
+    fits = known & (length > SHORTEST) & (length <= LONGEST)
+    kind = found.kinds
     if "Materials Studio" in (text_of(block, "_audit_creation_method") or ""):
-        kind[np.array([row[4] not in _HERE for row in rows], dtype=bool)] = BOND_TYPES.index("unknown")
-    sites = np.array([site_of_row.get(row, 0) for row in range(len(labels))], dtype=np.int64)
-    found = _Wanted(sites[one[fits]], sites[two[fits]], length[fits], kind[fits], exact[fits])
-    return found, int((~fits).sum())
+        kind[np.array([code not in _HERE for code in found.codes[1]], dtype=bool)] = UNKNOWN
+    wanted = _Wanted(site_of_row[one[fits]], site_of_row[two[fits]], length[fits], kind[fits], exact[fits])
+    return wanted, int(known.sum() - fits.sum())
 
 
-def _rows(block: gemmi.cif.Block) -> list[tuple[str, str, float, str, str, int]]:
-    """Labels, stated length (NaN for none), symmetry codes and type of each row."""
-    tags = ("atom_site_label_1", "atom_site_label_2", "?distance", "?site_symmetry_1", "?site_symmetry_2")
-    found = []
+class _Rows(NamedTuple):
+    """The table's columns: the labels and the symmetry codes of both atoms, stated lengths (NaN for none),
+    types."""
+
+    labels: tuple[list[str], list[str]]
+    codes: tuple[list[str], list[str]]
+    lengths: NDArray[np.float64]
+    kinds: NDArray[np.int64]
+
+
+def _rows(block: gemmi.cif.Block) -> _Rows:
+    names = ("atom_site_label_1", "atom_site_label_2", "site_symmetry_1", "site_symmetry_2", "distance")
+    columns: list[list[str]] = [[] for _ in names]
     for prefix in ("_geom_bond_", "_geom_bond."):
-        table = block.find(prefix, tags)
-        kinds = list(block.find_values("_ccdc_geom_bond_type"))
-        for number, row in enumerate(table):
-            values = [row.str(i) if row.has(i) else "" for i in range(len(tags))]
-            length = gemmi.cif.as_number(values[2]) if values[2] else math.nan
-            word = kinds[number].strip("'\"").lower() if number < len(kinds) else ""
-            kind = BOND_TYPES.index(_WORDS.get(word, "unknown"))
-            found.append((values[0], values[1], length, values[3], values[4], kind))
-    return found
+        loop = block.find_loop(prefix + names[0]).get_loop()
+        if loop is None:
+            items = [block.find_value(prefix + name) for name in names]
+            found = [[value] for value in items[:2] if value is not None]
+            found += [["" if value is None else value] for value in items[2:]]
+            n = 1
+        else:
+            # Taken at once: a call for each value costs more than all that is done with it.
+            values, width, n = loop.values, loop.width(), loop.length()
+            places = {tag.lower(): place for place, tag in enumerate(loop.tags)}
+            wanted = [places.get(prefix + name) for name in names]
+            found = [values[place::width] for place in wanted[:2] if place is not None]
+            found += [[""] * n if place is None else values[place::width] for place in wanted[2:]]
+        if len(found) == len(names):
+            for column, part in zip(columns, found, strict=True):
+                column += part
+    one, two, here, there, lengths = columns
+    words = list(block.find_values("_ccdc_geom_bond_type"))[: len(one)]
+    known = {word: BOND_TYPES.index(_WORDS.get(word.strip("'\"").lower(), "unknown")) for word in set(words)}
+    kinds = np.full(len(one), UNKNOWN)
+    kinds[: len(words)] = [known[word] for word in words]
+    return _Rows(
+        (_plain(one), _plain(two)),
+        (_plain(here), _plain(there)),
+        np.array([gemmi.cif.as_number(length) for length in lengths], dtype=np.float64),
+        kinds,
+    )
+
+
+def _plain(values: list[str]) -> list[str]:
+    """Values without their quotes."""
+    return [gemmi.cif.as_string(value) if value[:1] in _QUOTES else value for value in values]
 
 
 def _operations(block: gemmi.cif.Block) -> list[gemmi.Op]:
@@ -190,14 +231,16 @@ def _operations(block: gemmi.cif.Block) -> list[gemmi.Op]:
 
 
 def _moved(
-    positions: NDArray[np.float64], codes: Sequence[str], operations: Sequence[gemmi.Op]
+    positions: NDArray[np.float64], codes: list[str], operations: Sequence[gemmi.Op]
 ) -> NDArray[np.float64]:
     """(n, 3) positions under symmetry codes such as ``3_655``, ``3`` or ``.``; NaN where a code means
     nothing."""
     moved = positions.copy()
-    all_codes = np.array(codes, dtype=object)
-    for code in set(codes) - set(_HERE):
-        of_code = all_codes == code
+    places: dict[str, list[int]] = {}
+    for place, code in enumerate(codes):
+        if code not in _HERE:
+            places.setdefault(code, []).append(place)
+    for code, of_code in places.items():
         match = _CODE.match(code)
         if match is None or not 1 <= int(match.group(1)) <= len(operations):
             moved[of_code] = np.nan
@@ -223,21 +266,7 @@ def _matched(crystal: Crystal, wanted: _Wanted) -> tuple[Bonds | None, int]:
         k *= 2
     orbits = crystal.orbits[atoms]
     votes = np.zeros((*distances.shape, len(BOND_TYPES)), np.int32)
-    met = np.zeros(len(wanted.length), dtype=bool)
-    slack = np.where(wanted.exact, SAME, TOLERANCE)[:, None]
-    ends = [(wanted.one, wanted.two, np.ones(len(met), dtype=bool))]
-    ends += [(wanted.two, wanted.one, wanted.one != wanted.two)]
-    for site, other, counted in ends:
-        gaps = np.abs(distances[site] - wanted.length[:, None])
-        here = (orbits[site] == other[:, None]) & (gaps <= slack) & counted[:, None]
-        # Several copies may lie within the tolerance: the closest to the length is meant.
-        closest = np.where(here, gaps, np.inf).argmin(axis=1)
-        best = np.take_along_axis(distances[site], closest[:, None], axis=1)
-        here &= wanted.exact[:, None] | (np.abs(distances[site] - best) <= SAME)
-        met |= here.any(axis=1)
-        rows, places = np.nonzero(here)
-        np.add.at(votes, (site[rows], places, wanted.kind[rows]), 1)
-    unmet = int((~met).sum())
+    unmet = _vote(distances, orbits, *wanted, votes)
     sites, places = np.nonzero(votes.any(axis=2))
     if not len(sites):
         return None, unmet
@@ -248,6 +277,43 @@ def _matched(crystal: Crystal, wanted: _Wanted) -> tuple[Bonds | None, int]:
         distances[sites, places],
         _settled(votes[sites, places]),
     ), unmet
+
+
+@compiled
+def _vote(
+    distances: NDArray[np.float64],
+    orbits: NDArray[np.int32],
+    one: NDArray[np.int64],
+    two: NDArray[np.int64],
+    length: NDArray[np.float64],
+    kind: NDArray[np.int64],
+    exact: NDArray[np.bool_],
+    votes: NDArray[np.int32],
+) -> int:
+    """Count at each site's neighbours, (sites, k, types), what the rows call the bonds to them; the number
+    of rows that fit none is returned."""
+    unmet = 0
+    for row in range(len(one)):
+        slack = SAME if exact[row] else TOLERANCE
+        met = False
+        for end in range(1 if one[row] == two[row] else 2):
+            site, other = (one[row], two[row]) if end == 0 else (two[row], one[row])
+            # Several copies may lie within the tolerance: the closest to the length is meant.
+            best, least = -1, np.inf
+            for place in range(distances.shape[1]):
+                gap = abs(distances[site, place] - length[row])
+                if orbits[site, place] == other and gap <= slack and gap < least:
+                    best, least = place, gap
+            if best < 0:
+                continue
+            met = True
+            for place in range(distances.shape[1]):
+                if orbits[site, place] != other or abs(distances[site, place] - length[row]) > slack:
+                    continue
+                if exact[row] or abs(distances[site, place] - distances[site, best]) <= SAME:
+                    votes[site, place, kind[row]] += 1
+        unmet += not met
+    return unmet
 
 
 def _settled(votes: NDArray[np.int32]) -> NDArray[np.uint8]:
