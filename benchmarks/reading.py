@@ -23,11 +23,15 @@ import moyopy
 import numpy as np
 
 from atomsight.crystal import Crystal
+from atomsight.dataset.rows import ChunkRows
 from atomsight.readers import DEFAULT, Member, Reason, crystals_of, iter_members
 from atomsight.readers._atoms import read_atoms
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers._syntax import parse
 from atomsight.symmetry import find_orbits, renumber
+
+CHUNK = 128
+"""Files of one task of a build."""
 
 
 def gemmi_alone(member: Member) -> None:
@@ -49,6 +53,17 @@ def least(action: Callable[[], Any], times: int) -> float:
     return best
 
 
+def rows_of(members: list[Member]) -> None:
+    """File to finished rows of the table, as a worker of a build makes them."""
+    for start in range(0, len(members), CHUNK):
+        rows = ChunkRows(24)
+        for member in members[start : start + CHUNK]:
+            for crystal in crystals_of(member):
+                rows.add(crystal, "")
+        rows.sites()
+        rows.crystals_table()
+
+
 def stages(members: list[Member], times: int) -> dict[str, float]:
     """Milliseconds a file in each stage."""
     parsed = [(document, text) for document, text, _ in (parse(member.data) for member in members)]
@@ -57,6 +72,7 @@ def stages(members: list[Member], times: int) -> dict[str, float]:
     actions: dict[str, Callable[[], Any]] = {
         "gemmi alone (parse, expand)": lambda: [gemmi_alone(member) for member in members],
         "whole of `crystals_of`": lambda: [crystals_of(member) for member in members],
+        "whole path, rows of k = 24": lambda: rows_of(members),
         "- parse": lambda: [parse(member.data) for member in members],
         "- atom list": lambda: [read_atoms(document[-1], text) for document, text in parsed],
         "- closest contacts": lambda: [

@@ -97,7 +97,11 @@ class Crystal:
     @cached_property
     def representatives(self) -> NDArray[np.int64]:
         """(m,) int64: for each site, the index of its first atom in the motif."""
-        return np.unique(self.orbits, return_index=True)[1].astype(np.int64)
+        # Sites are numbered by their first atoms: one begins wherever the highest number so far rises.
+        highest = np.maximum.accumulate(self.orbits)
+        first = np.ones(len(highest), bool)
+        np.greater(highest[1:], highest[:-1], out=first[1:])
+        return np.flatnonzero(first)
 
     @cached_property
     def multiplicities(self) -> NDArray[np.int64]:

@@ -111,13 +111,9 @@ def read_atoms(block: gemmi.cif.Block, text: bytes = b"") -> AtomTable:
         scanned = scan(text, loop.tags, loop.length())
         if scanned is not None:
             values, elements, spans = scanned
-            return AtomTable(
-                _Words(text, spans),
-                _as_numbers(elements),
-                np.ascontiguousarray(values[:, :3]),
-                values[:, 3],
-                deuterium=bool((elements == DEUTERIUM).any()),
-            )
+            numbers, deuterium = _as_numbers(elements)
+            fractional = np.ascontiguousarray(values[:, :3])
+            return AtomTable(_Words(text, spans), numbers, fractional, values[:, 3], deuterium=deuterium)
     return _by_value(block, loop)
 
 
@@ -148,21 +144,27 @@ def _by_value(block: gemmi.cif.Block, loop: gemmi.cif.Loop | None) -> AtomTable:
     occupancy[np.isnan(occupancy)] = 1.0
     real = np.ones(n, bool) if flags is None else np.array([flag.lower() != "dum" for flag in flags])
     labels = [gemmi.cif.as_string(label) for label in labels]
-    elements = atomic_numbers(block, labels, symbols, real)
+    numbers, deuterium = _as_numbers(atomic_numbers(block, labels, symbols, real))
     table = AtomTable(
         labels,
-        _as_numbers(elements),
+        numbers,
         np.ascontiguousarray(fractional),
         occupancy,
         _marks(column("disorder_group")),
         _marks(column("disorder_assembly")),
-        bool((elements == DEUTERIUM).any()),
+        deuterium,
     )
     return table.take(real)
 
 
-def _as_numbers(elements: NDArray[np.int64]) -> NDArray[np.uint8]:
-    return np.where(elements == DEUTERIUM, 1, elements).astype(np.uint8)
+def _as_numbers(elements: NDArray[np.int64]) -> tuple[NDArray[np.uint8], bool]:
+    """Atomic numbers with deuterium as hydrogen, and whether there is any."""
+    numbers = elements.astype(np.uint8)
+    heavy = numbers == DEUTERIUM
+    if not heavy.any():
+        return numbers, False
+    numbers[heavy] = 1
+    return numbers, True
 
 
 def to_floats(values: list[str]) -> NDArray[np.float64]:

@@ -18,6 +18,8 @@ from atomsight.readers._disorder import resolve
 from atomsight.readers._operations import Operations
 from atomsight.readers.quality import DEFAULT, QualityPolicy, SkipError
 from atomsight.symmetry import expand, find_orbits, first_atoms, renumber, shortest_translation
+from atomsight.symmetry._lattice import determinant
+from atomsight.symmetry.group import metric_misfit
 
 
 @dataclass(frozen=True)
@@ -145,14 +147,12 @@ def _check_cell(lattice: NDArray[np.float64], policy: QualityPolicy) -> None:
 
 def _check_metric(lattice: NDArray[np.float64], rotations: NDArray[np.float64]) -> None:
     """The operations keep the lengths and angles of the cell; a slip in a cell angle shows here."""
-    metric = lattice @ lattice.T
-    turned = np.swapaxes(rotations, 1, 2) @ metric @ rotations
-    if np.abs(turned - metric).max() > 0.02 * metric.max():
+    if metric_misfit(lattice, rotations) > 0.02:
         raise SkipError("bad_symmetry", "the cell parameters do not have the symmetry of the operations")
 
 
 def _check_density(lattice: NDArray[np.float64], n_atoms: int, policy: QualityPolicy) -> None:
-    share = abs(float(np.linalg.det(lattice))) / n_atoms
+    share = abs(determinant(lattice)) / n_atoms
     if not policy.min_volume <= share <= policy.max_volume:
         raise SkipError(
             "density",

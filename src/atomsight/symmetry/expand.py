@@ -49,7 +49,8 @@ def expand(
     """
     cell = np.ascontiguousarray(lattice, np.float64)
     points = np.ascontiguousarray(fractional, np.float64)
-    reach = np.ascontiguousarray(np.broadcast_to(np.asarray(tolerance, np.float64), len(points)))
+    reach = np.empty(len(points))
+    reach[:] = tolerance
     copies, orbits = _expand(
         cell,
         points,

@@ -75,3 +75,25 @@ def is_group(rotations: NDArray[np.float64], translations: NDArray[np.float64], 
             if not closed:
                 return False
     return True
+
+
+@compiled
+def metric_misfit(lattice: NDArray[np.float64], rotations: NDArray[np.float64]) -> float:
+    """Largest change of an entry of the metric tensor under rotations (g, 3, 3), in units of the tensor's
+    largest entry; 0 where all keep the lengths and angles of the cell."""
+    metric = np.empty((3, 3))
+    for i in range(3):
+        for j in range(3):
+            metric[i, j] = 0.0
+            for k in range(3):
+                metric[i, j] += lattice[i, k] * lattice[j, k]
+    worst = 0.0
+    for q in range(len(rotations)):
+        for i in range(3):
+            for j in range(3):
+                turned = 0.0
+                for k in range(3):
+                    for m in range(3):
+                        turned += rotations[q, k, i] * metric[k, m] * rotations[q, m, j]
+                worst = max(worst, abs(turned - metric[i, j]))
+    return worst / metric.max()

@@ -55,9 +55,10 @@ def find_orbits(
     classes = np.asarray(numbers).astype(np.int64)
     if len(points) == 0:
         return np.zeros(0, np.int32)
-    counts = np.bincount(classes)
-    if counts[counts > 0].min() > _MANY:
-        classes = _by_surroundings(cell, points, classes, symprec)
+    if len(points) > _MANY:
+        counts = np.bincount(classes)
+        if counts[counts > 0].min() > _MANY:
+            classes = _by_surroundings(cell, points, classes, symprec)
     return orbits_of(cell, points, classes, float(symprec))
 
 
