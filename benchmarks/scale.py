@@ -1,20 +1,25 @@
 """Memory and time of every step over a dataset against its size, each in a process held to 2 GB.
 
     python benchmarks/scale.py make DATASET FOLDER --times 11        DATASET's rows eleven times, FOLDER/x11
+    python benchmarks/scale.py make DATASET FOLDER --times 11 --stretch 0.03    no copy a duplicate
     python benchmarks/scale.py run FOLDER --times 11 --step distances --results results.jsonl
     python benchmarks/scale.py plot results.jsonl scale.png
     python benchmarks/scale.py names DATASET --times 1 11
+    python benchmarks/scale.py read FOLDER_OF_CIFS FOLDER --times 36 --workers 2
     python benchmarks/scale.py workers FOLDER_OF_CIFS --workers 1 2 --results workers.jsonl
 
 `make` is the last step of a build, from rows to shards: ids, groups, splits, checksums; it is measured like
 the others. The copies have ids, families and formulas of their own, so that there are as many groups as in a
-real dataset of that size. The limit is the kernel's own on private memory (RLIMIT_DATA); reported is the
-largest resident set, which counts the pages of files that are mapped too.
+real dataset of that size; with `--stretch` the distances of each copy are longer by that share than those of
+the one before. `read` is a whole build of that many copies of a folder, from CIFs. The limit is the kernel's
+own on private memory (RLIMIT_DATA); reported is the largest resident set, which counts the pages of files
+that are mapped too.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -42,44 +47,60 @@ VERBS = {
 class Repeated:
     """The rows of a dataset many times, see `atomsight.dataset.finalise.Parts`."""
 
-    def __init__(self, dataset: object, times: int) -> None:
+    def __init__(self, dataset: object, times: int, stretch: float = 0.0) -> None:
         self._dataset = dataset
         self._times = times
+        self._stretch = stretch
 
-    def _copies(self) -> Iterator[tuple[str, object]]:
+    def _copies(self) -> Iterator[tuple[int, object]]:
         from atomsight.dataset.existing import ExistingParts
 
         for copy in range(self._times):
-            yield f" {copy}" if copy else "", ExistingParts([self._dataset])
+            yield copy, ExistingParts([self._dataset])
 
-    def _named(self, crystals: object, mark: str) -> object:
+    def _named(self, crystals: object, copy: int) -> object:
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        mark = f" {copy}" if copy else ""
         for name in ("crystal", "family", "formula"):
             column = pc.binary_join_element_wise(crystals.column(name), pa.scalar(mark), "")
             crystals = crystals.set_column(crystals.schema.get_field_index(name), name, column)
         return crystals
 
+    def _stretched(self, sites: object, copy: int) -> object:
+        import numpy as np
+        import pyarrow as pa
+
+        column = sites.schema.get_field_index("distances")
+        lists = sites.column(column).combine_chunks()
+        longer = lists.flatten().to_numpy() * np.float32(1 + self._stretch * copy)
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(longer), lists.type.list_size)
+        return sites.set_column(
+            column, sites.schema.field(column), lists.cast(sites.schema.field(column).type)
+        )
+
     def crystals(self) -> Iterator[object]:
-        for mark, parts in self._copies():
+        for copy, parts in self._copies():
             for table in parts.crystals():
-                yield self._named(table, mark)
+                yield self._named(table, copy)
 
     def tables(self) -> Iterator[tuple[object, object, object]]:
-        for mark, parts in self._copies():
+        for copy, parts in self._copies():
             for crystals, skipped, sites in parts.tables():
-                yield self._named(crystals, mark), skipped, sites
+                if self._stretch and len(sites):
+                    sites = self._stretched(sites, copy)
+                yield self._named(crystals, copy), skipped, sites
 
 
-def make(source: Path, out: Path, times: int) -> None:
+def make(source: Path, out: Path, times: int, stretch: float) -> None:
     """Write a dataset that holds another several times."""
     from atomsight.dataset import open_dataset
     from atomsight.dataset.finalise import finalise
 
     dataset = open_dataset(source)
     out.mkdir(parents=True)
-    finalise(Repeated(dataset, times), out, dataset.metadata["build"])
+    finalise(Repeated(dataset, times, stretch), out, dataset.metadata["build"])
 
 
 def limited() -> None:
@@ -102,12 +123,13 @@ def measured(command: list[str]) -> dict[str, float]:
     }
 
 
-def step(name: str, folder: Path, times: int, source: Path | None) -> dict[str, object]:
+def step(name: str, folder: Path, times: int, source: Path | None, stretch: float = 0.0) -> dict[str, object]:
     """One step on one size."""
     dataset = folder / f"x{times}"
     with tempfile.TemporaryDirectory(dir=folder) as out:
         if name == "make":
             command = [sys.executable, __file__, "_make", str(source), str(dataset), "--times", str(times)]
+            command += ["--stretch", str(stretch)]
         else:
             words = {"dataset": str(dataset), "first": str(source), "out": out}
             command = [sys.executable, "-m", "atomsight.cli.main", *(w.format(**words) for w in VERBS[name])]
@@ -143,6 +165,53 @@ def plot(results: Path, figure: Path) -> None:
     axes.set(xlabel="million sites in the dataset", ylabel="peak resident memory, GB", xlim=0, ylim=0)
     axes.legend(frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1, 0.93))
     fig.savefig(figure, dpi=150)
+
+
+def reading(cifs: Path, folder: Path, times: int, count: int) -> dict[str, object]:
+    """A whole build of copies of a folder, links to its files under names of their own: peak memory of the
+    largest of its processes, each held to the limit."""
+    files = sorted(path for path in cifs.rglob("*") if path.suffix == ".cif")
+    copies = folder / "copies"
+    for copy in range(times):
+        (copies / str(copy)).mkdir(parents=True)
+        for file in files:
+            os.link(file, copies / str(copy) / f"{file.stem}-{copy}.cif")
+    command = [sys.executable, "-m", "atomsight.cli.main", "dataset", "build", str(copies)]
+    command += ["--out", str(folder / "built"), "-k", "24", "--workers", str(count)]
+    process, most = subprocess.Popen(command, preexec_fn=limited, stdout=subprocess.DEVNULL), {}
+    started = time.perf_counter()
+    while process.poll() is None:
+        for pid in (process.pid, *descendants(process.pid)):
+            with contextlib.suppress(OSError, IndexError):
+                status = Path(f"/proc/{pid}/status").read_text()
+                most[pid] = int(status.split("VmHWM:")[1].split()[0]) // 1024
+        time.sleep(0.5)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} ended with {process.returncode}")
+    index = json.loads((folder / "built" / "dataset.json").read_text())
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    first = most.pop(process.pid)
+    return {
+        "step": "read",
+        "times": times,
+        "crystals": index["crystals"],
+        "sites": index["sites"],
+        "wall": round(time.perf_counter() - started, 1),
+        "cpu": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_mb": first,
+        "workers_peak_mb": max(most.values(), default=0),
+        "date": str(date.today()),
+    }
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes that a process started, and those that these started."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in task.read_text().split():
+                found += [int(child), *descendants(int(child))]
+    return found
 
 
 def workers(cifs: Path, counts: list[int]) -> Iterator[dict[str, object]]:
@@ -189,15 +258,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["make", "_make", "run", "plot", "names", "workers"])
+    parser.add_argument("what", choices=["make", "_make", "run", "plot", "names", "read", "workers"])
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--times", type=int, nargs="+", default=[11])
+    parser.add_argument("--stretch", type=float, default=0.0, help="share, for `make`")
     parser.add_argument("--step", choices=list(VERBS))
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--results", type=Path)
     chosen = parser.parse_args()
     if chosen.what == "_make":
-        make(chosen.paths[0], chosen.paths[1], chosen.times[0])
+        make(chosen.paths[0], chosen.paths[1], chosen.times[0], chosen.stretch)
         return
     if chosen.what == "plot":
         plot(*chosen.paths)
@@ -207,7 +277,9 @@ def main() -> None:
     elif chosen.what == "names":
         records = names(chosen.paths[0], chosen.times)
     elif chosen.what == "make":
-        records = iter([step("make", chosen.paths[1], chosen.times[0], chosen.paths[0])])
+        records = iter([step("make", chosen.paths[1], chosen.times[0], chosen.paths[0], chosen.stretch)])
+    elif chosen.what == "read":
+        records = iter([reading(*chosen.paths, chosen.times[0], chosen.workers[-1])])
     else:
         other = chosen.paths[1] if len(chosen.paths) > 1 else None
         records = iter([step(chosen.step, chosen.paths[0], chosen.times[0], other)])

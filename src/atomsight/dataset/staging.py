@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from atomsight.dataset._files import sync_folder, write_atomically, write_json
@@ -97,7 +98,16 @@ class StagedParts:
     def tables(self) -> Iterator[tuple[pa.Table, pa.Table, pa.Table]]:
         """Crystals, skipped and sites of each part."""
         for index in range(self._count):
-            yield decode(self._staging.get(index))
+            crystals, skipped, sites = decode(self._staging.get(index))
+            yield owned(crystals), owned(skipped), sites
+
+
+def owned(table: pa.Table) -> pa.Table:
+    """A copy of a table that was read from a mapped file.
+
+    Rows that wait to be written, a few of each part, would keep the mapping of every part alive.
+    """
+    return table.take(pa.array(np.arange(len(table))))
 
 
 def refuse_other_settings(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
