@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import gemmi
 import numpy as np
@@ -33,6 +34,7 @@ def element_of(symbol: str) -> int | None:
     return number
 
 
+@lru_cache(maxsize=4096)
 def element_of_label(label: str, allowed: frozenset[str]) -> int | None:
     """Atomic number from an atom label such as ``C12``, ``Zn1A`` or ``CA1``; None where it cannot be told.
 

@@ -150,7 +150,7 @@ def _wanted(
 
     `site_of_row` holds the site of each row of the atom list, -1 for those that the crystal does not keep.
     """
-    labels = table.labels_at(np.arange(len(table)))
+    labels = tuple(table.labels)
     row_of = {label: row for row, label in enumerate(labels)}
     if len(row_of) < len(labels):
         row_of = {label: row_of[label] for label, count in Counter(labels).items() if count == 1}
