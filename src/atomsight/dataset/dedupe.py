@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,8 @@ def near_duplicates(
 ) -> list[DuplicatePair]:
     """Find all pairs of crystals whose PDDs lie within a tolerance, closest first, then those of most sites.
 
-    The memory taken is one AMD (k numbers) a crystal, and the sites of those crystals that have a candidate.
+    The memory taken is one AMD (k numbers) a crystal and the list of candidates; the sites of crystals that
+    have a candidate go to a temporary file.
 
     Args:
         dataset: an open dataset.
@@ -92,29 +94,39 @@ def near_duplicates(
     report = on_progress or (lambda what, done, total: None)
 
     names: list[str] = []
-    averages = []
+    averages = np.empty((dataset.n_crystals, dataset.k))
     for name, sites in _crystals(dataset, ("multiplicity", "distances")):
         weights = sites["multiplicity"].astype(np.float64)
+        averages[len(names)] = weights @ sites["distances"] / weights.sum()
         names.append(name)
-        averages.append(weights @ sites["distances"] / weights.sum())
         if len(names) % 1000 == 0:
             report("reading", len(names), dataset.n_crystals)
     if len(names) < 2:
         return []
     # Single precision in the table: a hair of slack keeps pairs that lie right at the tolerance.
-    candidates = cKDTree(np.array(averages)).query_pairs(tolerance + 1e-5, p=np.inf, output_type="ndarray")
+    candidates = cKDTree(averages[: len(names)]).query_pairs(
+        tolerance + 1e-5, p=np.inf, output_type="ndarray"
+    )
     candidates = candidates[np.lexsort((candidates[:, 1], candidates[:, 0]))]
 
     wanted = {names[i] for i in np.unique(candidates)}
-    held = {
-        name: _Sites(
-            sites["distances"],
-            sites["multiplicity"] / sites["multiplicity"].sum(),
-            sites["element"],
-        )
-        for name, sites in _crystals(dataset, ("multiplicity", "distances", "element"))
-        if name in wanted
-    }
+    with TemporaryFile() as file:
+        held = _Held(file)
+        for name, sites in _crystals(dataset, ("multiplicity", "distances", "element")):
+            if name in wanted:
+                held.add(name, sites)
+        return _decided(dataset, names, candidates, held, tolerance, report)
+
+
+def _decided(
+    dataset: Dataset,
+    names: list[str],
+    candidates: NDArray[np.int64],
+    held: _Held,
+    tolerance: float,
+    report: Callable[[str, int, int], None],
+) -> list[DuplicatePair]:
+    """The candidates that are pairs within the tolerance, in order."""
     table = dataset.crystals(["crystal", "formula"]).to_pydict()
     formulas = dict(zip(table["crystal"], table["formula"], strict=True))
 
@@ -128,8 +140,34 @@ def near_duplicates(
     return sorted(pairs, key=lambda pair: (round(pair.distance, 3), -pair.sites, pair.first, pair.second))
 
 
+class _Held:
+    """Sites of the crystals that have a candidate, in a file: there may be as many as in the dataset."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._places: dict[str, tuple[int, int, int]] = {}
+
+    def add(self, name: str, sites: dict[str, NDArray[Any]]) -> None:
+        """Write the sites of one crystal."""
+        rows, k = sites["distances"].shape
+        self._places[name] = (self._file.tell(), rows, k)
+        for column, kind in (("distances", np.float32), ("multiplicity", np.uint16), ("element", np.uint8)):
+            self._file.write(np.ascontiguousarray(sites[column], kind).tobytes())
+
+    def __getitem__(self, name: str) -> _Sites:
+        start, rows, k = self._places[name]
+        self._file.seek(start)
+        data = self._file.read(rows * (4 * k + 3))
+        multiplicity = np.frombuffer(data, np.uint16, rows, 4 * k * rows)
+        return _Sites(
+            np.frombuffer(data, np.float32, rows * k).reshape(rows, k),
+            multiplicity / multiplicity.sum(),
+            np.frombuffer(data, np.uint8, rows, (4 * k + 2) * rows),
+        )
+
+
 def _compare(
-    first: str, second: str, held: dict[str, _Sites], formulas: dict[str, str], tolerance: float
+    first: str, second: str, held: _Held, formulas: dict[str, str], tolerance: float
 ) -> DuplicatePair | None:
     from atomsight.neighbours.emd import transport_cost
 
