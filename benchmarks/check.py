@@ -93,7 +93,8 @@ def main() -> None:
                 kind = kind_of(element, distances, neighbours)
                 suspicion = calibration.references[kind].suspicion
                 started = time.process_time()
-                found = examine(model, distances, neighbours, element, calibration.weights)
+                ways = model.directions_of(crystal)
+                found = examine(model, distances, neighbours, element, calibration.weights, directions=ways)
                 times.append((time.process_time() - started, len(element)))
                 flag = bool(suspicion(found.score).max() >= FLAGGED)
                 groups = ("all", class_of(element, kind))
@@ -116,7 +117,13 @@ def main() -> None:
                     changed = element.copy()
                     changed[site] = new
                     there = examine(
-                        model, distances, neighbours, changed, calibration.weights, blind=found.blind
+                        model,
+                        distances,
+                        neighbours,
+                        changed,
+                        calibration.weights,
+                        directions=ways,
+                        blind=found.blind,
                     )
                     hit = int(there.score.argmax()) == site, bool(suspicion(there.score)[site] >= FLAGGED)
                     for group in groups if swap == "any" else ("all",):

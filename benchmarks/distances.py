@@ -61,6 +61,9 @@ def shard(seed: int, rows: int, k: int, first_crystal: int) -> pa.Table:
             pa.array(rng.integers(0, 40, rows * k, dtype=np.uint32)), k
         ),
         "neighbour_elements": pa.FixedSizeListArray.from_arrays(pa.array(elements[:, :k].ravel()), k),
+        "directions": pa.FixedSizeListArray.from_arrays(
+            pa.array(rng.integers(-127, 128, rows * 3 * k, dtype=np.int8)), 3 * k
+        ),
         "bonds": pa.ListArray.from_arrays(np.zeros(rows + 1, np.int32), pa.array([], BOND)),
         "split": pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int8)), pa.array(SPLITS)),
     }

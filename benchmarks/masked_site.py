@@ -6,12 +6,12 @@ Each MODEL is a run folder, an ONNX file or the name of a bundled model; a blind
 For a masked-site model, two more follow: with the elements of all other sites given (pseudo-likelihood), and
 under the formula, both on a share of the crystals chosen by the hash of their names.
 
-Noise and missing hydrogens are put on the table, not on coordinates: the distance between two atoms whose
+Noise and missing hydrogens are put on the table, not on coordinates: the way between two atoms whose
 coordinates have independent normal errors of deviation s along each axis errs by s times the square root of
-two (to first order), each distance independently here; hydrogens are struck from the neighbours, and where
-the table then holds fewer than k, the last one is repeated. `core` are the crystals whose source begins with
-one of the names given by --core; `twenty` restricts sites and answers to the twenty elements of the original
-study.
+two along each, the way to each neighbour independently here; hydrogens are struck from the neighbours, and
+where the table then holds fewer than k, the last one is repeated. `core` are the crystals whose source
+begins with one of the names given by --core; `twenty` restricts sites and answers to the twenty elements of
+the original study.
 """
 
 from __future__ import annotations
@@ -39,13 +39,23 @@ from atomsight.evaluate.run import whole_crystals
 from atomsight.models import load_model
 from atomsight.models.assignment import optimal_assignment
 from atomsight.models.base import Model
+from atomsight.neighbours.directions import UNIT
 
 Batch = dict[str, NDArray[Any]]
 
 FEWEST = 20
 """Elements with fewer sites are in no macro figure over all elements."""
 
-COLUMNS = ("crystal", "site", "element", "multiplicity", "distances", "neighbours", "neighbour_elements")
+COLUMNS = (
+    "crystal",
+    "site",
+    "element",
+    "multiplicity",
+    "distances",
+    "neighbours",
+    "neighbour_elements",
+    "directions",
+)
 
 
 @dataclass
@@ -106,10 +116,15 @@ def restricted(
 
 
 def noisy(batch: Batch, deviation: float, seed: int) -> Batch:
-    """Distances as they would be with errors of this deviation (Å) along each axis of each atom."""
+    """Distances and directions as they would be with errors of this deviation (Å) along each axis of each
+    atom."""
     generator = np.random.default_rng(seed)
-    moved = np.abs(batch["distances"] + generator.normal(0, deviation * 2**0.5, batch["distances"].shape))
-    return sorted_by_distance(batch, moved)
+    ways = batch["directions"].reshape(*batch["distances"].shape, 3).astype(np.float64)
+    ways /= np.maximum(np.linalg.norm(ways, axis=2), 1e-6)[..., None]
+    ways = ways * batch["distances"][..., None] + generator.normal(0, deviation * 2**0.5, ways.shape)
+    moved = np.linalg.norm(ways, axis=2)
+    units = np.rint(ways / np.maximum(moved, 1e-6)[..., None] * UNIT).astype(np.int8)
+    return sorted_by_distance({**batch, "directions": units.reshape(len(units), -1)}, moved)
 
 
 def without_hydrogens(batch: Batch) -> Batch:
@@ -119,20 +134,23 @@ def without_hydrogens(batch: Batch) -> Batch:
     far = sorted_by_distance(batch, np.where(gone, np.inf, batch["distances"]))
     last = (~gone).sum(axis=1, keepdims=True) - 1
     place = np.minimum(np.arange(gone.shape[1]), last)
-    return {
-        **far,
-        "distances": np.take_along_axis(far["distances"], place, axis=1),
-        "neighbours": np.take_along_axis(far["neighbours"], place, axis=1),
-    }
+    return taken(far, place)
 
 
 def sorted_by_distance(batch: Batch, distances: NDArray[np.floating]) -> Batch:
     """The batch with these distances, ascending, and the neighbours in their order."""
     order = np.argsort(distances, axis=1, kind="stable")
+    return taken({**batch, "distances": distances.astype(np.float32)}, order)
+
+
+def taken(batch: Batch, place: NDArray[np.integer]) -> Batch:
+    """The batch with the neighbours of each site at these (n, k) places."""
+    ways = batch["directions"].reshape(*batch["distances"].shape, 3)
     return {
         **batch,
-        "distances": np.take_along_axis(distances, order, axis=1).astype(np.float32),
-        "neighbours": np.take_along_axis(batch["neighbours"], order, axis=1),
+        "distances": np.take_along_axis(batch["distances"], place, axis=1),
+        "neighbours": np.take_along_axis(batch["neighbours"], place, axis=1),
+        "directions": np.take_along_axis(ways, place[..., None], axis=1).reshape(len(ways), -1),
     }
 
 

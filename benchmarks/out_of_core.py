@@ -28,7 +28,7 @@ GIB = 2**30
 ENVIRONMENT = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
 """Allocators that set address space aside beforehand would count against the limit what nobody uses."""
 
-COLUMNS = ("distances", "neighbours", "site", "element")
+COLUMNS = ("distances", "directions", "neighbours", "site", "element")
 
 
 def repeated(dataset: Path, times: int, out: Path) -> None:

@@ -29,7 +29,7 @@ from masked_site import FEWEST, Batch, noisy, print_row, without_hydrogens
 Floats = NDArray[np.floating]
 Rule = Callable[[Floats], NDArray[np.bool_]]
 
-COLUMNS = ("crystal", "site", "element", "distances", "neighbours", "neighbour_elements")
+COLUMNS = ("crystal", "site", "element", "distances", "neighbours", "neighbour_elements", "directions")
 
 SHOWN = tuple("H C N O F Cl Br Fe Co Ni Cu Zn Zr Hf La Gd".split())
 

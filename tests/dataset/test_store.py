@@ -211,7 +211,7 @@ def test_other_schema_version(copy: Path) -> None:
     index = json.loads((copy / "dataset.json").read_text())
     index["schema"]["version"] += 1
     (copy / "dataset.json").write_text(json.dumps(index))
-    with pytest.raises(DatasetError, match=r"version 2.*version 1"):
+    with pytest.raises(DatasetError, match=r"version 3.*version 2"):
         open_dataset(copy)
 
 

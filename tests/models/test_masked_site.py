@@ -18,17 +18,22 @@ from atomsight.dataset import Dataset, build_from, open_dataset
 from atomsight.errors import InputError, ModelError
 from atomsight.evaluate import evaluate_model
 from atomsight.models import Settings, load_model, train_model
+from atomsight.models.held import HeldCrystals
+from atomsight.models.masked_site.graph import masked_site_graph
 from atomsight.models.masked_site.inference import MaskedSiteModel
+from atomsight.models.masked_site.network import MaskedSiteNetwork, harmonics
+from atomsight.models.masked_site.training import MaskedSite
+from atomsight.models.stream import SiteStream
 
 SETTINGS = Settings(
     model="masked-site", k=2, elements="C,N,O", epochs=8, batch_size=256, learning_rate=5e-3, patience=50
 )
 
 
-def twins(count: int) -> Iterator[Crystal]:
+def twins(count: int, seed: int = 0) -> Iterator[Crystal]:
     """Pairs of equal atoms, C, N or O (rarely S), whose lengths have nothing to do with the element."""
     generator = np.random.default_rng(7)
-    for crystal in learnable_crystals(count):
+    for crystal in learnable_crystals(count, seed):
         pairs = generator.choice([6, 7, 8, 16], crystal.n_sites // 2, p=[0.32, 0.32, 0.32, 0.04])
         yield replace(crystal, numbers=np.repeat(pairs, 2).astype(np.uint8))
 
@@ -56,7 +61,7 @@ def model(trained: Path) -> MaskedSiteModel:
 
 @pytest.fixture(scope="module")
 def val(paired: Dataset) -> dict[str, np.ndarray]:
-    return next(paired.batches((*MaskedSiteModel.columns, "element", "crystal"), split="val"))
+    return next(paired.batches((*MaskedSiteModel.columns, "directions", "element", "crystal"), split="val"))
 
 
 def test_blind_it_is_at_a_loss_and_given_the_others_it_knows(model: MaskedSiteModel) -> None:
@@ -127,10 +132,68 @@ def test_the_order_of_the_sites_does_not_matter(model: MaskedSiteModel, val: dic
     moved = {
         "distances": val["distances"][rows][order],
         "neighbours": place[val["neighbours"][rows][order].astype(int)],
+        "directions": val["directions"][rows][order],
         "site": val["site"][rows],
     }
     plain = model.probabilities({key: values[rows] for key, values in val.items()})
     np.testing.assert_allclose(model.probabilities(moved), plain[order], atol=1e-6)
+
+
+def test_the_answer_does_not_turn_with_the_crystal(model: MaskedSiteModel) -> None:
+    crystal = next(twins(1, seed=5))
+    axes, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
+    turned = replace(crystal, lattice=crystal.lattice @ axes)
+    plain, other = (next(model.predict(one)).probabilities for one in (crystal, turned))
+    assert np.abs(model.columns_of(crystal)["directions"] - model.columns_of(turned)["directions"]).max() > 20
+    # directions are rounded to a third of a degree, each in its own axes
+    np.testing.assert_allclose(plain, other, atol=0.02)
+
+
+def test_degrees_follow_the_addition_theorem() -> None:
+    generator = np.random.default_rng(1)
+    vectors = generator.normal(size=(2, 50, 3))
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    one, other = (harmonics(torch.from_numpy(v)).numpy() for v in vectors)
+    cosine = (vectors[0] * vectors[1]).sum(axis=1)
+    for degree in range(1, 5):
+        part = slice(degree**2 - 1, (degree + 1) ** 2 - 1)
+        legendre = np.polynomial.legendre.Legendre.basis(degree)(cosine)
+        np.testing.assert_allclose((one[:, part] * other[:, part]).sum(axis=1), legendre, atol=1e-12)
+
+
+def test_a_network_of_distances_alone_exports_and_asks_for_no_directions(tmp_path: Path) -> None:
+    from atomsight.models.export import write_model
+    from atomsight.models.runtime import load_model
+
+    torch.manual_seed(0)
+    network = MaskedSiteNetwork(4, 2, hidden=8, angular=0)
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    metadata = {"kind": "masked-site", "k": 4, "elements": "C,O"}
+    write_model(masked_site_graph(weights, 4, 1.0), metadata, tmp_path / "plain.onnx")
+    plain = load_model(tmp_path / "plain.onnx")
+    assert plain.columns == ("distances", "neighbours", "site")
+    crystal = next(twins(1))
+    assert "directions" not in plain.columns_of(crystal)
+    assert next(plain.predict(crystal)).probabilities.shape == (crystal.n_sites, 2)
+
+
+def test_held_in_memory_it_sees_the_same_crystals(paired: Dataset, tmp_path: Path) -> None:
+    elements = (6, 7, 8)
+    settings = replace(SETTINGS, batch_size=50)
+    for split in ("train", "val"):
+        stream = SiteStream(paired, settings, elements, MaskedSite.columns, split, True)
+        held = HeldCrystals(stream, torch.device("cpu"), lambda: 3)
+        assert sum(len(b["site"]) for b in held) == sum(len(b["site"]) for b in stream)
+        assert all(int(b["site"][0]) == 0 for b in held)
+        found, expected = (
+            sorted(map(tuple, torch.cat([b["distances"][:, :2] for b in source]).tolist()))
+            for source in (held, stream)
+        )
+        assert found == expected
+    model = train_model(paired, tmp_path / "run", SETTINGS, in_memory=True)
+    assert model.kind == "masked-site"
+    with pytest.raises(InputError, match="in_memory"):
+        train_model(paired, tmp_path / "other", replace(SETTINGS, model="two-stage"), in_memory=True)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +201,7 @@ def test_the_order_of_the_sites_does_not_matter(model: MaskedSiteModel, val: dic
     [
         (
             lambda b: {k: v for k, v in b.items() if k != "site"},
-            "needs the columns distances, neighbours, site",
+            "needs the columns distances, neighbours, site, directions",
         ),
         (lambda b: {k: v[1:] for k, v in b.items()}, "needs whole crystals"),
         (lambda b: {**b, "site": np.zeros_like(b["site"])}, "no sites of their crystal"),
@@ -146,6 +209,7 @@ def test_the_order_of_the_sites_does_not_matter(model: MaskedSiteModel, val: dic
         (lambda b: {**b, "neighbours": b["neighbours"] + 1000}, "no sites of their crystal"),
         (lambda b: {**b, "distances": b["distances"] * np.nan}, "not finite"),
         (lambda b: {**b, "distances": b["distances"][:, :1]}, "k = 2 distances and neighbours a site"),
+        (lambda b: {**b, "directions": b["directions"].astype(float)}, "needs directions"),
     ],
 )
 def test_columns_that_cannot_be_are_refused(

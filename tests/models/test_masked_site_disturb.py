@@ -15,7 +15,7 @@ from atomsight.models.masked_site.training import MaskedSite
 from atomsight.models.settings import Settings
 from atomsight.models.stream import SiteBatch, SiteStream
 
-COLUMNS = ("distances", "neighbours", "site", "element")
+COLUMNS = ("distances", "directions", "neighbours", "site", "element")
 
 
 def batch_of(dataset: Dataset, elements: tuple[int, ...] = (1, 6, 8, 30)) -> SiteBatch:
@@ -32,13 +32,15 @@ def test_nearest_left_is_what_sorting_by_hand_gives(seed: int) -> None:
     distances = generator.permutation(n * m).reshape(n, m) + 0.5
     neighbours = generator.integers(0, 100, (n, m))
     gone = generator.random((n, m)) < generator.random()
-    got = nearest_left(*(torch.from_numpy(a) for a in (distances, neighbours, gone)), k)
+    ways = generator.normal(size=(n, m, 3))
+    got = nearest_left(*(torch.from_numpy(a) for a in (distances, ways, neighbours, gone)), k)
     for row in range(n):
         left = [j for j in range(m) if not gone[row, j]] or list(range(m))
         left.sort(key=lambda j: distances[row, j])
         left = (left + [left[-1]] * k)[:k]
         assert got[0][row].tolist() == distances[row, left].tolist()
-        assert got[1][row].tolist() == neighbours[row, left].tolist()
+        assert got[1][row].tolist() == ways[row, left].tolist()
+        assert got[2][row].tolist() == neighbours[row, left].tolist()
 
 
 def test_rows_lie_in_the_same_crystal(learnable: Dataset) -> None:
@@ -58,6 +60,7 @@ def test_untouched_crystals_are_the_dataset(learnable: Dataset, monkeypatch: pyt
     seen = disturb(batch, 3, torch.Generator().manual_seed(0))
     assert (seen.distances == batch["distances"][:, :3]).all()
     assert (seen.neighbours == rows_of_neighbours(batch["site"], batch["neighbours"])[:, :3]).all()
+    assert (seen.directions == batch["directions"].reshape(-1, 6, 3)[:, :3] / 127).all()
     hidden = seen.element == 0
     assert (seen.element[~hidden] == batch["element"][~hidden]).all()
     assert (seen.scored == hidden).all()
@@ -112,5 +115,5 @@ def test_the_weights_balance_the_elements(learnable: Dataset) -> None:
     share = np.array([counts[z] for z in (1, 6, 8)], dtype=float)
     share /= share.sum()
     weight = architecture.network.log_weight.exp().numpy()
-    np.testing.assert_allclose(weight / weight[0], (share / share[0]) ** -0.3, rtol=1e-5)
+    np.testing.assert_allclose(weight / weight[0], (share / share[0]) ** -0.4, rtol=1e-5)
     assert float(weight @ share) == pytest.approx(1, rel=1e-5)

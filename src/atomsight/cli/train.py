@@ -52,6 +52,9 @@ def train(
     nodes: Annotated[
         int, typer.Option(min=1, help="Machines; run the same command on each, see the documentation.")
     ] = 1,
+    in_memory: Annotated[
+        bool, typer.Option("--in-memory", help="Hold the sites on the device: a GPU outruns the files.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per epoch, then the result.")
     ] = False,
@@ -89,6 +92,7 @@ def train(
                 accelerator=accelerator,
                 devices=devices,
                 nodes=nodes,
+                in_memory=in_memory,
                 watch=watch,
             )
     except KeyboardInterrupt:

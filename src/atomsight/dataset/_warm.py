@@ -3,7 +3,7 @@ that a worker starts in milliseconds instead of a second."""
 
 from __future__ import annotations
 
-from atomsight.neighbours import site_neighbours
+from atomsight.neighbours import site_surroundings
 from atomsight.readers.cif import crystals_of
 from atomsight.readers.quality import DEFAULT
 from atomsight.readers.sources import Member
@@ -28,4 +28,4 @@ O1 O 0.25 0.25 0.25
 """
 
 for _crystal in crystals_of(Member("warm", "warm", _P1_CELL), DEFAULT, lambda source, reason: None):
-    site_neighbours(_crystal, 1)
+    site_surroundings(_crystal, 1)

@@ -13,7 +13,7 @@ from atomsight.crystal import Bonds, Crystal
 from atomsight.dataset.chunks import Skip
 from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
 from atomsight.dataset.split import family
-from atomsight.neighbours import site_neighbours
+from atomsight.neighbours import site_surroundings
 
 ROW = "row"
 """Staged sites carry the row of their crystal in the chunk instead of its id: ids and splits come last."""
@@ -35,17 +35,19 @@ class ChunkRows:
         self._digests: list[str] = []
         self._distances: list[NDArray[np.float64]] = []
         self._neighbours: list[NDArray[np.uint32]] = []
+        self._directions: list[NDArray[np.int8]] = []
         self._elements: list[NDArray[np.uint8]] = []
         self._bonds: list[Bonds | None] = []
 
     def add(self, crystal: Crystal, digest: str) -> None:
         """Compute the neighbours of a crystal's sites and keep them; ``digest`` is the SHA-256 of its
         file."""
-        distances, neighbours = site_neighbours(crystal, self.k)
+        distances, neighbours, directions = site_surroundings(crystal, self.k)
         self._bonds.append(bonds_of(crystal, self.source))
         self._elements.append(crystal.site_numbers[neighbours])
         self._distances.append(distances)
         self._neighbours.append(neighbours)
+        self._directions.append(directions)
         self._digests.append(digest)
         self.crystals.append(crystal)
 
@@ -64,14 +66,15 @@ class ChunkRows:
             "distances": self._lists(self._distances, np.float32),
             "neighbours": self._lists(self._neighbours, np.uint32),
             "neighbour_elements": self._lists(self._elements, np.uint8),
+            "directions": self._lists(self._directions, np.int8, 3),
             "bonds": bonds_column(self.crystals, self._bonds, self.source, schema.field("bonds").type),
         }
         return pa.table(
             {name: pa.array(columns[name], schema.field(name).type) for name in schema.names}, schema
         )
 
-    def _lists(self, parts: Sequence[NDArray], dtype: type) -> pa.FixedSizeListArray:
-        return pa.FixedSizeListArray.from_arrays(pa.array(_joined(parts, dtype).ravel()), self.k)
+    def _lists(self, parts: Sequence[NDArray], dtype: type, each: int = 1) -> pa.FixedSizeListArray:
+        return pa.FixedSizeListArray.from_arrays(pa.array(_joined(parts, dtype).ravel()), each * self.k)
 
     def crystals_table(self) -> pa.Table:
         """The crystals table without ids made unique, groups and splits: these are found when all are

@@ -11,7 +11,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 SCHEMA_NAME = "atomsight-sites"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SPLITS: tuple[str, ...] = ("train", "val", "test")
 
@@ -33,7 +33,8 @@ def sites_schema(k: int) -> pa.Schema:
 
     ``distances``, ``neighbours`` and ``neighbour_elements`` are fixed-size lists of length k: the k-NN
     distances in Å ascending, the ``site`` of the orbit that each neighbour belongs to, and the neighbours'
-    atomic numbers.
+    atomic numbers. ``directions`` are the unit vectors towards them, x, y and z of the first and so on, times
+    127 and rounded (`atomsight.neighbours.directions`).
     """
     return pa.schema(
         [
@@ -45,6 +46,7 @@ def sites_schema(k: int) -> pa.Schema:
             ("distances", pa.list_(pa.float32(), k)),
             ("neighbours", pa.list_(pa.uint32(), k)),
             ("neighbour_elements", pa.list_(pa.uint8(), k)),
+            ("directions", pa.list_(pa.int8(), 3 * k)),
             ("bonds", pa.list_(BOND)),
             ("split", pa.dictionary(pa.int8(), pa.string())),
         ]

@@ -61,6 +61,7 @@ def write_shard(table: pa.Table, path: Path) -> dict[str, Any]:
             "multiplicity",
             "split",
             "neighbour_elements.list.element",
+            "directions.list.element",
         ],
         column_encoding={"distances.list.element": "BYTE_STREAM_SPLIT"},
         write_statistics=["crystal", "element"],

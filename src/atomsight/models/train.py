@@ -41,6 +41,7 @@ def train_model(
     accelerator: str = "cpu",
     devices: int = 1,
     nodes: int = 1,
+    in_memory: bool = False,
     watch: Watcher | None = None,
     start: Start | None = None,
     origin: dict[str, Any] | None = None,
@@ -62,6 +63,8 @@ def train_model(
             the calling script again for each, so that all of them come here; the others return, too, once
             the first has written the model (``processes.py``).
         nodes: machines.
+        in_memory: hold train and val sites on the device instead of streaming them each epoch (some 200
+            bytes a site); only for models of whole crystals, on one device.
         watch: receives progress, see ``fitting.Watcher``.
         start: called before the first step with the architecture and the batches of ``val``, to set other
             initial weights; see ``grow.py``.
@@ -85,6 +88,10 @@ def train_model(
     require_training_packages()
     if settings.cap and kind_named(settings.model).architecture_class().whole_crystals:
         raise InputError(f"a {settings.model} model learns from whole crystals; train it without a cap")
+    if in_memory and (
+        devices * nodes > 1 or not kind_named(settings.model).architecture_class().whole_crystals
+    ):
+        raise InputError("in_memory is for models that learn from whole crystals, on one device")
     run = RunFolder(Path(out))
     if devices < 1 or nodes < 1:
         raise InputError(f"devices and nodes must be at least 1, not {devices} and {nodes}")
@@ -93,7 +100,9 @@ def train_model(
         run.claim(settings, {**_record(dataset, elements), **(origin or {})}, resume)
     if not run.ended:
         hardware = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes}
-        _train(dataset, elements, settings, run, threads, hardware, watch if first else None, start)
+        _train(
+            dataset, elements, settings, run, threads, hardware, watch if first else None, start, in_memory
+        )
     return load_model(run.path)
 
 
@@ -132,6 +141,7 @@ def _train(
     hardware: dict[str, Any],
     watch: Watcher | None,
     start: Start | None,
+    in_memory: bool = False,
 ) -> None:
     import torch
 
@@ -154,12 +164,18 @@ def _train(
     if start is not None:
         start(architecture, streams["val"])
     steps = -(-sites // batch_size)
+    reading: dict[str, Any] = dict(streams)
+    if in_memory:
+        from atomsight.models.held import HeldCrystals
+
+        on = torch.device("cuda" if hardware["accelerator"] in ("gpu", "cuda") else "cpu")
+        reading = {split: HeldCrystals(stream, on, lambda: 0) for split, stream in streams.items()}
     earlier: list[dict[str, Any]] = []
     for stage in architecture.stages():
         earlier += _fit(
             architecture,
             _adjusted(stage, settings),
-            streams,
+            reading,
             steps,
             settings,
             run,

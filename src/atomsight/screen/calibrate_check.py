@@ -54,7 +54,7 @@ def sample(dataset: Dataset, split: str, most: int, largest: int = LARGEST) -> I
     )[:most]
     wanted = {name for _, name in chosen}
     held = {}
-    columns = ("crystal", "site", "element", "multiplicity", "distances", "neighbours")
+    columns = ("crystal", "site", "element", "multiplicity", "distances", "neighbours", "directions")
     for batch in dataset.batches(columns, split=split, whole_crystals=True):
         begins = np.flatnonzero(batch["site"] == 0)
         for start, end in zip(begins, np.append(begins[1:], len(batch["site"])), strict=True):
@@ -91,6 +91,9 @@ def struck(crystal: Columns) -> Columns:
     moved = {
         "distances": np.take_along_axis(crystal["distances"], order, axis=1)[kept],
         "neighbours": renumbered[np.take_along_axis(crystal["neighbours"], order, axis=1)[kept]],
+        "directions": np.take_along_axis(
+            crystal["directions"].reshape(*order.shape, 3), order[..., None], axis=1
+        )[kept],
     }
     return {name: values[kept] for name, values in crystal.items()} | moved
 
@@ -146,7 +149,8 @@ def calibrate(
         referring = [c for split in more_splits for c in known(sample(more, split, crystals))] + referring
     for crystal in learning:
         distances, neighbours, element = arrays(model, crystal)
-        found = examine(model, distances, neighbours, element, FIRST)
+        ways = model.directions_of(crystal)
+        found = examine(model, distances, neighbours, element, FIRST, directions=ways)
         features.append(found.features[_looked_at(found.score)])
         wrong.append(np.zeros(len(features[-1]), dtype=bool))
         swap = None if generator.random() < ANY else random_swap(element, generator)
@@ -155,7 +159,9 @@ def calibrate(
         site, new = swap
         changed = element.copy()
         changed[site] = new
-        found = examine(model, distances, neighbours, changed, FIRST, blind=found.blind, also=site)
+        found = examine(
+            model, distances, neighbours, changed, FIRST, directions=ways, blind=found.blind, also=site
+        )
         rows = np.union1d(_looked_at(found.score), [site])
         features.append(found.features[rows])
         wrong.append(rows == site)
@@ -164,9 +170,10 @@ def calibrate(
     for crystal in referring:
         for version in (crystal, struck(crystal)) if (crystal["element"] == 1).any() else (crystal,):
             distances, neighbours, element = arrays(model, version)
+            ways = model.directions_of(version)
             kind = kind_of(element, distances, neighbours)
             if version is crystal or kind.endswith(BARE):
-                best = examine(model, distances, neighbours, element, weights).score.max()
+                best = examine(model, distances, neighbours, element, weights, directions=ways).score.max()
                 largest.setdefault(kind, []).append(float(best))
     told = f"{len(learning)} + {len(referring)} validation crystals of a dataset {dataset.fingerprint[:12]}"
     return Calibration(

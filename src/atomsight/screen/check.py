@@ -201,14 +201,15 @@ def _checked(
     precedents: Witnesses | None,
     against: Witnesses | None,
 ) -> Checked:
-    from atomsight.neighbours import site_neighbours
+    from atomsight.neighbours import site_surroundings
 
     width = max(model.k, 0 if against is None else against.k)
-    wide, whose = site_neighbours(crystal, width)
+    wide, whose, ways = site_surroundings(crystal, width)
     distances = np.ascontiguousarray(wide[:, : model.k], dtype=np.float32)
     neighbours = whose[:, : model.k].astype(np.int64)
     element = crystal.site_numbers.astype(np.int64)
-    found = examine(model, distances, neighbours, element, calibration.weights)
+    directions = np.ascontiguousarray(ways[:, : model.k])
+    found = examine(model, distances, neighbours, element, calibration.weights, directions=directions)
     kind = kind_of(element, distances, neighbours)
     suspicion = calibration.references[kind].suspicion(found.score)
     probability = model.own_probabilities(found.given, element)

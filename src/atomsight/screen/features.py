@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.models.base import Model
-from atomsight.neighbours import site_neighbours
+from atomsight.neighbours import site_surroundings
 from atomsight.screen.contacts import histogram, packing
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.plausibility.runtime import Plausibility, crystal_logits
@@ -95,11 +95,12 @@ def describe(crystals: Sequence[Crystal], model: Model, network: Plausibility, t
         tables: of volumes, closest distances and contacts.
     """
     k = max(model.k, network.k)
-    graphs = [site_neighbours(crystal, k) for crystal in crystals]
+    graphs = [site_surroundings(crystal, k) for crystal in crystals]
     sizes = np.array([crystal.n_sites for crystal in crystals])
     begins = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     distances = np.concatenate([graph[0] for graph in graphs]).astype(np.float32)
     neighbours = np.concatenate([graph[1] for graph in graphs]).astype(np.int64)
+    directions = np.concatenate([graph.directions for graph in graphs])
     element = np.concatenate([crystal.site_numbers for crystal in crystals]).astype(np.int64)
     weight = np.concatenate([crystal.multiplicities / crystal.n_atoms for crystal in crystals])
     first = np.repeat(begins, sizes)
@@ -136,7 +137,9 @@ def describe(crystals: Sequence[Crystal], model: Model, network: Plausibility, t
 
     stretched = distances * np.repeat(factor, sizes)[:, None].astype(np.float32)
     site = np.arange(len(element)) - first
-    probabilities = model.probabilities({"distances": stretched, "neighbours": neighbours, "site": site})
+    probabilities = model.probabilities(
+        {"distances": stretched, "neighbours": neighbours, "site": site, "directions": directions}
+    )
     place = np.full(256, -1)
     place[list(model.elements)] = np.arange(len(model.elements))
     known = place[element]

@@ -86,6 +86,7 @@ def examine(
     element: NDArray[np.int64],
     weights: Weights,
     *,
+    directions: NDArray[np.int8] | None = None,
     blind: NDArray[np.float32] | None = None,
     also: int | None = None,
 ) -> Examined:
@@ -97,6 +98,7 @@ def examine(
         neighbours: (n, model.k) int64, site of each neighbour.
         element: (n,) int64, atomic numbers as assigned.
         weights: of the score.
+        directions: (n, model.k, 3) int8, for a model that looks at them.
         blind: (n, elements) blind probabilities, where they are known already.
         also: a site at which the suggestion is tried in any case.
     """
@@ -104,6 +106,8 @@ def examine(
     names = np.asarray(model.elements)
     if blind is None:
         begin: dict[str, NDArray[Any]] = {"distances": distances, "neighbours": neighbours, "site": rows}
+        if directions is not None:
+            begin["directions"] = directions
         blind = model.probabilities(begin)
     own = np.full(256, -1)
     own[names] = np.arange(len(names))
@@ -113,7 +117,7 @@ def examine(
     hidden = np.flatnonzero(model.own_probabilities(blind, element) < SURE)
     given = blind.copy()
     if len(hidden):
-        given[hidden] = model.hidden_one_by_one(distances, neighbours, element, hidden)
+        given[hidden] = model.hidden_one_by_one(distances, neighbours, element, hidden, directions)
     log_blind, log_given = (np.log(np.maximum(p, FLOOR)).astype(np.float64) for p in (blind, given))
     blind_odds, given_odds = (p - p[rows, column][:, None] for p in (log_blind, log_given))
 
@@ -142,7 +146,7 @@ def examine(
         if len(around):
             changed = element.copy()
             changed[site] = names[suggested[site]]
-            then = model.hidden_one_by_one(distances, neighbours, changed, around)
+            then = model.hidden_one_by_one(distances, neighbours, changed, around, directions)
             then = np.log(np.maximum(then[np.arange(len(around)), column[around]], FLOOR))
             change = then - log_given[around, column[around]]
         features[site, 2] = np.clip(change, -MOST, MOST).sum()

@@ -168,7 +168,7 @@ def open_site(found: Checked, site: int, knowledge: Knowledge, beside: str | Non
     Raises:
         InputError: there is no such site or element.
     """
-    from atomsight.neighbours import site_neighbours
+    from atomsight.neighbours import site_surroundings
 
     crystal, model = found.crystal, knowledge.model
     if not 0 <= site < crystal.n_sites:
@@ -177,17 +177,19 @@ def open_site(found: Checked, site: int, knowledge: Knowledge, beside: str | Non
     other = checked.suggested if beside is None else SYMBOLS[atomic_number(beside)]
     witnesses = knowledge.witnesses()
     width = max(RANKS, model.k)
-    distances, neighbours = site_neighbours(crystal, width)
+    distances, neighbours, directions = site_surroundings(crystal, width)
     narrow = np.ascontiguousarray(distances[:, : model.k], dtype=np.float32)
     near = neighbours[:, : model.k].astype(np.int64)
     element = crystal.site_numbers.astype(np.int64)
     rows: dict[str, NDArray[Any]] = {
         "distances": narrow,
         "neighbours": near,
+        "directions": directions,
         "site": np.arange(crystal.n_sites),
     }
     blind = model.probabilities(rows)[site]
-    given = model.hidden_one_by_one(narrow, near, element, np.array([site]))[0]
+    ways = model.directions_of(rows)
+    given = model.hidden_one_by_one(narrow, near, element, np.array([site]), ways)[0]
     around = neighbours[site, :RANKS]
     return {
         "site": site,

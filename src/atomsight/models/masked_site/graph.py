@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from atomsight.neighbours.directions import UNIT
 
 if TYPE_CHECKING:
     from onnx import GraphProto
@@ -19,7 +22,8 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
     """Build the graph of `network.MaskedSiteNetwork` with a softmax at its end.
 
     Inputs: ``distances`` (n, k) float32 Å; ``neighbours`` (n, k) int64, row of each neighbour; ``element``
-    (n,) int64, atomic number, 0 where hidden. Output: ``probabilities`` (n, elements) float32.
+    (n,) int64, atomic number, 0 where hidden; ``directions`` (n, k, 3) int8 as in the dataset, where the
+    network looks at them. Output: ``probabilities`` (n, elements) float32.
 
     Gate and value of a message are two matrices here, not halves of one, and the faded sum over the
     neighbours is a product of matrices: both spare a pass over the largest arrays.
@@ -31,9 +35,10 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    from atomsight.models.masked_site.network import NEAREST, REACH
+    from atomsight.models.masked_site.network import DEGREES, NEAREST, REACH, SOFT, racah
 
     constants, nodes = [], []
+    angular = weights["layers.0.angle.weight"].shape[1] // (len(DEGREES) - 1) if seen(weights) else 0
     hidden = weights["last_norm.weight"].shape[0]
     radial_size = weights["centres"].shape[0]
 
@@ -75,6 +80,46 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
     square = node("Mul", [ratio, ratio], "ratio.2")
     fading = node("Sub", [constant("unit", 1.0), node("Mul", [square, square], "ratio.4")], "fading")
     fade = node("Unsqueeze", [node("Relu", [fading], "fade.flat"), one], "fade")
+
+    if angular:
+        names = iter(range(1000))
+
+        class Term:
+            """A number of each edge, (n, k): arithmetic on it adds nodes to the graph."""
+
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def _with(self, kind: str, other: Any) -> Term:
+                if not isinstance(other, Term):
+                    other = Term(constant(f"number.{next(names)}", float(other)))
+                return Term(node(kind, [self.name, other.name], f"term.{next(names)}"))
+
+            def __mul__(self, other: Any) -> Term:
+                return self._with("Mul", other)
+
+            def __add__(self, other: Any) -> Term:
+                return self._with("Add", other)
+
+            def __sub__(self, other: Any) -> Term:
+                return self._with("Sub", other)
+
+        vectors = node("Cast", ["directions"], "vectors.whole", to=TensorProto.FLOAT)
+        vectors = node("Mul", [vectors, constant("per_unit", 1 / UNIT)], "vectors")
+        axes = [
+            Term(node("Gather", [vectors, constant(f"axis.{i}", i, integer=True)], f"vectors.{i}", axis=2))
+            for i in range(3)
+        ]
+        terms = [node("Unsqueeze", [term.name, one], f"harmonic.{i}") for i, term in enumerate(racah(*axes))]
+        angles = node("Mul", [node("Concat", terms, "harmonics", axis=1), fade], "angles")
+        degrees = np.zeros((len(DEGREES) - 1, DEGREES[-1] - 1))
+        for row, (first, end) in enumerate(pairwise(DEGREES)):
+            degrees[row, first - 1 : end - 1] = 1
+        constant("degrees", degrees)
+        constant("soft", SOFT)
+        constant("channels.from", np.array([0]), integer=True)
+        constant("channels.to", np.array([angular]), integer=True)
+        constant("powers.shape", np.array([-1, degrees.shape[0] * angular]), integer=True)
 
     flat_shape = constant("flat", np.array([-1, k * radial_size]), integer=True)
     flat = node("Reshape", [radial, flat_shape], "radial.flat")
@@ -119,7 +164,16 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
         message = node("Mul", [gate, silu(halves["value"])], f"{at}.messages")
         faded = node("MatMul", [fade, message], f"{at}.faded")
         summed = node("Squeeze", [faded, one], f"{at}.summed")
-        state = node("Add", [state, linear(summed, f"{at}.message")], f"{at}.state")
+        heard = linear(summed, f"{at}.message")
+        if angular:
+            part = node("Slice", [message, "channels.from", "channels.to", "last"], f"{at}.channels")
+            sums = node("MatMul", [angles, part], f"{at}.sums")
+            squares = node("Mul", [sums, sums], f"{at}.squares")
+            powers = node("MatMul", ["degrees", squares], f"{at}.powers")
+            lengths = node("Sqrt", [node("Add", [powers, "soft"], f"{at}.softened")], f"{at}.lengths")
+            lengths = node("Reshape", [lengths, "powers.shape"], f"{at}.lengths.flat")
+            heard = node("Add", [heard, linear(lengths, f"{at}.angle")], f"{at}.heard")
+        state = node("Add", [state, heard], f"{at}.state")
         wide = linear(norm(state, f"{at}.site_norm"), f"{at}.widen")
         state = node("Add", [state, linear(silu(wide), f"{at}.narrow")], f"{at}.out")
         layer += 1
@@ -136,14 +190,22 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
         transB=1,
     )
     node("Softmax", [logits], "probabilities", axis=1)
+    looked_at = [
+        helper.make_tensor_value_info("distances", TensorProto.FLOAT, ["sites", k]),
+        helper.make_tensor_value_info("neighbours", TensorProto.INT64, ["sites", k]),
+        helper.make_tensor_value_info("element", TensorProto.INT64, ["sites"]),
+    ]
+    if angular:
+        looked_at.append(helper.make_tensor_value_info("directions", TensorProto.INT8, ["sites", k, 3]))
     return helper.make_graph(
         nodes,
         "masked-site",
-        [
-            helper.make_tensor_value_info("distances", TensorProto.FLOAT, ["sites", k]),
-            helper.make_tensor_value_info("neighbours", TensorProto.INT64, ["sites", k]),
-            helper.make_tensor_value_info("element", TensorProto.INT64, ["sites"]),
-        ],
+        looked_at,
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["sites", elements])],
         constants,
     )
+
+
+def seen(weights: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether a network of these weights looks at directions."""
+    return "layers.0.angle.weight" in weights

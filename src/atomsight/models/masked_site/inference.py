@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from atomsight.crystal import Crystal
 from atomsight.errors import ModelError
 from atomsight.models.base import Model
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 SITES_PER_CALL = 512
 """Whole crystals of about so many sites run together: few enough for the arrays over their edges to stay in
@@ -23,7 +26,14 @@ Columns = Mapping[str, NDArray[Any]]
 class MaskedSiteModel(Model):
     """Distances and the graph of neighbours in, probabilities out; the sites of a crystal see each other."""
 
-    columns = ("distances", "neighbours", "site")
+    columns: tuple[str, ...] = ("distances", "neighbours", "site")
+
+    def __init__(self, name: str, session: InferenceSession) -> None:
+        super().__init__(name, session)
+        self.sees_directions = any(given.name == "directions" for given in session.get_inputs())
+        """Whether it looks at where the neighbours lie; older ones see distances alone."""
+        if self.sees_directions:
+            self.columns = (*self.columns, "directions")
 
     def probabilities(self, columns: Columns) -> NDArray[np.float32]:
         """(n, elements) float32 of blind prediction; see `Model`.
@@ -34,7 +44,8 @@ class MaskedSiteModel(Model):
         """
         distances, neighbours, first = self._checked(columns)
         hidden = np.zeros(len(distances), dtype=np.int64)
-        return self._run(distances, neighbours + first[:, None], hidden, np.flatnonzero(columns["site"] == 0))
+        begins = np.flatnonzero(columns["site"] == 0)
+        return self._run(distances, neighbours + first[:, None], hidden, begins, self.directions_of(columns))
 
     def site_likelihoods(self, crystal: Crystal, sure: float = 1.0) -> NDArray[np.float32]:
         """Probability of each element at each site, given the elements of all the other sites.
@@ -64,6 +75,7 @@ class MaskedSiteModel(Model):
                 (docs/check.md).
         """
         distances, neighbours, first = self._checked(columns)
+        directions = self.directions_of(columns)
         element = np.asarray(columns["element"]).astype(np.int64)
         answer = np.empty((len(element), len(self.elements)), dtype=np.float32)
         asked = np.ones(len(element), dtype=bool)
@@ -73,7 +85,11 @@ class MaskedSiteModel(Model):
         for rows in np.split(np.arange(len(first)), np.flatnonzero(np.diff(first)) + 1):
             hidden = np.flatnonzero(asked[rows])
             answer[rows[hidden]] = self.hidden_one_by_one(
-                distances[rows], neighbours[rows], element[rows], hidden
+                distances[rows],
+                neighbours[rows],
+                element[rows],
+                hidden,
+                None if directions is None else directions[rows],
             )
         return answer
 
@@ -94,6 +110,7 @@ class MaskedSiteModel(Model):
         neighbours: NDArray[np.int64],
         element: NDArray[np.int64],
         hidden: NDArray[np.integer],
+        directions: NDArray[np.int8] | None = None,
     ) -> NDArray[np.float32]:
         """Probabilities at some sites of one crystal, from copies of it with one of them hidden in each.
 
@@ -102,6 +119,7 @@ class MaskedSiteModel(Model):
             neighbours: (n, k) int64, site of each neighbour.
             element: (n,) int64, atomic numbers.
             hidden: (m,) the sites asked for.
+            directions: (n, k, 3) int8, see `directions_of`.
 
         Returns:
             (m, len(elements)) float32.
@@ -115,17 +133,38 @@ class MaskedSiteModel(Model):
             shown = np.tile(element, len(sites))
             shown[begins + sites] = 0
             shifted = np.tile(neighbours, (len(sites), 1)) + np.repeat(begins, n)[:, None]
-            whole = self._run(np.tile(distances, (len(sites), 1)), shifted, shown, begins[:1])
+            ways = None if directions is None else np.tile(directions, (len(sites), 1, 1))
+            whole = self._run(np.tile(distances, (len(sites), 1)), shifted, shown, begins[:1], ways)
             answer[start : start + copies] = whole[begins + sites]
         return answer
 
     def columns_of(self, crystal: Crystal) -> dict[str, NDArray[Any]]:
         """The k-NN distances of the crystal's sites, and whose sites the neighbours are."""
-        from atomsight.neighbours import site_neighbours
+        from atomsight.neighbours import site_neighbours, site_surroundings
 
-        distances, neighbours = site_neighbours(crystal, self.k)
         site = np.arange(crystal.n_sites, dtype=np.uint32)
+        if self.sees_directions:
+            return {**site_surroundings(crystal, self.k)._asdict(), "site": site}
+        distances, neighbours = site_neighbours(crystal, self.k)
         return {"distances": distances, "neighbours": neighbours, "site": site}
+
+    def directions_of(self, columns: Columns) -> NDArray[np.int8] | None:
+        """(n, k, 3) int8 from the column of that name, (n, 3 k or more) or (n, k or more, 3); None where the
+        network does not look at it.
+
+        Raises:
+            ModelError: it is missing or of another shape or type.
+        """
+        if not self.sees_directions:
+            return None
+        given = np.asarray(columns["directions"]) if "directions" in columns else np.empty(0)
+        rows = len(np.asarray(columns["distances"]))
+        if given.dtype != np.int8 or given.size < rows * 3 * self.k or given.size % (3 * max(rows, 1)):
+            raise ModelError(
+                f"the model {self.name} needs directions, whole numbers of 8 bits, 3 x {self.k} a site, got "
+                f"{given.dtype} of shape {given.shape}; they come with `site_surroundings`"
+            )
+        return np.ascontiguousarray(given.reshape(rows, given.size // (3 * max(rows, 1)), 3)[:, : self.k])
 
     def _checked(self, columns: Columns) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
         """Distances and neighbours within the crystal, both (n, k), and the (n,) row where each crystal
@@ -163,6 +202,7 @@ class MaskedSiteModel(Model):
         neighbours: NDArray[np.int64],
         element: NDArray[np.int64],
         begins: NDArray[np.integer],
+        directions: NDArray[np.int8] | None,
     ) -> NDArray[np.float32]:
         """Run the network on whole crystals that begin at the given rows, some together."""
         parts = []
@@ -175,6 +215,8 @@ class MaskedSiteModel(Model):
                 "neighbours": neighbours[start:end] - start,
                 "element": element[start:end],
             }
+            if directions is not None:
+                inputs["directions"] = directions[start:end]
             parts.append(self._session.run(None, inputs)[0])
             start = end
         return np.concatenate(parts) if parts else np.empty((0, len(self.elements)), dtype=np.float32)

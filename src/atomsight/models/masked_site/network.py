@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, silu
+from torch.nn.functional import dropout, embedding, silu
 
-HIDDEN = 96
+HIDDEN = 128
 LAYERS = 4
 RADIAL = 32
 NEAREST, FARTHEST = 0.6, 6.0
 """Å; the radial functions lie between them, denser near the short end where the bonds are."""
+
+ANGULAR = 24
+"""Channels of a message that are kept apart by direction."""
+
+DEGREES = (1, 4, 9, 16, 25)
+"""Squares: of the 24 spherical harmonics, that of degree 0 left out, those of degree l stand from
+``l**2 - 1`` to ``(l + 1)**2 - 1``."""
+
+SOFT = 1e-3
+"""Added under the root of a power, whose slope would be endless at zero."""
+
+DROPOUT = 0.1
+"""Share of the inner units of each site's two layers that a training step leaves out."""
 
 KNOWN = 119
 """Rows of the element embedding: atomic numbers, and 0 for a hidden element."""
@@ -21,11 +37,13 @@ leaves the k nearest then changes the answer smoothly."""
 
 
 class MaskedSiteNetwork(nn.Module):
-    """k-NN distances and the graph of neighbours -> logits of the element of each site.
+    """k-NN distances, directions and the graph of neighbours -> logits of the element of each site.
 
     Args:
         k: neighbours of a site.
         elements: how many elements it tells apart.
+        hidden: numbers that stand for a site.
+        angular: channels kept apart by direction; 0 makes a network that sees distances only.
     """
 
     centres: Tensor
@@ -37,61 +55,122 @@ class MaskedSiteNetwork(nn.Module):
     """Training steps so far plus a number from the seed: the seed of what the next step draws. It goes with
     the checkpoint, so that a run that is taken up again draws what it would have drawn."""
 
-    def __init__(self, k: int, elements: int) -> None:
+    def __init__(self, k: int, elements: int, hidden: int = HIDDEN, angular: int = ANGULAR) -> None:
         super().__init__()
         centres = NEAREST + torch.linspace(0, 1, RADIAL) ** 1.5 * (FARTHEST - NEAREST)
         self.register_buffer("centres", centres)
         self.register_buffer("widths", 1.2 * torch.gradient(centres)[0])
         self.register_buffer("log_weight", torch.zeros(elements))
         self.register_buffer("draws", torch.randint(2**62, ()))
-        self.element = nn.Embedding(KNOWN, HIDDEN)
+        self.element = nn.Embedding(KNOWN, hidden)
         self.own = nn.Sequential(
-            nn.Linear(k * (RADIAL + 1), 2 * HIDDEN), nn.SiLU(), nn.Linear(2 * HIDDEN, HIDDEN)
+            nn.Linear(k * (RADIAL + 1), 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, hidden)
         )
-        self.layers = nn.ModuleList(MessageLayer() for _ in range(LAYERS))
-        self.last_norm = nn.LayerNorm(HIDDEN)
-        self.out = nn.Linear(HIDDEN, elements)
+        self.layers = nn.ModuleList(MessageLayer(hidden, angular) for _ in range(LAYERS))
+        self.last_norm = nn.LayerNorm(hidden)
+        self.out = nn.Linear(hidden, elements)
 
-    def forward(self, distances: Tensor, neighbours: Tensor, element: Tensor) -> Tensor:
+    def forward(
+        self, distances: Tensor, neighbours: Tensor, element: Tensor, directions: Tensor | None = None
+    ) -> Tensor:
         """(n, elements) logits.
 
         Args:
             distances: (n, k) Å, ascending.
             neighbours: (n, k) row of each neighbour's site.
             element: (n,) atomic number, 0 where hidden.
+            directions: (n, k, 3) unit vectors towards the neighbours; unused where ``angular`` is 0.
         """
         radial = torch.exp(-(((distances[..., None] - self.centres) / self.widths) ** 2))
         last = distances[:, -1:].clamp_min(NEAREST)
         fade = (1 - (distances / (REACH * last)) ** 4).clamp_min(0)[..., None]
+        angles = None if directions is None else (fade * harmonics(directions)).transpose(1, 2)
         state = self.own(torch.cat([distances / 3 - 1, radial.flatten(1)], dim=1)) + self.element(element)
         for layer in self.layers:
-            state = layer(state, radial, neighbours, fade)
+            state = layer(state, radial, neighbours, fade, angles)
         return self.out(self.last_norm(state))
 
 
 class MessageLayer(nn.Module):
-    """Gated messages from the neighbours, then two layers on each site; both are added to what was there."""
+    """Gated messages from the neighbours, then two layers on each site; both are added to what was there.
 
-    def __init__(self) -> None:
+    The first channels of the messages are also summed with the spherical harmonics of their directions; the
+    length of each degree's sum does not change when the crystal turns, and tells of the angles between the
+    neighbours (the power spectrum of Bartok, Kondor and Csanyi 2013, 10.1103/PhysRevB.87.184115, over learnt
+    densities).
+    """
+
+    def __init__(self, hidden: int, angular: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(HIDDEN)
-        self.receiver = nn.Linear(HIDDEN, 2 * HIDDEN)
-        self.sender = nn.Linear(HIDDEN, 2 * HIDDEN, bias=False)
-        self.edge = nn.Linear(RADIAL, 2 * HIDDEN, bias=False)
-        self.message = nn.Linear(HIDDEN, HIDDEN)
-        self.site_norm = nn.LayerNorm(HIDDEN)
-        self.widen = nn.Linear(HIDDEN, 2 * HIDDEN)
-        self.narrow = nn.Linear(2 * HIDDEN, HIDDEN)
+        self.angular = angular
+        self.norm = nn.LayerNorm(hidden)
+        self.receiver = nn.Linear(hidden, 2 * hidden)
+        self.sender = nn.Linear(hidden, 2 * hidden, bias=False)
+        self.edge = nn.Linear(RADIAL, 2 * hidden, bias=False)
+        self.message = nn.Linear(hidden, hidden)
+        self.site_norm = nn.LayerNorm(hidden)
+        self.widen = nn.Linear(hidden, 2 * hidden)
+        self.narrow = nn.Linear(2 * hidden, hidden)
         nn.init.zeros_(self.narrow.weight)
         nn.init.zeros_(self.narrow.bias)
+        if angular:
+            self.angle = nn.Linear((len(DEGREES) - 1) * angular, hidden, bias=False)
 
-    def forward(self, state: Tensor, radial: Tensor, neighbours: Tensor, fade: Tensor) -> Tensor:
-        """(n, HIDDEN) new states; see `MaskedSiteNetwork.forward`."""
+    def forward(
+        self, state: Tensor, radial: Tensor, neighbours: Tensor, fade: Tensor, angles: Tensor | None
+    ) -> Tensor:
+        """(n, hidden) new states; see `MaskedSiteNetwork.forward`."""
         normal = self.norm(state)
         # embedding() and not indexing: its backward pass on the CPU adds rows without sorting them first
         joined = (
             self.receiver(normal)[:, None] + embedding(neighbours, self.sender(normal)) + self.edge(radial)
         )
         gate, value = joined.chunk(2, dim=-1)
-        state = state + self.message((torch.sigmoid(gate) * silu(value) * fade).sum(dim=1))
-        return state + self.narrow(silu(self.widen(self.site_norm(state))))
+        messages = torch.sigmoid(gate) * silu(value)
+        heard = self.message((messages * fade).sum(dim=1))
+        if self.angular and angles is not None:
+            sums = (angles @ messages[..., : self.angular].to(angles.dtype)).float() ** 2
+            powers = [sums[:, a - 1 : b - 1].sum(dim=1) for a, b in pairwise(DEGREES)]
+            heard = heard + self.angle((torch.cat(powers, dim=1) + SOFT).sqrt())
+        state = state + heard
+        inner = dropout(silu(self.widen(self.site_norm(state))), DROPOUT, self.training)
+        return state + self.narrow(inner)
+
+
+def harmonics(directions: Tensor) -> Tensor:
+    """(..., 24) real spherical harmonics of degrees 1 to 4 of (..., 3) unit vectors, see `racah`."""
+    return torch.stack(racah(*directions.unbind(-1)), dim=-1)
+
+
+def racah(x: Any, y: Any, z: Any) -> list[Any]:
+    """Real spherical harmonics of degrees 1 to 4, in Racah's normalisation: each degree's squares sum to 1.
+
+    Args:
+        x, y, z: components of unit vectors, anything that multiplies and adds.
+    """
+    xx, yy, zz, xy, yz, xz = x * x, y * y, z * z, x * y, y * z, x * z
+    of_two, up, round_x, round_y = xx - yy, zz * 7.0 - 1.0, xx - yy * 3.0, xx * 3.0 - yy
+    return [
+        *(x, y, z),
+        xy * 3**0.5,
+        yz * 3**0.5,
+        zz * 1.5 - 0.5,
+        xz * 3**0.5,
+        of_two * (3**0.5 / 2),
+        y * round_y * (10**0.5 / 4),
+        xy * z * 15**0.5,
+        y * (zz * 5.0 - 1.0) * (6**0.5 / 4),
+        z * (zz * 2.5 - 1.5),
+        x * (zz * 5.0 - 1.0) * (6**0.5 / 4),
+        z * of_two * (15**0.5 / 2),
+        x * round_x * (10**0.5 / 4),
+        xy * of_two * (35**0.5 / 2),
+        yz * round_y * (70**0.5 / 4),
+        xy * up * (5**0.5 / 2),
+        yz * (zz * 7.0 - 3.0) * (10**0.5 / 4),
+        (zz * 35.0 - 30.0) * zz * 0.125 + 0.375,
+        xz * (zz * 7.0 - 3.0) * (10**0.5 / 4),
+        of_two * up * (5**0.5 / 4),
+        xz * round_x * (70**0.5 / 4),
+        (of_two * of_two - xy * xy * 4.0) * (35**0.5 / 8),
+    ]

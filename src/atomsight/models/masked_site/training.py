@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from atomsight.errors import InputError
 from atomsight.models.fitting import Architecture, Stage
-from atomsight.models.masked_site.disturb import disturb, rows_of_neighbours
+from atomsight.models.masked_site.disturb import disturb, rows_of_neighbours, unit_vectors
 from atomsight.models.masked_site.graph import masked_site_graph
 from atomsight.models.masked_site.network import MaskedSiteNetwork
 from atomsight.models.stream import SiteBatch
@@ -21,7 +21,7 @@ from atomsight.models.stream import SiteBatch
 if TYPE_CHECKING:
     from onnx import GraphProto
 
-BALANCE = 0.3
+BALANCE = 0.4
 """A site's loss weighs its element's abundance to the power of minus this: three sites of four are H or C,
 and their identity is learnt soon. The logits are left as this makes them: taking the logarithm of the weights
 off again (Menon et al. 2021, arXiv:2007.07314) gained less than 0.1 % of accuracy on ``val`` and lost some
@@ -38,7 +38,7 @@ WORTH_COMPILING = 100_000
 class MaskedSite(Architecture):
     """Training and export of `MaskedSiteNetwork`."""
 
-    columns = ("distances", "neighbours", "site", "element")
+    columns = ("distances", "directions", "neighbours", "site", "element")
     whole_crystals = True
 
     def __init__(self, k: int, elements: tuple[int, ...]) -> None:
@@ -56,7 +56,9 @@ class MaskedSite(Architecture):
         share = counts / counts.sum()
         weight = (counts.clamp_min(FEWEST) / counts.sum()) ** -BALANCE
         self.network.log_weight.copy_((weight / (weight * share).sum()).log())
-        if counts.sum() >= WORTH_COMPILING and compiler_found():
+        if torch.cuda.is_available():  # an epoch takes seconds there, and compiling two minutes
+            torch.set_float32_matmul_precision("high")
+        elif counts.sum() >= WORTH_COMPILING and compiler_found():
             self._forward = torch.compile(self.network, dynamic=True)
             self._half = True
 
@@ -69,7 +71,7 @@ class MaskedSite(Architecture):
                 self._loss,
                 epochs=20,
                 learning_rate=2e-3,
-                weight_decay=0.01,
+                weight_decay=0.05,
                 monitor="accuracy",
                 optimiser=torch.optim.AdamW,
                 longest_gradient=1.0,
@@ -80,7 +82,8 @@ class MaskedSite(Architecture):
         """(n, elements) of the blind prediction, see `Architecture`."""
         k, neighbours = self.k, rows_of_neighbours(batch["site"], batch["neighbours"])
         hidden = torch.zeros_like(batch["element"])
-        return self._forward(batch["distances"][:, :k], neighbours[:, :k], hidden).float()
+        ways = unit_vectors(batch["directions"])
+        return self._forward(batch["distances"][:, :k], neighbours[:, :k], hidden, ways[:, :k]).float()
 
     def adopt(self, weights: Mapping[str, Tensor]) -> None:
         """Refused: each message fades towards the k-th neighbour, so with another k every answer changes."""
@@ -101,9 +104,11 @@ class MaskedSite(Architecture):
                 logits = self.logits(batch)
                 return cross_entropy(logits, batch["target"], ignore_index=-1), logits
             self.network.draws += 1
-            generator = torch.Generator().manual_seed(int(self.network.draws))
+            seed = int(self.network.draws)
+            torch.manual_seed(seed)  # of dropout, for a run that is taken up again
+            generator = torch.Generator(batch["site"].device).manual_seed(seed)
             seen = disturb(batch, self.k, generator)
-            logits = self._forward(seen.distances, seen.neighbours, seen.element).float()
+            logits = self._forward(seen.distances, seen.neighbours, seen.element, seen.directions).float()
         if not seen.scored.any():
             return logits.sum() * 0.0, logits.detach()
         weight = self.network.log_weight.exp()

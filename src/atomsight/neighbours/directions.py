@@ -1,0 +1,69 @@
+"""Where the neighbours of a site lie: unit vectors beside the k-NN distances."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.compiled import compiled
+from atomsight.crystal import Crystal
+from atomsight.neighbours.knn import as_floats, as_points, checked_k, solve
+
+UNIT = 127
+"""Length of a direction: the components are whole numbers, which puts its error at a third of a degree."""
+
+
+class Surroundings(NamedTuple):
+    """The k nearest neighbours of each symmetry-unique site, with the way there.
+
+    Attributes:
+        distances: (sites, k) float64, Å, ascending.
+        neighbours: (sites, k) uint32, the site that each neighbour is a copy of.
+        directions: (sites, k, 3) int8, unit vectors towards the neighbours in the axes of the lattice's
+            rows, times `UNIT` and rounded; zero where a neighbour lies on the site. They turn with the
+            crystal: only what does not change when all turn together means anything.
+    """
+
+    distances: NDArray[np.float64]
+    neighbours: NDArray[np.uint32]
+    directions: NDArray[np.int8]
+
+
+def site_surroundings(crystal: Crystal, k: int) -> Surroundings:
+    """As `site_neighbours`, and in which direction each neighbour lies.
+
+    Raises:
+        InputError: as ``nearest_neighbours``.
+    """
+    cell, points = as_floats(crystal.lattice, "lattice"), as_points(crystal.fractional, "fractional")
+    own = crystal.representatives
+    bounds, queries = np.array((0, len(points)), np.int64), np.array((0, len(own)), np.int64)
+    distances, indices, images = solve(cell[None], points, bounds, checked_k(k), own, None, queries)
+    directions = np.empty((*distances.shape, 3), np.int8)
+    _fill(cell, points, own, distances, indices, images, directions)
+    return Surroundings(distances, crystal.orbits.astype(np.uint32)[indices], directions)
+
+
+@compiled(nogil=True, error_model="numpy")
+def _fill(
+    cell: NDArray[np.float64],
+    points: NDArray[np.float64],
+    own: NDArray[np.int64],
+    distances: NDArray[np.float64],
+    indices: NDArray[np.int64],
+    images: NDArray[np.int32],
+    out: NDArray[np.int8],
+) -> None:
+    for site in range(distances.shape[0]):
+        here = own[site]
+        for rank in range(distances.shape[1]):
+            there, length = indices[site, rank], distances[site, rank]
+            a = points[there, 0] + images[site, rank, 0] - points[here, 0]
+            b = points[there, 1] + images[site, rank, 1] - points[here, 1]
+            c = points[there, 2] + images[site, rank, 2] - points[here, 2]
+            for axis in range(3):
+                along = a * cell[0, axis] + b * cell[1, axis] + c * cell[2, axis]
+                share = along / length if length > 0 else 0.0
+                out[site, rank, axis] = np.int8(np.rint(UNIT * min(1.0, max(-1.0, share))))
