@@ -25,7 +25,7 @@ from atomsight.elements import NUMBERS
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.screen.calibrate_check import sample, struck
-from atomsight.screen.calibration import FLAGGED, calibration_of, kind_of
+from atomsight.screen.calibration import FLAGGED, MODEL, calibration_of, kind_of
 from atomsight.screen.suspicion import examine
 from atomsight.screen.swaps import SWAPS, random_swap
 
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--calibration", default=None, help="else the one that ships")
     options = parser.parse_args()
-    model = load_model(options.model, threads=1)
+    model = load_model(options.model or MODEL, threads=1)
     assert isinstance(model, MaskedSiteModel)
     calibration = calibration_of(model, options.calibration)
     print(f"{date.today()}, {platform.machine()}, {model!r}, split {options.split}")

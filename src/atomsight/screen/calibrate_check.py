@@ -25,7 +25,7 @@ from atomsight.errors import InputError
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.screen import usual
-from atomsight.screen.calibration import BARE, FILE, Calibration, kind_of, reference, write
+from atomsight.screen.calibration import BARE, FILE, MODEL, Calibration, kind_of, reference, write
 from atomsight.screen.suspicion import FEATURES, Weights, examine
 from atomsight.screen.swaps import any_swap, random_swap
 
@@ -190,7 +190,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("dataset", help="that the model was trained on: its split says what it never saw")
-    parser.add_argument("--model", default=None, help="name, run folder or .onnx; else the bundled default")
+    parser.add_argument("--model", default=None, help="name, run folder or .onnx; else the one that checks")
     parser.add_argument("--out", type=Path, default=FILE, help="the file to write; else the package's own")
     parser.add_argument("--crystals", type=int, default=3000, help="validation crystals, at most")
     parser.add_argument("--more", help="a dataset that no training saw, of which the references learn too")
@@ -199,7 +199,7 @@ def main() -> None:
     options = parser.parse_args()
     begun = time.monotonic()
     dataset = open_dataset(options.dataset)
-    model = load_model(options.model, threads=1)
+    model = load_model(options.model or MODEL, threads=1)
     if not isinstance(model, MaskedSiteModel):
         raise SystemExit(f"{model.name} is no masked-site model")
     if options.usual:

@@ -32,7 +32,7 @@ from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.packings import repacked
 from atomsight.screen.plausibility.examples import TOO_CLOSE, bank_of, decoys_of, split_crystals
 from atomsight.screen.plausibility.runtime import Plausibility
-from atomsight.screen.tables import FILE, Tables, shortest_distances
+from atomsight.screen.tables import FILE, MODEL, Tables, shortest_distances
 from atomsight.screen.volume import element_counts, fit_volumes
 
 SIGNS: dict[str, dict[str, int]] = {
@@ -181,12 +181,12 @@ def main() -> None:
     parser.add_argument("--large", type=Path, nargs="+", required=True)
     parser.add_argument("--molecular", type=Path, nargs=2, metavar=("DATASET", "ARCHIVE"), required=True)
     parser.add_argument("--leave-out", type=Path, help="file of formulas, one a line")
-    parser.add_argument("--model", help="blind model; the bundled default where none is named")
+    parser.add_argument("--model", help="blind model; else the one that candidates are ranked by")
     parser.add_argument("--most", type=int, default=300, help="frameworks of each archive")
     parser.add_argument("--out", type=Path, default=FILE)
     given = parser.parse_args()
     left = given.leave_out.read_text().split() if given.leave_out else []
-    model = load_model(given.model, threads=1)
+    model = load_model(given.model or MODEL, threads=1)
     generator = np.random.default_rng(0)
 
     inorganic = list(split_crystals(given.dataset, given.small, "train", left))

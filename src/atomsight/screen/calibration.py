@@ -17,6 +17,9 @@ from atomsight.errors import ModelError
 from atomsight.models.base import Model
 from atomsight.screen.suspicion import FEATURES, Weights
 
+MODEL = "masked-site-angles"
+"""The bundled model that `FILE` belongs to."""
+
 FILE = Path(__file__).parent / "check.json"
 
 FLAGGED = 2.0

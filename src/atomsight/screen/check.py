@@ -19,7 +19,7 @@ from atomsight.models.base import Model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.spread import Source, Work, spread
 from atomsight.readers.sources import OnSkip
-from atomsight.screen.calibration import FLAGGED, Calibration, calibration_of, kind_of
+from atomsight.screen.calibration import FLAGGED, MODEL, Calibration, calibration_of, kind_of
 from atomsight.screen.evidence import evidence_of
 from atomsight.screen.precedents import Witnesses
 from atomsight.screen.signs import Sign, signs_of
@@ -120,7 +120,7 @@ class CheckJob:
         """Load the model, its calibration and the witnesses."""
         network = self.model
         if not isinstance(network, Model):
-            network = load_model(network, threads=self.threads)
+            network = load_model(MODEL if network is None else network, threads=self.threads)
         if not isinstance(network, MaskedSiteModel):
             raise ModelError(f"check needs a masked-site model; {network.name} is {network.kind}")
         known = calibration_of(network, self.calibration)
@@ -146,7 +146,8 @@ def check(
     Args:
         crystals: one crystal or any number; or files (`atomsight.models.spread.sources_of`), which are read
             where the work is done.
-        model: a masked-site model, or the name or path of one; None is the bundled default.
+        model: a masked-site model, or the name or path of one; None is the bundled one that the calibration
+            that ships belongs to.
         calibration: what `calibrate_check` wrote for another model than the bundled one.
         precedents: sites of a dataset; flagged sites name those most like them.
         against: crystals of a dataset; those with the same geometry but other elements are signs.

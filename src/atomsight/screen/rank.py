@@ -20,7 +20,7 @@ from atomsight.screen.combine import Combination
 from atomsight.screen.evidence_rank import words
 from atomsight.screen.features import KINDS, describe
 from atomsight.screen.plausibility.runtime import Plausibility
-from atomsight.screen.tables import Tables, calibrated_for, load_combination
+from atomsight.screen.tables import MODEL, Tables, calibrated_for, load_combination
 
 if TYPE_CHECKING:
     from atomsight.readers.sources import OnSkip
@@ -93,7 +93,7 @@ class Ranker:
         self.thresholds = self.combination.thresholds(risk)
         self.tables = Tables.load()
         self.network = Plausibility(threads=threads)
-        self.model = model or load_model(threads=threads)
+        self.model = model or load_model(MODEL, threads=threads)
         if self.model.fingerprint != calibrated_for():
             warnings.warn(
                 f"the scores were calibrated for another model than {self.model.name}, so that the risk does "

@@ -16,6 +16,10 @@ from atomsight.screen.combine import Combination
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
 
+MODEL = "masked-site"
+"""The bundled model that names elements blindly here: it sees distances alone and is nearly twice as quick as
+the default."""
+
 FILE = Path(__file__).parent / "plausibility" / "rank.npz"
 
 SHORTEST = 0.002

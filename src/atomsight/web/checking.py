@@ -51,8 +51,9 @@ class Knowledge:
         """The bundled model."""
         from atomsight.models import load_model
         from atomsight.models.masked_site.inference import MaskedSiteModel
+        from atomsight.screen.calibration import MODEL
 
-        model = load_model(threads=self.threads)
+        model = load_model(MODEL, threads=self.threads)
         if not isinstance(model, MaskedSiteModel):
             raise ModelError(f"the page needs a masked-site model; {model.name} is {model.kind}")
         return model

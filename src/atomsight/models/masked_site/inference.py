@@ -215,7 +215,7 @@ class MaskedSiteModel(Model):
                 "neighbours": neighbours[start:end] - start,
                 "element": element[start:end],
             }
-            if directions is not None:
+            if directions is not None and self.sees_directions:
                 inputs["directions"] = directions[start:end]
             parts.append(self._session.run(None, inputs)[0])
             start = end
