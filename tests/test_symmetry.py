@@ -6,7 +6,7 @@ import gemmi
 import moyopy
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from atomsight.symmetry import expand, find_orbits, first_atoms, renumber
@@ -66,7 +66,11 @@ def test_orbits_agree_with_moyo(name: str, seed: int, special: bool) -> None:
     points = (points + rng.random(3))[order] + rng.integers(-2, 3, (len(points), 3))
     points += rng.normal(scale=1e-4, size=points.shape) @ np.linalg.inv(lattice)
     found = find_orbits(lattice, points, numbers[order])
-    np.testing.assert_array_equal(found, moyo_orbits(lattice, points, numbers[order]))
+    try:
+        expected = moyo_orbits(lattice, points, numbers[order])
+    except ValueError:  # on rare cells moyo finds no primitive one, and is no oracle
+        reject()
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", GROUPS)

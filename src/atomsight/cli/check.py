@@ -21,9 +21,7 @@ def check(
     ],
     model: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME|RUN", help="A masked-site model.", show_default=False
-        ),
+        typer.Option(metavar="NAME|RUN", help="A masked-site model.", show_default=False),
     ] = None,
     calibration: Annotated[
         Path | None,
