@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.models.base import Model
-from atomsight.neighbours import site_surroundings
+from atomsight.neighbours import site_neighbours, site_surroundings
 from atomsight.screen.contacts import histogram, packing
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.plausibility.runtime import Plausibility, crystal_logits
@@ -95,12 +95,20 @@ def describe(crystals: Sequence[Crystal], model: Model, network: Plausibility, t
         tables: of volumes, closest distances and contacts.
     """
     k = max(model.k, network.k)
-    graphs = [site_surroundings(crystal, k) for crystal in crystals]
+    angles = "directions" in model.columns
+    ways: list[NDArray[np.int8]] = []
+    graphs = []
+    for crystal in crystals:
+        if angles:
+            found = site_surroundings(crystal, k)
+            ways.append(found.directions)
+            graphs.append((found.distances, found.neighbours))
+        else:
+            graphs.append(site_neighbours(crystal, k))
     sizes = np.array([crystal.n_sites for crystal in crystals])
     begins = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     distances = np.concatenate([graph[0] for graph in graphs]).astype(np.float32)
     neighbours = np.concatenate([graph[1] for graph in graphs]).astype(np.int64)
-    directions = np.concatenate([graph.directions for graph in graphs])
     element = np.concatenate([crystal.site_numbers for crystal in crystals]).astype(np.int64)
     weight = np.concatenate([crystal.multiplicities / crystal.n_atoms for crystal in crystals])
     first = np.repeat(begins, sizes)
@@ -137,9 +145,10 @@ def describe(crystals: Sequence[Crystal], model: Model, network: Plausibility, t
 
     stretched = distances * np.repeat(factor, sizes)[:, None].astype(np.float32)
     site = np.arange(len(element)) - first
-    probabilities = model.probabilities(
-        {"distances": stretched, "neighbours": neighbours, "site": site, "directions": directions}
-    )
+    seen: dict[str, NDArray] = {"distances": stretched, "neighbours": neighbours, "site": site}
+    if angles:
+        seen["directions"] = np.concatenate(ways)
+    probabilities = model.probabilities(seen)
     place = np.full(256, -1)
     place[list(model.elements)] = np.arange(len(model.elements))
     known = place[element]
