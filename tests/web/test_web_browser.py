@@ -100,6 +100,55 @@ def test_atoms_in_the_3d_view_choose_sites(page: Any) -> None:
     raise AssertionError("no click met an atom")
 
 
+def test_atoms_in_the_3d_view_tell_of_themselves(page: Any) -> None:
+    page.get_by_label("Example").select_option("ibuprofen-wrong-element.cif")
+    page.wait_for_selector("#site h3")
+    page.wait_for_timeout(300)
+    page.locator(".viewer").scroll_into_view_if_needed()
+    box = page.locator(".viewer").bounding_box()
+    told = page.locator(".under")
+    before = told.inner_text()
+    assert before.startswith("C7a: O (probability")
+    assert "nearest: H 1.00, C 1.59" in before
+    for i in range(1, 24):
+        for j in range(1, 12):
+            page.mouse.move(box["x"] + box["width"] * i / 24, box["y"] + box["height"] * j / 12)
+            page.wait_for_timeout(80)
+            if told.inner_text() != before:
+                assert "nearest: " in told.inner_text()
+                api.expect(page.locator("#site h3")).to_contain_text("C7a: ")
+                return
+    raise AssertionError("nothing was pointed at")
+
+
+def test_the_keyboard_keeps_its_place(page: Any) -> None:
+    page.get_by_label("Example").select_option("ibuprofen-wrong-element.cif")
+    page.wait_for_selector("#site h3")
+    focused = "document.activeElement.textContent"
+    page.locator("#sites tbody button", has_text="O1a").focus()
+    page.keyboard.press("Enter")
+    api.expect(page.locator("#site h3")).to_contain_text("O1a: ")
+    assert page.evaluate(focused) == "O1a"
+    page.locator("#sites tbody button", has_text="C7a").press("Enter")
+    api.expect(page.locator("#site h3")).to_contain_text("C7a: ")
+    api.expect(page.locator(".bench [role=status]")).to_contain_text("C7a: O")
+    page.get_by_label("Distances beside those of").focus()
+    page.keyboard.press("ArrowDown")
+    api.expect(page.get_by_label("Distances beside those of")).to_have_value("N")
+    api.expect(page.locator("#site svg")).to_have_attribute(
+        "aria-label", "Distances of the site beside those of O and of N"
+    )
+    assert page.evaluate("document.activeElement.tagName") == "SELECT"
+    page.locator("#tab-structure").focus()
+    page.keyboard.press("End")
+    page.wait_for_selector("#histograms")
+    page.get_by_label("compare").select_option("ranks")
+    page.get_by_label("compare").focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("#histograms[aria-label*=single]")
+    assert page.evaluate("document.activeElement.value") == "bonds"
+
+
 def test_odd_files_are_told_and_do_no_harm(page: Any) -> None:
     place = page.locator("#structure input[type=file]").first
     place.set_input_files([{"name": "a.cif", "mimeType": "text/plain", "buffer": b"no crystal at all"}])
@@ -129,7 +178,7 @@ def test_candidates_are_ranked_and_survivors_downloaded(page: Any, tmp_path: Pat
     assert page.locator("#score-density .point").count() == 8
     page.locator("#score-density .point").nth(3).click(force=True)
     chosen = page.locator("#ranking tbody tr[aria-current]").inner_text().split()[0]
-    assert page.locator("#candidates .panel h3").inner_text().startswith(chosen)
+    assert page.locator("#candidates .panel h2").inner_text().startswith(chosen)
     page.get_by_text("Open in the structure view").click()
     api.expect(page.locator("#structure h2")).to_contain_text(chosen)
     page.locator("#tab-candidates").click()

@@ -41,6 +41,9 @@ def test_the_api_tells_what_the_command_line_tells(client: Any, wrong: str) -> N
 
 def test_a_site_is_opened(client: Any, wrong: str) -> None:
     found = client.get(f"{wrong}/sites/6").json()
+    pointed = client.get(wrong).json()
+    assert pointed["near_distances"][6] == pytest.approx(found["distances"][:6], abs=1e-3)
+    assert pointed["near_sites"][6] == found["neighbours"][:6]
     assert (found["element"], found["beside"]) == ("O", "C")
     assert found["distances"] == sorted(found["distances"])
     assert max(found["given"], key=found["given"].get) == "C"
@@ -101,6 +104,19 @@ def test_molecules_are_drawn_in_one_piece() -> None:
     assert sum(drawn["unique"]) == crystal.n_sites
     moved = (whole - inside) @ np.linalg.inv(crystal.lattice)
     assert np.allclose(moved, moved.round(), atol=1e-3)
+
+
+def test_unique_atoms_hang_together() -> None:
+    crystal = next(atomsight.read(IBUPROFEN))
+    drawn = scene(crystal)
+    chosen = np.flatnonzero(drawn["unique"])
+    assert sorted(np.array(drawn["sites"])[chosen].tolist()) == list(range(crystal.n_sites))
+    bonded = {int(chosen[0])}
+    for _ in chosen:
+        bonded |= {
+            int(b) for i, j, _ in drawn["bonds"] for a, b in ((i, j), (j, i)) if a in bonded and b in chosen
+        }
+    assert bonded == set(chosen.tolist())
 
 
 def test_frameworks_stay_in_their_cell() -> None:

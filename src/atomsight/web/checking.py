@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MOST_ATOMS = 2_000_000
 """Atoms of all crystals of one job: they stay in memory, to be opened."""
 
+NEAR = 6
+"""Neighbours that are told of the site that is pointed at."""
+
 SHOWN = 0.001
 """Probability from which an element is listed."""
 
@@ -145,7 +148,10 @@ def told(found: Checked, job: Job) -> dict[str, Any]:
 
 def opened(found: Checked, job: Job) -> dict[str, Any]:
     """What the command line tells of a crystal, and what is needed to draw it."""
+    from atomsight.neighbours import site_neighbours
+
     crystal = found.crystal
+    distances, neighbours = site_neighbours(crystal, NEAR)
     return {
         **told(found, job),
         "space_group": crystal.space_group,
@@ -153,6 +159,8 @@ def opened(found: Checked, job: Job) -> dict[str, Any]:
         "volume": round(crystal.volume, 2),
         "flags": sorted(crystal.flags),
         "multiplicities": crystal.multiplicities.tolist(),
+        "near_distances": distances.round(3).tolist(),
+        "near_sites": neighbours.tolist(),
         "scene": scene(crystal),
     }
 

@@ -14,14 +14,18 @@ from atomsight.elements import SYMBOLS
 MOST_ATOMS = 20_000
 """Of one cell that are drawn."""
 
+DRAWN = 0.02
+"""Å: a bond is drawn where its atoms are as far apart as it is long, up to this."""
+
 
 def scene(crystal: Crystal) -> dict[str, Any]:
     """What the viewer needs.
 
     Returns:
         ``cell``: the three cell vectors, Å. ``elements``, ``sites``: symbol and site of each atom of the
-        motif. ``inside``: positions in the cell, Å. ``whole``: positions with molecules in one piece, their
-        centres in the cell; what has no end stays inside. ``bonds``: pairs of atoms with the length, Å; one
+        motif; ``unique``: whether it stands for its site. ``inside``: positions in the cell, Å. ``whole``:
+        positions with molecules in one piece, their centres in the cell; what has no end stays inside.
+        ``bonds``: pairs of atoms with the length, Å; one
         is to be drawn where the two positions are as far apart. Of more than `MOST_ATOMS` atoms only the
         sites are given, and no bonds.
     """
@@ -43,11 +47,38 @@ def scene(crystal: Crystal) -> dict[str, Any]:
         "complete": complete,
         "elements": [SYMBOLS[z] for z in numbers.tolist()],
         "sites": sites.tolist(),
-        "unique": np.isin(np.arange(len(sites)), np.unique(sites, return_index=True)[1]).tolist(),
+        "unique": _unique(sites, bonds, whole @ crystal.lattice).tolist(),
         "inside": (fractional @ crystal.lattice).round(3).tolist(),
         "whole": (whole @ crystal.lattice).round(3).tolist(),
         "bonds": bonds,
     }
+
+
+def _unique(
+    sites: NDArray[np.integer], bonds: list[tuple[int, int, float]], places: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(n,) whether an atom stands for its site: atoms bonded to one another as far as there are any."""
+    beside: dict[int, list[int]] = {}
+    ends = np.array([bond[:2] for bond in bonds], dtype=np.int64).reshape(-1, 2)
+    apart = np.linalg.norm(places[ends[:, 0]] - places[ends[:, 1]], axis=1)
+    drawn = np.abs(apart - np.array([bond[2] for bond in bonds])) < DRAWN
+    for first, second in ends[drawn].tolist():
+        beside.setdefault(first, []).append(second)
+        beside.setdefault(second, []).append(first)
+    chosen = np.zeros(len(sites), dtype=bool)
+    met: set[int] = set()
+    for begin, own in enumerate(sites.tolist()):
+        if own in met:
+            continue
+        met.add(own)
+        reached = [begin]
+        for atom in reached:
+            chosen[atom] = True
+            for other in beside.get(atom, ()):
+                if int(sites[other]) not in met:
+                    met.add(int(sites[other]))
+                    reached.append(other)
+    return chosen
 
 
 def _shifts(crystal: Crystal, graph: BondGraph) -> NDArray[np.float64]:

@@ -141,6 +141,8 @@ class OpenCrystal(CheckedCrystal):
     volume: float
     flags: list[str]
     multiplicities: list[int]
+    near_distances: list[list[float]] = Field(description="of each site to its nearest neighbours, Å")
+    near_sites: list[list[int]] = Field(description="which sites these neighbours are copies of")
     scene: Scene
 
 

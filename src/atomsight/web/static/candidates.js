@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { scoreDensity } from "./charts.js";
-import { Work, chooseRow, choice, dataTable, dropPlace } from "./parts.js";
+import { Work, chooseRow, choice, dataTable, dropPlace, refill, wide } from "./parts.js";
 
 const { make } = atomsight;
 
@@ -34,16 +34,21 @@ export function candidatesView(panel, about, see) {
     dropPlace("Drop a folder or an archive of candidate structures here.", start, risk, relaxed),
     work.element, downloads, make("div", { class: "bench" }, make("div", {}, list), make("div", {}, chart, detail)));
   let looked = 0;
+  let turn = 0;
   let shown = null;
+  let chosen = null; // source of the candidate that is opened
 
   async function start(files) {
     for (const part of [downloads, chart, list, detail]) part.replaceChildren();
-    looked = Date.now();
-    shown = null;
+    looked = Date.now() + BETWEEN;
+    shown = chosen = null;
     const last = await work.run("/api/rankings", { ...settings }, files, () => {
-      if (Date.now() - looked < BETWEEN) return;
-      looked = Date.now();
-      refresh(work.job).catch((error) => work.fail(error));
+      if (Date.now() < looked) return;
+      const begun = Date.now();
+      looked = Infinity; // one look at a time; long tables are looked at less often
+      refresh(work.job).catch((error) => work.fail(error)).finally(() => {
+        looked = Date.now() + BETWEEN + 5 * (Date.now() - begun);
+      });
     });
     if (!last) return;
     try {
@@ -56,27 +61,40 @@ export function candidatesView(panel, about, see) {
   }
 
   async function refresh(job) {
+    const mine = ++turn;
     const { candidates, skipped } = await get(`/api/rankings/${job}`);
-    if (job !== work.job || !candidates.length) return skipped;
-    const filter = shown?.filterBox?.value ?? "";
+    if (mine !== turn || job !== work.job || !candidates.length) return skipped;
+    const filter = shown?.filterBox.value ?? "";
+    const page = shown?.page ?? 0;
     const table = dataTable("ranking", COLUMNS, candidates, {
       caption: "Candidates, best first within each formula", page: 20, open: (index) => pick(index) });
-    const pick = (index) => {
-      chooseRow(table, index);
+    const pick = (index, reveal = true) => {
+      chooseRow(table, index, reveal);
+      chosen = candidates[index].source;
       for (const point of chart.querySelectorAll(".chosen")) point.classList.remove("chosen");
       chart.querySelector(`[data-index="${index}"]`)?.classList.add("chosen");
       const one = candidates[index];
-      detail.replaceChildren(
-        make("h3", {}, `${one.crystal}: rank ${one.rank} of ${one.formula}, score ${one.score.toFixed(2)}, ${one.verdict}`),
+      const heading = `${one.crystal}: rank ${one.rank} of ${one.formula}, score ${one.score.toFixed(2)}, ${one.verdict}`;
+      if (!reveal && detail.firstChild?.textContent === heading) return; // else it would be read out again
+      refill(detail,
+        make("h2", {}, heading),
         make("p", { class: "source" }, one.source),
         make("button", { type: "button", onclick: () => see({ ranking: job, source: one.source }) }, "Open in the structure view"),
         one.evidence.length ? make("ul", {}, ...one.evidence.map((words) => make("li", {}, words))) : make("p", {}, "Nothing speaks against it."));
     };
-    const verdict = choice("Show", [["", "all"], ["verdict:keep", "to keep"], ["verdict:unlikely", "unlikely"]], (value) => table.filter(value));
+    const verdict = choice("Show", [["", "all"], ["verdict:keep", "to keep"], ["verdict:unlikely", "unlikely"]], (value) => table.filter(value), filter);
+    // what the reader had set stays while the table grows
+    if (shown?.sort) {
+      table.sortBy(shown.sort.column);
+      if (table.sort.down !== shown.sort.down) table.sortBy(shown.sort.column);
+    }
     table.filter(filter);
+    table.turn(page);
     shown = table;
-    list.replaceChildren(verdict, table.element);
-    chart.replaceChildren(scoreDensity(candidates, pick));
+    refill(list, verdict, table.element);
+    chart.replaceChildren(wide("Score against density", scoreDensity(candidates, pick)));
+    const again = candidates.findIndex(({ source }) => source === chosen);
+    if (again >= 0) pick(again, false);
     return skipped;
   }
 

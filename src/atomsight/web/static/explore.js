@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { histograms } from "./charts.js";
-import { choice, dataTable } from "./parts.js";
+import { choice, dataTable, refill, wide } from "./parts.js";
 
 const { make } = atomsight;
 
@@ -48,6 +48,10 @@ class Distances {
     this.show();
   }
 
+  fail(error) {
+    this.place.append(make("p", { class: "note", role: "alert" }, error.message));
+  }
+
   /** Elements of neighbours, the most frequent first. */
   neighbours() {
     const counts = new Map();
@@ -75,13 +79,13 @@ class Distances {
     };
     const numbers = Array.from({ length: this.table.ranks }, (_, i) => [String(i + 1), String(i + 1)]);
     const series = this.series();
-    this.place.replaceChildren(
+    refill(this.place,
       make("div", { class: "row" },
-        choice("From", this.table.centres, (centre) => this.load(centre), this.centre),
+        choice("From", this.table.centres, (centre) => this.load(centre).catch((error) => this.fail(error)), this.centre),
         choice("compare", ways, set("by"), this.by),
         this.by === "neighbours" ? choice("neighbour number", numbers, set("n"), String(this.n))
           : choice("to", this.neighbours(), set("neighbour"), this.neighbour)),
-      series.length ? histograms(series, this.table.low, this.table.step) : make("p", {}, "Too few sites, or no bonds known."),
+      series.length ? wide("Histograms of distances", histograms(series, this.table.low, this.table.step)) : make("p", {}, "Too few sites, or no bonds known."),
       make("p", { class: "source" },
         `${this.by === "bonds" ? `${this.table.bond_crystals.toLocaleString("en-GB")} crystals, types of bonds told from the geometry` : this.table.source}. Each site of the first element counts once; below each name: how many, and the median. ` +
         "Every histogram is as high as its highest bin."));
@@ -107,7 +111,7 @@ async function confusion(place, told, cell, about) {
       const one = found.examples[index];
       plot.replaceChildren(
         make("h3", {}, `${one.crystal}, ${one.label}`),
-        atomsight.sitePlot({ ...one, elements: one.around }, found.profiles, [right, wrong]),
+        wide("Distances of the site", atomsight.sitePlot({ ...one, elements: one.around }, found.profiles, [right, wrong])),
         make("p", { class: "source" }, `Black: this site, with the elements of its neighbours; left, blue: usual for ${right}; right, orange: for ${wrong}.`));
     } });
     cell.replaceChildren(heading, examples.element, plot);

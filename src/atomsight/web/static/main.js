@@ -40,9 +40,10 @@ try {
   tabs.forEach((tab, i) => {
     tab.addEventListener("click", () => go(i));
     tab.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!step) return;
-      const next = (i + step + NAMES.length) % NAMES.length;
+      const last = NAMES.length - 1;
+      const next = { ArrowRight: i === last ? 0 : i + 1, ArrowLeft: i ? i - 1 : last, Home: 0, End: last }[event.key];
+      if (next === undefined) return;
+      event.preventDefault();
       go(next);
       tabs[next].focus();
     });

@@ -140,8 +140,22 @@ export function dataTable(identifier, columns, rows, { caption = "", page = 15, 
   return table;
 }
 
+/** A drawing that scrolls sideways where the window is too narrow for its letters. */
+export const wide = (name, drawing) =>
+  make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, drawing);
+
+/** Replace what an element holds; the focus stays on the control that took the place of the one that had it. */
+export function refill(place, ...children) {
+  const held = place.contains(document.activeElement) ? document.activeElement : null;
+  const controls = () => [...place.querySelectorAll("button, input, select, summary, a[href], [tabindex]")];
+  const alike = (one) => one.tagName === held.tagName && one.type === held.type;
+  const at = held ? controls().filter(alike).indexOf(held) : -1;
+  place.replaceChildren(...children.filter((child) => child !== null));
+  if (at >= 0) controls().filter(alike)[at]?.focus({ preventScroll: true });
+}
+
 /** Show which row of a table is chosen, whatever page is shown. */
-export function chooseRow(table, index) {
+export function chooseRow(table, index, reveal = true) {
   const mark = () => {
     for (const row of table.body.children) {
       if (Number(row.dataset.row) === table.chosenRow) row.setAttribute("aria-current", "true");
@@ -150,7 +164,9 @@ export function chooseRow(table, index) {
   };
   if (table.chosenRow === undefined) table.element.addEventListener("rows-shown", mark);
   table.chosenRow = index;
-  table.reveal(index);
+  const held = table.body.contains(document.activeElement);
+  if (reveal) table.reveal(index);
+  if (held) table.body.querySelector(`tr[data-row="${index}"] button`)?.focus({ preventScroll: true });
   mark();
 }
 

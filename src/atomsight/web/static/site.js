@@ -1,7 +1,7 @@
 // One site, opened: what speaks against its element, its distances beside the usual ones, another element tried.
 
 import { get } from "./api.js";
-import { choice } from "./parts.js";
+import { choice, refill, wide } from "./parts.js";
 
 const { make } = atomsight;
 const percent = (value) => `${(100 * value).toPrecision(3)} %`;
@@ -25,7 +25,7 @@ export class SitePanel {
     }
     if (turn !== this.turn) return;
     const again = (symbol) => this.open(path, site, checked, original, symbol);
-    this.element.replaceChildren(
+    refill(this.element,
       make("h3", {}, `${found.label}: ${original}${checked.element === original ? "" : ` → ${checked.element}`}, suspicion ${checked.suspicion.toFixed(2)}${checked.flagged ? " ▲ flagged" : ""}`),
       make("div", { class: "two" }, this.words(found, checked), this.trial(site, checked, original)),
       make("div", { class: "row" }, choice("Distances beside those of", this.about.elements, again, found.beside)),
@@ -68,7 +68,7 @@ export class SitePanel {
     const missing = names.filter((symbol) => !found.profiles[symbol]?.length);
     const note = missing.length ? ` Of ${missing.join(", ")} too few sites are known.` : "";
     return [
-      atomsight.sitePlot(found, found.profiles, names),
+      wide("Distances of the site", atomsight.sitePlot(found, found.profiles, names)),
       make("p", { class: "source" },
         `Black: this site, with the element of each neighbour. Left, blue: where the n-th neighbour of ${names[0]} ` +
         `lies in the ${this.about.dataset ? "dataset" : "training data"}; right, orange: of ${names[1]}. Boxes hold the middle half, pale ones ` +

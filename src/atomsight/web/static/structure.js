@@ -87,6 +87,7 @@ class Bench {
     this.facts = make("p", { class: "source" });
     this.signs = make("ul");
     this.under = make("p", { class: "under" });
+    this.said = make("p", { class: "unseen", role: "status" });
     this.keys = make("p", { class: "key" });
     this.sites = make("div");
     this.result = make("div", { "aria-live": "polite" });
@@ -103,7 +104,7 @@ class Bench {
     place.hidden = true;
     place.append(this.head, this.facts, this.signs, this.result,
       make("div", { class: "bench" },
-        make("div", {}, tools, this.viewer.element, this.under, this.keys),
+        make("div", {}, tools, this.viewer.element, this.under, this.said, this.keys),
         make("div", {}, this.sites)),
       this.panel.element);
   }
@@ -150,7 +151,8 @@ class Bench {
     if (one === undefined || !this.current) return;
     const { label, element, probability, suggested, suspicion } = this.current.sites[one];
     this.under.textContent = `${label}: ${element} (probability ${probability < 1e-4 ? "below 0.01" : (100 * probability).toPrecision(3)} %), suspicion ` +
-      `${suspicion.toFixed(2)}${suspicion > 0.3 ? `, better ${suggested}` : ""}`;
+      `${suspicion.toFixed(2)}${suspicion > 0.3 ? `, better ${suggested}` : ""}; nearest: ` +
+      `${this.crystal.near_distances[one].map((d, n) => `${this.current.sites[this.crystal.near_sites[one][n]].element} ${d.toFixed(2)}`).join(", ")} Å`;
   }
 
   async choose(site, scroll = false) {
@@ -158,6 +160,7 @@ class Bench {
     this.viewer.select(site);
     chooseRow(this.table, site);
     this.point(site);
+    this.said.textContent = this.under.textContent;
     if (scroll) this.under.scrollIntoView({ block: "nearest" });
     await this.panel.open(this.path, site, this.current.sites[site], this.crystal.sites[site].element);
   }

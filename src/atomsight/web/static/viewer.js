@@ -88,7 +88,7 @@ export class Viewer {
     if (!this.view) return;
     const { scene } = this;
     this.view.removeAllModels();
-    this.places = this.options.arrangement === "whole" ? scene.whole : scene.inside;
+    this.places = this.options.arrangement === "inside" ? scene.inside : scene.whole;
     const shown = scene.elements.map((_, i) => this.options.arrangement !== "unique" || scene.unique[i]);
     this.atoms = shown.flatMap((yes, i) => (yes ? [i] : []));
     const place = new Map(this.atoms.map((atom, i) => [atom, i]));
