@@ -60,6 +60,7 @@ def test_a_wrong_element_is_found_and_mended(page: Any) -> None:
     page.wait_for_selector("#site h3")
     assert page.locator("#site h3").inner_text().startswith("C7a: O")
     assert page.locator("#sites tbody tr[aria-current]").inner_text().startswith("C7a")
+    assert "Nearest precedents among 14,601 sites" in page.locator("#precedents").inner_text()
 
     page.wait_for_timeout(300)
     picture = matplotlib.image.imread(io.BytesIO(page.locator(".viewer").screenshot()))

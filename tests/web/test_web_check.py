@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 import atomsight
-from atomsight.dataset import build_from
+from atomsight.dataset import build_from, open_dataset
 from atomsight.readers import Member
 from atomsight.web import api
 from atomsight.web.app import create_app
 from atomsight.web.corrected import corrected_cif, with_elements
+from atomsight.web.precedents import precedents_table
 from atomsight.web.scene import scene
 from atomsight.web.uploads import EXAMPLES
 
@@ -49,6 +51,11 @@ def test_a_site_is_opened(client: Any, wrong: str) -> None:
     assert max(found["given"], key=found["given"].get) == "C"
     assert {len(found["profiles"][symbol]) for symbol in "OC"} == {16}
     assert found["labels"][0].startswith("H")
+    nearest = found["precedents"]
+    assert len({one["crystal"] for one in nearest}) == 5
+    assert [one["apart"] for one in nearest] == sorted(one["apart"] for one in nearest)
+    assert nearest[0]["element"] == "C"
+    assert "training data" in found["precedents_of"]
     assert client.get(f"{wrong}/sites/6?beside=N").json()["beside"] == "N"
     for address in ("sites/999", "sites/6?beside=Qq"):
         assert client.get(f"{wrong}/{address}").status_code == 422
@@ -143,6 +150,16 @@ def test_an_entry_of_the_cod_is_fetched(client: Any, finish: Any, monkeypatch: p
     assert client.get(f"/api/checks/{status['job']}/0").json()["source"] == "2300214.cif"
 
 
+def test_shipped_precedents_are_drawn_from_every_element(tmp_path: Path) -> None:
+    crystals = [next(atomsight.read(path)) for path in (IBUPROFEN, DATA / "halite.cif")]
+    build_from(crystals, tmp_path / "set", k=8)
+    table = precedents_table(open_dataset(tmp_path / "set"))
+    assert table == precedents_table(open_dataset(tmp_path / "set"))
+    drawn = Counter(table["elements"])
+    assert drawn == {"Na": 1, "Cl": 1, "O": 2, "C": 11, "H": 13}
+    assert {len(near) for near in table["distances"]} == {8}
+
+
 def test_a_dataset_names_precedents_and_its_own_distances(tmp_path: Path) -> None:
     crystals = [next(atomsight.read(path)) for path in (IBUPROFEN, DATA / "halite.cif")]
     build_from(crystals, tmp_path / "set", k=8)
@@ -150,7 +167,8 @@ def test_a_dataset_names_precedents_and_its_own_distances(tmp_path: Path) -> Non
         job = client.post("/api/checks", json={"example": WRONG.name}).json()["job"]
         client.get(f"/api/jobs/{job}/events")
         site = client.get(f"/api/checks/{job}/0/sites/6").json()
-        assert "Å)" in site["precedents"]
+        assert site["precedents_of"] == "35 sites of set"
+        assert [one["crystal"] for one in site["precedents"]] == ["9008678"]
         assert len(site["profiles"]["C"]) == 8
         found = client.get("/api/explore/distances/Na").json()
         assert found["source"] == "2 crystals, set"

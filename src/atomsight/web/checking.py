@@ -18,13 +18,13 @@ from atomsight.errors import InputError, ModelError
 from atomsight.readers import read
 from atomsight.screen.check import Checked, check
 from atomsight.web.jobs import Job
+from atomsight.web.precedents import Precedents, of_training, of_witnesses
 from atomsight.web.scene import scene
 from atomsight.web.tables import RANKS, profiles_table, shipped
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
     from atomsight.models.masked_site.inference import MaskedSiteModel
-    from atomsight.screen.precedents import Witnesses
 
 MOST_ATOMS = 2_000_000
 """Atoms of all crystals of one job: they stay in memory, to be opened."""
@@ -41,7 +41,7 @@ class Knowledge:
     """The model, and the dataset that the page compares with; loaded when first needed.
 
     Attributes:
-        dataset_path: of the dataset; None takes the shipped tables and names no precedents.
+        dataset_path: of the dataset; None takes the shipped tables.
         threads: of the network; 0 takes all cores.
     """
 
@@ -69,15 +69,17 @@ class Knowledge:
         return None if self.dataset_path is None else open_dataset(self.dataset_path)
 
     @cached_property
-    def _witnesses(self) -> Witnesses | None:
+    def _precedents(self) -> Precedents:
         from atomsight.screen.precedents import Witnesses
 
-        return None if self.dataset is None else Witnesses(self.dataset)
+        if self.dataset is None:
+            return of_training()
+        return of_witnesses(Witnesses(self.dataset), self.dataset.path.name)
 
-    def witnesses(self) -> Witnesses | None:
-        """Its sites in memory; None without a dataset."""
+    def precedents(self) -> Precedents:
+        """Sites to compare with, in memory: those of the dataset, else a sample of the training data."""
         with self._lock:
-            return self._witnesses
+            return self._precedents
 
     @cached_property
     def _profiles(self) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def open_site(found: Checked, site: int, knowledge: Knowledge, beside: str | Non
         raise InputError(f"there is no site {site}; {crystal.name} has sites 0 to {crystal.n_sites - 1}")
     checked = found.sites[site]
     other = checked.suggested if beside is None else SYMBOLS[atomic_number(beside)]
-    witnesses = knowledge.witnesses()
+    precedents = knowledge.precedents()
     width = max(RANKS, model.k)
     distances, neighbours, directions = site_surroundings(crystal, width)
     narrow = np.ascontiguousarray(distances[:, : model.k], dtype=np.float32)
@@ -212,7 +214,8 @@ def open_site(found: Checked, site: int, knowledge: Knowledge, beside: str | Non
         "blind": _ranked(blind, model),
         "given": _ranked(given, model),
         "profiles": {symbol: knowledge.profile(symbol) for symbol in {checked.element, other}},
-        "precedents": None if witnesses is None else witnesses.nearest_sites(distances[site], crystal.name),
+        "precedents": precedents.nearest(distances[site], crystal.name),
+        "precedents_of": precedents.told,
     }
 
 

@@ -1,8 +1,8 @@
 """Makes the small tables that the page shows where no dataset is named.
 
 They are made anew with each bundled model, by ``python -m atomsight.web.make_tables``: where the n-th
-neighbour of each element lies in its training data, how far neighbours of each pair of elements are, and the
-confusion matrix on ``test`` with examples.
+neighbour of each element lies in its training data, how far neighbours of each pair of elements are, sites to
+compare with, and the confusion matrix on ``test`` with examples.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from atomsight.elements import NUMBERS, SYMBOLS
 from atomsight.errors import InputError
+from atomsight.web.precedents import precedents_table
 from atomsight.web.tables import FOLDER, RANKS, distances_table, profiles_table
 
 FEWEST = 50
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     bonded = None if given.bonds is None else open_dataset(given.bonds)
     table = distances_table(dataset, chosen, split="train", fewest=FEWEST_PAIRS, bonded=bonded)
     _write(given.out / "distances.json.gz", table)
+    _write(given.out / "precedents.json.gz", precedents_table(dataset, split="train"))
     _write(given.out / "confusion.json.gz", confusion_table(dataset, given.evaluation))
 
 

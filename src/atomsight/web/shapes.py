@@ -146,6 +146,15 @@ class OpenCrystal(CheckedCrystal):
     scene: Scene
 
 
+class Precedent(BaseModel):
+    """A site of another crystal that has almost the same distances."""
+
+    crystal: str
+    label: str
+    element: str
+    apart: float = Field(description="mean difference of the first distances, Å")
+
+
 class OpenSite(BaseModel):
     """One site beside the usual distances of its element and of another."""
 
@@ -162,7 +171,8 @@ class OpenSite(BaseModel):
     profiles: dict[str, list[list[float]]] = Field(
         description="for each n the quantiles 1, 5, 25, 50, 75, 95, 99 % of the distance, Å"
     )
-    precedents: str | None
+    precedents: list[Precedent] = Field(description="the sites most like it, the most alike first")
+    precedents_of: str = Field(description="what was compared with")
 
 
 class Changes(BaseModel):

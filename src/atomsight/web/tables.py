@@ -4,6 +4,7 @@
 |---|---|
 | profiles | for each element and n, `QUANTILES` of the distance to the n-th neighbour |
 | distances | histograms of the distance to the n-th neighbour by pair of elements, of bonds by type |
+| precedents | sites of the training data to compare with |
 | confusion | the bundled model's confusion matrix on ``test``, with a few sites for each wrong cell |
 
 The shipped ones come from ``python -m atomsight.web.make_tables``.
@@ -44,9 +45,9 @@ LOW, HIGH, STEP = 0.5, 4.5, 0.02
 BINS = round((HIGH - LOW) / STEP)
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=4)
 def shipped(name: str) -> dict[str, Any]:
-    """The shipped table ``profiles``, ``distances`` or ``confusion``.
+    """The shipped table ``profiles``, ``distances``, ``precedents`` or ``confusion``.
 
     Raises:
         ModelError: it is not there.

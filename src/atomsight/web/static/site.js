@@ -39,7 +39,8 @@ export class SitePanel {
       ...checked.evidence.map((words) => make("li", {}, words)),
       make("li", {}, `From the distances alone: ${told(found.blind)}`),
       make("li", {}, `With the other elements as the file has them: ${told(found.given)}`),
-      found.precedents ? make("li", {}, `Most alike in the dataset: ${found.precedents}`) : null);
+      make("li", { id: "precedents" }, `Nearest precedents among ${found.precedents_of}: ` + (found.precedents.map(
+        ({ crystal, label, element, apart }) => `${element} (${crystal} ${label}, ${apart.toFixed(3)} Å apart)`).join(", ") || "none")));
   }
 
   trial(site, checked, original) {
