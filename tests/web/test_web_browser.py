@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tarfile
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,11 @@ from typing import Any
 
 import matplotlib.image
 import pytest
+
+pytest.importorskip("fastapi")
+from atomsight.web import ranking
+from atomsight.web.jobs import Job
+from atomsight.web.ranking import Ranking
 
 api = pytest.importorskip("playwright.sync_api")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -187,6 +193,46 @@ def test_candidates_are_ranked_and_survivors_downloaded(page: Any, tmp_path: Pat
         page.get_by_text("survivors").click()
     with zipfile.ZipFile(download.value.path()) as archive:
         assert set(archive.namelist()) <= {file["name"] for file in files}
+
+
+def test_a_job_is_cancelled_and_let_go_when_the_page_is_left(
+    page: Any, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(job: Job, **unused: Any) -> None:
+        job.result = Ranking()
+        while True:
+            job.advance()
+            time.sleep(0.01)
+
+    monkeypatch.setattr(ranking, "rank_job", endless)
+    page.locator("#tab-candidates").click()
+    with page.expect_response("**/api/rankings") as begun:
+        page.locator("#candidates input[type=file]").first.set_input_files(
+            [{"name": "a.cif", "mimeType": "text/plain", "buffer": b"data_a"}]
+        )
+    job = f"{address}api/jobs/{begun.value.json()['job']}"
+    api.expect(page.locator("#candidates progress")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    api.expect(page.locator("#candidates [role=status]")).to_contain_text("cancelled")
+    api.expect(page.locator("#candidates progress")).to_be_hidden()
+    assert page.request.get(job).json()["state"] == "cancelled"
+    page.reload()
+    page.wait_for_selector("#candidates .drop")
+    for _ in range(50):
+        if page.request.get(job).status == 404:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("the job is still held")
+
+
+def test_files_that_are_being_sent_are_cancelled(page: Any) -> None:
+    held: list[Any] = []
+    page.route("**/api/uploads*", lambda route: held.append(route))
+    page.locator("#structure input[type=file]").first.set_input_files(
+        [{"name": "a.cif", "mimeType": "text/plain", "buffer": b"data_a"}]
+    )
+    page.get_by_role("button", name="Cancel").click()
+    api.expect(page.locator("#structure .status [role=status]")).to_have_text("cancelled")
 
 
 def test_what_is_usual_is_explored_in_a_narrow_dark_window(page: Any) -> None:

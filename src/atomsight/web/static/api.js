@@ -7,6 +7,7 @@ async function ask(path, options = {}) {
   try {
     answer = await fetch(path, options);
   } catch {
+    if (options.signal?.aborted) throw new Error("cancelled");
     throw new Error("The server does not answer; is atomsight serve still running?");
   }
   if (answer.status === 204) return null;
@@ -20,19 +21,31 @@ export const remove = (path) => ask(path, { method: "DELETE" });
 export const post = (path, body) =>
   ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 
-/** Send files in portions; `tell` receives how many are sent. */
-export async function upload(files, tell) {
+/** Let go of a job when the page is left; nobody could ask for it any more. */
+export const abandon = (job) => fetch(`/api/jobs/${job}`, { method: "DELETE", keepalive: true }).catch(() => null);
+
+/** Send files in portions; `tell` receives how many are sent, `signal` ends it. Of what fails nothing stays. */
+export async function upload(files, tell, signal) {
   let to = null;
-  for (let start = 0; start < files.length; start += FILES_AT_ONCE) {
-    const form = new FormData();
-    for (const file of files.slice(start, start + FILES_AT_ONCE)) {
-      form.append("files", file, file.place || file.webkitRelativePath || file.name);
-    }
-    tell(start);
-    const answer = await ask(`/api/uploads${to ? `?to=${encodeURIComponent(to)}` : ""}`, { method: "POST", body: form });
-    to = answer.upload;
+  try {
+    await portions();
+  } catch (error) {
+    if (to) await remove(`/api/uploads/${to}`).catch(() => null);
+    throw error;
   }
   return to;
+
+  async function portions() {
+    for (let start = 0; start < files.length; start += FILES_AT_ONCE) {
+      const form = new FormData();
+      for (const file of files.slice(start, start + FILES_AT_ONCE)) {
+        form.append("files", file, file.place || file.webkitRelativePath || file.name);
+      }
+      tell(start);
+      const answer = await ask(`/api/uploads${to ? `?to=${encodeURIComponent(to)}` : ""}`, { method: "POST", body: form, signal });
+      to = answer.upload;
+    }
+  }
 }
 
 /** Watch a job; `tell` receives each status. Gives back the last one. */

@@ -1,6 +1,6 @@
 // Parts of more than one view: the place to drop files, the status of a job, tables.
 
-import { post, remove, upload, watch } from "./api.js";
+import { abandon, post, remove, upload, watch } from "./api.js";
 
 const { make } = atomsight;
 
@@ -61,6 +61,9 @@ export class Work {
     this.skips = make("details", { class: "skips" });
     this.element = make("div", {}, make("div", { class: "status" }, this.bar, this.line, this.stop), this.skips);
     this.job = null;
+    window.addEventListener("pagehide", ({ persisted }) => {
+      if (this.job && !persisted) abandon(this.job);
+    });
     this.rest();
   }
 
@@ -79,6 +82,7 @@ export class Work {
   }
 
   async cancel() {
+    this.sending?.abort();
     if (this.job) await post(`/api/jobs/${this.job}/cancel`, {}).catch((error) => this.fail(error));
   }
 
@@ -93,9 +97,16 @@ export class Work {
       this.job = null;
       if (files) {
         const sent = (n) => this.tell(files.length > 1 ? `${n} of ${files.length} files sent` : "sending");
-        body = { ...body, upload: await upload(files, sent) };
+        this.sending?.abort(); // files that were being sent are no longer wanted
+        const sending = (this.sending = new AbortController());
+        this.stop.hidden = false;
+        body = { ...body, upload: await upload(files, sent, sending.signal) };
+        if (this.sending === sending) this.sending = null;
       }
-      const started = await post(path, body);
+      const started = await post(path, body).catch(async (error) => {
+        if (files) await remove(`/api/uploads/${body.upload}`).catch(() => null);
+        throw error;
+      });
       if (mine !== this.turn) {
         await remove(`/api/jobs/${started.job}`);
         return null;
