@@ -56,6 +56,17 @@ def test_the_order_is_that_of_the_command_line(
     assert len(client.get(f"/api/rankings/{job}?limit=2").json()["candidates"]) == 2
 
 
+def test_how_far_a_ranking_has_come_is_told(client: Any, finish: Any, job: str) -> None:
+    status = client.get(f"/api/jobs/{job}").json()
+    assert (status["files"], status["read"]) == (7, 7)
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name in ("a.cif", "b.cif", "c.txt"):
+            archive.writestr(name, "nothing")
+    status = finish("/api/checks", {"all.zip": held.getvalue()})
+    assert (status["files"], status["read"], status["skipped"]) == (2, 2, 2)
+
+
 def test_survivors_and_table_are_downloaded(client: Any, job: str, candidates: dict[str, bytes]) -> None:
     rows = list(csv.DictReader(io.StringIO(client.get(f"/api/rankings/{job}/table.csv").text)))
     assert {row["source"] for row in rows} == set(candidates)

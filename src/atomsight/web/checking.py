@@ -103,6 +103,8 @@ def check_job(job: Job, knowledge: Knowledge, only: str | None = None) -> None:
         only: the source of the one crystal to check, as the page sees it; None checks all.
     """
     job.result = []
+    if only is None:
+        job.count()
     paths = job.upload.paths
     if only is not None:
         paths = [path for path in paths if only.startswith(job.upload.shown(str(path)))]
@@ -118,6 +120,7 @@ def _limited(crystals: Iterator[Crystal], job: Job) -> Iterator[Crystal]:
     atoms = 0
     for crystal in crystals:
         job.advance()
+        job.begin(crystal.source)
         atoms += crystal.n_atoms
         if atoms > MOST_ATOMS:
             job.message = (

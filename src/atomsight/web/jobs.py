@@ -7,9 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
+from time import monotonic
 from typing import Any, Literal
 
 from atomsight.errors import AtomsightError
+from atomsight.readers import iter_members
 from atomsight.web.uploads import Upload
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -20,6 +22,10 @@ MOST_WAITING = 50
 
 MOST_SKIPS = 2_000
 """Skipped crystals that a job tells of one by one; the others are counted."""
+
+
+COUNTING = 2.0
+"""Seconds that the files of an upload may take to be counted."""
 
 
 class BusyError(AtomsightError):
@@ -40,6 +46,8 @@ class Job:
         upload: what it works on.
         state: where it stands.
         handled, marked: crystals done; of these flagged, or kept.
+        files, read: structure files of the upload, those inside archives too, None where counting them takes
+            too long; how many of them have been begun.
         skipped: (source, reason) of crystals left out, the first `MOST_SKIPS`.
         n_skipped: how many were left out.
         message: why it failed, or what to know.
@@ -52,11 +60,14 @@ class Job:
     state: State = "waiting"
     handled: int = 0
     marked: int = 0
+    files: int | None = None
+    read: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     n_skipped: int = 0
     message: str = ""
     result: Any = None
     stop: Event = field(default_factory=Event)
+    _file: str = ""
 
     @property
     def over(self) -> bool:
@@ -75,9 +86,32 @@ class Job:
             self.handled += 1
             self.marked += marked
 
+    def count(self) -> None:
+        """Count the files of the upload, so that it can be told how far the work has come."""
+        until, files = monotonic() + COUNTING, 0
+
+        def one(*unused: object) -> None:
+            nonlocal files
+            files += 1
+            self.advance()
+
+        for _ in iter_members(self.upload.paths, one):
+            one()
+            if monotonic() > until:
+                return
+        self.files = files
+
+    def begin(self, source: str) -> None:
+        """Tell which crystal is being read."""
+        file = source.partition("#")[0]
+        if file != self._file:
+            self._file = file
+            self.read += 1
+
     def skip(self, source: str, reason: str) -> None:
         """Tell of a crystal that was left out; an ``on_skip`` of the readers."""
         self.advance()
+        self.begin(source)
         self.n_skipped += 1
         if len(self.skipped) < MOST_SKIPS:
             self.skipped.append((self.upload.shown(source), reason.replace(f"{self.upload.folder}/", "")))
@@ -90,6 +124,8 @@ class Job:
             "state": self.state,
             "handled": self.handled,
             "marked": self.marked,
+            "files": self.files,
+            "read": self.read,
             "skipped": self.n_skipped,
             "message": self.message,
         }

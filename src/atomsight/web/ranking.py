@@ -49,6 +49,7 @@ class Ranking:
 def rank_job(job: Job, risk: float = RISK, relaxed: bool = False, threads: int = 0) -> None:
     """Rank the candidates of an upload; `Job.result` is a `Ranking` that grows."""
     ranking = job.result = Ranking()
+    job.count()
     ranker = Ranker(risk, explain=True, relaxed=relaxed, threads=threads)
     for scored in ranker.stream(_noted(read(job.upload.paths, on_skip=job.skip), ranking, job)):
         ranking.scored.append(scored)
@@ -58,6 +59,7 @@ def rank_job(job: Job, risk: float = RISK, relaxed: bool = False, threads: int =
 def _noted(crystals: Iterator[Crystal], ranking: Ranking, job: Job) -> Iterator[Crystal]:
     for crystal in crystals:
         job.advance()
+        job.begin(crystal.source)
         if len(ranking.densities) >= MOST_CANDIDATES:
             job.message = (
                 f"the page holds {MOST_CANDIDATES:,} candidates at a time; the others were left out. "

@@ -55,6 +55,8 @@ class JobStatus(BaseModel):
     state: Literal["waiting", "running", "done", "failed", "cancelled"]
     handled: int
     marked: int = Field(description="crystals with a flagged site; candidates to keep")
+    files: int | None = Field(description="of the upload, archives opened; null where not counted")
+    read: int = Field(description="files that have been begun")
     skipped: int
     message: str
 

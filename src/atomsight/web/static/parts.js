@@ -90,6 +90,7 @@ export class Work {
   async run(path, body, files, each) {
     const mine = (this.turn = (this.turn ?? 0) + 1);
     this.bar.hidden = false;
+    this.bar.removeAttribute("value");
     this.skips.replaceChildren();
     this.skips.hidden = true;
     try {
@@ -115,7 +116,9 @@ export class Work {
       this.stop.hidden = false;
       const last = await watch(started.job, (status) => {
         if (mine !== this.turn) return;
-        this.tell(this.words(status));
+        const far = status.files > 1 && status.state === "running";
+        if (far) Object.assign(this.bar, { max: status.files, value: Math.min(status.read, status.files) });
+        this.tell(this.words(status) + (far ? `; file ${status.read.toLocaleString("en-GB")} of ${status.files.toLocaleString("en-GB")}` : ""));
         each?.(status);
       });
       if (mine !== this.turn) return null;
