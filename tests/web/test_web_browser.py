@@ -15,9 +15,11 @@ import matplotlib.image
 import pytest
 
 pytest.importorskip("fastapi")
+from atomsight.readers import Member
 from atomsight.web import ranking
 from atomsight.web.jobs import Job
 from atomsight.web.ranking import Ranking
+from atomsight.web.uploads import EXAMPLES
 
 api = pytest.importorskip("playwright.sync_api")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -86,6 +88,22 @@ def test_a_wrong_element_is_found_and_mended(page: Any) -> None:
         page.get_by_text("Download corrected CIF").click()
     assert download.value.suggested_filename == "2300214-corrected.cif"
     assert "\nC C7a " in Path(download.value.path()).read_text()
+
+
+def test_files_are_dropped_and_entries_of_the_cod_fetched(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (EXAMPLES / "ibuprofen.cif").read_text()
+    dropped = page.evaluate_handle(
+        "text => { const d = new DataTransfer(); d.items.add(new File([text], 'dropped.cif')); return d; }",
+        text,
+    )
+    page.dispatch_event("#structure .drop", "drop", {"dataTransfer": dropped})
+    api.expect(page.locator("#structure .source").first).to_contain_text("dropped.cif")
+    monkeypatch.setattr(
+        "atomsight.web.api.members_of", lambda number, *_: [Member(number, f"cod:{number}", text.encode())]
+    )
+    page.get_by_label("COD number").fill("2300214")
+    page.get_by_label("COD number").press("Enter")
+    api.expect(page.locator("#structure .source").first).to_contain_text("2300214.cif")
 
 
 def test_atoms_in_the_3d_view_choose_sites(page: Any) -> None:

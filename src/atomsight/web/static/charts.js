@@ -26,7 +26,7 @@ export function scoreDensity(rows, choose) {
   };
   const [x0, x1] = range(shown.map(([row]) => row.density));
   const [y0, y1] = range(shown.map(([row]) => row.score));
-  const x = (v) => left + ((v - x0) / (x1 - x0)) * (width - left - 8);
+  const x = (v) => left + ((v - x0) / (x1 - x0)) * (width - left - 18);
   const y = (v) => top + (1 - (v - y0) / (y1 - y0)) * (height - top - bottom);
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", id: "score-density", role: "img",
     "aria-label": "Score of each candidate against its density; the table holds the same numbers" });
