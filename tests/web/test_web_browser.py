@@ -134,7 +134,7 @@ def test_atoms_in_the_3d_view_tell_of_themselves(page: Any) -> None:
     told = page.locator(".under")
     before = told.inner_text()
     assert before.startswith("C7a: O (probability")
-    assert "nearest: H 1.00, C 1.59" in before
+    assert "nearest: H 1.000, C 1.595" in before
     for i in range(1, 24):
         for j in range(1, 12):
             page.mouse.move(box["x"] + box["width"] * i / 24, box["y"] + box["height"] * j / 12)

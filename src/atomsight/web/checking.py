@@ -164,7 +164,7 @@ def opened(found: Checked, job: Job) -> dict[str, Any]:
         "volume": round(crystal.volume, 2),
         "flags": sorted(crystal.flags),
         "multiplicities": crystal.multiplicities.tolist(),
-        "near_distances": distances.round(3).tolist(),
+        "near_distances": distances.round(4).tolist(),
         "near_sites": neighbours.tolist(),
         "scene": scene(crystal),
     }

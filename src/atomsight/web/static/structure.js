@@ -152,7 +152,7 @@ class Bench {
     const { label, element, probability, suggested, suspicion } = this.current.sites[one];
     this.under.textContent = `${label}: ${element} (probability ${probability < 1e-4 ? "below 0.01" : (100 * probability).toPrecision(3)} %), suspicion ` +
       `${suspicion.toFixed(2)}${suspicion > 0.3 ? `, better ${suggested}` : ""}; nearest: ` +
-      `${this.crystal.near_distances[one].map((d, n) => `${this.current.sites[this.crystal.near_sites[one][n]].element} ${d.toFixed(2)}`).join(", ")} Å`;
+      `${this.crystal.near_distances[one].map((d, n) => `${this.current.sites[this.crystal.near_sites[one][n]].element} ${d.toFixed(3)}`).join(", ")} Å`;
   }
 
   async choose(site, scroll = false) {

@@ -168,17 +168,21 @@ export class Viewer {
   }
 
   halo() {
+    this.halos = [];
     if (this.selected === null || this.selected === undefined) return;
     const color = getComputedStyle(document.documentElement).getPropertyValue("--blue").trim();
     for (const atom of this.atoms.filter((one) => this.scene.sites[one] === this.selected).slice(0, 200)) {
       const [x, y, z] = this.places[atom];
-      this.view.addSphere({ center: { x, y, z }, radius: 0.85, color, opacity: 0.35 });
+      this.halos.push(this.view.addSphere({ center: { x, y, z }, radius: 0.85, color, opacity: 0.35 }));
     }
   }
 
   select(site) {
     this.selected = site;
-    this.dress();
+    if (!this.view || !this.model) return;
+    for (const one of this.halos) this.view.removeShape(one); // atoms and labels stay: large cells are slow to dress
+    this.halo();
+    this.view.render();
   }
 
   /** Other results for the same atoms: elements, suspicions. */
