@@ -15,7 +15,7 @@ from atomsight.dataset import build_from
 FILES = {
     *("summary.json", "differences.csv", "nearest_by_pair.csv", "lengths.csv"),
     *("differences.png", "differences.svg", "nearest_by_pair.png", "nearest_by_pair.svg"),
-    *("lengths_C-H.png", "lengths_C-O.png"),
+    *("lengths_C-H.png", "lengths_C-H.svg", "lengths_C-O.png", "lengths_C-O.svg"),
 }
 
 
@@ -72,6 +72,15 @@ def test_a_readable_table(
     assert "100.00 % are bonds" in shown
     assert "O-C" in shown
     assert "H-C" not in shown
+
+
+def test_shares_of_types_are_read_at_a_glance(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, dataset, "--elements", "H") == 0
+    assert "single 100 %" in capsys.readouterr().out
+    assert run(monkeypatch, dataset) == 0
+    assert "single 67 %, double 33 %" in capsys.readouterr().out
 
 
 def test_a_dataset_without_bonds(

@@ -110,13 +110,19 @@ def _draw(study: BondStudy, folder: Path, figures: int) -> None:
         save(nearest, [folder / "nearest_by_pair.png", folder / "nearest_by_pair.svg"])
         named = dict.fromkeys(_alphabetical(pair) for pair in study.pairs(EVERY))
         for pair in list(named)[:figures]:
-            save(length_figure(study, pair, title=f"{pair}: lengths by type"), folder / f"lengths_{pair}.png")
+            lengths = length_figure(study, pair, title=f"{pair}: lengths by type")
+            save(lengths, [folder / f"lengths_{pair}.png", folder / f"lengths_{pair}.svg"])
 
 
 def _alphabetical(pair: Pair) -> Pair:
     from atomsight.analyse.distances import Pair
 
     return min(pair, Pair(pair.neighbour, pair.centre), key=str)
+
+
+def _percent(share: float) -> str:
+    """Two digits that count; a hundred per cent without an exponent."""
+    return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.2g} %"
 
 
 def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
@@ -137,7 +143,7 @@ def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     head.add_row("nearest neighbours", f"[bold]{nearest:.2f} %[/] are bonds")
     counts = summary["bonds_by_type"]
     every = sum(counts.values())
-    head.add_row("bonds", ", ".join(f"{kind} {100 * n / every:.2g} %" for kind, n in counts.items()))
+    head.add_row("bonds", ", ".join(f"{kind} {_percent(n / every)}" for kind, n in counts.items()))
     if summary["bonds_beyond_k"]:
         head.add_row("", f"{summary['bonds_beyond_k']:,} bonds lie beyond the k neighbours of the dataset")
     out.print(head, highlight=False)
