@@ -110,10 +110,13 @@ def length_figure(study: BondStudy, pair: Pair, *, title: str = "") -> Figure:
         for kind in _ORDER
     }
     drawn = {kind: counts for kind, counts in counted.items() if counts.any()}
-    starts = edges()[:-1]
+    all_edges = edges()
+    starts = all_edges[:-1]
     share = np.cumsum(np.sum([*drawn.values(), np.zeros(len(starts))], axis=0))
     inside = np.flatnonzero((share > _TAIL * share[-1]) & (share <= (1 - _TAIL) * share[-1]))
     low, high = (starts[inside[0]], starts[inside[-1]] + STEP) if len(inside) else (starts[0], starts[-1])
+    seen = slice(*np.searchsorted(all_edges, (low - 0.1, high + 0.1)))  # the rest would only make files large
+    drawn_edges = all_edges[seen.start : seen.stop + 1]
     name = f"{SYMBOLS[pair.centre or 0]}-{SYMBOLS[pair.neighbour or 0]}"
     with look():
         figure = new_figure(6.4, 2.6 + 0.95 * len(drawn))
@@ -124,22 +127,23 @@ def length_figure(study: BondStudy, pair: Pair, *, title: str = "") -> Figure:
             squeeze=False,
             gridspec_kw={"height_ratios": [2.4, *[1] * len(drawn)]},
         )[:, 0]
-        below = np.zeros(len(starts))
+        below = np.zeros(len(drawn_edges) - 1)
         for kind, counts in drawn.items():
-            panels[0].stairs(
-                below + counts, edges(), baseline=below, fill=True, color=COLOURS[kind], label=kind
-            )
-            below += counts
+            above = below + counts[seen]
+            panels[0].stairs(above, drawn_edges, baseline=below, fill=True, color=COLOURS[kind], label=kind)
+            below = above
         panels[0].set_ylabel("all")
         panels[0].legend(fontsize=8, loc="upper right")
         for axes, (kind, counts) in zip(panels[1:], drawn.items(), strict=True):
-            axes.stairs(counts, edges(), fill=True, color=GREY if kind == "no bond" else COLOURS[kind])
+            colour = GREY if kind == "no bond" else COLOURS[kind]
+            axes.stairs(counts[seen], drawn_edges, fill=True, color=colour)
             middle = starts[np.searchsorted(np.cumsum(counts), counts.sum() / 2)] + STEP / 2
             axes.set_ylabel(kind, fontsize=8)
+            right = middle < (low + high) / 2  # beside the bars, not on them
             axes.text(
-                *(0.99, 0.86, f"{thousands(int(counts.sum()))}, median {middle:.3f} Å"),
+                *(0.99 if right else 0.01, 0.86, f"{thousands(int(counts.sum()))}, median {middle:.3f} Å"),
                 transform=axes.transAxes,
-                ha="right",
+                ha="right" if right else "left",
                 va="top",
                 fontsize=8,
             )
