@@ -188,6 +188,19 @@ CITATIONS: tuple[Citation, ...] = (
         doi="10.1214/10-AOS799",
     ),
     _article(
+        "student-mixture",
+        "method",
+        "the shares of overlapping peaks of distances",
+        author="Peel, D. and McLachlan, G. J.",
+        title="Robust mixture modelling using the t distribution",
+        journal="Statistics and Computing",
+        volume="10",
+        number="4",
+        pages="339--348",
+        year="2000",
+        doi="10.1023/A:1008981510081",
+    ),
+    _article(
         "pseudo-likelihood",
         "method",
         "the score of each site given all others, behind check",
@@ -256,6 +269,59 @@ CITATIONS: tuple[Citation, ...] = (
         pages="65--70",
         year="1979",
         url="https://www.jstor.org/stable/4615733",
+    ),
+    _article(
+        "resampled-seeds",
+        "method",
+        "resampled seeds, one fewer than there are, behind the suggested k",
+        author="Rao, J. N. K. and Wu, C. F. J.",
+        title="Resampling inference with complex survey data",
+        journal="Journal of the American Statistical Association",
+        volume="83",
+        number="401",
+        pages="231--241",
+        year="1988",
+        doi="10.1080/01621459.1988.10478591",
+    ),
+    _article(
+        "fixed-sequence",
+        "method",
+        "k tried in a fixed order, each at the full level, behind the suggested k",
+        author="Westfall, Peter H. and Krishen, Alok",
+        title="Optimally weighted, fixed sequence and gatekeeper multiple testing procedures",
+        journal="Journal of Statistical Planning and Inference",
+        volume="99",
+        number="1",
+        pages="25--40",
+        year="2001",
+        doi="10.1016/S0378-3758(01)00077-5",
+    ),
+    Citation(
+        "one-standard-error",
+        "method",
+        "the smallest k within one standard error of the best, beside the suggested k",
+        "book",
+        {
+            "author": "Breiman, Leo and Friedman, Jerome H. and Olshen, Richard A. and Stone, Charles J.",
+            "title": "Classification and Regression Trees",
+            "publisher": "Wadsworth",
+            "year": "1984",
+            "doi": "10.1201/9781315139470",
+        },
+    ),
+    Citation(
+        "net2net",
+        "method",
+        "a trained network widened without a change in what it answers, behind grow",
+        "inproceedings",
+        {
+            "author": "Chen, Tianqi and Goodfellow, Ian and Shlens, Jonathon",
+            "title": "{Net2Net}: Accelerating learning via knowledge transfer",
+            "booktitle": "4th International Conference on Learning Representations",
+            "year": "2016",
+            "eprint": "1511.05641",
+            "archiveprefix": "arXiv",
+        },
     ),
     _article(
         "core-mof",
@@ -372,6 +438,12 @@ CITATIONS: tuple[Citation, ...] = (
         },
     ),
 )
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is that of a work or a topic."""
+    word = name.strip().lower()
+    return any(word in (citation.name, citation.topic) for citation in CITATIONS)
 
 
 def find_citations(names: Iterable[str] = ()) -> list[Citation]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -30,6 +31,22 @@ def test_names_and_topics_choose() -> None:
     assert next(r for r in records if r["name"] == "qmof")["doi"] == "10.1016/j.matt.2021.02.015"
 
 
+def test_a_folder_cites_what_it_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("peaks.csv", "pairs.csv"):
+        (folder / name).touch()
+    (folder / "summary.json").write_text('{"dataset": "gone", "dataset_fingerprint": "0"}')
+    result = runner.invoke(app, ["cite", "./data", "qmof", "--json"])
+    assert result.exit_code == 0, result.output
+    names = [json.loads(line)["name"] for line in result.stdout.splitlines()]
+    assert names == ["atomsight", "bond-lengths", "diffusion-kde", "student-mixture", "qmof"]
+    assert "gone is not at hand" in " ".join(result.stderr.split())
+    topic = runner.invoke(app, ["cite", "data", "--json"])
+    assert {json.loads(line)["topic"] for line in topic.stdout.splitlines()} == {"data"}
+
+
 def test_an_unknown_name_is_told_the_known_ones() -> None:
     with pytest.raises(
         InputError, match=r"nothing to cite under nature; there are atomsight, amd, .*core-mof"
@@ -47,7 +64,5 @@ def test_every_work_says_where_it_is_found() -> None:
 
 
 def test_the_citation_file_follows_the_version() -> None:
-    from pathlib import Path
-
     text = (Path(__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {__version__}\n" in text

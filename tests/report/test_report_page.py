@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from hostile_crystals import HOSTILE, hostile_crystals
 from atomsight.dataset import build_from, open_dataset
 from atomsight.errors import InputError
 from atomsight.report import Report, write_report
+from atomsight.report.cited import corpora_cited, works_cited
 from atomsight.report.inputs import recognise
-from atomsight.report.sections.citations import corpora_cited
 
 
 class Reader(HTMLParser):
@@ -142,6 +143,37 @@ def test_the_same_folders_give_the_same_page(place: Path, made: Report, tmp_path
     build_from(hostile_crystals(12), tmp_path / "few", 4)
     pages = [write_report([tmp_path / "few"], tmp_path / f"{i}.html").path.read_bytes() for i in range(2)]
     assert pages[0] == pages[1]
+
+
+def test_what_a_folder_used_is_cited(place: Path, made: Report, tmp_path: Path) -> None:
+    def works(*paths: Path) -> set[str]:
+        return set(works_cited(recognise(paths)).works)
+
+    dataset, run = {"atomsight", "amd", "pdd", "gemmi"}, {"soap", "calibration"}
+    assert works(place / "data") == dataset
+    assert works(place / "run") == dataset | run
+    assert works(place / "run" / "evaluation") == dataset | run | {"selective"}
+    grown = shutil.copytree(place / "run", tmp_path / "grown")
+    (grown / "grown.json").write_text("{}")
+    assert "net2net" in works(grown)
+    bonds = tmp_path / "bonds"
+    bonds.mkdir()
+    (bonds / "nearest_by_pair.csv").touch()
+    summary = {"bonds_from": "perceive", "dataset": "gone", "dataset_fingerprint": "0"}
+    (bonds / "summary.json").write_text(json.dumps(summary))
+    cited = works_cited(recognise([bonds]))
+    assert (cited.works, cited.absent) == (("atomsight", "covalent-radii"), ("gone",))
+
+
+def test_corpora_of_a_dataset_are_cited(tmp_path: Path) -> None:
+    crystals = [
+        replace(crystal, source=f"all.tar.xz::crystals/{folder}/{n}.cif")
+        for n, (crystal, folder) in enumerate(
+            zip(hostile_crystals(4), ["2019-ASR", "qmof-relaxed", "2019-ASR", "mine"], strict=True)
+        )
+    ]
+    build_from(crystals, tmp_path / "data", 4)
+    assert {"core-mof", "qmof"} <= set(works_cited(recognise([tmp_path / "data"])).works)
 
 
 def test_corpora_are_told_by_their_archives() -> None:

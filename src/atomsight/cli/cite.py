@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from atomsight.citations import find_citations
-from atomsight.cli._output import emit
+from atomsight.citations import find_citations, is_known
+from atomsight.cli._output import emit, err
 
-EPILOG = "Example: atomsight cite core-mof method > references.bib"
+EPILOG = "Example: atomsight cite mofs run sweep > references.bib"
 
 
 def cite(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...", help="Works or topics (software, method, data); all when none is named."
+            metavar="[NAME|PATH]...",
+            help="Works, topics (software, method, data), or folders of datasets, runs and results; all "
+            "works when none is named.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per work.")] = False,
 ) -> None:
-    """Print BibTeX for the methods and the data behind atomsight."""
-    for citation in find_citations(names or []):
+    """Print BibTeX for the methods and the data behind atomsight.
+
+    For a dataset, a run, or what evaluate, sweep, distances or bonds wrote with --out: exactly what it used,
+    methods and corpora. A folder that is called like a topic is named with a path, such as ./data.
+    """
+    given = names or []
+    folders = [Path(name) for name in given if not is_known(name) and Path(name).exists()]
+    words = [name for name in given if is_known(name) or not Path(name).exists()]
+    for citation in find_citations([*words, *_used(folders)]):
         if as_json:
             emit(
                 {
@@ -39,3 +50,19 @@ def cite(
             )
         else:
             typer.echo(f"% {citation.topic}: {citation.reason}\n{citation.bibtex}\n")
+
+
+def _used(folders: Sequence[Path]) -> tuple[str, ...]:
+    if not folders:
+        return ()
+    from atomsight.report.cited import works_cited
+    from atomsight.report.inputs import recognise
+
+    cited = works_cited(recognise(folders))
+    for path in cited.absent:
+        err.print(
+            f"[yellow]note[/] the dataset {path} is not at hand or has changed: name it too, so that its "
+            "corpora are cited",
+            highlight=False,
+        )
+    return cited.works

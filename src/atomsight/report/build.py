@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from atomsight import __version__
 from atomsight.errors import AtomsightError, InputError
 from atomsight.report.components import Section, page
-from atomsight.report.inputs import Input, read_json, recognise
+from atomsight.report.inputs import Input, places_of, read_json, recognise
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -73,9 +73,11 @@ def write_report(
     beside.mkdir(parents=True, exist_ok=True)
     teller = _Teller(given, near_duplicates, most_sites, threads, beside, on_step)
     sections = [section for number, one in enumerate(given, 1) for section in teller.tell(one, number)]
+    from atomsight.report.cited import works_cited
     from atomsight.report.sections.citations import citations_section
 
-    sections.append(citations_section(name for section in sections for name in section.cites))
+    drawn = {name for section in sections for name in section.cites}
+    sections.append(citations_section(drawn.union(works_cited(given).works), [one.path for one in given]))
     heading = title or "Report on " + ", ".join(one.path.resolve().name for one in given)
     on_step("writing")
     text = page(heading, f"Made by atomsight {__version__}", sections)
@@ -113,7 +115,7 @@ class _Teller:
         folder that names it."""
         if fingerprint in self.datasets:
             return self.datasets[fingerprint]
-        for place in [] if not path else [Path(path), near / path, near.parent / path]:
+        for place in places_of(path, near) if path else ():
             try:
                 dataset = self._open(place)
             except (AtomsightError, OSError):

@@ -54,6 +54,11 @@ def recognise(paths: Sequence[Path]) -> list[Input]:
     return sorted(found.values(), key=lambda one: _ORDER.index(one.kind))
 
 
+def places_of(path: str, near: Path) -> tuple[Path, ...]:
+    """Where a path that a folder names may lead: from here, from that folder, and from beside it."""
+    return Path(path), near / path, near.parent / path
+
+
 def read_json(path: Path) -> Any:
     """A JSON file.
 

@@ -22,7 +22,7 @@ class Section:
         title: its heading.
         body: what it holds.
         source: path or name of what it tells of.
-        cites: names of works in `atomsight.citations` that it rests on.
+        cites: names of works in `atomsight.citations` behind what is computed for the page itself.
         parts: (identifier, title) of headings inside, for the navigation.
     """
 

@@ -19,8 +19,6 @@ from atomsight.report.components import (
 )
 from atomsight.report.inputs import Input, read_json, read_rows
 
-CITES = ("covalent-radii",)
-
 _FIXED = ("pair", "nearest_neighbours", "bonded", "bonded_share")
 
 
@@ -70,4 +68,4 @@ def bonds_section(given: Input, number: int) -> Section:
         picture(path / "nearest_by_pair", f"{name}-nearest", "Nearest neighbours that are bonds, by pair"),
         folded("Lengths by type", tag("div", *lengths, class_="gallery")) if lengths else None,
     )
-    return Section(name, "Bonds among nearest neighbours", body, str(path), CITES)
+    return Section(name, "Bonds among nearest neighbours", body, str(path))

@@ -9,6 +9,7 @@ import numpy as np
 
 from atomsight.elements import NUMBERS
 from atomsight.errors import DatasetError
+from atomsight.report.cited import DISTANCES
 from atomsight.report.components import (
     Column,
     Html,
@@ -25,7 +26,6 @@ from atomsight.report.components import (
 )
 from atomsight.report.sections import bonds as bonds_room
 from atomsight.report.sections import distances as distances_room
-from atomsight.report.sections.citations import corpora_cited
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -88,8 +88,8 @@ def dataset_section(dataset: Dataset, number: int) -> Section:
     flags = [
         {"flag": flag, "crystals": n, "share": n / held["crystals"]} for flag, n in held["flags"].items()
     ]
-    distances, distance_cites = _distances(dataset, name)
-    bonds, bond_cites = _bonds(dataset, name)
+    distances = _distances(dataset, name)
+    bonds = _bonds(dataset, name)
     body = join(
         tiles(
             {
@@ -141,13 +141,12 @@ def dataset_section(dataset: Dataset, number: int) -> Section:
     )
     titles = "Composition Splits Corpora Skipped Sizes Distances Bonds Build".split()
     parts = tuple((f"{name}-{title.lower()}", title) for title in titles)
-    cites = ("amd", "pdd", "gemmi", *corpora_cited(row["corpus"] for row in corpora))
     return Section(
         name,
         f"Dataset {dataset.path.name}",
         body,
         str(dataset.path),
-        (*cites, *distance_cites, *bond_cites),
+        DISTANCES,
         parts,
     )
 
@@ -219,7 +218,7 @@ def _sizes(crystals: dict[str, list[Any]], name: str) -> Html:
     )
 
 
-def _distances(dataset: Dataset, name: str) -> tuple[Html, tuple[str, ...]]:
+def _distances(dataset: Dataset, name: str) -> Html:
     from atomsight.analyse import count_distances, summarise_pairs
     from atomsight.plots.distances import overall_figure, pair_figure, pair_matrix_figure
 
@@ -232,7 +231,7 @@ def _distances(dataset: Dataset, name: str) -> tuple[Html, tuple[str, ...]]:
         )
         for n, pair in enumerate([p for p in pairs if p.pair.neighbour in centres and p.peaks][:PAIRS_DRAWN])
     ]
-    body = join(
+    return join(
         tag(
             "p",
             "The nearest neighbour of every site among all atoms, for the most abundant elements; each "
@@ -247,10 +246,9 @@ def _distances(dataset: Dataset, name: str) -> tuple[Html, tuple[str, ...]]:
         distances_room.pair_tables([pair.as_dict() for pair in pairs], f"{name}-distances"),
         folded(f"{len(single)} pairs drawn", tag("div", *single, class_="gallery")) if single else None,
     )
-    return body, distances_room.CITES
 
 
-def _bonds(dataset: Dataset, name: str) -> tuple[Html, tuple[str, ...]]:
+def _bonds(dataset: Dataset, name: str) -> Html:
     from atomsight.analyse.bond_lengths import study_bonds
     from atomsight.analyse.bond_summary import pair_rows, summarise_bonds
     from atomsight.plots.bonds import difference_figure, nearest_figure
@@ -258,12 +256,12 @@ def _bonds(dataset: Dataset, name: str) -> tuple[Html, tuple[str, ...]]:
     try:
         study = study_bonds(dataset)
     except DatasetError as error:
-        return tag("p", str(error)), ()
+        return tag("p", str(error))
     summary = summarise_bonds(study)
     known = summary["sites_with_known_bonds"] / max(summary["sites"], 1)
     few = known < 0.5
     note = tag("p", f"Bonds are known of {percent(known)} of the sites only.", class_="note") if few else None
-    body = join(
+    return join(
         note,
         bonds_room.bond_tables(summary, pair_rows(study), f"{name}-bonds"),
         drawn(
@@ -273,7 +271,6 @@ def _bonds(dataset: Dataset, name: str) -> tuple[Html, tuple[str, ...]]:
         else None,
         drawn(nearest_figure(study), f"{name}-nearest", "Nearest neighbours that are bonds, by pair"),
     )
-    return body, bonds_room.CITES
 
 
 def _words(value: Any) -> str:

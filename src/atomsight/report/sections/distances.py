@@ -8,8 +8,6 @@ from typing import Any
 from atomsight.report.components import Column, Html, Section, folded, join, picture, table, tag
 from atomsight.report.inputs import Input, read_json
 
-CITES = ("bond-lengths", "diffusion-kde")
-
 _PAIRS = (
     Column("pair", "pair", "text", "centre-neighbour"),
     Column("sites", "sites", "count"),
@@ -65,4 +63,4 @@ def distances_section(given: Input, number: int) -> Section:
         pair_tables(summary["pairs"], name),
         folded(f"{len(single)} pairs drawn", tag("div", *single, class_="gallery")) if single else None,
     )
-    return Section(name, "Distances", body, str(path), CITES)
+    return Section(name, "Distances", body, str(path))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from atomsight.elements import NUMBERS
 from atomsight.errors import DatasetError
+from atomsight.report.cited import EVALUATION
 from atomsight.report.components import (
     Column,
     Html,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from atomsight.dataset import Dataset
 
 CRYSTALS_SHOWN, CONFUSED_SHOWN = 1000, 500
-
-CITES = ("calibration", "selective")
 
 _ELEMENTS = (
     Column("element", "element"),
@@ -125,7 +124,7 @@ def evaluation_section(
     parts += [("pairs", "Pairs of elements")] if known and summary["mistakes"] else []
     parts += [("opened", "Misclassified sites")] if known and summary["mistakes"] else []
     links = tuple((f"{name}-{part}", words) for part, words in parts)
-    return Section(name, title, body, str(path), CITES, links)
+    return Section(name, title, body, str(path), EVALUATION, links)
 
 
 def _headline(summary: dict[str, Any]) -> Html:

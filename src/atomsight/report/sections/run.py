@@ -10,9 +10,6 @@ from atomsight.errors import DatasetError
 from atomsight.report.components import Html, Section, drawn, facts, heading, join, percent, tag
 from atomsight.report.inputs import read_json
 
-CITES = {"two-stage": ("amd", "pdd", "soap"), "masked-site": ("amd", "pdd", "crystal-graphs")}
-"""Works to cite, by kind of model."""
-
 _OWN = ("chosen", "fingerprint", "dataset", "atomsight")
 """What settings.json holds besides the settings that were asked for."""
 
@@ -42,8 +39,7 @@ def run_section(path: Path, number: int) -> Section:
         None if result is None else _result(result),
     )
     parts = ((f"{name}-settings", "Settings"), (f"{name}-learning", "Learning"))
-    cites = CITES.get(str(settings.get("model")), ("amd", "pdd"))
-    return Section(name, f"Run {path.name}", body, str(path), cites, parts)
+    return Section(name, f"Run {path.name}", body, str(path), parts=parts)
 
 
 def _curves(epochs: list[dict[str, Any]], name: str) -> Html:

@@ -19,8 +19,6 @@ from atomsight.report.components import (
 )
 from atomsight.report.inputs import Input, read_json
 
-CITES = ("amd",)
-
 _SCORES = tuple(
     Column(f"{split}_{score}{part}", f"{split} {word}{mark}", "percent", hint)
     for split in ("val", "test")
@@ -108,4 +106,4 @@ def sweep_section(given: Input, number: int) -> Section:
         (f"{name}-pairs", "Confused pairs against k"),
         (f"{name}-settings", "Settings"),
     )
-    return Section(name, f"Performance against k, {path.name}", body, str(path), CITES, parts)
+    return Section(name, f"Performance against k, {path.name}", body, str(path), parts=parts)
