@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -92,6 +93,11 @@ def test_the_runs_are_ordinary_and_the_report_agrees(swept: Sweep) -> None:
     assert report.rows[0]["test_accuracy"] > 0.9
     assert "k = 3 would cost 134 parameters more" in report.weighed()
     assert "of the resamples suggest k = 1" in report.holds()
+    assert report.unseen == {"val": [], "test": []}
+    rare = replace(swept.counts["val"], sites=swept.counts["val"].sites * [1, 1, 0])
+    lacking = replace(report, sweep=replace(swept, counts={**swept.counts, "val": rare}), on_splits=(1,))
+    assert lacking.unseen == {"val": ["O"], "test": []}
+    assert "under one other split: 1 of 1 agree (1)" in lacking.holds()
     rows = element_rows(swept, report.resampled["test"])
     assert {row["element"] for row in rows} == {"H", "C", "O"}
     assert all(0 <= row["recall"] <= 1 for row in rows)

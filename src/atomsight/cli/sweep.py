@@ -116,6 +116,12 @@ def sweep(
         _emit(report)
     else:
         _show(report)
+        for split, symbols in report.unseen.items():
+            if symbols:
+                err.print(
+                    f"[yellow]note[/] {split} holds no {', '.join(symbols)}: its scores do not know of them",
+                    highlight=False,
+                )
         err.print(f"tables and figures in {folder}", markup=False, highlight=False)
     finish(len(swept.runs))
 
@@ -175,7 +181,8 @@ def _emit(report: SweepReport) -> None:
     content = report.as_dict()
     for row in content["table"]:
         emit({"event": "k", **row})
-    names = ("suggestion", "score", "useful", "on_test", "on_halves", "on_splits", "sureness", "weighed")
+    checks = ("on_test", "on_halves", "on_splits", "sureness", "weighed", "unseen")
+    names = ("suggestion", "score", "useful", *checks)
     emit({"event": "suggestion", **{name: content[name] for name in names}})
 
 

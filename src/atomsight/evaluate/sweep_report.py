@@ -55,6 +55,15 @@ class SweepReport:
         """A row per k: parameters, seconds, and each split's scores with their standard errors."""
         return k_rows(self.sweep, self.resampled)
 
+    @property
+    def unseen(self) -> dict[str, list[str]]:
+        """Elements of which a split holds no site, by split: its scores say nothing about them."""
+        found = {split: self.sweep.counts[split].sites.sum(axis=0) for split in SPLITS}
+        return {
+            split: [symbol for symbol, n in zip(self.sweep.symbols, sites, strict=True) if not n]
+            for split, sites in found.items()
+        }
+
     def holds(self) -> str:
         """One sentence on how sure the suggestion is."""
         k = self.suggestion.k
@@ -65,7 +74,8 @@ class SweepReport:
         if self.on_splits:
             same = sum(other == k for other in self.on_splits)
             found = ", ".join(map(str, self.on_splits))
-            parts.append(f"trained anew under {len(self.on_splits)} other splits: {same} agree ({found})")
+            splits = "one other split" if len(self.on_splits) == 1 else f"{len(self.on_splits)} other splits"
+            parts.append(f"trained anew under {splits}: {same} of {len(self.on_splits)} agree ({found})")
         return "; ".join(parts)
 
     def weighed(self) -> str:
@@ -95,6 +105,7 @@ class SweepReport:
             "score": self.score,
             "useful": self.useful,
             "groups": {split: len(self.sweep.counts[split].sites) for split in SPLITS},
+            "unseen": self.unseen,
             "suggestion": suggestion,
             "on_test": self.on_test,
             "on_halves": {str(k): share for k, share in self.on_halves.items()},
