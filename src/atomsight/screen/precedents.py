@@ -3,7 +3,7 @@ geometry but other elements."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,38 @@ TOLERANCE = 0.02
 """Å, earth mover's distance of two crystals' distances: the same geometry."""
 
 NAMED = 3
+
+
+def nearest_rows(
+    table: NDArray[np.floating],
+    distances: NDArray[np.floating],
+    crystal_of: Callable[[int], str],
+    name: str,
+    most: int,
+) -> list[tuple[int, float]]:
+    """Rows whose first `COMPARED` distances differ least from those of a site, one of a crystal.
+
+    Args:
+        table: (n, k) Å, ascending.
+        distances: (k,) of the site.
+        crystal_of: names the crystal of a row.
+        name: of the crystal that is left out.
+        most: how many.
+
+    Returns:
+        Rows and mean differences, Å, closest first.
+    """
+    width = min(COMPARED, table.shape[1], len(distances))
+    apart = np.abs(table[:, :width] - distances[:width].astype(np.float32)).mean(axis=1)
+    closest = np.argpartition(apart, min(50, len(apart) - 1))[:50]
+    found: dict[str, tuple[int, float]] = {}
+    for row in closest[np.argsort(apart[closest], kind="stable")].tolist():
+        crystal = crystal_of(row)
+        if crystal != name and crystal not in found:
+            found[crystal] = (row, float(apart[row]))
+        if len(found) == most:
+            break
+    return list(found.values())
 
 
 class Witnesses:
@@ -42,20 +74,17 @@ class Witnesses:
         self.distances = np.concatenate([part["distances"] for part in parts])
         self._means: NDArray[np.float64] | None = None
 
+    def crystal_of(self, row: int) -> str:
+        """Name of the crystal that a row belongs to."""
+        return str(self.names[np.searchsorted(self.begins, row, side="right") - 1])
+
     def nearest_sites(self, distances: NDArray[np.floating], name: str) -> str:
         """The sites whose first distances differ least from a (k,) row, in words; none of its own."""
-        width = min(COMPARED, self.k, len(distances))
-        apart = np.abs(self.distances[:, :width] - distances[:width].astype(np.float32)).mean(axis=1)
-        chosen: dict[str, str] = {}
-        closest = np.argpartition(apart, min(50, len(apart) - 1))[:50]
-        for row in closest[np.argsort(apart[closest], kind="stable")]:
-            crystal = self.names[np.searchsorted(self.begins, row, side="right") - 1]
-            if crystal != name and crystal not in chosen:
-                symbol = SYMBOLS[self.element[row]]
-                chosen[crystal] = f"{symbol} ({crystal} {self.labels[row]}, {apart[row]:.3f} Å)"
-            if len(chosen) == NAMED:
-                break
-        return ", ".join(chosen.values())
+        found = nearest_rows(self.distances, distances, self.crystal_of, name, NAMED)
+        return ", ".join(
+            f"{SYMBOLS[self.element[row]]} ({self.crystal_of(row)} {self.labels[row]}, {apart:.3f} Å)"
+            for row, apart in found
+        )
 
     def same_geometry(self, crystal: Crystal, distances: NDArray[np.floating]) -> Iterator[Sign]:
         """Crystals of the same geometry with other elements, as signs.

@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.elements import NUMBERS, SYMBOLS
+from atomsight.screen.precedents import COMPARED, nearest_rows
 from atomsight.web.tables import shipped
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
     from atomsight.screen.precedents import Witnesses
-
-COMPARED = 8
-"""Distances of a site that are compared."""
 
 NAMED = 5
 
@@ -50,34 +48,22 @@ class Precedents:
         Returns:
             ``crystal``, ``label``, ``element``, and ``apart``: the mean difference of the distances, Å.
         """
-        width = min(COMPARED, self.distances.shape[1], len(distances))
-        apart = np.abs(self.distances[:, :width] - distances[:width].astype(np.float32)).mean(axis=1)
-        few = min(50, len(apart))
-        closest = np.argpartition(apart, few - 1)[:few]
-        found: dict[str, dict[str, Any]] = {}
-        for row in closest[np.argsort(apart[closest], kind="stable")].tolist():
-            crystal = self.crystal(row)
-            if crystal == name or crystal in found:
-                continue
-            found[crystal] = {
-                "crystal": crystal,
+        found = nearest_rows(self.distances, distances, self.crystal, name, NAMED)
+        return [
+            {
+                "crystal": self.crystal(row),
                 "label": str(self.labels[row]),
                 "element": SYMBOLS[self.elements[row]],
-                "apart": round(float(apart[row]), 4),
+                "apart": round(apart, 4),
             }
-            if len(found) == NAMED:
-                break
-        return list(found.values())
+            for row, apart in found
+        ]
 
 
 def of_witnesses(witnesses: Witnesses, name: str) -> Precedents:
     """All sites of a dataset of that name."""
-
-    def crystal(row: int) -> str:
-        return str(witnesses.names[np.searchsorted(witnesses.begins, row, side="right") - 1])
-
     told = f"{len(witnesses.element):,} sites of {name}"
-    return Precedents(witnesses.distances, witnesses.element, witnesses.labels, crystal, told)
+    return Precedents(witnesses.distances, witnesses.element, witnesses.labels, witnesses.crystal_of, told)
 
 
 @lru_cache(maxsize=1)
