@@ -83,14 +83,17 @@ def release(
         {"name": name, "test": test, "licence": licence, "trained_on": data, "credit": credit},
     )
     result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    looks = "distances and directions" if "directions" in model.columns else "distances"
     write_text(
-        card, _card(name, model.metadata, model.elements, result, test, elements, data, credit, licence)
+        card,
+        _card(name, looks, model.metadata, model.elements, result, test, elements, data, credit, licence),
     )
     return weights, card
 
 
 def _card(
     name: str,
+    looks: str,
     metadata: dict[str, Any],
     numbers: tuple[int, ...],
     result: dict[str, Any],
@@ -118,7 +121,7 @@ def _card(
     credits = "\n".join(f"- {line}" for line in credit)
     return f"""# {name}
 
-A {metadata["kind"]} model: from the {metadata["k"]} nearest-neighbour distances on, it says which of
+A {metadata["kind"]} model: from the {metadata["k"]} nearest-neighbour {looks} on, it says which of
 {len(numbers)} elements sits on a site. Licence of the weights: {licence}.
 
 Elements: {symbols}

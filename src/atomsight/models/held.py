@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.utils.data import IterableDataset
 
-from atomsight.models.stream import SiteBatch, SiteStream
+from atomsight.models.stream import DEFAULT_BATCH, SiteBatch, SiteStream
+
+SPARE = 8
+"""Neighbours beyond the model's k that are held, for those that move up where hydrogens are left out."""
 
 
 class HeldCrystals(IterableDataset):
@@ -23,16 +26,16 @@ class HeldCrystals(IterableDataset):
         super().__init__()
         self.elements = stream.elements
         self.epoch = epoch
-        self.size = stream.settings.batch_size or 4096
+        self.size = stream.settings.batch_size or DEFAULT_BATCH
         self.shuffled = stream.split == "train"
         self.seed = stream.settings.seed
         parts: dict[str, list[torch.Tensor]] = {}
         for batch in stream:
             for name, values in batch.items():
-                wide = name in ("distances", "directions", "neighbours")
-                each = 3 if name == "directions" else 1
-                kept = values[:, : each * (stream.settings.k + SPARE)] if wide else values
-                parts.setdefault(name, []).append(kept.to(torch.int32) if name == "neighbours" else kept)
+                if values.ndim == 2:
+                    each = values.shape[1] // stream.dataset.k
+                    values = values[:, : each * (stream.settings.k + SPARE)]
+                parts.setdefault(name, []).append(values.int() if name == "neighbours" else values)
         self.columns = {name: torch.cat(pieces).to(device) for name, pieces in parts.items()}
         self.begins = torch.nonzero(self.columns["site"] == 0).flatten()
         total = torch.tensor([len(self.columns["site"])], device=device)
@@ -60,7 +63,3 @@ class HeldCrystals(IterableDataset):
             batch = {name: values[rows] for name, values in self.columns.items()}
             yield {**batch, "neighbours": batch["neighbours"].long()}
             start = end
-
-
-SPARE = 8
-"""Neighbours beyond the model's k that are held, for those that move up where hydrogens are left out."""

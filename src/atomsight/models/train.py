@@ -149,6 +149,8 @@ def _train(
 
     if threads is not None:
         torch.set_num_threads(threads)
+    if hardware["accelerator"] != "cpu":
+        torch.set_float32_matmul_precision("high")  # TF32 where the device has it
     started = time.perf_counter()
     torch.manual_seed(settings.seed)
     architecture = kind_named(settings.model).architecture_class()(settings.k, elements)

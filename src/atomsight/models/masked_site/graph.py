@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Callable, Mapping
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,10 +35,11 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    from atomsight.models.masked_site.network import DEGREES, NEAREST, REACH, SOFT, racah
+    from atomsight.models.masked_site.network import DEGREES, NEAREST, REACH, SOFT
 
     constants, nodes = [], []
-    angular = weights["layers.0.angle.weight"].shape[1] // (len(DEGREES) - 1) if seen(weights) else 0
+    angle = weights.get("layers.0.angle.weight")
+    angular = 0 if angle is None else angle.shape[1] // (len(DEGREES) - 1)
     hidden = weights["last_norm.weight"].shape[0]
     radial_size = weights["centres"].shape[0]
 
@@ -82,36 +83,7 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
     fade = node("Unsqueeze", [node("Relu", [fading], "fade.flat"), one], "fade")
 
     if angular:
-        names = iter(range(1000))
-
-        class Term:
-            """A number of each edge, (n, k): arithmetic on it adds nodes to the graph."""
-
-            def __init__(self, name: str) -> None:
-                self.name = name
-
-            def _with(self, kind: str, other: Any) -> Term:
-                if not isinstance(other, Term):
-                    other = Term(constant(f"number.{next(names)}", float(other)))
-                return Term(node(kind, [self.name, other.name], f"term.{next(names)}"))
-
-            def __mul__(self, other: Any) -> Term:
-                return self._with("Mul", other)
-
-            def __add__(self, other: Any) -> Term:
-                return self._with("Add", other)
-
-            def __sub__(self, other: Any) -> Term:
-                return self._with("Sub", other)
-
-        vectors = node("Cast", ["directions"], "vectors.whole", to=TensorProto.FLOAT)
-        vectors = node("Mul", [vectors, constant("per_unit", 1 / UNIT)], "vectors")
-        axes = [
-            Term(node("Gather", [vectors, constant(f"axis.{i}", i, integer=True)], f"vectors.{i}", axis=2))
-            for i in range(3)
-        ]
-        terms = [node("Unsqueeze", [term.name, one], f"harmonic.{i}") for i, term in enumerate(racah(*axes))]
-        angles = node("Mul", [node("Concat", terms, "harmonics", axis=1), fade], "angles")
+        angles = node("Mul", [harmonics_nodes(node, constant), fade], "angles")
         degrees = np.zeros((len(DEGREES) - 1, DEGREES[-1] - 1))
         for row, (first, end) in enumerate(pairwise(DEGREES)):
             degrees[row, first - 1 : end - 1] = 1
@@ -206,6 +178,42 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
     )
 
 
-def seen(weights: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether a network of these weights looks at directions."""
-    return "layers.0.angle.weight" in weights
+def harmonics_nodes(node: Callable[..., str], constant: Callable[..., str]) -> str:
+    """The spherical harmonics of the input ``directions``, (n, 24, k): `network.racah` on terms of a graph.
+
+    Args:
+        node, constant: add one to the graph and give its name, see `masked_site_graph`.
+    """
+    from onnx import TensorProto
+
+    from atomsight.models.masked_site.network import racah
+
+    numbers = count()
+
+    class Term:
+        """A number of each edge, (n, k): arithmetic on it adds nodes."""
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def _with(self, kind: str, other: Term | float) -> Term:
+            second = other.name if isinstance(other, Term) else constant(f"number.{next(numbers)}", other)
+            return Term(node(kind, [self.name, second], f"term.{next(numbers)}"))
+
+        def __mul__(self, other: Term | float) -> Term:
+            return self._with("Mul", other)
+
+        def __add__(self, other: Term | float) -> Term:
+            return self._with("Add", other)
+
+        def __sub__(self, other: Term | float) -> Term:
+            return self._with("Sub", other)
+
+    vectors = node("Cast", ["directions"], "vectors.whole", to=TensorProto.FLOAT)
+    vectors = node("Mul", [vectors, constant("per_unit", 1 / UNIT)], "vectors")
+    axes = (
+        Term(node("Gather", [vectors, constant(f"axis.{i}", i, integer=True)], f"vectors.{i}", axis=2))
+        for i in range(3)
+    )
+    terms = [node("Unsqueeze", [term.name, "one"], f"harmonic.{i}") for i, term in enumerate(racah(*axes))]
+    return node("Concat", terms, "harmonics", axis=1)

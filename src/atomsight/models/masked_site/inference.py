@@ -24,7 +24,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 @final
 class MaskedSiteModel(Model):
-    """Distances and the graph of neighbours in, probabilities out; the sites of a crystal see each other."""
+    """Distances, directions and the graph of neighbours in, probabilities out; sites see each other."""
 
     columns: tuple[str, ...] = ("distances", "neighbours", "site")
 
@@ -39,8 +39,8 @@ class MaskedSiteModel(Model):
         """(n, elements) float32 of blind prediction; see `Model`.
 
         Args:
-            columns: rows of whole crystals: ``distances`` and ``neighbours`` (n, k or more), and ``site``,
-                which counts from 0 in each crystal.
+            columns: rows of whole crystals: ``distances`` and ``neighbours`` (n, k or more), ``site``, which
+                counts from 0 in each crystal, and ``directions`` where `sees_directions`.
         """
         distances, neighbours, first = self._checked(columns)
         hidden = np.zeros(len(distances), dtype=np.int64)
@@ -139,7 +139,7 @@ class MaskedSiteModel(Model):
         return answer
 
     def columns_of(self, crystal: Crystal) -> dict[str, NDArray[Any]]:
-        """The k-NN distances of the crystal's sites, and whose sites the neighbours are."""
+        """The k-NN distances of the crystal's sites, whose sites the neighbours are, and where they lie."""
         from atomsight.neighbours import site_neighbours, site_surroundings
 
         site = np.arange(crystal.n_sites, dtype=np.uint32)
@@ -215,7 +215,7 @@ class MaskedSiteModel(Model):
                 "neighbours": neighbours[start:end] - start,
                 "element": element[start:end],
             }
-            if directions is not None and self.sees_directions:
+            if directions is not None:
                 inputs["directions"] = directions[start:end]
             parts.append(self._session.run(None, inputs)[0])
             start = end

@@ -26,7 +26,7 @@ SOFT = 1e-3
 """Added under the root of a power, whose slope would be endless at zero."""
 
 DROPOUT = 0.1
-"""Share of the inner units of each site's two layers that a training step leaves out."""
+"""Of the inner units of each site's two layers; without it long runs learn crystals by heart."""
 
 KNOWN = 119
 """Rows of the element embedding: atomic numbers, and 0 for a hidden element."""
@@ -44,6 +44,7 @@ class MaskedSiteNetwork(nn.Module):
         elements: how many elements it tells apart.
         hidden: numbers that stand for a site.
         angular: channels kept apart by direction; 0 makes a network that sees distances only.
+        dropped: share of the inner units of each site's two layers that a training step leaves out.
     """
 
     centres: Tensor
@@ -55,8 +56,11 @@ class MaskedSiteNetwork(nn.Module):
     """Training steps so far plus a number from the seed: the seed of what the next step draws. It goes with
     the checkpoint, so that a run that is taken up again draws what it would have drawn."""
 
-    def __init__(self, k: int, elements: int, hidden: int = HIDDEN, angular: int = ANGULAR) -> None:
+    def __init__(
+        self, k: int, elements: int, hidden: int = HIDDEN, angular: int = ANGULAR, dropped: float = DROPOUT
+    ) -> None:
         super().__init__()
+        self.angular = angular
         centres = NEAREST + torch.linspace(0, 1, RADIAL) ** 1.5 * (FARTHEST - NEAREST)
         self.register_buffer("centres", centres)
         self.register_buffer("widths", 1.2 * torch.gradient(centres)[0])
@@ -66,7 +70,7 @@ class MaskedSiteNetwork(nn.Module):
         self.own = nn.Sequential(
             nn.Linear(k * (RADIAL + 1), 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, hidden)
         )
-        self.layers = nn.ModuleList(MessageLayer(hidden, angular) for _ in range(LAYERS))
+        self.layers = nn.ModuleList(MessageLayer(hidden, angular, dropped) for _ in range(LAYERS))
         self.last_norm = nn.LayerNorm(hidden)
         self.out = nn.Linear(hidden, elements)
 
@@ -79,12 +83,16 @@ class MaskedSiteNetwork(nn.Module):
             distances: (n, k) Å, ascending.
             neighbours: (n, k) row of each neighbour's site.
             element: (n,) atomic number, 0 where hidden.
-            directions: (n, k, 3) unit vectors towards the neighbours; unused where ``angular`` is 0.
+            directions: (n, k, 3) unit vectors towards the neighbours; needed unless ``angular`` is 0.
         """
         radial = torch.exp(-(((distances[..., None] - self.centres) / self.widths) ** 2))
         last = distances[:, -1:].clamp_min(NEAREST)
         fade = (1 - (distances / (REACH * last)) ** 4).clamp_min(0)[..., None]
-        angles = None if directions is None else (fade * harmonics(directions)).transpose(1, 2)
+        angles = None
+        if self.angular:
+            if directions is None:
+                raise ValueError("directions: this network looks at them")
+            angles = (fade * harmonics(directions)).transpose(1, 2)
         state = self.own(torch.cat([distances / 3 - 1, radial.flatten(1)], dim=1)) + self.element(element)
         for layer in self.layers:
             state = layer(state, radial, neighbours, fade, angles)
@@ -100,9 +108,9 @@ class MessageLayer(nn.Module):
     densities).
     """
 
-    def __init__(self, hidden: int, angular: int) -> None:
+    def __init__(self, hidden: int, angular: int, dropped: float) -> None:
         super().__init__()
-        self.angular = angular
+        self.angular, self.dropped = angular, dropped
         self.norm = nn.LayerNorm(hidden)
         self.receiver = nn.Linear(hidden, 2 * hidden)
         self.sender = nn.Linear(hidden, 2 * hidden, bias=False)
@@ -128,12 +136,12 @@ class MessageLayer(nn.Module):
         gate, value = joined.chunk(2, dim=-1)
         messages = torch.sigmoid(gate) * silu(value)
         heard = self.message((messages * fade).sum(dim=1))
-        if self.angular and angles is not None:
+        if angles is not None:
             sums = (angles @ messages[..., : self.angular].to(angles.dtype)).float() ** 2
             powers = [sums[:, a - 1 : b - 1].sum(dim=1) for a, b in pairwise(DEGREES)]
             heard = heard + self.angle((torch.cat(powers, dim=1) + SOFT).sqrt())
         state = state + heard
-        inner = dropout(silu(self.widen(self.site_norm(state))), DROPOUT, self.training)
+        inner = dropout(silu(self.widen(self.site_norm(state))), self.dropped, self.training)
         return state + self.narrow(inner)
 
 

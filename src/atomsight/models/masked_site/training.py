@@ -31,7 +31,8 @@ FEWEST = 30
 """Elements with fewer train sites weigh as if they had so many."""
 
 WORTH_COMPILING = 100_000
-"""Train sites from which on a minute of compilation is won back within the training."""
+"""Train sites from which on a minute of compilation is won back within the training, on a CPU. A GPU runs an
+epoch in seconds as it is."""
 
 
 @final
@@ -45,10 +46,10 @@ class MaskedSite(Architecture):
         self.k = k
         self.network: MaskedSiteNetwork = MaskedSiteNetwork(k, len(elements))
         self._forward: Callable[..., Tensor] = self.network
-        self._half = False
+        self._worth_compiling = self._half = False
 
     def prepare(self, batches: Iterable[SiteBatch]) -> None:
-        """Count the elements, for their weights in the loss; compile the network where it pays."""
+        """Count the elements, for their weights in the loss, and find out whether compiling pays."""
         counts = torch.zeros_like(self.network.log_weight, dtype=torch.float64)
         for batch in batches:
             target = batch["target"]
@@ -56,11 +57,7 @@ class MaskedSite(Architecture):
         share = counts / counts.sum()
         weight = (counts.clamp_min(FEWEST) / counts.sum()) ** -BALANCE
         self.network.log_weight.copy_((weight / (weight * share).sum()).log())
-        if torch.cuda.is_available():  # an epoch takes seconds there, and compiling two minutes
-            torch.set_float32_matmul_precision("high")
-        elif counts.sum() >= WORTH_COMPILING and compiler_found():
-            self._forward = torch.compile(self.network, dynamic=True)
-            self._half = True
+        self._worth_compiling = bool(counts.sum() >= WORTH_COMPILING) and compiler_found()
 
     def stages(self) -> tuple[Stage, ...]:
         """One stage: everything is trained together."""
@@ -99,6 +96,9 @@ class MaskedSite(Architecture):
 
     def _loss(self, batch: SiteBatch) -> tuple[Tensor, Tensor]:
         device = batch["site"].device.type
+        if self._worth_compiling and not self._half and self.network.training and device == "cpu":
+            self._forward = torch.compile(self.network, dynamic=True)
+            self._half = True
         with torch.autocast(device, torch.bfloat16, enabled=self._half):
             if not self.network.training:
                 logits = self.logits(batch)

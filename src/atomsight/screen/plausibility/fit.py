@@ -198,7 +198,7 @@ def loss_of(forward: Callable[..., Tensor], batch: dict[str, Tensor]) -> tuple[T
 def train(examples: Examples, out: Path, epochs: int, seed: int, minutes: float) -> nn.Module | None:
     """Train, or go on; None where the time is up before the end."""
     torch.manual_seed(seed)
-    network = MaskedSiteNetwork(K, 1, HIDDEN, angular=0)
+    network = MaskedSiteNetwork(K, 1, HIDDEN, angular=0, dropped=0.0)
     network.layers = network.layers[:LAYERS]
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
     steps = sum(1 for _ in batches(examples, np.random.default_rng(seed)))
