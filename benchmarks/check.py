@@ -24,7 +24,7 @@ from atomsight.dataset import open_dataset
 from atomsight.elements import NUMBERS
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
-from atomsight.screen.calibrate_check import sample, struck
+from atomsight.screen.calibrate_check import arrays, sample, struck
 from atomsight.screen.calibration import FLAGGED, MODEL, calibration_of, kind_of
 from atomsight.screen.suspicion import examine
 from atomsight.screen.swaps import SWAPS, random_swap
@@ -87,13 +87,10 @@ def main() -> None:
                     print(f"stopped after {options.minutes} minutes")
                     break
                 crystal = change(held)
-                distances = np.ascontiguousarray(crystal["distances"][:, : model.k], dtype=np.float32)
-                neighbours = crystal["neighbours"][:, : model.k].astype(np.int64)
-                element = crystal["element"].astype(np.int64)
+                distances, neighbours, element, ways = arrays(model, crystal)
                 kind = kind_of(element, distances, neighbours)
                 suspicion = calibration.references[kind].suspicion
                 started = time.process_time()
-                ways = model.directions_of(crystal)
                 found = examine(model, distances, neighbours, element, calibration.weights, directions=ways)
                 times.append((time.process_time() - started, len(element)))
                 flag = bool(suspicion(found.score).max() >= FLAGGED)

@@ -21,7 +21,9 @@ def check(
     ],
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|RUN", help="A masked-site model.", show_default=False),
+        typer.Option(
+            metavar="NAME|RUN", help="A masked-site model; a bundled one by default.", show_default=False
+        ),
     ] = None,
     calibration: Annotated[
         Path | None,

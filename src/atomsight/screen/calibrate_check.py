@@ -66,12 +66,13 @@ def sample(dataset: Dataset, split: str, most: int, largest: int = LARGEST) -> I
 
 def arrays(
     model: MaskedSiteModel, crystal: Columns
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-    """Distances, neighbours and elements of a crystal, as `examine` takes them."""
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], NDArray[np.int8] | None]:
+    """Distances, neighbours, elements and directions of a crystal, as `examine` takes them."""
     return (
         np.ascontiguousarray(crystal["distances"][:, : model.k], dtype=np.float32),
         crystal["neighbours"][:, : model.k].astype(np.int64),
         crystal["element"].astype(np.int64),
+        model.directions_of(crystal),
     )
 
 
@@ -148,8 +149,7 @@ def calibrate(
     if more is not None:
         referring = [c for split in more_splits for c in known(sample(more, split, crystals))] + referring
     for crystal in learning:
-        distances, neighbours, element = arrays(model, crystal)
-        ways = model.directions_of(crystal)
+        distances, neighbours, element, ways = arrays(model, crystal)
         found = examine(model, distances, neighbours, element, FIRST, directions=ways)
         features.append(found.features[_looked_at(found.score)])
         wrong.append(np.zeros(len(features[-1]), dtype=bool))
@@ -169,8 +169,7 @@ def calibrate(
     largest: dict[str, list[float]] = {}
     for crystal in referring:
         for version in (crystal, struck(crystal)) if (crystal["element"] == 1).any() else (crystal,):
-            distances, neighbours, element = arrays(model, version)
-            ways = model.directions_of(version)
+            distances, neighbours, element, ways = arrays(model, version)
             kind = kind_of(element, distances, neighbours)
             if version is crystal or kind.endswith(BARE):
                 best = examine(model, distances, neighbours, element, weights, directions=ways).score.max()

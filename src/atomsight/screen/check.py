@@ -209,7 +209,7 @@ def _checked(
     distances = np.ascontiguousarray(wide[:, : model.k], dtype=np.float32)
     neighbours = whose[:, : model.k].astype(np.int64)
     element = crystal.site_numbers.astype(np.int64)
-    directions = np.ascontiguousarray(ways[:, : model.k])
+    directions = model.directions_of({"distances": distances, "directions": ways})
     found = examine(model, distances, neighbours, element, calibration.weights, directions=directions)
     kind = kind_of(element, distances, neighbours)
     suspicion = calibration.references[kind].suspicion(found.score)

@@ -43,7 +43,7 @@ def evidence_of(
     ]
     meant = _ranked(found.blind[site], elements)
     words.append(
-        f"such distances alone usually mean {meant}; with the other elements known: "
+        f"the geometry alone means {meant}; with the other elements known: "
         f"{_ranked(found.given[site], elements)}"
     )
     if found.tried[site]:

@@ -37,7 +37,7 @@ export class SitePanel {
     const told = (ranked) => Object.entries(ranked).map(([symbol, p]) => `${symbol} ${percent(p)}`).join(", ");
     return make("ul", {},
       ...checked.evidence.map((words) => make("li", {}, words)),
-      make("li", {}, `From the distances alone: ${told(found.blind)}`),
+      make("li", {}, `From the geometry alone: ${told(found.blind)}`),
       make("li", {}, `With the other elements as the file has them: ${told(found.given)}`),
       make("li", { id: "precedents" }, `Nearest precedents among ${found.precedents_of}: ` + (found.precedents.map(
         ({ crystal, label, element, apart }) => `${element} (${crystal} ${label}, ${apart.toFixed(3)} Å apart)`).join(", ") || "none")));
