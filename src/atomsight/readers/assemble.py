@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +18,15 @@ from atomsight.readers._contacts import close_pairs
 from atomsight.readers._disorder import resolve
 from atomsight.readers._operations import Operations
 from atomsight.readers.quality import DEFAULT, QualityPolicy, SkipError
-from atomsight.symmetry import expand, find_orbits, first_atoms, renumber, shortest_translation
-from atomsight.symmetry._lattice import determinant
-from atomsight.symmetry.group import metric_misfit
+from atomsight.symmetry import (
+    determinant,
+    expand,
+    find_orbits,
+    first_atoms,
+    metric_misfit,
+    renumber,
+    shortest_translation,
+)
 
 
 @dataclass(frozen=True)
@@ -199,12 +206,11 @@ def _lacks_hydrogen(formula: str, numbers: NDArray[np.uint8]) -> bool:
     if not promised:
         return False
     present = np.bincount(numbers, minlength=2)
-    units = sorted(
+    units = [
         present[NUMBERS[symbol]] / count
         for symbol, count in stated.items()
         if count and NUMBERS[symbol] < len(present) and present[NUMBERS[symbol]]
-    )
+    ]
     if not units:
         return False
-    median = (units[(len(units) - 1) // 2] + units[len(units) // 2]) / 2
-    return bool((promised - 0.5) * median > present[1])
+    return bool((promised - 0.5) * median(units) > present[1])
