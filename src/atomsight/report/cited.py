@@ -29,7 +29,10 @@ EVALUATION = ("calibration", "selective")
 SWEEP = ("bootstrap", "resampled-seeds", "fixed-sequence", "holm", "one-standard-error")
 TRAINED = ("calibration",)
 GROWN = ("net2net",)
-MODELS = {"two-stage": ("amd", "pdd", "soap"), "masked-site": ("amd", "pdd", "crystal-graphs")}
+MODELS = {
+    "two-stage": ("amd", "pdd", "soap"),
+    "masked-site": ("amd", "pdd", "crystal-graphs", "power-spectrum"),
+}
 """Works to cite, by kind of model."""
 
 
