@@ -190,6 +190,13 @@ def test_held_in_memory_it_sees_the_same_crystals(paired: Dataset, tmp_path: Pat
             for source in (held, stream)
         )
         assert found == expected
+
+    def first_of(epoch: int) -> list[int]:
+        train = SiteStream(paired, settings, elements, MaskedSite.columns, "train", True)
+        return next(iter(HeldCrystals(train, torch.device("cpu"), lambda: epoch)))["element"].tolist()
+
+    assert first_of(1) == first_of(1)
+    assert first_of(1) != first_of(2), "each epoch has an order of its own"
     model = train_model(paired, tmp_path / "run", SETTINGS, in_memory=True)
     assert model.kind == "masked-site"
     with pytest.raises(InputError, match="in_memory"):

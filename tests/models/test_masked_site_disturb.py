@@ -75,12 +75,18 @@ def test_noise_is_as_large_as_it_says(learnable: Dataset, monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "WITHOUT_HYDROGEN", 0.0)
     batch = batch_of(learnable)
     batch["distances"][:] = 3.0 * torch.arange(1, 7)
-    ratio = disturb(batch, 6, torch.Generator().manual_seed(0)).distances / batch["distances"]
+    seen = disturb(batch, 6, torch.Generator().manual_seed(0))
+    ratio = seen.distances / batch["distances"]
     crystal = (batch["site"] == 0).cumsum(0) - 1
     mean = torch.bincount(crystal, ratio.mean(dim=1).double()) / torch.bincount(crystal)
     assert 0.7 < float(mean.std() / module.STRAIN) < 1.3
     apart = (ratio - mean[crystal, None]) * batch["distances"]
     assert 0.7 < float(apart[:, 0].std() / (module.NOISE / 3**0.5)) < 1.3
+    assert torch.allclose(seen.directions.norm(dim=2), torch.ones_like(seen.distances), atol=1e-5)
+    before = batch["directions"].reshape(-1, 6, 3)[:, 0].double()
+    cosine = (before * seen.directions[:, 0]).sum(dim=1) / before.norm(dim=1)
+    turned = torch.arccos(cosine.clamp(-1, 1))  # by the noise across the way, along two axes
+    assert 0.7 < float(turned.pow(2).mean().sqrt() * 3.0 / (module.NOISE / 3**0.5 * 2**0.5)) < 1.3
 
 
 def test_left_out_hydrogens_are_nobodys_neighbours(

@@ -15,7 +15,7 @@ from atomsight.elements import NUMBERS
 from atomsight.errors import ModelError
 from atomsight.models import load_model
 from atomsight.screen import calibration, usual
-from atomsight.screen.calibrate_check import learn_weights
+from atomsight.screen.calibrate_check import learn_weights, struck
 from atomsight.screen.calibration import calibration_of, kind_of, reference
 from atomsight.screen.likeness import LIKENESS
 from atomsight.screen.signs import signs_of
@@ -165,3 +165,18 @@ def test_calibration_is_bound_to_its_model(tmp_path: Path) -> None:
         calibration_of(model, tmp_path / "other.json")
     with pytest.raises(ModelError, match="does not exist"):
         calibration_of(model, tmp_path / "none.json")
+
+
+def test_struck_hydrogens_take_their_directions_along() -> None:
+    crystal = {
+        "element": np.array([6, 1, 8]),
+        "distances": np.array([[1.0, 1.2, 3.0], [1.0, 2.0, 3.0], [1.2, 2.0, 3.0]], np.float32),
+        "neighbours": np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]]),
+        "directions": np.arange(27, dtype=np.int8).reshape(3, 9),
+    }
+    bare = struck(crystal)
+    assert bare["element"].tolist() == [6, 8]
+    assert bare["distances"][0].tolist() == pytest.approx([1.2, 3.0, 3.0])
+    assert bare["neighbours"].tolist() == [[1, 0, 0], [0, 1, 1]]
+    assert bare["directions"][0].tolist() == [[3, 4, 5], [6, 7, 8], [6, 7, 8]]
+    assert bare["directions"][1].tolist() == [[18, 19, 20], [24, 25, 26], [24, 25, 26]]
