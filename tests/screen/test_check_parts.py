@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import atomsight
 from atomsight.crystal import Crystal
 from atomsight.elements import NUMBERS
-from atomsight.errors import ModelError
+from atomsight.errors import InputError, ModelError
 from atomsight.models import load_model
 from atomsight.screen import calibration, usual
 from atomsight.screen.calibrate_check import learn_weights, struck
@@ -21,6 +22,7 @@ from atomsight.screen.likeness import LIKENESS
 from atomsight.screen.signs import signs_of
 from atomsight.screen.suspicion import FEATURES, Weights
 from atomsight.screen.swaps import PARTNERS, SWAPS, random_swap, swappable
+from atomsight.web.uploads import EXAMPLES
 
 
 def molecule(symbols: str, positions: list[tuple[float, float, float]]) -> Crystal:
@@ -165,6 +167,24 @@ def test_calibration_is_bound_to_its_model(tmp_path: Path) -> None:
         calibration_of(model, tmp_path / "other.json")
     with pytest.raises(ModelError, match="does not exist"):
         calibration_of(model, tmp_path / "none.json")
+
+
+def test_the_work_on_a_crystal_is_watched_and_ended() -> None:
+    crystal = next(atomsight.read(EXAMPLES / "ibuprofen-wrong-element.cif"))
+    shares: list[float] = []
+    expected = next(atomsight.check(crystal)).as_dict()
+    assert next(atomsight.check(crystal, watch=shares.append)).as_dict() == expected
+    assert len(shares) > 2
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] <= shares[-1] <= 1
+
+    def stop(share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        next(atomsight.check(crystal, watch=stop))
+    with pytest.raises(InputError, match="watch"):
+        next(atomsight.check(crystal, workers=2, watch=stop))
 
 
 def test_struck_hydrogens_take_their_directions_along() -> None:

@@ -243,6 +243,20 @@ def test_a_job_is_cancelled_and_let_go_when_the_page_is_left(
     raise AssertionError("the job is still held")
 
 
+def test_a_trial_of_an_element_is_cancelled(page: Any, large_cell: bytes) -> None:
+    page.locator("#structure input[type=file]").first.set_input_files(
+        [{"name": "large.cif", "mimeType": "text/plain", "buffer": large_cell}]
+    )
+    page.wait_for_selector("#site h3", timeout=60_000)
+    page.locator("#try").click()
+    page.locator("#trying progress[value]").wait_for()
+    page.locator("#stop").click()
+    api.expect(page.locator("#trying")).to_have_count(0)
+    assert page.locator("#result").count() == 0
+    assert "changed" not in page.locator("#sites").inner_text()
+    api.expect(page.locator("#try")).to_be_enabled()
+
+
 def test_files_that_are_being_sent_are_cancelled(page: Any) -> None:
     held: list[Any] = []
     page.route("**/api/uploads*", lambda route: held.append(route))

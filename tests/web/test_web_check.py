@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +63,59 @@ def test_a_site_is_opened(client: Any, wrong: str) -> None:
         assert client.get(f"{wrong}/{address}").status_code == 422
 
 
-def test_the_right_element_mends_the_crystal(client: Any, wrong: str) -> None:
-    found = client.post(f"{wrong}/try", json={"changes": {"6": "C"}}).json()
+def test_the_right_element_mends_the_crystal(client: Any, wrong: str, finish: Any) -> None:
+    status = finish(f"{wrong}/try", changes={"6": "C"})
+    assert status["kind"] == "try"
+    assert status["state"] == "done"
+    assert status["handled"] == 1
+    found = client.get(f"/api/tries/{status['job']}").json()
     assert found["gain"] > 5
     assert found["score"] < 2 < found["score_before"]
     assert client.post(f"{wrong}/try", json={"changes": {"6": "Xx"}}).status_code == 422
     assert client.post(f"{wrong}/try", json={"changes": {"77": "C"}}).status_code == 422
+
+
+def test_work_on_one_large_crystal_is_watched_and_cancelled_midway(
+    client: Any, finish: Any, large_cell: bytes
+) -> None:
+    sent = client.post("/api/uploads", files={"files": ("large.cif", large_cell)}).json()["upload"]
+
+    def midway(answer: Any) -> str:
+        assert answer.status_code == 202, answer.text
+        job = f"/api/jobs/{answer.json()['job']}"
+        wait_until(lambda: 0 < client.get(job).json()["part"] < 1)
+        return job
+
+    def ends(job: str) -> None:
+        assert client.post(f"{job}/cancel").status_code == 200
+        wait_until(lambda: client.get(job).json()["state"] == "cancelled", seconds=2)
+
+    job = midway(client.post("/api/checks", json={"upload": sent}))
+    ends(job)
+    assert client.get(f"/api/checks/{job.split('/')[-1]}").json()["crystals"] == []
+
+    crystal = f"/api/checks/{finish('/api/checks', upload=sent)['job']}/0"
+    first = midway(client.post(f"{crystal}/try", json={"changes": {"0": "K"}}))
+    assert client.get(first.replace("jobs", "tries")).status_code == 409
+    second = midway(client.post(f"{crystal}/try", json={"changes": {"0": "F"}}))
+    assert client.get(first).json()["state"] == "cancelled"
+    ends(second)
+    assert client.get(second.replace("jobs", "tries")).status_code == 409
+    assert client.delete(crystal.replace("checks", "jobs")[:-2]).status_code == 204
+    assert client.get(second).status_code == 404
+
+
+def test_the_last_trials_are_kept(client: Any, wrong: str, finish: Any) -> None:
+    jobs = [finish(f"{wrong}/try", changes={"6": "C"})["job"] for _ in range(api.MOST_TRIED + 2)]
+    held = [client.get(f"/api/tries/{job}").status_code for job in jobs]
+    assert held == [404] * 2 + [200] * api.MOST_TRIED
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_the_corrected_file_reads_back(client: Any, wrong: str, tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ class CheckJob:
     precedents: Witnesses | Path | None
     against: Witnesses | Path | None
     threads: int
+    watch: Callable[[float], None] | None = None
 
     files = 1
 
@@ -126,7 +127,9 @@ class CheckJob:
         known = calibration_of(network, self.calibration)
         precedents = _witnesses(self.precedents)
         against = precedents if self.against == self.precedents else _witnesses(self.against)
-        return lambda crystals, on_skip: _stream(crystals, network, known, precedents, against, on_skip)
+        return lambda crystals, on_skip: _stream(
+            crystals, network, known, precedents, against, on_skip, self.watch
+        )
 
 
 def check(
@@ -140,6 +143,7 @@ def check(
     on_skip: Callable[[str, str], None] | None = None,
     executor: Executor | None = None,
     workers: int = 1,
+    watch: Callable[[float], None] | None = None,
 ) -> Iterator[Checked]:
     """Look for wrong elements in crystals, one after another.
 
@@ -157,16 +161,20 @@ def check(
             such a crystal raises.
         executor, workers: who does the work, see `atomsight.models.spread.spread`. Other processes load
             models and datasets themselves: then these must be names or paths.
+        watch: receives how far the crystal at hand is, 0 to 1, before each run of the network; what it raises
+            ends the work, so that a crystal of thousands of sites can be given up midway. One process only.
 
     Raises:
         ModelError: the model is no masked-site model, or the calibration belongs to another.
-        InputError: a model or dataset in memory is to go to other processes.
+        InputError: a model, a dataset in memory, or a watcher is to go to other processes.
         EngineError: workers died again and again.
     """
     spread_out = executor is not None or workers > 1
     if spread_out and any(isinstance(given, Model | Witnesses) for given in (model, precedents, against)):
         raise InputError("workers load models and datasets themselves; give their names or paths")
-    job = CheckJob(model, calibration, precedents, against, threads or int(spread_out))
+    if spread_out and watch is not None:
+        raise InputError("watch: work in other processes is watched crystal by crystal only; leave it out")
+    job = CheckJob(model, calibration, precedents, against, threads or int(spread_out), watch)
     return spread(crystals, job, on_skip, executor=executor, workers=workers)
 
 
@@ -181,6 +189,7 @@ def _stream(
     precedents: Witnesses | None,
     against: Witnesses | None,
     on_skip: OnSkip | None,
+    watch: Callable[[float], None] | None,
 ) -> Iterator[Checked]:
     for crystal in crystals:
         if not np.isin(crystal.site_numbers, network.elements).any():
@@ -192,7 +201,7 @@ def _stream(
                 raise ModelError(f"{source}: {reason}")
             on_skip(source, reason)
             continue
-        yield _checked(crystal, network, known, precedents, against)
+        yield _checked(crystal, network, known, precedents, against, watch)
 
 
 def _checked(
@@ -201,6 +210,7 @@ def _checked(
     calibration: Calibration,
     precedents: Witnesses | None,
     against: Witnesses | None,
+    watch: Callable[[float], None] | None,
 ) -> Checked:
     from atomsight.neighbours import site_surroundings
 
@@ -210,7 +220,9 @@ def _checked(
     neighbours = whose[:, : model.k].astype(np.int64)
     element = crystal.site_numbers.astype(np.int64)
     directions = model.directions_of({"distances": distances, "directions": ways})
-    found = examine(model, distances, neighbours, element, calibration.weights, directions=directions)
+    found = examine(
+        model, distances, neighbours, element, calibration.weights, directions=directions, watch=watch
+    )
     kind = kind_of(element, distances, neighbours)
     suspicion = calibration.references[kind].suspicion(found.score)
     probability = model.own_probabilities(found.given, element)

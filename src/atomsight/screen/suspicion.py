@@ -9,6 +9,7 @@ whether they fit better.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,9 @@ WORTH_TRYING = -2.0
 
 MOST = 2.0
 """What one neighbour's log-likelihood may add or take away: a single site must not decide."""
+
+UNTIL_TRIED = 0.7
+"""Share of the work that is held to be done when the first suggestion is tried."""
 
 FLOOR = 1e-12
 """Least probability, so that logarithms stay finite."""
@@ -89,6 +93,7 @@ def examine(
     directions: NDArray[np.int8] | None = None,
     blind: NDArray[np.float32] | None = None,
     also: int | None = None,
+    watch: Callable[[float], None] | None = None,
 ) -> Examined:
     """Examine one crystal.
 
@@ -101,6 +106,8 @@ def examine(
         directions: (n, model.k, 3) int8, for a model that looks at them.
         blind: (n, elements) blind probabilities, where they are known already.
         also: a site at which the suggestion is tried in any case.
+        watch: receives the share of the work that is done, before each run of the network on the crystal;
+            what it raises ends the work.
     """
     rows = np.arange(len(element))
     names = np.asarray(model.elements)
@@ -117,7 +124,9 @@ def examine(
     hidden = np.flatnonzero(model.own_probabilities(blind, element) < SURE)
     given = blind.copy()
     if len(hidden):
-        given[hidden] = model.hidden_one_by_one(distances, neighbours, element, hidden, directions)
+        given[hidden] = model.hidden_one_by_one(
+            distances, neighbours, element, hidden, directions, _part(watch, 0.0, UNTIL_TRIED)
+        )
     log_blind, log_given = (np.log(np.maximum(p, FLOOR)).astype(np.float64) for p in (blind, given))
     blind_odds, given_odds = (p - p[rows, column][:, None] for p in (log_blind, log_given))
 
@@ -137,7 +146,9 @@ def examine(
 
     tried, gain = np.zeros(len(element), dtype=bool), np.full(len(element), np.nan)
     chosen = np.argsort(-score, kind="stable")[:TRIES].tolist()
-    for site in {*chosen, *([] if also is None else [also])}:
+    candidates = {*chosen, *([] if also is None else [also])}
+    each = (1 - UNTIL_TRIED) / max(len(candidates), 1)
+    for place, site in enumerate(candidates):
         if not known[site] or features[site, :2].sum() < WORTH_TRYING:
             continue
         around = hidden[known[hidden] & (hidden != site)]
@@ -146,10 +157,22 @@ def examine(
         if len(around):
             changed = element.copy()
             changed[site] = names[suggested[site]]
-            then = model.hidden_one_by_one(distances, neighbours, changed, around, directions)
+            then = model.hidden_one_by_one(
+                distances,
+                neighbours,
+                changed,
+                around,
+                directions,
+                _part(watch, UNTIL_TRIED + place * each, each),
+            )
             then = np.log(np.maximum(then[np.arange(len(around)), column[around]], FLOOR))
             change = then - log_given[around, column[around]]
         features[site, 2] = np.clip(change, -MOST, MOST).sum()
         score[site] = features[site] @ weights.values + weights.offset
         tried[site], gain[site] = True, change.sum() + features[site, 1]
     return Examined(blind, given, suggested, score, features, tried, gain)
+
+
+def _part(watch: Callable[[float], None] | None, start: float, size: float) -> Callable[[float], None] | None:
+    """A watcher of one part of the work, told as a share of the whole."""
+    return None if watch is None else lambda share: watch(start + size * share)

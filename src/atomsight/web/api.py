@@ -32,6 +32,9 @@ router = APIRouter(prefix="/api", responses=shapes.PROBLEMS)
 TICK = 0.15
 """Seconds between two looks at a job that is watched."""
 
+MOST_TRIED = 8
+"""Trials of elements that are kept for each check."""
+
 _CIF = "chemical/x-cif"
 Changes = Annotated[
     list[str],
@@ -202,11 +205,33 @@ def site(
     return checking.open_site(found, site, request.app.state.held.knowledge, beside)
 
 
-@router.post("/checks/{identifier}/{index}/try", response_model=shapes.TriedCrystal, tags=["check"])
+@router.post(
+    "/checks/{identifier}/{index}/try", response_model=shapes.JobStatus, status_code=202, tags=["check"]
+)
 def try_elements(request: Request, identifier: str, index: int, wanted: shapes.Changes) -> dict[str, Any]:
-    """The crystal checked with other elements on some sites."""
+    """Begin to check the crystal with other elements on some sites. What was tried on the same check before
+    is ended, and forgotten but for the last few."""
+    held = request.app.state.held
     job, found = _crystal(request, identifier, index)
-    return checking.try_elements(found, wanted.changes, job, request.app.state.held.knowledge)
+    crystal = checking.changed(found, wanted.changes, held.knowledge)
+    before = held.jobs.children(job)
+    for one in before:
+        held.jobs.cancel(one)
+    for one in before[: 1 - MOST_TRIED]:
+        held.jobs.forget(one)
+    work = partial(checking.try_job, found=found, crystal=crystal, knowledge=held.knowledge)
+    status: dict[str, Any] = held.jobs.start(Job("try", job.upload, parent=job), work).status()
+    return status
+
+
+@router.get("/tries/{identifier}", response_model=shapes.TriedCrystal, tags=["check"])
+def tried(request: Request, identifier: str) -> dict[str, Any]:
+    """The crystal as it was checked with other elements, once the job is done."""
+    job = _job(request, identifier, "try")
+    if job.state != "done":
+        raise HTTPException(409, f"the job is {job.state}; this is known when it is done")
+    found: dict[str, Any] = job.result
+    return found
 
 
 @router.get(

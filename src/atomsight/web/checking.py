@@ -111,7 +111,7 @@ def check_job(job: Job, knowledge: Knowledge, only: str | None = None) -> None:
     crystals = _limited(read(paths, on_skip=job.skip), job)
     if only is not None:
         crystals = (crystal for crystal in crystals if job.upload.shown(crystal.source) == only)
-    for found in check(crystals, knowledge.model, on_skip=job.skip):
+    for found in check(crystals, knowledge.model, on_skip=job.skip, watch=job.reach):
         job.result.append(found)
         job.advance(bool(found.flagged))
 
@@ -222,10 +222,8 @@ def open_site(found: Checked, site: int, knowledge: Knowledge, beside: str | Non
     }
 
 
-def try_elements(
-    found: Checked, changes: Mapping[int, str], job: Job, knowledge: Knowledge
-) -> dict[str, Any]:
-    """The crystal checked with other elements on some sites, and by how much it gains.
+def changed(found: Checked, changes: Mapping[int, str], knowledge: Knowledge) -> Crystal:
+    """The crystal with other elements on some sites.
 
     Raises:
         InputError: there is no such site or element, or the model does not know the element.
@@ -236,14 +234,27 @@ def try_elements(
     unknown = {symbol for symbol in changes.values() if atomic_number(symbol) not in knowledge.model.elements}
     if unknown:
         raise InputError(f"the model does not know {', '.join(sorted(unknown))}")
-    then = next(check(crystal, knowledge.model))
+    return crystal
+
+
+def try_job(job: Job, found: Checked, crystal: Crystal, knowledge: Knowledge) -> None:
+    """Check a crystal with other elements; `Job.result` tells of it, and by how much it gains.
+
+    Args:
+        job: has nothing else to do.
+        found: what was found with the elements as they were.
+        crystal: see `changed`.
+        knowledge: the model.
+    """
+    then = next(check(crystal, knowledge.model, watch=job.reach))
     n = crystal.n_sites
-    return {
+    job.result = {
         **told(then, job),
         "gain": round(n * (then.likelihood - found.likelihood), 3),
         "score_before": round(found.score, 3),
         "likelihood_before": round(found.likelihood, 4),
     }
+    job.advance(bool(then.flagged))
 
 
 def _ranked(row: np.ndarray, model: MaskedSiteModel) -> dict[str, float]:

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from atomsight.errors import AtomsightError
 from atomsight.readers import iter_members
 from atomsight.web.uploads import Upload
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-Kind = Literal["check", "rank"]
+Kind = Literal["check", "rank", "try"]
 
 MOST_WAITING = 50
 """Jobs of a kind that may wait for their turn."""
@@ -46,6 +46,8 @@ class Job:
         upload: what it works on.
         state: where it stands.
         handled, marked: crystals done; of these flagged, or kept.
+        part: how far the crystal at hand is, 0 to 1.
+        parent: the job whose crystal this one tries elements on; forgotten with it.
         files, read: structure files of the upload, those inside archives too, None where counting them takes
             too long; how many of them have been begun.
         skipped: (source, reason) of crystals left out, the first `MOST_SKIPS`.
@@ -60,6 +62,8 @@ class Job:
     state: State = "waiting"
     handled: int = 0
     marked: int = 0
+    part: float = 0.0
+    parent: Job | None = None
     files: int | None = None
     read: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -85,6 +89,16 @@ class Job:
         if marked is not None:
             self.handled += 1
             self.marked += marked
+            self.part = 0.0
+
+    def reach(self, part: float) -> None:
+        """Tell how far the crystal at hand is.
+
+        Raises:
+            Cancelled: the job is to end.
+        """
+        self.advance()
+        self.part = part
 
     def count(self) -> None:
         """Count the files of the upload, so that it can be told how far the work has come."""
@@ -124,6 +138,7 @@ class Job:
             "state": self.state,
             "handled": self.handled,
             "marked": self.marked,
+            "part": round(self.part, 2),
             "files": self.files,
             "read": self.read,
             "skipped": self.n_skipped,
@@ -141,7 +156,7 @@ class Jobs:
     def __init__(self) -> None:
         self._held: dict[str, Job] = {}
         self._threads = {
-            kind: ThreadPoolExecutor(1, thread_name_prefix=f"atomsight-{kind}") for kind in ("check", "rank")
+            kind: ThreadPoolExecutor(1, thread_name_prefix=f"atomsight-{kind}") for kind in get_args(Kind)
         }
 
     def __enter__(self) -> Jobs:
@@ -190,9 +205,15 @@ class Jobs:
             job.state = "cancelled"
 
     def forget(self, job: Job) -> None:
-        """Cancel a job and let go of what it found."""
+        """Cancel a job and let go of what it found, and of the elements tried on its crystals."""
         self.cancel(job)
         self._held.pop(job.identifier, None)
+        for other in self.children(job):
+            self.forget(other)
+
+    def children(self, job: Job) -> list[Job]:
+        """The jobs that try elements on the crystals of a job, oldest first."""
+        return [other for other in list(self._held.values()) if other.parent is job]
 
 
 def _run(job: Job, work: Callable[[Job], None]) -> None:

@@ -51,10 +51,11 @@ class JobStatus(BaseModel):
     """Where a job stands."""
 
     job: str
-    kind: Literal["check", "rank"]
+    kind: Literal["check", "rank", "try"]
     state: Literal["waiting", "running", "done", "failed", "cancelled"]
     handled: int
     marked: int = Field(description="crystals with a flagged site; candidates to keep")
+    part: float = Field(description="how far a check is with the crystal at hand, 0 to 1")
     files: int | None = Field(description="of the upload, archives opened; null where not counted")
     read: int = Field(description="files that have been begun")
     skipped: int
@@ -268,6 +269,6 @@ class Problem(BaseModel):
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Problem} for code in (400, 403, 404, 413, 421, 422, 500, 503)
+    code: {"model": Problem} for code in (400, 403, 404, 409, 413, 421, 422, 500, 503)
 }
 """What routes may answer beside what they are asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -111,6 +111,7 @@ class MaskedSiteModel(Model):
         element: NDArray[np.int64],
         hidden: NDArray[np.integer],
         directions: NDArray[np.int8] | None = None,
+        watch: Callable[[float], None] | None = None,
     ) -> NDArray[np.float32]:
         """Probabilities at some sites of one crystal, from copies of it with one of them hidden in each.
 
@@ -120,6 +121,8 @@ class MaskedSiteModel(Model):
             element: (n,) int64, atomic numbers.
             hidden: (m,) the sites asked for.
             directions: (n, k, 3) int8, see `directions_of`.
+            watch: receives the share that is done, before each run of the network; what it raises ends the
+                work.
 
         Returns:
             (m, len(elements)) float32.
@@ -128,6 +131,8 @@ class MaskedSiteModel(Model):
         answer = np.empty((len(hidden), len(self.elements)), dtype=np.float32)
         copies = max(1, SITES_PER_CALL // max(n, 1))
         for start in range(0, len(hidden), copies):
+            if watch is not None:
+                watch(start / len(hidden))
             sites = hidden[start : start + copies]
             begins = n * np.arange(len(sites))
             shown = np.tile(element, len(sites))

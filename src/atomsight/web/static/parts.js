@@ -117,6 +117,7 @@ export class Work {
       const last = await watch(started.job, (status) => {
         if (mine !== this.turn) return;
         const far = status.files > 1 && status.state === "running";
+        if (!far && status.part) Object.assign(this.bar, { max: 1, value: status.part });
         if (far) Object.assign(this.bar, { max: status.files, value: Math.min(status.read, status.files) });
         this.tell(this.words(status) + (far ? `; file ${status.read.toLocaleString("en-GB")} of ${status.files.toLocaleString("en-GB")}` : ""));
         each?.(status);

@@ -52,8 +52,8 @@ export class SitePanel {
         await this.change(site, symbol);
       } catch (error) {
         tell.textContent = error.message;
-        button.disabled = false;
       }
+      button.disabled = false;
     };
     const press = ({ target }) => attempt(wanted, target);
     const back = ({ target }) => attempt(original, target);

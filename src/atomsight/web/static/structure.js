@@ -1,6 +1,6 @@
 // The structure view: crystals are checked, one is opened in 3D and as a table of sites, linked both ways.
 
-import { get, post } from "./api.js";
+import { abandon, get, post, watch } from "./api.js";
 import { Work, chooseRow, choice, dataTable, dropPlace } from "./parts.js";
 import { SitePanel } from "./site.js";
 import { Viewer, elementColour, suspicionColour } from "./viewer.js";
@@ -113,10 +113,12 @@ class Bench {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const crystal = await get(`/api/checks/${job}/${index}`);
     if (turn !== this.turn) return;
+    this.giveUp();
     this.path = `/api/checks/${job}/${index}`;
     this.crystal = crystal;
     this.current = crystal;
     this.changes = new Map();
+    this.tried = null;
     this.place.hidden = false;
     this.place.classList.remove("away");
     this.head.textContent = `${crystal.crystal}  ${crystal.formula}`;
@@ -169,16 +171,56 @@ class Bench {
     const changes = new Map(this.changes);
     if (symbol === this.crystal.sites[site].element) changes.delete(site);
     else changes.set(site, symbol);
-    const tried = changes.size ? await post(`${this.path}/try`, { changes: Object.fromEntries(changes) }) : null;
+    const turn = this.turn;
+    const tried = changes.size ? await this.try(changes) : null;
+    if (tried === undefined || turn !== this.turn) return;
     this.changes = changes;
+    this.tried = tried;
     this.current = tried ?? this.crystal;
     this.viewer.update(this.current.sites);
     this.fill();
-    this.tellChange(tried);
+    this.tellChange();
     await this.choose(site);
   }
 
-  tellChange(tried) {
+  /** Check the crystal with other elements, watched, and ended by a button; undefined where it was ended. */
+  async try(changes) {
+    const path = this.path;
+    this.giveUp();
+    const { job } = await post(`${path}/try`, { changes: Object.fromEntries(changes) });
+    if (path !== this.path) return abandon(job).then(() => undefined);
+    this.trying = job;
+    const bar = make("progress", { max: 1, "aria-label": "How far the crystal is checked" });
+    const words = make("span", {}, "checking the crystal again");
+    const stop = make("button", { type: "button", id: "stop", onclick: () => this.giveUp() }, "Cancel");
+    const line = make("div", { class: "status", id: "trying" }, bar, words, stop);
+    this.result.replaceChildren(line);
+    try {
+      const last = await watch(job, ({ part, state }) => {
+        if (part) bar.value = part;
+        words.textContent = state === "waiting" ? "waiting for its turn" : "checking the crystal again";
+      }).catch((error) => {
+        if (this.trying !== job) return { state: "cancelled" }; // its end was asked for
+        throw error;
+      });
+      if (last.state === "failed") throw new Error(last.message);
+      return last.state === "done" && this.trying === job ? await get(`/api/tries/${job}`) : undefined;
+    } finally {
+      if (this.trying === job) this.trying = null;
+      if (!this.trying) this.tellChange();
+      abandon(job);
+    }
+  }
+
+  giveUp() {
+    const job = this.trying;
+    this.trying = null;
+    if (job) post(`/api/jobs/${job}/cancel`, {}).catch(() => null);
+  }
+
+  /** What the changes that stand have brought. */
+  tellChange() {
+    const tried = this.tried;
     if (!tried) {
       this.result.replaceChildren();
       return;
@@ -199,7 +241,9 @@ class Bench {
   }
 
   reset() {
+    this.giveUp();
     this.changes = new Map();
+    this.tried = null;
     this.current = this.crystal;
     this.viewer.update(this.current.sites);
     this.fill();
