@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +40,16 @@ def train(
         int, typer.Option(help="Epochs without a better score on val before a stage stops.")
     ] = 12,
     seed: Annotated[int, typer.Option(help="Of the weights, the cap and the order of the sites.")] = 0,
+    begin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Go on from a trained masked-site model: bundled name, run folder or file. Kind, k and "
+            "elements are the model's.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
     ] = False,
@@ -68,6 +79,7 @@ def train(
     from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import open_dataset
     from atomsight.models import Settings, train_model
+    from atomsight.models.further import train_further
     from atomsight.models.processes import is_first_process
 
     settings = Settings(
@@ -83,7 +95,8 @@ def train(
     )
     try:
         with progress(as_json) as watch:
-            trained = train_model(
+            begun = train_model if begin is None else partial(train_further, begin)
+            trained = begun(
                 open_dataset(dataset_path),
                 folder,
                 settings,

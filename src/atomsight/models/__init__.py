@@ -14,6 +14,7 @@
 | `train`, `fitting`, `stream`, `soap`, `calibrate` | training (extra ``train``) |
 | `processes` | training in several processes, on one machine or many |
 | `grow` | a trained model taken to a larger k (extra ``train``) |
+| `further` | training that goes on from a trained model (extra ``train``) |
 | `export`, `card` | ONNX files and model cards (extra ``train``) |
 
 Nothing below `train`, `fitting`, `stream`, `soap` and the ``network`` of a kind needs PyTorch to be *used*.

@@ -15,6 +15,7 @@ import lightning.pytorch as lightning
 import torch
 from torch import Tensor, nn
 
+from atomsight.errors import InputError
 from atomsight.models.soap import Soap
 from atomsight.models.stream import DEFAULT_BATCH, SiteBatch
 
@@ -101,6 +102,21 @@ class Architecture(ABC):
         Raises:
             InputError: networks of this kind cannot grow.
         """
+
+    def restore(self, constants: Mapping[str, Any], temperature: float) -> None:
+        """Take the weights back out of an exported graph.
+
+        Args:
+            constants: arrays by name, as `graph` names them.
+            temperature: the one that the graph was made with.
+
+        Raises:
+            InputError: networks of this kind are trained anew only.
+            ModelError: the graph is of a network that is built otherwise.
+        """
+        raise InputError(
+            "only masked-site models are trained further; a two-stage model grows (atomsight grow)"
+        )
 
     @abstractmethod
     def graph(self, temperature: float) -> GraphProto:

@@ -72,8 +72,13 @@ class Settings:
         ]
 
 
-def chosen_elements(text: str, dataset: Dataset) -> tuple[int, ...]:
+def chosen_elements(text: str, dataset: Dataset, *, all_present: bool = True) -> tuple[int, ...]:
     """Atomic numbers, ascending, that a choice of elements means on a dataset.
+
+    Args:
+        text: the choice.
+        dataset: an open dataset.
+        all_present: refuse elements that the train split lacks.
 
     Raises:
         InputError: the choice is not understood, or names fewer than two elements.
@@ -99,7 +104,7 @@ def chosen_elements(text: str, dataset: Dataset) -> tuple[int, ...]:
     if len(numbers) < 2:
         raise InputError(f"elements {text!r} name {len(numbers)} element; a model tells at least two apart")
     absent = [SYMBOLS[z] for z in numbers if z not in counts]
-    if absent:
+    if absent and all_present:
         raise DatasetError(
             f"the train split of {dataset.path} holds no {', '.join(absent)}; leave them out of the elements"
         )

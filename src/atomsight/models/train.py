@@ -80,7 +80,8 @@ def train_model(
     """
     settings = settings or Settings()
     check_dataset(settings, dataset)
-    elements = chosen_elements(settings.elements, dataset)
+    further = bool(origin and "further_from" in origin)  # a model keeps the elements that it knows
+    elements = chosen_elements(settings.elements, dataset, all_present=not further)
     if not set(elements) & set(dataset.element_counts("val")):
         raise DatasetError(
             f"the val split of {dataset.path} holds none of the elements; build it from more crystals"
@@ -195,7 +196,7 @@ def _train(
 
 def _train_sites(dataset: Dataset, elements: tuple[int, ...], settings: Settings) -> int:
     counts = dataset.element_counts("train")
-    return sum(min(counts[z], settings.cap or counts[z]) for z in elements)
+    return sum(min(counts[z], settings.cap or counts[z]) for z in elements if z in counts)
 
 
 def _adjusted(stage: Stage, settings: Settings) -> Stage:

@@ -97,9 +97,10 @@ def describe(crystals: Sequence[Crystal], model: Model, network: Plausibility, t
     k = max(model.k, network.k)
     angles = "directions" in model.columns
     ways: list[NDArray[np.int8]] = []
+    turned = angles or network.sees_directions
     graphs = []
     for crystal in crystals:
-        if angles:
+        if turned:
             found = site_surroundings(crystal, k)
             ways.append(found.directions)
             graphs.append((found.distances, found.neighbours))
@@ -129,7 +130,9 @@ def describe(crystals: Sequence[Crystal], model: Model, network: Plausibility, t
     column["dense"][:], column["loose"][:] = np.maximum(-excess, 0), np.maximum(excess, 0)
 
     near, around = distances[:, : network.k], neighbours[:, : network.k]
-    logits = network.site_logits(near, around + first[:, None], element, begins)
+    all_ways = np.concatenate(ways) if turned else None
+    near_ways = None if all_ways is None else np.ascontiguousarray(all_ways[:, : network.k])
+    logits = network.site_logits(near, around + first[:, None], element, begins, near_ways)
     column["plausibility"][:] = crystal_logits(logits, weight, sizes)
     inorganic = kind == KINDS.index("inorganic")
     factor = np.where(inorganic, SLACK * np.exp(-excess / 3), 1.0)
@@ -139,15 +142,19 @@ def describe(crystals: Sequence[Crystal], model: Model, network: Plausibility, t
         starts = np.concatenate([[0], np.cumsum(some)[:-1]]).astype(np.int64)
         at = near[rows] * np.repeat(factor[inorganic], some)[:, None].astype(np.float32)
         pressed = network.site_logits(
-            at, around[rows] + np.repeat(starts, some)[:, None], element[rows], starts
+            at,
+            around[rows] + np.repeat(starts, some)[:, None],
+            element[rows],
+            starts,
+            None if near_ways is None else near_ways[rows],
         )
         column["pressed"][inorganic] = crystal_logits(pressed, weight[rows], some)
 
     stretched = distances * np.repeat(factor, sizes)[:, None].astype(np.float32)
     site = np.arange(len(element)) - first
     seen: dict[str, NDArray] = {"distances": stretched, "neighbours": neighbours, "site": site}
-    if angles:
-        seen["directions"] = np.concatenate(ways)
+    if angles and all_ways is not None:
+        seen["directions"] = all_ways
     probabilities = model.probabilities(seen)
     place = np.full(256, -1)
     place[list(model.elements)] = np.arange(len(model.elements))

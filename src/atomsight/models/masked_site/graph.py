@@ -178,6 +178,25 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
     )
 
 
+def weights_of(constants: Mapping[str, NDArray[Any]], temperature: float) -> dict[str, NDArray[np.float32]]:
+    """The network's weights by PyTorch's names, out of the constants of `masked_site_graph`.
+
+    Args:
+        constants: arrays by name.
+        temperature: the one that the graph was made with.
+    """
+    found = {}
+    for name, array in constants.items():
+        layer, _, rest = name.partition(".gate.")
+        if rest:  # gate and value are halves of one matrix; those that are not Gemm's are turned
+            turn = rest in ("sender.weight", "edge.weight")
+            halves = (half.T if turn else half for half in (array, constants[f"{layer}.value.{rest}"]))
+            found[f"{layer}.{rest}"] = np.concatenate(list(halves))
+        elif name.endswith((".weight", ".bias")) and ".value." not in name:
+            found[name] = array * np.float32(temperature) if name.startswith("out.") else array
+    return {name: np.array(array, dtype=np.float32) for name, array in found.items()}
+
+
 def harmonics_nodes(node: Callable[..., str], constant: Callable[..., str]) -> str:
     """The spherical harmonics of the input ``directions``, (n, 24, k): `network.racah` on terms of a graph.
 

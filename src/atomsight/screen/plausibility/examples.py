@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from atomsight.crystal import Crystal
 from atomsight.dataset import open_dataset
 from atomsight.elements import formula_counts
-from atomsight.neighbours import site_neighbours
+from atomsight.neighbours import site_surroundings
 from atomsight.readers import crystals_of, iter_members
 from atomsight.screen import decoys
 from atomsight.screen.volume import expected_volume
@@ -36,6 +36,7 @@ class Examples:
 
     Attributes:
         distances, neighbours: (n, k) float32 Å and int32 site within the structure.
+        directions: (n, k, 3) int8, see `neighbours.directions.Surroundings`.
         element: (n,) uint8 atomic number.
         weight: (n,) float32 share of the structure's atoms.
         structure: (n,) int32, which structure a site belongs to, ascending.
@@ -46,6 +47,7 @@ class Examples:
 
     distances: NDArray[np.float32]
     neighbours: NDArray[np.int32]
+    directions: NDArray[np.int8]
     element: NDArray[np.uint8]
     weight: NDArray[np.float32]
     structure: NDArray[np.int32]
@@ -161,16 +163,17 @@ def examples_of(
 ) -> Examples:
     """All crystals with their decoys, as arrays. Decoys with atoms closer than `TOO_CLOSE` are dropped."""
     columns: dict[str, list[NDArray]] = {
-        name: [] for name in ("distances", "neighbours", "element", "weight")
+        name: [] for name in ("distances", "neighbours", "directions", "element", "weight")
     }
     sizes, groups, real, small = [], [], [], []
     for group, crystal in enumerate(crystals):
         for place, structure in enumerate([crystal, *decoys_of(crystal, bank, volumes, generator)]):
-            distances, neighbours = site_neighbours(structure, k)
+            distances, neighbours, directions = site_surroundings(structure, k)
             if place and distances[:, 0].min() < TOO_CLOSE:
                 continue
             columns["distances"].append(distances.astype(np.float32))
             columns["neighbours"].append(neighbours.astype(np.int32))
+            columns["directions"].append(directions)
             columns["element"].append(structure.site_numbers)
             columns["weight"].append((structure.multiplicities / structure.n_atoms).astype(np.float32))
             sizes.append(structure.n_sites)

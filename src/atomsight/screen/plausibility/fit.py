@@ -33,14 +33,17 @@ from atomsight.screen.volume import element_counts, fit_volumes
 K = 16
 LAYERS = 3
 HIDDEN = 96
+ANGULAR = 16
 SITES_PER_STEP = 3000
 STRAIN = 0.02
 """Deviation of the isotropic strain that real crystals and decoys get: candidates are not relaxed."""
 NOISE = 0.03
-"""Å; largest deviation of the noise on distances. Small shifts are no reason to call a crystal false."""
+"""Å; largest deviation of the noise on the way to each neighbour, along each axis. Small shifts are no reason
+to call a crystal false."""
 REDECORATED = 2
 """Structures a group with the real geometry and another formula's elements."""
 RATE = 2e-3
+DROPPED = 0.1
 LARGE_SHARE = 0.5
 """Share of the frameworks that an epoch visits: they have ten times the sites of inorganic cells."""
 
@@ -152,8 +155,12 @@ def _batch(
     distances = examples.distances[at]
     owner = np.repeat(np.arange(len(held)), sizes)
     stretch = np.exp(generator.normal(0, STRAIN, len(held)))[owner, None]
-    noise = (NOISE * generator.random(len(held)) ** 2)[owner, None]
-    distances = np.abs(distances * stretch + noise * generator.normal(size=distances.shape))
+    noise = (NOISE * generator.random(len(held)) ** 2)[owner, None, None]
+    straight = examples.directions[at].astype(np.float32)
+    straight /= np.maximum(np.linalg.norm(straight, axis=-1, keepdims=True), 1e-6)
+    ways = (distances * stretch)[..., None] * straight + noise * generator.normal(size=straight.shape)
+    distances = np.linalg.norm(ways, axis=-1)
+    ways /= np.maximum(distances, 1e-6)[..., None]
     order = np.argsort(distances, axis=1, kind="stable")
     neighbours = examples.neighbours[at] + begins[owner, None]
     element = np.concatenate(
@@ -162,6 +169,7 @@ def _batch(
     return {
         "distances": torch.from_numpy(np.take_along_axis(distances, order, 1).astype(np.float32)),
         "neighbours": torch.from_numpy(np.take_along_axis(neighbours, order, 1).astype(np.int64)),
+        "directions": torch.from_numpy(np.take_along_axis(ways, order[..., None], 1).astype(np.float32)),
         "element": torch.from_numpy(element.astype(np.int64)),
         "weight": torch.from_numpy(examples.weight[at]),
         "structure": torch.from_numpy(owner),
@@ -182,7 +190,7 @@ def pooled(logits: Tensor, weight: Tensor, structure: Tensor, structures: int) -
 def loss_of(forward: Callable[..., Tensor], batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Mean loss, and in how many groups the real crystal is first."""
     with torch.autocast("cpu", torch.bfloat16):
-        logits = forward(batch["distances"], batch["neighbours"], batch["element"])[:, 0]
+        logits = forward(batch["distances"], batch["neighbours"], batch["element"], batch["directions"])[:, 0]
     score = pooled(logits.float(), batch["weight"], batch["structure"], len(batch["group"]))
     groups, real = batch["group"], batch["real"]
     count = int(groups[-1]) + 1
@@ -198,7 +206,7 @@ def loss_of(forward: Callable[..., Tensor], batch: dict[str, Tensor]) -> tuple[T
 def train(examples: Examples, out: Path, epochs: int, seed: int, minutes: float) -> nn.Module | None:
     """Train, or go on; None where the time is up before the end."""
     torch.manual_seed(seed)
-    network = MaskedSiteNetwork(K, 1, HIDDEN, angular=0, dropped=0.0)
+    network = MaskedSiteNetwork(K, 1, HIDDEN, angular=ANGULAR, dropped=DROPPED)
     network.layers = network.layers[:LAYERS]
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
     steps = sum(1 for _ in batches(examples, np.random.default_rng(seed)))

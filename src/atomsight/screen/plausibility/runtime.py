@@ -24,6 +24,7 @@ class Plausibility:
 
     Attributes:
         k: neighbours that it looks at.
+        sees_directions: whether it looks at where they lie.
     """
 
     def __init__(self, path: Path = WEIGHTS, threads: int = 0) -> None:
@@ -37,6 +38,7 @@ class Plausibility:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises classes of its own that share no public base
             raise ModelError(f"{path} is not a network that ONNX Runtime can open: {error}") from error
+        self.sees_directions = any(given.name == "directions" for given in self._session.get_inputs())
         self.k = int(self._session.get_modelmeta().custom_metadata_map["k"])
 
     def site_logits(
@@ -45,6 +47,7 @@ class Plausibility:
         neighbours: NDArray[np.int64],
         element: NDArray[np.int64],
         begins: NDArray[np.int64],
+        directions: NDArray[np.int8] | None = None,
     ) -> NDArray[np.float32]:
         """(n,) log-odds of real against decoy for the sites of whole structures.
 
@@ -53,6 +56,8 @@ class Plausibility:
             neighbours: (n, k) row of each neighbour's site.
             element: (n,) atomic numbers.
             begins: (s,) row where each structure begins.
+            directions: (n, k, 3) int8 as `atomsight.neighbours.site_surroundings` gives them, for a network
+                that looks at them.
         """
         parts = []
         ends = np.append(begins[1:], len(distances))
@@ -64,6 +69,10 @@ class Plausibility:
                 "neighbours": neighbours[start:end] - start,
                 "element": element[start:end],
             }
+            if self.sees_directions:
+                if directions is None:
+                    raise ModelError("the plausibility network looks at directions; give them")
+                inputs["directions"] = directions[start:end]
             parts.append(self._session.run(None, inputs)[0][:, 0])
             start = end
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
