@@ -24,9 +24,9 @@ from atomsight.dataset import open_dataset
 from atomsight.elements import NUMBERS
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
-from atomsight.screen.calibrate_check import arrays, sample, struck
-from atomsight.screen.calibration import FLAGGED, MODEL, calibration_of, kind_of
-from atomsight.screen.suspicion import examine
+from atomsight.screen.calibrate_check import Case, sample, struck
+from atomsight.screen.calibration import FLAGGED, MODEL, calibration_of, sort_of
+from atomsight.screen.plausibility.runtime import Plausibility
 from atomsight.screen.swaps import SWAPS, random_swap
 
 
@@ -68,7 +68,8 @@ def main() -> None:
     options = parser.parse_args()
     model = load_model(options.model or MODEL, threads=1)
     assert isinstance(model, MaskedSiteModel)
-    calibration = calibration_of(model, options.calibration)
+    network = Plausibility(threads=1)
+    calibration = calibration_of(model, network, options.calibration)
     print(f"{date.today()}, {platform.machine()}, {model!r}, split {options.split}")
     begun = time.monotonic()
     for name in options.datasets:
@@ -87,11 +88,12 @@ def main() -> None:
                     print(f"stopped after {options.minutes} minutes")
                     break
                 crystal = change(held)
-                distances, neighbours, element, ways = arrays(model, crystal)
-                kind = kind_of(element, distances, neighbours)
+                case = Case.of(model, crystal)
+                element, kind = case.element, case.kind
+                weights = calibration.weights[sort_of(kind)]
                 suspicion = calibration.references[kind].suspicion
                 started = time.process_time()
-                found = examine(model, distances, neighbours, element, calibration.weights, directions=ways)
+                found = case.examined(model, network, weights)
                 times.append((time.process_time() - started, len(element)))
                 flag = bool(suspicion(found.score).max() >= FLAGGED)
                 groups = ("all", class_of(element, kind))
@@ -111,17 +113,8 @@ def main() -> None:
                     if pair is not None:
                         kinds_done[tuple(swap.split("/"))] += 1
                     site, new = drawn
-                    changed = element.copy()
-                    changed[site] = new
-                    there = examine(
-                        model,
-                        distances,
-                        neighbours,
-                        changed,
-                        calibration.weights,
-                        directions=ways,
-                        blind=found.blind,
-                    )
+                    changed = case.with_element(site, new)
+                    there = changed.examined(model, network, weights, blind=found.blind)
                     hit = int(there.score.argmax()) == site, bool(suspicion(there.score)[site] >= FLAGGED)
                     for group in groups if swap == "any" else ("all",):
                         table.rows[group, swap].append(hit)

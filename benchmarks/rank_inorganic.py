@@ -151,7 +151,7 @@ def main() -> None:
     names = np.unique(composition)
     ranker = Ranker(threads=1)
     parts = [
-        describe(crystals[i : i + BATCH], ranker.model, ranker.network, ranker.tables)
+        describe(crystals[i : i + BATCH], ranker.model, ranker.networks, ranker.tables)
         for i in range(0, len(crystals), BATCH)
     ]
     kind = np.concatenate([part.kind for part in parts])

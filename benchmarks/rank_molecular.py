@@ -37,7 +37,7 @@ def main() -> None:
     print("|---" * (5 + len(MOLECULAR)) + "|")
     for folder in options.folder:
         crystals = list(read(folder))
-        described = describe(crystals, ranker.model, ranker.network, ranker.tables)
+        described = describe(crystals, ranker.model, ranker.networks, ranker.tables)
         columns = [ranker.combination.scores(described.kind, described.values)]
         for name in MOLECULAR:
             sign = -1 if name in ("clash", "unmet") else 1

@@ -105,9 +105,7 @@ def test_what_cannot_be_trained_further_is_refused(crystals: Dataset, begun: Pat
         train_model(crystals, tmp_path / "d", Settings(model="masked-site", k=3, elements="H,C,Xe"))
 
 
-def test_the_command(
-    crystals: Dataset, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command(crystals: Dataset, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = str(tmp_path / "run")
     command = ["train", str(crystals.path), "--from", str(begun), "--epochs", "1", "--out", run, "--json"]
     monkeypatch.setattr(sys, "argv", ["atomsight", *command])

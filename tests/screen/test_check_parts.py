@@ -15,12 +15,14 @@ from atomsight.crystal import Crystal
 from atomsight.elements import NUMBERS
 from atomsight.errors import InputError, ModelError
 from atomsight.models import load_model
+from atomsight.neighbours import site_surroundings
 from atomsight.screen import calibration, usual
 from atomsight.screen.calibrate_check import learn_weights, struck
 from atomsight.screen.calibration import calibration_of, kind_of, reference
 from atomsight.screen.likeness import LIKENESS
+from atomsight.screen.plausibility.runtime import Plausibility, crystal_logits
 from atomsight.screen.signs import signs_of
-from atomsight.screen.suspicion import FEATURES, Weights
+from atomsight.screen.suspicion import FEATURES
 from atomsight.screen.swaps import PARTNERS, SWAPS, random_swap, swappable
 from atomsight.web.uploads import EXAMPLES
 
@@ -155,18 +157,23 @@ def test_kinds() -> None:
 
 
 def test_calibration_is_bound_to_its_model(tmp_path: Path) -> None:
-    model = load_model(threads=1)
-    held = calibration_of(model)
+    model, network = load_model(threads=1), Plausibility(threads=1)
+    held = calibration_of(model, network)
     file = tmp_path / "check.json"
-    calibration.write(replace(held, weights=Weights(held.weights.values.round(5), held.weights.offset)), file)
-    again = calibration_of(model, file)
-    assert np.array_equal(again.weights.values, held.weights.values)
+    calibration.write(held, file)
+    again = calibration_of(model, network, file)
+    assert set(again.weights) == {"inorganic", "with carbon"}
+    for sort, weights in again.weights.items():
+        assert np.array_equal(weights.values, held.weights[sort].values)
     assert again.references == held.references
     calibration.write(replace(held, fingerprint="0"), tmp_path / "other.json")
     with pytest.raises(ModelError, match="another model"):
-        calibration_of(model, tmp_path / "other.json")
+        calibration_of(model, network, tmp_path / "other.json")
+    calibration.write(replace(held, network="0"), tmp_path / "another.json")
+    with pytest.raises(ModelError, match="another plausibility network"):
+        calibration_of(model, network, tmp_path / "another.json")
     with pytest.raises(ModelError, match="does not exist"):
-        calibration_of(model, tmp_path / "none.json")
+        calibration_of(model, network, tmp_path / "none.json")
 
 
 def test_the_work_on_a_crystal_is_watched_and_ended() -> None:
@@ -185,6 +192,25 @@ def test_the_work_on_a_crystal_is_watched_and_ended() -> None:
         next(atomsight.check(crystal, watch=stop))
     with pytest.raises(InputError, match="watch"):
         next(atomsight.check(crystal, workers=2, watch=stop))
+
+
+def test_versions_of_a_structure_are_judged_as_each_by_itself() -> None:
+    network = Plausibility(threads=1)
+    crystal = next(atomsight.read(EXAMPLES / "ibuprofen-wrong-element.cif"))
+    distances, neighbours, ways = site_surroundings(crystal, network.k + 2)
+    near, around = distances.astype(np.float32), neighbours.astype(np.int64)
+    share = crystal.multiplicities / crystal.n_atoms
+    as_is = crystal.site_numbers.astype(np.int64)
+    mended = as_is.copy()
+    mended[6] = 6
+    found = network.versions(near, around, [as_is, mended], share, ways)
+    for elements, expected in zip((as_is, mended), found, strict=True):
+        k, begins = network.k, np.array([0])
+        logits = network.site_logits(near[:, :k], around[:, :k], elements, begins, ways[:, :k])
+        assert crystal_logits(logits, share, [len(share)])[0] == pytest.approx(expected, abs=1e-4)
+    assert found[1] > found[0]
+    with pytest.raises(ModelError, match="directions"):
+        network.versions(near, around, [as_is], share)
 
 
 def test_struck_hydrogens_take_their_directions_along() -> None:

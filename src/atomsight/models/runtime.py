@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PRETRAINED = Path(__file__).parent / "pretrained"
 """Folder of the bundled weights, ``<name>.onnx`` each with its card ``<name>.md``."""
 
-DEFAULT = "masked-site-angles"
+DEFAULT = "masked-site-angles-2"
 """Name of the bundled model that is meant where none is named."""
 
 MODEL_FILE = "model.onnx"

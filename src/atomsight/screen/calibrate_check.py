@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -25,13 +26,14 @@ from atomsight.errors import InputError
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.screen import usual
-from atomsight.screen.calibration import BARE, FILE, MODEL, Calibration, kind_of, reference, write
-from atomsight.screen.suspicion import FEATURES, Weights, examine
+from atomsight.screen.calibration import BARE, FILE, MODEL, Calibration, kind_of, reference, sort_of, write
+from atomsight.screen.plausibility.runtime import Plausibility
+from atomsight.screen.suspicion import FEATURES, Examined, Weights, examine
 from atomsight.screen.swaps import any_swap, random_swap
 
 Columns = dict[str, NDArray[Any]]
 
-FIRST = Weights(np.array([0.3, 0.4, 0.6, 2.5, 1.5, -1.5, -2.5, 2.0, -1.5, -0.4]), -3.0)
+FIRST = Weights(np.array([0.3, 0.4, 0.6, 0.3, 2.5, 1.5, -1.5, -2.5, 2.0, -1.5, -0.4]), -3.0)
 """Choose the suggestions while the weights are learned; a round of the same on other weights gave these."""
 
 ANY = 0.25
@@ -64,16 +66,53 @@ def sample(dataset: Dataset, split: str, most: int, largest: int = LARGEST) -> I
         yield held.pop(name)
 
 
-def arrays(
-    model: MaskedSiteModel, crystal: Columns
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], NDArray[np.int8] | None]:
-    """Distances, neighbours, elements and directions of a crystal, as `examine` takes them."""
-    return (
-        np.ascontiguousarray(crystal["distances"][:, : model.k], dtype=np.float32),
-        crystal["neighbours"][:, : model.k].astype(np.int64),
-        crystal["element"].astype(np.int64),
-        model.directions_of(crystal),
-    )
+@dataclass(frozen=True)
+class Case:
+    """A crystal of the dataset as `examine` takes it."""
+
+    distances: NDArray[np.float32]
+    neighbours: NDArray[np.int64]
+    element: NDArray[np.int64]
+    directions: NDArray[np.int8] | None
+    share: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, model: MaskedSiteModel, crystal: Columns) -> Case:
+        """From rows of the dataset."""
+        return cls(
+            np.ascontiguousarray(crystal["distances"][:, : model.k], dtype=np.float32),
+            crystal["neighbours"][:, : model.k].astype(np.int64),
+            crystal["element"].astype(np.int64),
+            model.directions_of(crystal),
+            crystal["multiplicity"] / crystal["multiplicity"].sum(),
+        )
+
+    @property
+    def kind(self) -> str:
+        """See `calibration.kind_of`."""
+        return kind_of(self.element, self.distances, self.neighbours)
+
+    def with_element(self, site: int, number: int) -> Case:
+        """The same with another element on a site."""
+        element = self.element.copy()
+        element[site] = number
+        return replace(self, element=element)
+
+    def examined(
+        self, model: MaskedSiteModel, network: Plausibility, weights: Weights, **more: Any
+    ) -> Examined:
+        """See `examine`."""
+        return examine(
+            model,
+            self.distances,
+            self.neighbours,
+            self.element,
+            weights,
+            directions=self.directions,
+            plausibility=network,
+            share=self.share,
+            **more,
+        )
 
 
 def struck(crystal: Columns) -> Columns:
@@ -144,39 +183,45 @@ def calibrate(
     if len(chosen) < 200:
         raise InputError(f"{dataset.path} has {len(chosen)} crystals to calibrate on; 200 are needed")
     generator = np.random.default_rng(seed)
-    features, wrong = [], []
+    network = Plausibility(threads=1)
+    features: dict[str, list[NDArray[np.float64]]] = {}
+    wrong: dict[str, list[NDArray[np.bool_]]] = {}
     learning, referring = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]
     if more is not None:
         referring = [c for split in more_splits for c in known(sample(more, split, crystals))] + referring
     for crystal in learning:
-        distances, neighbours, element, ways = arrays(model, crystal)
-        found = examine(model, distances, neighbours, element, FIRST, directions=ways)
-        features.append(found.features[_looked_at(found.score)])
-        wrong.append(np.zeros(len(features[-1]), dtype=bool))
-        swap = None if generator.random() < ANY else random_swap(element, generator)
+        case = Case.of(model, crystal)
+        sort = sort_of(case.kind)
+        seen, truth = features.setdefault(sort, []), wrong.setdefault(sort, [])
+        found = case.examined(model, network, FIRST)
+        seen.append(found.features[_looked_at(found.score)])
+        truth.append(np.zeros(len(seen[-1]), dtype=bool))
+        swap = None if generator.random() < ANY else random_swap(case.element, generator)
         if swap is None:
-            swap = any_swap(element, model.elements, generator)
+            swap = any_swap(case.element, model.elements, generator)
         site, new = swap
-        changed = element.copy()
-        changed[site] = new
-        found = examine(
-            model, distances, neighbours, changed, FIRST, directions=ways, blind=found.blind, also=site
-        )
+        found = case.with_element(site, new).examined(model, network, FIRST, blind=found.blind, also=site)
         rows = np.union1d(_looked_at(found.score), [site])
-        features.append(found.features[rows])
-        wrong.append(rows == site)
-    weights = learn_weights(np.concatenate(features), np.concatenate(wrong))
+        seen.append(found.features[rows])
+        truth.append(rows == site)
+    weights = {
+        sort: learn_weights(np.concatenate(features[sort]), np.concatenate(wrong[sort])) for sort in features
+    }
     largest: dict[str, list[float]] = {}
     for crystal in referring:
         for version in (crystal, struck(crystal)) if (crystal["element"] == 1).any() else (crystal,):
-            distances, neighbours, element, ways = arrays(model, version)
-            kind = kind_of(element, distances, neighbours)
-            if version is crystal or kind.endswith(BARE):
-                best = examine(model, distances, neighbours, element, weights, directions=ways).score.max()
+            case = Case.of(model, version)
+            kind = case.kind
+            if (version is crystal or kind.endswith(BARE)) and sort_of(kind) in weights:
+                best = case.examined(model, network, weights[sort_of(kind)]).score.max()
                 largest.setdefault(kind, []).append(float(best))
     told = f"{len(learning)} + {len(referring)} validation crystals of a dataset {dataset.fingerprint[:12]}"
     return Calibration(
-        model.fingerprint, weights, {kind: reference(np.array(v)) for kind, v in largest.items()}, told
+        model.fingerprint,
+        network.fingerprint,
+        weights,
+        {kind: reference(np.array(v)) for kind, v in largest.items()},
+        told,
     )
 
 
@@ -210,8 +255,9 @@ def main() -> None:
     calibration = calibrate(model, dataset, options.crystals, more, splits)
     write(calibration, options.out)
     print(f"{options.out}: {calibration.told}, {time.monotonic() - begun:.0f} s")
-    for name, value in zip(FEATURES, calibration.weights.values, strict=True):
-        print(f"  {name:14} {value:8.3f}")
+    for place, name in enumerate(FEATURES):
+        values = (f"{one.values[place]:8.3f} {sort}" for sort, one in calibration.weights.items())
+        print(f"  {name:14}", *values)
     for kind, found in calibration.references.items():
         limit = np.interp(-0.01, [-share for share in found.shares], found.scores)
         print(f"  {kind}: {found.crystals} crystals; flagged from {limit:.2f}")

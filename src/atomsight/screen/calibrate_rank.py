@@ -31,7 +31,7 @@ from atomsight.screen.features import KINDS, NAMES, describe
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.packings import repacked
 from atomsight.screen.plausibility.examples import TOO_CLOSE, bank_of, decoys_of, split_crystals
-from atomsight.screen.plausibility.runtime import Plausibility
+from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import FILE, MODEL, Tables, shortest_distances
 from atomsight.screen.volume import element_counts, fit_volumes
 
@@ -120,12 +120,12 @@ class Judge:
     """Networks and tables together."""
 
     model: Model
-    network: Plausibility
+    networks: Networks
     tables: Tables
 
     def describe(self, crystals: Sequence[Crystal]):  # type: ignore[no-untyped-def]
         """Features, see `features.describe`."""
-        return describe(crystals, self.model, self.network, self.tables)
+        return describe(crystals, self.model, self.networks, self.tables)
 
 
 def apart(crystal: Crystal) -> bool:
@@ -200,7 +200,7 @@ def main() -> None:
     tables = Tables(
         np.array(volumes), shortest_distances(open_dataset(given.dataset)), np.zeros((PAIRS, BINS))
     )
-    network = Plausibility(threads=1)
+    networks = Networks.load(threads=1)
     samples = [Sample(0), Sample(1), Sample(2), Sample(2, unrelaxed=True)]
     print("tables are made", flush=True)
 
@@ -214,11 +214,11 @@ def main() -> None:
     ]
     for fold in range(FOLDS):
         others = potential([pair for i, pair in enumerate(seen) if i % FOLDS != fold])
-        judge = Judge(model, network, replace(tables, potential=others))
+        judge = Judge(model, networks, replace(tables, potential=others))
         for (crystal, _), decoys in list(zip(loose, packed, strict=True))[fold::FOLDS]:
             samples[0].add([crystal, *decoys], [True, *[False] * len(decoys)], judge)
     tables = replace(tables, potential=potential(seen))
-    judge = Judge(model, network, tables)
+    judge = Judge(model, networks, tables)
     print("molecules are judged", flush=True)
 
     bank = bank_of(crystal for crystal in inorganic if crystal.n_atoms <= 80)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from atomsight.bonds.radii import METAL
 from atomsight.errors import ModelError
 from atomsight.models.base import Model
+from atomsight.screen.plausibility.runtime import Plausibility
 from atomsight.screen.suspicion import FEATURES, Weights
 
-MODEL = "masked-site-angles"
+MODEL = "masked-site-angles-2"
 """The bundled model that `FILE` belongs to."""
 
 FILE = Path(__file__).parent / "check.json"
@@ -92,13 +93,15 @@ class Calibration:
 
     Attributes:
         fingerprint: of the model.
-        weights: of the score.
+        network: fingerprint of the plausibility network.
+        weights: of the score, by sort of crystal, see `sort_of`.
         references: by kind of crystal.
         told: what it was learned from, in words.
     """
 
     fingerprint: str
-    weights: Weights
+    network: str
+    weights: dict[str, Weights]
     references: dict[str, Reference]
     told: str
 
@@ -115,13 +118,25 @@ def kind_of(
     return KINDS[bare] if METAL[element].any() else KINDS[2 + bare]
 
 
+def sort_of(kind: str) -> str:
+    """Which weights go with one of `KINDS`: ``inorganic`` or ``with carbon``. In small inorganic cells other
+    things speak against an element than in molecules and frameworks."""
+    return kind if kind == "inorganic" else "with carbon"
+
+
 def write(calibration: Calibration, path: Path = FILE) -> None:
     """Write as JSON."""
     held: dict[str, Any] = {
         "fingerprint": calibration.fingerprint,
+        "network": calibration.network,
         "told": calibration.told,
-        "offset": round(calibration.weights.offset, 5),
-        "weights": dict(zip(FEATURES, calibration.weights.values.round(5).tolist(), strict=True)),
+        "weights": {
+            sort: {
+                "offset": round(weights.offset, 5),
+                **dict(zip(FEATURES, weights.values.round(5).tolist(), strict=True)),
+            }
+            for sort, weights in calibration.weights.items()
+        },
         "references": {kind: asdict(r) for kind, r in calibration.references.items()},
     }
     path.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
@@ -130,23 +145,27 @@ def write(calibration: Calibration, path: Path = FILE) -> None:
 @lru_cache(maxsize=4)
 def _read(path: Path) -> Calibration:
     held = json.loads(path.read_text(encoding="utf-8"))
-    weights = Weights(np.array([held["weights"][name] for name in FEATURES]), held["offset"])
+    weights = {
+        sort: Weights(np.array([given[name] for name in FEATURES]), given["offset"])
+        for sort, given in held["weights"].items()
+    }
     references = {
         kind: Reference(r["crystals"], tuple(r["scores"]), tuple(r["shares"]), r["slope"])
         for kind, r in held["references"].items()
     }
-    return Calibration(held["fingerprint"], weights, references, held["told"])
+    return Calibration(held["fingerprint"], held["network"], weights, references, held["told"])
 
 
-def calibration_of(model: Model, path: Path | None = None) -> Calibration:
-    """The calibration that belongs to a model.
+def calibration_of(model: Model, network: Plausibility, path: Path | None = None) -> Calibration:
+    """The calibration that belongs to a model and a plausibility network.
 
     Args:
         model: the model.
+        network: the network.
         path: a file that `calibrate_check` wrote; None takes the one that ships with the package.
 
     Raises:
-        ModelError: it is missing, or was made for another model.
+        ModelError: it is missing, or was made for another model or network.
     """
     file = FILE if path is None else Path(path)
     remedy = "make one with: python -m atomsight.screen.calibrate_check DATASET --model MODEL --out FILE"
@@ -158,4 +177,6 @@ def calibration_of(model: Model, path: Path | None = None) -> Calibration:
         raise ModelError(f"{file} is no calibration of check ({error}); {remedy}") from error
     if calibration.fingerprint != model.fingerprint:
         raise ModelError(f"{file} was calibrated for another model than {model.name}; {remedy}")
+    if calibration.network != network.fingerprint:
+        raise ModelError(f"{file} was calibrated with another plausibility network; {remedy}")
     return calibration

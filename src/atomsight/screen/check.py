@@ -19,8 +19,9 @@ from atomsight.models.base import Model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.spread import Source, Work, spread
 from atomsight.readers.sources import OnSkip
-from atomsight.screen.calibration import FLAGGED, MODEL, Calibration, calibration_of, kind_of
+from atomsight.screen.calibration import FLAGGED, MODEL, Calibration, calibration_of, kind_of, sort_of
 from atomsight.screen.evidence import evidence_of
+from atomsight.screen.plausibility.runtime import Plausibility
 from atomsight.screen.precedents import Witnesses
 from atomsight.screen.signs import Sign, signs_of
 from atomsight.screen.suspicion import examine
@@ -124,11 +125,12 @@ class CheckJob:
             network = load_model(MODEL if network is None else network, threads=self.threads)
         if not isinstance(network, MaskedSiteModel):
             raise ModelError(f"check needs a masked-site model; {network.name} is {network.kind}")
-        known = calibration_of(network, self.calibration)
+        plausibility = Plausibility(threads=self.threads)
+        known = calibration_of(network, plausibility, self.calibration)
         precedents = _witnesses(self.precedents)
         against = precedents if self.against == self.precedents else _witnesses(self.against)
         return lambda crystals, on_skip: _stream(
-            crystals, network, known, precedents, against, on_skip, self.watch
+            crystals, network, known, plausibility, precedents, against, on_skip, self.watch
         )
 
 
@@ -186,6 +188,7 @@ def _stream(
     crystals: Iterator[Crystal],
     network: MaskedSiteModel,
     known: Calibration,
+    plausibility: Plausibility,
     precedents: Witnesses | None,
     against: Witnesses | None,
     on_skip: OnSkip | None,
@@ -201,13 +204,14 @@ def _stream(
                 raise ModelError(f"{source}: {reason}")
             on_skip(source, reason)
             continue
-        yield _checked(crystal, network, known, precedents, against, watch)
+        yield _checked(crystal, network, known, plausibility, precedents, against, watch)
 
 
 def _checked(
     crystal: Crystal,
     model: MaskedSiteModel,
     calibration: Calibration,
+    plausibility: Plausibility,
     precedents: Witnesses | None,
     against: Witnesses | None,
     watch: Callable[[float], None] | None,
@@ -220,10 +224,18 @@ def _checked(
     neighbours = whose[:, : model.k].astype(np.int64)
     element = crystal.site_numbers.astype(np.int64)
     directions = model.directions_of({"distances": distances, "directions": ways})
-    found = examine(
-        model, distances, neighbours, element, calibration.weights, directions=directions, watch=watch
-    )
     kind = kind_of(element, distances, neighbours)
+    found = examine(
+        model,
+        distances,
+        neighbours,
+        element,
+        calibration.weights[sort_of(kind)],
+        directions=directions,
+        plausibility=plausibility,
+        share=crystal.multiplicities / crystal.n_atoms,
+        watch=watch,
+    )
     suspicion = calibration.references[kind].suspicion(found.score)
     probability = model.own_probabilities(found.given, element)
     most = int(found.score.argmax())

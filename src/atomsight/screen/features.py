@@ -13,7 +13,7 @@ from atomsight.models.base import Model
 from atomsight.neighbours import site_neighbours, site_surroundings
 from atomsight.screen.contacts import histogram, packing
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
-from atomsight.screen.plausibility.runtime import Plausibility, crystal_logits
+from atomsight.screen.plausibility.runtime import Networks, Plausibility, crystal_logits
 from atomsight.screen.tables import Tables
 from atomsight.screen.volume import expected_volume
 
@@ -24,7 +24,8 @@ NAMES: tuple[str, ...] = (
 """Columns of the features:
 
 - ``plausibility``: log-odds of real against decoy by the network, see `plausibility`;
-- ``pressed``: the same for the structure at the volume that its formula lets expect, for inorganic crystals;
+- ``pressed``: the same by the network of distances alone, for the structure at the volume that its formula
+  lets expect, for inorganic crystals;
 - ``blind``, ``worst_blind``: mean over the atoms, and least over the sites, of log p(element | geometry) by
   the masked-site model; for inorganic crystals at the expected volume;
 - ``dense``, ``loose``: logarithm of the expected volume over the volume where it is positive, and of the
@@ -85,19 +86,19 @@ def kind_of(crystal: Crystal) -> tuple[int, Molecules | None]:
     return KINDS.index("framework"), None
 
 
-def describe(crystals: Sequence[Crystal], model: Model, network: Plausibility, tables: Tables) -> Described:
+def describe(crystals: Sequence[Crystal], model: Model, networks: Networks, tables: Tables) -> Described:
     """Features of crystals, whose sites share the runs of both networks.
 
     Args:
         crystals: any number; memory goes with their sites.
         model: a masked-site model, or another that names elements blindly.
-        network: of plausibility.
+        networks: of plausibility.
         tables: of volumes, closest distances and contacts.
     """
-    k = max(model.k, network.k)
+    k = max(model.k, networks.whole.k, networks.pressed.k)
     angles = "directions" in model.columns
     ways: list[NDArray[np.int8]] = []
-    turned = angles or network.sees_directions
+    turned = angles or networks.whole.sees_directions or networks.pressed.sees_directions
     graphs = []
     for crystal in crystals:
         if turned:
@@ -129,28 +130,30 @@ def describe(crystals: Sequence[Crystal], model: Model, network: Plausibility, t
     excess = np.log(volumes / expected)
     column["dense"][:], column["loose"][:] = np.maximum(-excess, 0), np.maximum(excess, 0)
 
-    near, around = distances[:, : network.k], neighbours[:, : network.k]
     all_ways = np.concatenate(ways) if turned else None
-    near_ways = None if all_ways is None else np.ascontiguousarray(all_ways[:, : network.k])
-    logits = network.site_logits(near, around + first[:, None], element, begins, near_ways)
+
+    def judged(network: Plausibility, lengths: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray:
+        """Site logits of the chosen crystals by a network."""
+        rows, some = np.repeat(chosen, sizes), sizes[chosen]
+        starts = np.concatenate([[0], np.cumsum(some)[:-1]]).astype(np.int64)
+        return network.site_logits(
+            lengths[rows, : network.k],
+            neighbours[rows, : network.k] + np.repeat(starts, some)[:, None],
+            element[rows],
+            starts,
+            None if all_ways is None else np.ascontiguousarray(all_ways[rows, : network.k]),
+        )
+
+    logits = judged(networks.whole, distances, np.ones(len(crystals), dtype=bool))
     column["plausibility"][:] = crystal_logits(logits, weight, sizes)
     inorganic = kind == KINDS.index("inorganic")
     factor = np.where(inorganic, SLACK * np.exp(-excess / 3), 1.0)
-    if inorganic.any():
-        rows = np.repeat(inorganic, sizes)
-        some = sizes[inorganic]
-        starts = np.concatenate([[0], np.cumsum(some)[:-1]]).astype(np.int64)
-        at = near[rows] * np.repeat(factor[inorganic], some)[:, None].astype(np.float32)
-        pressed = network.site_logits(
-            at,
-            around[rows] + np.repeat(starts, some)[:, None],
-            element[rows],
-            starts,
-            None if near_ways is None else near_ways[rows],
-        )
-        column["pressed"][inorganic] = crystal_logits(pressed, weight[rows], some)
-
     stretched = distances * np.repeat(factor, sizes)[:, None].astype(np.float32)
+    if inorganic.any():
+        pressed = judged(networks.pressed, stretched, inorganic)
+        shares = weight[np.repeat(inorganic, sizes)]
+        column["pressed"][inorganic] = crystal_logits(pressed, shares, sizes[inorganic])
+
     site = np.arange(len(element)) - first
     seen: dict[str, NDArray] = {"distances": stretched, "neighbours": neighbours, "site": site}
     if angles and all_ways is not None:

@@ -19,7 +19,7 @@ from atomsight.models.spread import Source, Work, spread
 from atomsight.screen.combine import Combination
 from atomsight.screen.evidence_rank import words
 from atomsight.screen.features import KINDS, describe
-from atomsight.screen.plausibility.runtime import Plausibility
+from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import MODEL, Tables, calibrated_for, load_combination
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Ranker:
         self.combination: Combination = load_combination(relaxed)
         self.thresholds = self.combination.thresholds(risk)
         self.tables = Tables.load()
-        self.network = Plausibility(threads=threads)
+        self.networks = Networks.load(threads)
         self.model = model or load_model(MODEL, threads=threads)
         if self.model.fingerprint != calibrated_for():
             warnings.warn(
@@ -104,7 +104,7 @@ class Ranker:
 
     def score(self, crystals: list[Crystal]) -> list[Ranked]:
         """The candidates of one batch in their order, all of rank 0."""
-        described = describe(crystals, self.model, self.network, self.tables)
+        described = describe(crystals, self.model, self.networks, self.tables)
         scores = self.combination.scores(described.kind, described.values)
         found = []
         for place, (crystal, kind, score) in enumerate(

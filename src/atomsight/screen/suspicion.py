@@ -1,7 +1,7 @@
 """How suspicious each site's element is: what the model says blindly, what it says given the other elements,
-how alike the two elements are, and what changing the element does to the sites around.
+how alike the two elements are, and what changing the element does to the sites around and to the whole.
 
-The four go into one logistic score, whose weights `calibrate_check` learns from swapped elements in crystals
+They go into one logistic score, whose weights `calibrate_check` learns from swapped elements in crystals
 that no training saw. A wrong element also spoils the context of its neighbours: so for the most suspicious
 sites the change is tried, and the neighbours' pseudo-log-likelihoods (Besag 1975, 10.2307/2987782) say
 whether they fit better.
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.screen.likeness import LIKENESS, LIKENESSES
+from atomsight.screen.plausibility.runtime import Plausibility
 
 SURE = 0.993
 """A site whose element is blindly so probable is not hidden: its surroundings never spoke against one that
@@ -35,13 +36,20 @@ MOST = 2.0
 UNTIL_TRIED = 0.7
 """Share of the work that is held to be done when the first suggestion is tried."""
 
+MOST_PLAUSIBLE = 12.0
+"""What the change of the crystal's log-odds may be at most."""
+
 FLOOR = 1e-12
 """Least probability, so that logarithms stay finite."""
 
-FEATURES = ("blind", "given_others", "neighbours", *LIKENESSES, "present", "repeated", "log_sites")
+FEATURES = (
+    *("blind", "given_others", "neighbours", "plausible", *LIKENESSES),
+    *("present", "repeated", "log_sites"),
+)
 """What the weights belong to: log-odds of the suggested element against the assigned one, blindly and given
-the other elements; change of the neighbours' log-likelihoods (capped, 0 where not tried); the likenesses; 1
-where another site holds the suggested element; 1 where another site holds the assigned one; logarithm of the
+the other elements; where the suggestion was tried, else 0, the change of the neighbours' log-likelihoods
+(capped) and of the crystal's log-odds of being real and no decoy (`plausibility`); the likenesses; 1 where
+another site holds the suggested element; 1 where another site holds the assigned one; logarithm of the
 number of sites."""
 
 
@@ -91,6 +99,8 @@ def examine(
     weights: Weights,
     *,
     directions: NDArray[np.int8] | None = None,
+    plausibility: Plausibility | None = None,
+    share: NDArray[np.floating] | None = None,
     blind: NDArray[np.float32] | None = None,
     also: int | None = None,
     watch: Callable[[float], None] | None = None,
@@ -104,6 +114,8 @@ def examine(
         element: (n,) int64, atomic numbers as assigned.
         weights: of the score.
         directions: (n, model.k, 3) int8, for a model that looks at them.
+        plausibility: network of the feature ``plausible``; without it that is 0.
+        share: (n,) of the crystal's atoms that each site stands for; None takes them as equal.
         blind: (n, elements) blind probabilities, where they are known already.
         also: a site at which the suggestion is tried in any case.
         watch: receives the share of the work that is done, before each run of the network on the crystal;
@@ -134,7 +146,7 @@ def examine(
     shape = blind.shape
     features = np.zeros((*shape, len(FEATURES)))
     features[..., 0], features[..., 1] = blind_odds, given_odds
-    features[..., 3 : 3 + len(LIKENESSES)] = LIKENESS[element[:, None], names]
+    features[..., 4 : 4 + len(LIKENESSES)] = LIKENESS[element[:, None], names]
     features[..., -3] = times[names] > 0
     features[..., -2] = times[element][:, None] > 1
     features[..., -1] = np.log(len(element))
@@ -168,8 +180,16 @@ def examine(
             then = np.log(np.maximum(then[np.arange(len(around)), column[around]], FLOOR))
             change = then - log_given[around, column[around]]
         features[site, 2] = np.clip(change, -MOST, MOST).sum()
-        score[site] = features[site] @ weights.values + weights.offset
         tried[site], gain[site] = True, change.sum() + features[site, 1]
+    if plausibility is not None and tried.any():
+        versions = [element]
+        for site in np.flatnonzero(tried):
+            versions.append(element.copy())
+            versions[-1][site] = names[suggested[site]]
+        share = np.full(len(element), 1 / len(element)) if share is None else share
+        logits = plausibility.versions(distances, neighbours, versions, share, directions)
+        features[tried, 3] = np.clip(logits[1:] - logits[0], -MOST_PLAUSIBLE, MOST_PLAUSIBLE)
+    score[tried] = features[tried] @ weights.values + weights.offset
     return Examined(blind, given, suggested, score, features, tried, gain)
 
 

@@ -34,6 +34,7 @@ K = 16
 LAYERS = 3
 HIDDEN = 96
 ANGULAR = 16
+"""Channels kept apart by direction; 0 makes the network of distances alone."""
 SITES_PER_STEP = 3000
 STRAIN = 0.02
 """Deviation of the isotropic strain that real crystals and decoys get: candidates are not relaxed."""
@@ -203,10 +204,12 @@ def loss_of(forward: Callable[..., Tensor], batch: dict[str, Tensor]) -> tuple[T
     return contrast + 0.5 * absolute, (chosen >= top).float().mean()
 
 
-def train(examples: Examples, out: Path, epochs: int, seed: int, minutes: float) -> nn.Module | None:
+def train(
+    examples: Examples, out: Path, epochs: int, seed: int, minutes: float, angular: int = ANGULAR
+) -> nn.Module | None:
     """Train, or go on; None where the time is up before the end."""
     torch.manual_seed(seed)
-    network = MaskedSiteNetwork(K, 1, HIDDEN, angular=ANGULAR, dropped=DROPPED)
+    network = MaskedSiteNetwork(K, 1, HIDDEN, angular=angular, dropped=DROPPED)
     network.layers = network.layers[:LAYERS]
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
     steps = sum(1 for _ in batches(examples, np.random.default_rng(seed)))
@@ -280,6 +283,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--minutes", type=float, default=7.5, help="stop after the epoch that would overrun")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--angular", type=int, default=ANGULAR, help="channels by direction; 0 sees distances"
+    )
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -293,7 +299,7 @@ def main() -> None:
         np.savetxt(given.out / "volumes.txt", volumes, fmt="%.3f")
         (given.out / "counts.json").write_text(json.dumps(counts))
         print(counts, len(examples.real), "structures", len(examples.element), "sites")
-    done = train(Examples.load(prepared), given.out, given.epochs, given.seed, given.minutes)
+    done = train(Examples.load(prepared), given.out, given.epochs, given.seed, given.minutes, given.angular)
     print("done" if done is not None else "time is up: run the same command to go on")
 
 

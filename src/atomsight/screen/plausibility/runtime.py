@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,11 @@ SITES_PER_CALL = 512
 """Whole structures of about so many sites run together, see `models.masked_site.inference`."""
 
 WEIGHTS = Path(__file__).parent / "plausibility.onnx"
+"""Looks at distances and directions."""
+
+PRESSED = Path(__file__).parent / "pressed.onnx"
+"""Looks at distances alone, for inorganic structures that are not relaxed, whose angles are not those that
+they will have: among such candidates it orders energies better (docs/screening.md)."""
 
 
 class Plausibility:
@@ -25,6 +32,7 @@ class Plausibility:
     Attributes:
         k: neighbours that it looks at.
         sees_directions: whether it looks at where they lie.
+        fingerprint: SHA-256 of its file.
     """
 
     def __init__(self, path: Path = WEIGHTS, threads: int = 0) -> None:
@@ -38,6 +46,7 @@ class Plausibility:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises classes of its own that share no public base
             raise ModelError(f"{path} is not a network that ONNX Runtime can open: {error}") from error
+        self.fingerprint = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         self.sees_directions = any(given.name == "directions" for given in self._session.get_inputs())
         self.k = int(self._session.get_modelmeta().custom_metadata_map["k"])
 
@@ -76,6 +85,47 @@ class Plausibility:
             parts.append(self._session.run(None, inputs)[0][:, 0])
             start = end
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def versions(
+        self,
+        distances: NDArray[np.float32],
+        neighbours: NDArray[np.int64],
+        elements: Sequence[NDArray[np.int64]],
+        weight: NDArray[np.floating],
+        directions: NDArray[np.int8] | None = None,
+    ) -> NDArray[np.float64]:
+        """(v,) log-odds of one geometry with several assignments of elements.
+
+        Args:
+            distances, neighbours, directions: (n, k or more) of the structure's sites, as in `site_logits`.
+            elements: v times (n,) atomic numbers.
+            weight: (n,) share of the structure's atoms.
+        """
+        n, v = len(weight), len(elements)
+        begins = n * np.arange(v)
+        ways = None
+        if self.sees_directions and directions is not None:
+            ways = np.tile(directions[:, : self.k], (v, 1, 1))
+        logits = self.site_logits(
+            np.tile(distances[:, : self.k], (v, 1)),
+            np.tile(neighbours[:, : self.k], (v, 1)) + np.repeat(begins, n)[:, None],
+            np.concatenate(elements),
+            begins,
+            ways,
+        )
+        return crystal_logits(logits, np.tile(weight, v), np.full(v, n))
+
+
+class Networks(NamedTuple):
+    """What candidates are judged by: ``whole`` as they are, ``pressed`` at the volume of their formula."""
+
+    whole: Plausibility
+    pressed: Plausibility
+
+    @classmethod
+    def load(cls, threads: int = 0) -> Networks:
+        """Those that ship; `threads` as in `Plausibility`."""
+        return cls(Plausibility(WEIGHTS, threads), Plausibility(PRESSED, threads))
 
 
 def crystal_logits(
