@@ -101,10 +101,10 @@ def train(dataset: Path, run: Path, limit: int, minutes: float | None) -> None:
         with contextlib.suppress(TimeoutError):
             train_model(opened, run, settings, threads=1, watch=end)
     seconds, training = time.process_time() - begun, most
-    rows = sum(
-        len(batch["site"])
-        for batch in opened.batches(COLUMNS, split="train", batch_size=4096, shuffle=0, whole_crystals=True)
-    )
+    rows = opened.n_sites("train")
+    if minutes is None:
+        read = opened.batches(COLUMNS, split="train", batch_size=4096, shuffle=0, whole_crystals=True)
+        rows = sum(len(batch["site"]) for batch in read)
     ended.set()
     result = {"training": training, "reading": most, "seconds": seconds, "rows": rows}
     print(json.dumps({**result, "accuracy": accuracy}))

@@ -73,7 +73,8 @@ def crystal_stream(
                 end = int(ends[np.searchsorted(ends, done + batch_size)])
                 yield {name: whole[name][done:end] for name in columns}
                 done = end
-            held.add({name: values[done:] for name, values in whole.items()})
+            held.add({name: values[done:].copy() for name, values in whole.items()})  # no view of it all
+            del piece, whole
     if held.rows:
         whole = held.all()
         yield {name: whole[name] for name in columns}
@@ -122,7 +123,7 @@ def _permuted_crystals(arrays: Arrays, generator: np.random.Generator) -> Arrays
     sizes = sizes[order]
     begins = np.cumsum(sizes) - sizes
     rows = np.arange(sizes.sum()) + np.repeat(starts[order] - begins, sizes)
-    return {name: values[rows] for name, values in arrays.items()}
+    return {name: arrays.pop(name)[rows] for name in list(arrays)}
 
 
 class CapSelection:
@@ -261,7 +262,7 @@ class _Pieces:
             yield {name: values[done : done + size] for name, values in whole.items()}
             done += size
         if done < rows:
-            self.add({name: values[done:] for name, values in whole.items()})
+            self.add({name: values[done:].copy() for name, values in whole.items()})
 
     def all(self) -> Arrays:
         """Remove and return everything."""
@@ -270,12 +271,13 @@ class _Pieces:
         self.rows = 0
         if len(pieces) == 1:
             return pieces[0]
-        return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+        # column by column, each let go of as it is joined: the pool is what a reader holds most of
+        return {name: np.concatenate([piece.pop(name) for piece in pieces]) for name in list(pieces[0])}
 
 
 def _permuted(arrays: Arrays, generator: np.random.Generator) -> Arrays:
     order = generator.permutation(len(next(iter(arrays.values()))))
-    return {name: values[order] for name, values in arrays.items()}
+    return {name: arrays.pop(name)[order] for name in list(arrays)}
 
 
 def _selected(
