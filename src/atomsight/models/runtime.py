@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atomsight.errors import ModelError
+from atomsight.models.floats import flushed
 from atomsight.models.registry import kind_of_file
 from atomsight.models.sets import rule_of
 
@@ -43,11 +44,13 @@ def load_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # in threads of its own
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        with flushed():
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises classes of its own that share no public base
         raise ModelError(f"{path} is not a model that ONNX Runtime can open: {error}") from error
     kind = session.get_modelmeta().custom_metadata_map.get("kind", "")

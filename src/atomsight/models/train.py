@@ -18,6 +18,7 @@ from atomsight.elements import SYMBOLS
 from atomsight.errors import DatasetError, InputError, MissingExtraError
 from atomsight.models import calibrate
 from atomsight.models.export import check_agreement, write_model
+from atomsight.models.floats import flushed
 from atomsight.models.processes import is_first_process
 from atomsight.models.registry import kind_named
 from atomsight.models.run_folder import RunFolder
@@ -101,9 +102,12 @@ def train_model(
         run.claim(settings, {**_record(dataset, elements), **(origin or {})}, resume)
     if not run.ended:
         hardware = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes}
-        _train(
-            dataset, elements, settings, run, threads, hardware, watch if first else None, start, in_memory
-        )
+        with flushed():
+            _train(
+                *(dataset, elements, settings, run, threads, hardware, watch if first else None),
+                start,
+                in_memory,
+            )
     return load_model(run.path)
 
 

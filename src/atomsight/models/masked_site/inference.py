@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from atomsight.crystal import Crystal
 from atomsight.errors import ModelError
 from atomsight.models.base import Model
+from atomsight.models.floats import flushed
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -222,6 +223,7 @@ class MaskedSiteModel(Model):
             }
             if directions is not None:
                 inputs["directions"] = directions[start:end]
-            parts.append(self._session.run(None, inputs)[0])
+            with flushed():
+                parts.append(self._session.run(None, inputs)[0])
             start = end
         return np.concatenate(parts) if parts else np.empty((0, len(self.elements)), dtype=np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.errors import ModelError
+from atomsight.models.floats import flushed
 
 POOL = 1.0
 """Softness of the minimum over the sites: a few bad ones condemn a crystal."""
@@ -39,11 +40,15 @@ class Plausibility:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")  # in threads of its own
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            with flushed():
+                self._session = onnxruntime.InferenceSession(
+                    path, options, providers=["CPUExecutionProvider"]
+                )
         except Exception as error:  # ONNX Runtime raises classes of its own that share no public base
             raise ModelError(f"{path} is not a network that ONNX Runtime can open: {error}") from error
         self.fingerprint = hashlib.sha256(Path(path).read_bytes()).hexdigest()
@@ -82,7 +87,8 @@ class Plausibility:
                 if directions is None:
                     raise ModelError("the plausibility network looks at directions; give them")
                 inputs["directions"] = directions[start:end]
-            parts.append(self._session.run(None, inputs)[0][:, 0])
+            with flushed():
+                parts.append(self._session.run(None, inputs)[0][:, 0])
             start = end
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
