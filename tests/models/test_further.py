@@ -20,7 +20,8 @@ from atomsight.models.export import write_model
 from atomsight.models.further import train_further
 from atomsight.models.masked_site.graph import masked_site_graph, weights_of
 from atomsight.models.masked_site.network import MaskedSiteNetwork
-from atomsight.models.masked_site.training import OWN, ROWS_ALIKE, filled
+from atomsight.models.masked_site.training import OWN, ROWS_ALIKE, MaskedSite, filled
+from atomsight.models.stream import SiteStream
 
 SHORT = Settings(model="masked-site", k=3, elements="H,C,O", epochs=1, batch_size=128)
 
@@ -127,3 +128,28 @@ def test_batches_are_filled_with_what_counts_nowhere() -> None:
     assert all(torch.equal(more[name][:3], rows) for name, rows in batch.items())
     assert (more["target"][3:] == -1).all()
     assert filled(more) is more
+
+
+def test_filling_changes_no_answer(crystals: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(2)
+    architecture = MaskedSite(3, (1, 6, 8))
+    architecture.network.eval()
+    stream = SiteStream(crystals, SHORT, (1, 6, 8), MaskedSite.columns, "val", True)
+    batch = next(iter(stream))
+    assert len(batch["site"]) % ROWS_ALIKE
+    loss, logits = architecture._loss(batch)
+    monkeypatch.setattr("atomsight.models.masked_site.training.filled", lambda given: given)
+    bare_loss, bare = architecture._loss(batch)
+    torch.testing.assert_close(logits, bare)
+    torch.testing.assert_close(loss, bare_loss)
+
+
+def test_options_that_the_model_decides_are_refused(
+    begun: Path, crystals: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["train", str(crystals.path), "--from", str(begun), "-k", "4", "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", ["atomsight", *command])
+    with pytest.raises(SystemExit) as end:
+        main.run()
+    assert end.value.code
+    assert not (tmp_path / "run").exists()

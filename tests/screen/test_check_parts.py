@@ -22,7 +22,7 @@ from atomsight.screen.calibration import calibration_of, kind_of, reference
 from atomsight.screen.likeness import LIKENESS
 from atomsight.screen.plausibility.runtime import Plausibility, crystal_logits
 from atomsight.screen.signs import signs_of
-from atomsight.screen.suspicion import FEATURES
+from atomsight.screen.suspicion import FEATURES, examine
 from atomsight.screen.swaps import PARTNERS, SWAPS, random_swap, swappable
 from atomsight.web.uploads import EXAMPLES
 
@@ -211,6 +211,23 @@ def test_versions_of_a_structure_are_judged_as_each_by_itself() -> None:
     assert found[1] > found[0]
     with pytest.raises(ModelError, match="directions"):
         network.versions(near, around, [as_is], share)
+
+
+def test_a_change_that_makes_the_crystal_plausible_counts(tmp_path: Path) -> None:
+    model, network = load_model(threads=1), Plausibility(threads=1)
+    crystal = next(atomsight.read(EXAMPLES / "ibuprofen-wrong-element.cif"))
+    distances, neighbours, ways = site_surroundings(crystal, model.k)
+    weights = calibration_of(model, network).weights["with carbon"]
+    near, around = distances.astype(np.float32), neighbours.astype(np.int64)
+    element = crystal.site_numbers.astype(np.int64)
+    without = examine(model, near, around, element, weights, directions=ways)
+    found = examine(model, near, around, element, weights, directions=ways, plausibility=network)
+    place = FEATURES.index("plausible")
+    assert not without.features[:, place].any()
+    assert np.array_equal(found.features[:, place] != 0, found.tried)
+    assert found.features[6, place] > 0
+    gained = weights.values[place] * found.features[:, place]
+    np.testing.assert_allclose(found.score - without.score, gained, atol=1e-9)
 
 
 def test_struck_hydrogens_take_their_directions_along() -> None:

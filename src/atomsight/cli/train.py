@@ -78,6 +78,7 @@ def train(
 
     from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import open_dataset
+    from atomsight.errors import InputError
     from atomsight.models import Settings, train_model
     from atomsight.models.further import train_further
     from atomsight.models.processes import is_first_process
@@ -93,6 +94,10 @@ def train(
         patience=patience,
         seed=seed,
     )
+    if begin is not None and (model, k, elements) != ("two-stage", 10, "top20"):
+        raise InputError(
+            "--from takes kind, k and elements from the model; leave --model, -k, --elements out"
+        )
     try:
         with progress(as_json) as watch:
             begun = train_model if begin is None else partial(train_further, begin)

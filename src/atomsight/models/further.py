@@ -7,7 +7,6 @@ bundled models serve as well as run folders.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError, ModelError
+from atomsight.models.run_folder import held_origin
 from atomsight.models.runtime import load_model, model_file
 from atomsight.models.train import require_training_packages, train_model
 
@@ -66,7 +66,8 @@ def train_further(
                 f"training; {TOLERANCE} is allowed"
             )
 
-    return train_model(dataset, out, settings, start=start, origin={"further_from": origin}, **how)
+    record = {"further_from": origin}
+    return train_model(dataset, out, settings, start=start, origin=record, all_present=False, **how)
 
 
 def _constants(path: Path) -> tuple[dict[str, Any], float]:
@@ -92,13 +93,7 @@ def _difference(architecture: Architecture, old: Model, batch: SiteBatch, temper
 
 def _check_origin(out: Path, origin: dict[str, Any]) -> None:
     """Refuse to go on with a run that began otherwise."""
-    file = out / "settings.json"
-    if not file.is_file():
-        return
-    try:
-        held = json.loads(file.read_text(encoding="utf-8")).get("further_from")
-    except ValueError as error:
-        raise ModelError(f"{file} is damaged ({error}); start again with another --out") from error
-    if held != origin:
+    there, held = held_origin(out, "further_from")
+    if there and held != origin:
         began = f"from {held['model']}" if held else "anew"
         raise InputError(f"{out} holds a run that began {began}; give another --out")

@@ -18,7 +18,7 @@ from atomsight.elements import parse_elements
 from atomsight.errors import InputError, ModelError
 from atomsight.models import calibrate
 from atomsight.models.registry import kind_named
-from atomsight.models.run_folder import RunFolder, write_text
+from atomsight.models.run_folder import RunFolder, held_origin, write_text
 from atomsight.models.settings import Settings, check_dataset
 from atomsight.models.train import require_training_packages, train_model
 
@@ -174,14 +174,8 @@ def _architecture(parent: Parent, k: int) -> Architecture:
 
 def _check_origin(out: Path, origin: dict[str, Any]) -> None:
     """Refuse to go on with a run that grew from another."""
-    file = out / "settings.json"
-    if not file.is_file():
-        return
-    try:
-        held = json.loads(file.read_text(encoding="utf-8")).get("grown_from")
-    except ValueError as error:
-        raise ModelError(f"{file} is damaged ({error}); start again with another --out") from error
-    if not held or held.get("sha256") != origin["sha256"]:
+    there, held = held_origin(out, "grown_from")
+    if there and (not held or held.get("sha256") != origin["sha256"]):
         grew = f"grew from {held['run']}" if held else "did not grow from another"
         raise InputError(f"{out} holds a run that {grew}; give another --out")
 

@@ -92,6 +92,21 @@ class RunFolder:
         write_text(self.path / "result.json", json.dumps(result, indent=1) + "\n")
 
 
+def held_origin(out: Path, name: str) -> tuple[bool, Any]:
+    """Whether a folder holds a run, and what its ``settings.json`` says that it came from; None for anew.
+
+    Raises:
+        ModelError: ``settings.json`` is damaged.
+    """
+    file = out / "settings.json"
+    if not file.is_file():
+        return False, None
+    try:
+        return True, json.loads(file.read_text(encoding="utf-8")).get(name)
+    except ValueError as error:
+        raise ModelError(f"{file} is damaged ({error}); start again with another --out") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file that is either whole or absent."""
     temporary = path.with_name(path.name + ".tmp")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atomsight.errors import ModelError
-from atomsight.models.floats import flushed
 from atomsight.models.registry import kind_of_file
+from atomsight.models.session import open_session
 from atomsight.models.sets import rule_of
 
 if TYPE_CHECKING:
@@ -41,18 +41,7 @@ def load_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
             kind.
     """
     label, path = _locate(DEFAULT if name in (None, "default") else name)
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # in threads of its own
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        with flushed():
-            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises classes of its own that share no public base
-        raise ModelError(f"{path} is not a model that ONNX Runtime can open: {error}") from error
+    session = open_session(path, threads)
     kind = session.get_modelmeta().custom_metadata_map.get("kind", "")
     model = kind_of_file(kind, str(path)).model_class()(label, session)
     model.set_rule = rule_of(model, path)

@@ -46,6 +46,7 @@ def train_model(
     watch: Watcher | None = None,
     start: Start | None = None,
     origin: dict[str, Any] | None = None,
+    all_present: bool = True,
 ) -> Model:
     """Train a model on the ``train`` split, choose and calibrate on ``val``, export, and open the result.
 
@@ -70,6 +71,7 @@ def train_model(
         start: called before the first step with the architecture and the batches of ``val``, to set other
             initial weights; see ``grow.py``.
         origin: goes into ``settings.json``: where these weights come from.
+        all_present: refuse a dataset whose train split lacks one of the elements.
 
     Raises:
         MissingExtraError: PyTorch, Lightning or onnx is not installed.
@@ -81,8 +83,7 @@ def train_model(
     """
     settings = settings or Settings()
     check_dataset(settings, dataset)
-    further = bool(origin and "further_from" in origin)  # a model keeps the elements that it knows
-    elements = chosen_elements(settings.elements, dataset, all_present=not further)
+    elements = chosen_elements(settings.elements, dataset, all_present=all_present)
     if not set(elements) & set(dataset.element_counts("val")):
         raise DatasetError(
             f"the val split of {dataset.path} holds none of the elements; build it from more crystals"
@@ -103,11 +104,8 @@ def train_model(
     if not run.ended:
         hardware = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes}
         with flushed():
-            _train(
-                *(dataset, elements, settings, run, threads, hardware, watch if first else None),
-                start,
-                in_memory,
-            )
+            told = watch if first else None
+            _train(dataset, elements, settings, run, threads, hardware, told, start, in_memory)
     return load_model(run.path)
 
 

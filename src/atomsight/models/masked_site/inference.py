@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from atomsight.crystal import Crystal
 from atomsight.errors import ModelError
 from atomsight.models.base import Model
-from atomsight.models.floats import flushed
+from atomsight.models.session import run
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -216,14 +216,13 @@ class MaskedSiteModel(Model):
         ends = np.append(begins[1:], len(distances))
         while start < len(distances):
             end = int(ends[min(int(np.searchsorted(ends, start + SITES_PER_CALL)), len(ends) - 1)])
-            inputs = {
+            inputs: dict[str, NDArray[Any]] = {
                 "distances": distances[start:end],
                 "neighbours": neighbours[start:end] - start,
                 "element": element[start:end],
             }
             if directions is not None:
                 inputs["directions"] = directions[start:end]
-            with flushed():
-                parts.append(self._session.run(None, inputs)[0])
+            parts.append(run(self._session, inputs))
             start = end
         return np.concatenate(parts) if parts else np.empty((0, len(self.elements)), dtype=np.float32)

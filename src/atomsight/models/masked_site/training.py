@@ -34,18 +34,16 @@ WORTH_COMPILING = 100_000
 """Train sites from which on a minute of compilation is won back within the training, on a CPU. A GPU runs an
 epoch in seconds as it is."""
 
-
 OWN = ("centres", "widths", "log_weight", "draws")
 """Parts of the network's state that are no weights: the same in every network, or of one training."""
 
 ROWS_OF_STEP = 1024
-"""Sites a step where nothing else is asked for: on a CPU its arrays still fit into the cache, which makes a
-step cheaper for each site than 3072 do (by a third where it was tried, on a busy machine)."""
+"""Sites a step where nothing else is asked for: on a CPU its arrays still fit into the cache."""
 
 ROWS_ALIKE = 64
 """A CPU's batches are filled up to a multiple of this: oneDNN keeps a compiled product of matrices for every
 number of rows that it meets, and as whole crystals seldom fill the same number twice, memory would grow step
-by step (by 1.1 GB within 150 steps) and each step would compile."""
+by step and each step would compile."""
 
 
 @final

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from atomsight.crystal import Crystal
 from atomsight.errors import ModelError
 from atomsight.models.base import Model
+from atomsight.models.session import run
 
 SITES_PER_CALL = 65536
 
@@ -36,7 +37,7 @@ class TwoStageModel(Model):
         if not np.isfinite(distances).all():
             raise ModelError(f"the model {self.name} was given distances that are not finite")
         parts = [
-            self._session.run(None, {"distances": distances[start : start + SITES_PER_CALL]})[0]
+            run(self._session, {"distances": distances[start : start + SITES_PER_CALL]})
             for start in range(0, len(distances), SITES_PER_CALL)
         ]
         return np.concatenate(parts) if parts else np.empty((0, len(self.elements)), dtype=np.float32)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.errors import ModelError
-from atomsight.models.floats import flushed
+from atomsight.models.session import open_session, run
 
 POOL = 1.0
 """Softness of the minimum over the sites: a few bad ones condemn a crystal."""
@@ -37,20 +37,7 @@ class Plausibility:
     """
 
     def __init__(self, path: Path = WEIGHTS, threads: int = 0) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")  # in threads of its own
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            with flushed():
-                self._session = onnxruntime.InferenceSession(
-                    path, options, providers=["CPUExecutionProvider"]
-                )
-        except Exception as error:  # ONNX Runtime raises classes of its own that share no public base
-            raise ModelError(f"{path} is not a network that ONNX Runtime can open: {error}") from error
+        self._session = open_session(path, threads)
         self.fingerprint = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         self.sees_directions = any(given.name == "directions" for given in self._session.get_inputs())
         self.k = int(self._session.get_modelmeta().custom_metadata_map["k"])
@@ -78,7 +65,7 @@ class Plausibility:
         start = 0
         while start < len(distances):
             end = int(ends[min(int(np.searchsorted(ends, start + SITES_PER_CALL)), len(ends) - 1)])
-            inputs = {
+            inputs: dict[str, NDArray[Any]] = {
                 "distances": distances[start:end],
                 "neighbours": neighbours[start:end] - start,
                 "element": element[start:end],
@@ -87,8 +74,7 @@ class Plausibility:
                 if directions is None:
                     raise ModelError("the plausibility network looks at directions; give them")
                 inputs["directions"] = directions[start:end]
-            with flushed():
-                parts.append(self._session.run(None, inputs)[0][:, 0])
+            parts.append(run(self._session, inputs)[:, 0])
             start = end
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
