@@ -1,4 +1,4 @@
-"""Sites a second of the bundled networks, with denormal numbers taken as zero and not, by turns in one process.
+"""Sites a second of the bundled networks, denormal numbers taken as zero and not, by turns in one process.
 
     python benchmarks/denormal.py DATASET [--sites 8000] [--rounds 3]
 
