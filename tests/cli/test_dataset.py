@@ -156,6 +156,24 @@ def test_verify_names_the_damaged_file(atomsight: Any, cifs: Path, tmp_path: Pat
     assert shard.name in err
 
 
+def test_split_like(atomsight: Any, cifs: Path, tmp_path: Path) -> None:
+    held, every = tmp_path / "held", tmp_path / "every"
+    atomsight("dataset", "build", cifs, "--out", held, "-k", 6)
+    (cifs / "again.cif").write_text(ROCK_SALT)  # the same formula as what is held
+    (cifs / "other.cif").write_text(ROCK_SALT.replace("Na", "K"))
+    atomsight("dataset", "build", cifs, "--out", every, "-k", 6)
+    status, out, _ = atomsight("dataset", "split-like", held, every, "--out", tmp_path / "more", "--json")
+    record = json.loads(out)
+    assert status == 0
+    assert record["crystals"] + record["left_out"] == 3
+    status, _, err = atomsight("dataset", "split-like", held, every, "--out", tmp_path / "more")
+    assert status == 0
+    assert f"{record['left_out']} crystals of" in err
+    status, _, err = atomsight("dataset", "split-like", every, held, "--out", tmp_path / "less")
+    assert status == 2
+    assert "lacks 2 crystals" in err
+
+
 def test_get_lists_what_it_knows(atomsight: Any) -> None:
     status, out, _ = atomsight("dataset", "get", "--json")
     records = [json.loads(line) for line in out.splitlines()]

@@ -1,4 +1,4 @@
-"""``atomsight dataset merge`` and ``add``: datasets that grow without being built again."""
+"""``atomsight dataset merge``, ``add`` and ``split-like``: datasets that grow without being built again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 MERGE_EPILOG = "Example: [bold]atomsight dataset merge part1 part2 --out whole[/]"
+SPLIT_LIKE_EPILOG = "Example: [bold]atomsight dataset split-like mofs all-versions --out more[/]"
 ADD_EPILOG = "Example: [bold]atomsight dataset add mofs this-week/[/]"
 
 
@@ -56,6 +57,44 @@ def merge(
         err.print(told, markup=False, highlight=False)
         _show_counts(index)
     finish(index["crystals"])
+
+
+def split_like(
+    held: Annotated[Path, typer.Argument(metavar="HELD", help="Dataset that tells the splits.")],
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="One that holds the same crystals and more.")
+    ],
+    to: Annotated[Path, typer.Option("--out", help="A new folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Split a dataset as a smaller one is, to train on more and be judged on the same crystals.
+
+    What HELD lacks goes to train, or is left out where it hangs together with a crystal of val or test.
+    """
+    from atomsight.cli._output import emit, err, finish
+    from atomsight.cli.dataset import _show_counts
+    from atomsight.dataset import open_dataset
+    from atomsight.dataset.resplit import split_like as copy_split_like
+
+    whole = open_dataset(dataset)
+    copy = copy_split_like(open_dataset(held), whole, to)
+    left_out = whole.n_crystals - copy.n_crystals
+    if as_json:
+        emit(
+            {
+                "dataset": str(to),
+                "k": copy.k,
+                "crystals": copy.n_crystals,
+                "sites": copy.n_sites(),
+                "left_out": left_out,
+                "fingerprint": copy.fingerprint,
+            }
+        )
+    else:
+        told = f"split {to} as {held} is; {left_out:,} crystals of {dataset} are left out"
+        err.print(told, markup=False, highlight=False)
+        _show_counts(copy.metadata)
+    finish(copy.n_crystals)
 
 
 def add(

@@ -62,6 +62,7 @@ def _main(
 dataset.app.command(epilog=dedupe.EPILOG)(dedupe.dedupe)
 dataset.app.command(epilog=growing.MERGE_EPILOG)(growing.merge)
 dataset.app.command(epilog=growing.ADD_EPILOG)(growing.add)
+dataset.app.command("split-like", epilog=growing.SPLIT_LIKE_EPILOG)(growing.split_like)
 dataset.app.command(epilog=repair.EPILOG)(repair.repair)
 app.add_typer(dataset.app, name="dataset")
 app.command(epilog=neighbours.EPILOG)(neighbours.neighbours)

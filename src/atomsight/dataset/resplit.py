@@ -1,4 +1,4 @@
-"""A dataset with its groups dealt into other splits, to see what hangs on the split."""
+"""A dataset with its crystals in other splits: dealt anew, or as another dataset has them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from atomsight.dataset._files import sha256_of, write_json
 from atomsight.dataset.schema import INDEX_NAME, ROW_GROUP_ROWS, SPLITS
-from atomsight.dataset.split import split_of
+from atomsight.dataset.split import groups, split_of
 from atomsight.dataset.store import Dataset, open_dataset
 from atomsight.errors import InputError
+
+TRAIN = SPLITS.index("train")
+LEFT_OUT = -1
+"""Code of the crystals that a copy does not have."""
 
 
 def resplit(dataset: Dataset, out: str | Path, salt: str) -> Dataset:
@@ -34,8 +39,58 @@ def resplit(dataset: Dataset, out: str | Path, salt: str) -> Dataset:
     Raises:
         InputError: ``out`` holds something else.
     """
+    dealt = dataset.crystals(["group"]).column("group").to_pylist()
+    code_of = {group: SPLITS.index(split_of(f"{salt}:{group}")) for group in set(dealt)}
+    codes = np.array([code_of[group] for group in dealt], dtype=np.int8)
+    return _copy(dataset, out, codes, {"of": dataset.fingerprint, "salt": salt})
+
+
+def split_like(held: Dataset, dataset: Dataset, out: str | Path) -> Dataset:
+    """Write a copy of a dataset that is split as another one of fewer crystals is, for a model to train on
+    more and be judged on the same.
+
+    Crystals of ``held`` keep the split that they have there. The others go to ``train``, but those that hang
+    together with a crystal of ``val`` or ``test``, through a formula or a family and over any number of
+    steps, are left out. A finished copy in ``out`` is opened.
+
+    Args:
+        held: tells the splits; all its crystals are in ``dataset`` too.
+        dataset: the larger one, say of several versions of each entry.
+        out: folder of the copy.
+
+    Raises:
+        InputError: ``dataset`` lacks crystals of ``held``, or ``out`` holds something else.
+    """
+    theirs = held.crystals(["source", "sha256", "split"]).to_pydict()
+    split_there = dict(zip(_keys(theirs), theirs["split"], strict=True))
+    ours = dataset.crystals(["source", "sha256", "group"]).to_pydict()
+    keys, hangs = _keys(ours), ours["group"]
+    if lacking := split_there.keys() - set(keys):
+        raise InputError(
+            f"{dataset.path} lacks {len(lacking):,} crystals of {held.path}, {min(lacking)[0]} among them; "
+            "build it from all sources of the other and more"
+        )
+    barred = {
+        group for key, group in zip(keys, hangs, strict=True) if split_there.get(key, "train") != "train"
+    }
+    codes = np.array(
+        [
+            SPLITS.index(split_there[key]) if key in split_there else LEFT_OUT if group in barred else TRAIN
+            for key, group in zip(keys, hangs, strict=True)
+        ],
+        dtype=np.int8,
+    )
+    return _copy(dataset, out, codes, {"of": dataset.fingerprint, "like": held.fingerprint})
+
+
+def _keys(crystals: dict[str, list[str]]) -> list[tuple[str, str]]:
+    """Where a crystal comes from and its content: an equal file of another source is another crystal."""
+    return list(zip(crystals["source"], crystals["sha256"], strict=True))
+
+
+def _copy(dataset: Dataset, out: str | Path, codes: NDArray[np.int8], mark: dict[str, str]) -> Dataset:
+    """The copy in which each crystal is in the split of its code."""
     folder = Path(out)
-    mark = {"of": dataset.fingerprint, "salt": salt}
     if (folder / INDEX_NAME).is_file():
         copy = open_dataset(folder)
         if copy.metadata.get("resplit") != mark:
@@ -46,19 +101,22 @@ def resplit(dataset: Dataset, out: str | Path, salt: str) -> Dataset:
     draft = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(draft, ignore_errors=True)
     (draft / "sites").mkdir(parents=True)
-    _write(dataset, draft, mark)
+    _write(dataset, draft, codes, mark)
     os.replace(draft, folder)
     return open_dataset(folder)
 
 
-def _write(dataset: Dataset, folder: Path, mark: dict[str, str]) -> None:
+def _write(dataset: Dataset, folder: Path, codes: NDArray[np.int8], mark: dict[str, str]) -> None:
     crystals = dataset.crystals()
-    names, groups = (crystals[name].to_pylist() for name in ("crystal", "group"))
-    code_of = {group: SPLITS.index(split_of(f"{mark['salt']}:{group}")) for group in set(groups)}
-    codes = np.array([code_of[group] for group in groups], dtype=np.int8)
-    pq.write_table(_with_split(crystals, codes), folder / "crystals.parquet", compression="zstd")
+    code_of_crystal = dict(zip(crystals.column("crystal").to_pylist(), codes.tolist(), strict=True))
+    taken = np.flatnonzero(codes != LEFT_OUT)
+    crystals, codes = _with_split(crystals.take(taken), codes[taken]), codes[taken]
+    families = crystals.column("family").to_pylist()
+    names = groups(crystals.column("formula").to_pylist(), families)
+    place = crystals.schema.get_field_index("group")
+    crystals = crystals.set_column(place, crystals.schema.field(place), [pa.array(names, pa.string())])
+    pq.write_table(crystals, folder / "crystals.parquet", compression="zstd")
     pq.write_table(dataset.skipped(), folder / "skipped.parquet", compression="zstd")
-    code_of_crystal = dict(zip(names, codes.tolist(), strict=True))
     counts = {split: np.zeros(256, dtype=np.int64) for split in SPLITS}
     shards: Counter[str] = Counter()
     for shard in dataset.shards():
@@ -76,6 +134,11 @@ def _write(dataset: Dataset, folder: Path, mark: dict[str, str]) -> None:
             shards[split] += 1
     index: dict[str, Any] = {
         **{name: value for name, value in dataset.metadata.items() if name != "fingerprint"},
+        "crystals": len(crystals),
+        "sites": int(sum(of_split.sum() for of_split in counts.values())),
+        "families": len(set(families)),
+        "groups": len(set(names)),
+        "largest_group": max(Counter(names).values(), default=0),
         "splits": {
             split: {
                 "crystals": int((codes == code).sum()),
@@ -98,7 +161,7 @@ def _write(dataset: Dataset, folder: Path, mark: dict[str, str]) -> None:
     write_json(folder / INDEX_NAME, index)
 
 
-def _with_split(table: pa.Table, codes: np.ndarray) -> pa.Table:
+def _with_split(table: pa.Table, codes: NDArray[np.int8]) -> pa.Table:
     column = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(SPLITS, pa.string()))
     place = table.schema.get_field_index("split")
     return table.set_column(place, table.schema.field(place), pa.chunked_array([column]))
