@@ -1,0 +1,152 @@
+"""Which inorganic crystals share their prototype, so that one's geometry serves the other's formula.
+
+A candidate of crystal-structure prediction is often another compound's geometry with the formula's elements
+(decorated prototypes: Pandey et al. 2021, 10.1016/j.patter.2021.100361). Whether it is any good shows only
+after a relaxation. Here it is known beforehand: where both compounds were found, and their geometries are
+alike up to scale, the decorated geometry is the real crystal before its relaxation.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice, permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.crystal import Crystal
+from atomsight.neighbours import site_surroundings
+
+NEAREST = 12
+"""Neighbours of a site by which geometries are compared."""
+
+ALIKE, UNLIKE = 0.05, 0.10
+"""Largest difference of two geometries of one prototype, and least of two prototypes; what lies between is
+neither."""
+
+SHELL = 1.3
+"""Times the cube root of the volume of an atom: about where the nearest neighbours end."""
+
+MOST_ROLES = 5
+"""Formulas of more elements are compared with no other."""
+
+MOST_ORDERS = 6
+"""Ways to hand out the elements that are looked at where several are as many."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A crystal of unit volume per atom, its elements told apart only by how many they are.
+
+    Attributes:
+        distances: (n, k) float32, over the cube root of the volume of an atom.
+        neighbours: (n, k) int64 site within the crystal.
+        directions: (n, k, 3) int8, see `neighbours.directions.Surroundings`.
+        role: (n,) place of the site's element in ``elements``.
+        weight: (n,) float32 share of the atoms.
+        elements: (r,) atomic numbers, the rarest first.
+        counts: (r,) how many of each a formula unit has.
+        atoms: in the cell.
+    """
+
+    distances: NDArray[np.float32]
+    neighbours: NDArray[np.int64]
+    directions: NDArray[np.int8]
+    role: NDArray[np.int64]
+    weight: NDArray[np.float32]
+    elements: NDArray[np.int64]
+    counts: tuple[int, ...]
+    atoms: int
+
+    @classmethod
+    def of(cls, crystal: Crystal, k: int) -> Geometry:
+        """The geometry of a crystal; k neighbours of each site."""
+        around = site_surroundings(crystal, k)
+        elements, counts = np.unique(crystal.numbers, return_counts=True)
+        order = np.lexsort((elements, counts))
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return cls(
+            (around.distances / (crystal.volume / crystal.n_atoms) ** (1 / 3)).astype(np.float32),
+            around.neighbours.astype(np.int64),
+            around.directions,
+            place[np.searchsorted(elements, crystal.site_numbers)],
+            (crystal.multiplicities / crystal.n_atoms).astype(np.float32),
+            elements[order].astype(np.int64),
+            tuple((counts[order] // np.gcd.reduce(counts)).tolist()),
+            crystal.n_atoms,
+        )
+
+
+@dataclass(frozen=True)
+class Kin:
+    """Geometries of one crystal's stoichiometry, sorted by whether they are its own.
+
+    Attributes:
+        like: pairs of a geometry's number and the order in which its roles take the crystal's elements.
+        unlike: for some orders, the numbers of the geometries that are another prototype.
+    """
+
+    like: tuple[tuple[int, tuple[int, ...]], ...]
+    unlike: tuple[tuple[tuple[int, ...], NDArray[np.int64]], ...]
+
+
+def shape(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean distances to the `NEAREST` of the sites of each role, (r, NEAREST), and what share of them is of
+    each role, (r, r)."""
+    roles = len(geometry.elements)
+    distances = geometry.distances[:, :NEAREST].astype(np.float64)
+    close = np.exp(-((distances / SHELL) ** 4))
+    theirs = geometry.role[geometry.neighbours[:, :NEAREST]]
+    share = np.stack([(close * (theirs == other)).sum(axis=1) for other in range(roles)], axis=1)
+    belongs = geometry.weight * (geometry.role == np.arange(roles)[:, None])
+    belongs = belongs / belongs.sum(axis=1, keepdims=True)
+    mixed = belongs @ share
+    return belongs @ distances, mixed / np.maximum(mixed.sum(axis=1, keepdims=True), 1e-9)
+
+
+def kin(geometries: Sequence[Geometry]) -> list[Kin]:
+    """Of each geometry, which of the others show its prototype and which another.
+
+    The difference of two is the larger of the root mean square of the logarithm of the ratio of their mean
+    distances and the mean difference of the shares, see `shape`.
+    """
+    buckets: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for number, geometry in enumerate(geometries):
+        if len(geometry.counts) <= MOST_ROLES:
+            buckets[geometry.counts].append(number)
+    found = [Kin((), ())] * len(geometries)
+    for counts, members in buckets.items():
+        numbers = np.array(members)
+        shapes = [shape(geometries[number]) for number in members]
+        lengths = np.log(np.stack([lengths for lengths, _ in shapes]))
+        shares = np.stack([shares for _, shares in shapes])
+        ways = orders(counts)
+        for place, number in enumerate(members):
+            like, unlike = [], []
+            for way in ways:
+                turned = list(way)
+                difference = np.maximum(
+                    np.sqrt(((lengths[:, turned] - lengths[place]) ** 2).mean(axis=(1, 2))),
+                    np.abs(shares[:, turned][:, :, turned] - shares[place]).mean(axis=(1, 2)),
+                )
+                like += [(other, way) for other in numbers[difference < ALIKE].tolist() if other != number]
+                unlike.append((way, numbers[difference > UNLIKE]))
+            found[number] = Kin(tuple(like), tuple(unlike))
+    return found
+
+
+def orders(counts: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The first `MOST_ORDERS` orders of the roles that leave the counts as they are."""
+    roles = range(len(counts))
+    same = (way for way in permutations(roles) if all(counts[way[role]] == counts[role] for role in roles))
+    return list(islice(same, MOST_ORDERS))
+
+
+def with_elements(geometry: Geometry, elements: NDArray[np.int64], way: tuple[int, ...]) -> NDArray[np.int64]:
+    """(n,) atomic numbers of the sites, where the role ``way[i]`` is played by ``elements[i]``."""
+    table = np.empty(len(way), np.int64)
+    table[list(way)] = elements
+    return table[geometry.role]

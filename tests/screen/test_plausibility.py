@@ -1,0 +1,174 @@
+"""What the plausibility networks learn from, and that their training runs, goes on and exports."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from perovskite import perovskite
+
+from atomsight.crystal import Crystal
+from atomsight.elements import SYMBOLS
+from atomsight.screen.decoys import scaled
+from atomsight.screen.plausibility import unrelaxed
+from atomsight.screen.plausibility.prototypes import Geometry, kin, orders, with_elements
+from atomsight.screen.plausibility.runtime import Plausibility
+
+torch = pytest.importorskip("torch")
+
+K = 16
+
+
+def cubic(symbols: str, length: float, second: tuple[float, float, float]) -> Crystal:
+    """Two face-centred cubic lattices, the second shifted: rock salt or zinc blende."""
+    corners = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    one, other = (SYMBOLS.index(symbol) for symbol in symbols.split())
+    return Crystal(
+        name=symbols.replace(" ", ""),
+        lattice=np.eye(3) * length,
+        fractional=np.concatenate([corners, (corners + second) % 1]),
+        numbers=np.array([one] * 4 + [other] * 4, np.uint8),
+        orbits=np.repeat([0, 1], 4).astype(np.int32),
+        labels=(f"{symbols.split()[0]}1", f"{symbols.split()[1]}1"),
+    )
+
+
+ROCK_SALT, ZINC_BLENDE = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+SALTS = [
+    *(
+        cubic(f"{metal} {anion}", length, ROCK_SALT)
+        for metal in ("Li", "Na", "K")
+        for anion, length in (("F", 4.4), ("Cl", 5.6))
+    ),
+    *(
+        cubic(symbols, length, ZINC_BLENDE)
+        for symbols, length in (("Zn S", 5.4), ("Cd S", 5.8), ("Zn Se", 5.7))
+    ),
+]
+
+
+def test_a_prototype_is_known_by_its_geometry_alone() -> None:
+    geometries = [Geometry.of(scaled(crystal, 1.3 * crystal.volume), K) for crystal in SALTS]
+    of_sodium_chloride = kin(geometries)[3]
+    assert {number for number, _ in of_sodium_chloride.like} == {0, 1, 2, 4, 5}
+    for _, others in of_sodium_chloride.unlike:
+        assert others.tolist() == [6, 7, 8]
+
+
+def test_elements_take_the_roles_of_the_prototype() -> None:
+    """In a perovskite A and B are as many, and only one of two ways to hand them out makes a perovskite."""
+    first = perovskite()
+    table = np.arange(128, dtype=np.uint8)
+    table[[38, 22, 8]] = 37, 24, 9  # RbCrF3; chromium is the lighter, so that the order of the roles turns
+    numbers = table[first.numbers]
+    other = Crystal("RbCrF3", 4.3 * np.eye(3), first.fractional, numbers, first.orbits, ("Rb", "Cr", "F"))
+    turned = Crystal(
+        "CrRbF3", 4.3 * np.eye(3), first.fractional, numbers[[1, 0, 2, 3, 4]], first.orbits, ("Cr", "Rb", "F")
+    )
+    geometries = [Geometry.of(crystal, K) for crystal in (first, other, turned)]
+    assert orders(geometries[0].counts) == [(0, 1, 2), (1, 0, 2)]
+    like = kin(geometries)[0].like
+    assert {number for number, _ in like} == {1, 2}
+    for number, way in like:
+        element = with_elements(geometries[number], geometries[0].elements, way)
+        site_of = dict(zip(element.tolist(), geometries[number].distances[:, 0].tolist(), strict=True))
+        assert site_of[22] == pytest.approx(0.5 / 0.2 ** (1 / 3), rel=1e-5)  # Ti sits where Cr sat or Rb
+        assert site_of[38] == pytest.approx(0.5**0.5 / 0.2 ** (1 / 3), rel=1e-5)
+
+
+def test_candidates_share_formula_and_volume() -> None:
+    geometries = [Geometry.of(crystal, K) for crystal in SALTS]
+    source = unrelaxed.Unrelaxed(geometries, np.full(len(SALTS), 2.7), [[] for _ in SALTS])
+    seen = set()
+    for seed in range(5):
+        for number, crystal in enumerate(SALTS):
+            for candidate in source.candidates(number, np.random.default_rng(seed)):
+                assert sorted(set(candidate.element.tolist())) == sorted(set(crystal.numbers.tolist()))
+                near = candidate.geometry.distances[:, 0].min()
+                rock_salt = abs(near - 0.5 * 2) < 0.01  # nearest neighbours in units of an atom's edge
+                assert candidate.real == (rock_salt == (number < 6))
+                seen.add(candidate.real)
+        batch = next(source.batches(np.random.default_rng(seed)))
+        assert len(batch["real"]) == len(batch["group"]) == int(batch["structure"][-1]) + 1
+        assert (batch["distances"].diff(dim=1) >= 0).all()
+        row = batch["structure"][batch["neighbours"]]
+        assert (row == batch["structure"][:, None]).all()
+    assert seen == {True, False}
+
+
+@pytest.fixture(scope="module")
+def salts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A dataset and its archive."""
+    from atomsight.dataset import build
+
+    root = tmp_path_factory.mktemp("salts")
+    with tarfile.open(root / "salts.tar.gz", "w:gz") as archive:
+        for crystal in SALTS:
+            text = _cif(crystal).encode()
+            entry = tarfile.TarInfo(f"{crystal.name}.cif")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text))
+    build(root / "salts.tar.gz", root / "dataset", K, workers=1)
+    return root / "dataset", root / "salts.tar.gz"
+
+
+def _cif(crystal: Crystal) -> str:
+    length = crystal.lattice[0, 0]
+    rows = "\n".join(
+        f"{SYMBOLS[z]}{i} {SYMBOLS[z]} {x:.4f} {y:.4f} {w:.4f}"
+        for i, (z, (x, y, w)) in enumerate(zip(crystal.numbers.tolist(), crystal.fractional, strict=True))
+    )
+    cell = "\n".join(f"_cell_length_{axis} {length}" for axis in "abc")
+    cell += "\n" + "\n".join(f"_cell_angle_{angle} 90" for angle in ("alpha", "beta", "gamma"))
+    site = "\n".join(
+        f"_atom_site_{name}" for name in ("label", "type_symbol", "fract_x", "fract_y", "fract_z")
+    )
+    return f"data_{crystal.name}\n{cell}\nloop_\n{site}\n{rows}\n"
+
+
+@pytest.mark.parametrize("more", [["--unrelaxed"], ["--unrelaxed", "--angular", "0"], []])
+def test_training_goes_on_where_it_stopped_and_exports(
+    more: list[str], salts: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from atomsight.screen.plausibility import fit
+
+    monkeypatch.setattr(fit, "compiler_found", lambda: False)
+    dataset, archive = salts
+
+    def run(out: Path, minutes: float) -> None:
+        arguments = [dataset, "--small", archive, "--epochs", 2, "--minutes", minutes, "--out", out, *more]
+        monkeypatch.setattr("sys.argv", ["fit", *map(str, arguments)])
+        fit.main()
+
+    run(tmp_path / "whole", 10)
+    run(tmp_path / "parts", 0)
+    assert torch.load(tmp_path / "parts" / "last.pt", weights_only=True)["epoch"] == 1
+    run(tmp_path / "parts", 10)
+    states = [torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts")]
+    for name, weights in states[0]["network"].items():
+        torch.testing.assert_close(states[1]["network"][name], weights)
+    _check_exported(tmp_path / "whole" / "plausibility.onnx", states[0]["network"], "0" not in more)
+
+
+def _check_exported(path: Path, weights: dict[str, torch.Tensor], turned: bool) -> None:
+    from atomsight.models.masked_site.network import MaskedSiteNetwork
+    from atomsight.screen.plausibility import fit
+
+    network = MaskedSiteNetwork(K, 1, fit.HIDDEN, angular=fit.ANGULAR if turned else 0)
+    network.layers = network.layers[: fit.LAYERS]
+    network.load_state_dict(weights)
+    exported = Plausibility(path, threads=1)
+    assert exported.sees_directions == turned
+    geometry = Geometry.of(SALTS[0], K)
+    element = geometry.elements[geometry.role]
+    given = (geometry.distances * 2.3, geometry.neighbours, element)
+    found = exported.site_logits(*given, np.zeros(1, np.int64), geometry.directions)
+    ways = torch.from_numpy(geometry.directions.astype(np.float32))
+    ways = ways / ways.norm(dim=-1, keepdim=True)
+    network.eval()
+    with torch.no_grad():
+        expected = network(*(torch.from_numpy(one) for one in given), ways)[:, 0]
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
