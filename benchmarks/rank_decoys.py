@@ -6,7 +6,8 @@
 First table: each real crystal against decoys made of it: geometries of other crystals, swapped elements,
 shifted atoms, strained cells and random packings for inorganic crystals; the same without other geometries
 for frameworks; molecules packed anew, as rigid bodies in random groups, for molecular crystals. All have the
-real volume.
+real volume. Exchanged elements or another crystal's geometry that make the real crystal again, but for its
+scale, are no decoys and are left out (`prototypes.same_prototype`).
 
 Second: decorated templates (Ryan, Lengyel and Shatruk 2018, 10.1021/jacs.8b03913): the geometry of a real
 inorganic crystal with the elements of every formula that ``train`` holds at its stoichiometry, in every way
@@ -30,7 +31,8 @@ from numpy.typing import NDArray
 from atomsight.crystal import Crystal
 from atomsight.screen import decoys
 from atomsight.screen.calibrate_rank import apart, molecular, packings_of
-from atomsight.screen.plausibility.examples import bank_of, same, split_crystals
+from atomsight.screen.plausibility.examples import bank_of, split_crystals
+from atomsight.screen.plausibility.prototypes import same_prototype
 from atomsight.screen.rank import Ranker
 
 MOST_ATOMS = {"inorganic": 60, "framework": 250, "molecular": 250}
@@ -59,9 +61,12 @@ def made(crystal: Crystal, bank: Bank, wanted: int, generator: np.random.Generat
         else:
             template = templates[int(generator.integers(len(templates)))]
             decoy = decoys.decorated(template, crystal, generator, volume)
-        if decoy is not None and not same(decoy, crystal) and apart(decoy):
-            count += 1
-            yield decoy
+        if decoy is None or not apart(decoy):
+            continue
+        if which in (0, 4) and same_prototype(decoy, crystal):
+            continue
+        count += 1
+        yield decoy
 
 
 def row(name: str, ranker: Ranker, groups: Iterator[tuple[Crystal, list[Crystal]]]) -> str:
@@ -160,7 +165,7 @@ def main() -> None:
         home, archive = given.molecular
         loose = molecular(list(split_crystals(home, [archive], given.split)))
         groups = (
-            (crystal, packings_of(crystal, parts, given.decoys, generator, 20.0, looser=(0.0, 0.0)))
+            (crystal, packings_of(crystal, parts, given.decoys, generator, looser=(0.0, 0.0)))
             for crystal, parts in loose
             if crystal.n_atoms <= MOST_ATOMS["molecular"]
         )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from atomsight.symmetry import expand, find_orbits, first_atoms, renumber
+from atomsight.symmetry import expand, find_orbits, first_atoms, primitive_atoms, renumber
 from atomsight.symmetry._lattice import inverse, lattice_symmetries, reduce_lattice
 from atomsight.symmetry.group import distinct, is_group
 
@@ -95,6 +95,16 @@ def test_a_supercell_has_the_orbits_of_its_cell(name: str, seed: int, times: tup
     expected = np.repeat(find_orbits(lattice, points, numbers), len(shifts))
     found = find_orbits(lattice * np.array(times)[:, None], larger, np.repeat(numbers, len(shifts)))
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_primitive_cell_has_as_many_atoms_as_moyo_says(name: str) -> None:
+    lattice, points, numbers, _ = crystal(name, 7, special=True)
+    cell = moyopy.Cell(lattice.tolist(), points.tolist(), numbers.tolist())
+    expected = len(moyopy.MoyoDataset(cell, symprec=0.01).prim_std_cell.numbers)
+    assert primitive_atoms(lattice, points, numbers) == expected
+    doubled = np.concatenate([points / [1, 1, 2], points / [1, 1, 2] + [0, 0, 0.5]])
+    assert primitive_atoms(lattice * [[1], [1], [2]], doubled, np.tile(numbers, 2)) == expected
 
 
 def test_a_skewed_setting_of_the_same_lattice_changes_nothing() -> None:

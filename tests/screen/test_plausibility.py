@@ -12,9 +12,11 @@ from perovskite import perovskite
 
 from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS
+from atomsight.screen import decoys
 from atomsight.screen.decoys import scaled
 from atomsight.screen.plausibility import unrelaxed
-from atomsight.screen.plausibility.prototypes import Geometry, kin, orders, with_elements
+from atomsight.screen.plausibility.examples import decoys_of
+from atomsight.screen.plausibility.prototypes import Geometry, kin, orders, same_prototype, with_elements
 from atomsight.screen.plausibility.runtime import Plausibility
 
 torch = pytest.importorskip("torch")
@@ -172,3 +174,17 @@ def _check_exported(path: Path, weights: dict[str, torch.Tensor], turned: bool) 
     with torch.no_grad():
         expected = network(*(torch.from_numpy(one) for one in given), ways)[:, 0]
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
+
+
+def test_what_makes_the_crystal_again_is_no_decoy() -> None:
+    generator = np.random.default_rng(0)
+    salt, crystal = SALTS[1], perovskite()
+    assert same_prototype(decoys.with_elements(salt, salt.numbers[::-1].copy()), salt)
+    assert same_prototype(decoys.decorated(SALTS[4], salt, generator, 20.0), salt)
+    assert not same_prototype(decoys.decorated(SALTS[7], salt, generator, 20.0), salt)
+    assert same_prototype(crystal, crystal)
+    for decoy in decoys_of(crystal, {}, np.full(128, 12.0), generator):
+        assert not same_prototype(decoy, crystal)
+    turned = crystal.numbers.copy()
+    turned[[0, 1]] = turned[[1, 0]]
+    assert not same_prototype(decoys.with_elements(crystal, turned), crystal)

@@ -16,9 +16,10 @@ from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.plausibility.runtime import Networks, Plausibility, crystal_logits
 from atomsight.screen.tables import Tables
 from atomsight.screen.volume import expected_volume
+from atomsight.symmetry import primitive_atoms
 
 NAMES: tuple[str, ...] = (
-    *("plausibility", "pressed", "blind", "worst_blind", "dense", "loose", "closest"),
+    *("plausibility", "pressed", "blind", "worst_blind", "parsimony", "dense", "loose", "closest"),
     *("contacts", "clash", "packing", "unmet"),
 )
 """Columns of the features:
@@ -28,6 +29,9 @@ NAMES: tuple[str, ...] = (
   lets expect, for inorganic crystals;
 - ``blind``, ``worst_blind``: mean over the atoms, and least over the sites, of log p(element | geometry) by
   the masked-site model; for inorganic crystals at the expected volume;
+- ``parsimony``: minus the logarithm of the share of a primitive cell's atoms that are sites of their own, for
+  inorganic crystals: the kinds of surroundings in a crystal tend to be few (Pauling 1929,
+  10.1021/ja01379a006);
 - ``dense``, ``loose``: logarithm of the expected volume over the volume where it is positive, and of the
   inverse;
 - ``closest``: logarithm of the closest pair's distance over what such pairs keep, at most 0;
@@ -37,7 +41,8 @@ NAMES: tuple[str, ...] = (
 - ``packing``: share of the cell that the molecules fill;
 - ``unmet``: share of the hydrogens on N, O that find no acceptor.
 
-``pressed`` is 0 for crystals with molecules or frameworks, the last four for all but molecules.
+``pressed`` and ``parsimony`` are 0 for crystals with molecules or frameworks, the last four for all but
+molecules.
 """
 
 KINDS: tuple[str, ...] = ("molecular", "framework", "inorganic")
@@ -153,6 +158,10 @@ def describe(crystals: Sequence[Crystal], model: Model, networks: Networks, tabl
         pressed = judged(networks.pressed, stretched, inorganic)
         shares = weight[np.repeat(inorganic, sizes)]
         column["pressed"][inorganic] = crystal_logits(pressed, shares, sizes[inorganic])
+        for i in np.flatnonzero(inorganic).tolist():
+            one = crystals[i]
+            atoms = primitive_atoms(one.lattice, one.fractional, one.numbers)
+            column["parsimony"][i] = np.log(atoms / one.n_sites)
 
     site = np.arange(len(element)) - first
     seen: dict[str, NDArray] = {"distances": stretched, "neighbours": neighbours, "site": site}

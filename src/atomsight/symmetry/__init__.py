@@ -7,6 +7,7 @@
 | `first_atoms` | the first atom of each orbit |
 | `determinant`, `inverse` | of a 3 x 3 matrix, compiled |
 | `metric_misfit` | how far rotations change the lengths and angles of a cell |
+| `primitive_atoms` | how many atoms a primitive cell has |
 | `renumber` | numbers orbits in the order of their first atoms |
 | `shortest_translation` | the shortest vector of a lattice |
 """
@@ -16,7 +17,13 @@ from __future__ import annotations
 from atomsight.symmetry._lattice import determinant, inverse
 from atomsight.symmetry.expand import Expansion, expand
 from atomsight.symmetry.group import metric_misfit
-from atomsight.symmetry.search import find_orbits, first_atoms, renumber, shortest_translation
+from atomsight.symmetry.search import (
+    find_orbits,
+    first_atoms,
+    primitive_atoms,
+    renumber,
+    shortest_translation,
+)
 
 __all__ = [
     "Expansion",
@@ -26,6 +33,7 @@ __all__ = [
     "first_atoms",
     "inverse",
     "metric_misfit",
+    "primitive_atoms",
     "renumber",
     "shortest_translation",
 ]

@@ -181,23 +181,31 @@ def finer_lattice(
 
 
 @compiled
-def orbits_of(
+def primitive(
     lattice: NDArray[np.float64],
     fractional: NDArray[np.float64],
     classes: NDArray[np.int64],
     tolerance: float,
-) -> NDArray[np.int32]:
-    """Orbit of each point under every operation that keeps the set, numbered by first points.
+    parent: NDArray[np.int64],
+) -> tuple[
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.float64],
+    NDArray[np.int64],
+    float,
+]:
+    """A primitive cell, and the points in it sorted as `sort_points` does.
 
-    Classes (small integers from 0) are never mixed.
+    Whenever a translation is found the cell is replaced by the smaller one that it generates. Points that
+    translations carry onto each other are joined in `parent`.
 
-    Points are grouped by class, the rarest first. Translations are taken out first: whenever one is found
-    the cell is replaced by the smaller one that it generates, so that at the end the cell is primitive and
-    its group has at most 48 operations. An operation must carry the first point onto some point of its class,
-    which leaves few candidates, and a wrong one fails after a few points.
+    Returns:
+        The reduced cell, its points, which of those given they are, where the classes begin among them, and
+        keys, index and slope of the sorting.
     """
     total = len(fractional)
-    parent = np.arange(total)
     kept, bounds = _by_rarity(classes)  # kept: the points that stand for all in the current cell
     cell = reduce_lattice(lattice)
     points = product(fractional[kept], product(lattice, inverse(cell)))
@@ -233,6 +241,32 @@ def orbits_of(
         points = product(points[stays], product(cell, inverse(finer)))
         kept = kept[stays]
         cell = finer
+    return cell, points, kept, bounds, keys, index, slope
+
+
+@compiled
+def orbits_of(
+    lattice: NDArray[np.float64],
+    fractional: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    tolerance: float,
+) -> NDArray[np.int32]:
+    """Orbit of each point under every operation that keeps the set, numbered by first points.
+
+    Classes (small integers from 0) are never mixed.
+
+    Points are grouped by class, the rarest first. Translations are taken out first, see `primitive`, so that
+    the group has at most 48 operations. An operation must carry the first point onto some point of its class,
+    which leaves few candidates, and a wrong one fails after a few points.
+    """
+    total = len(fractional)
+    parent = np.arange(total)
+    cell, points, kept, bounds, keys, index, slope = primitive(
+        lattice, fractional, classes, tolerance, parent
+    )
+    shift = np.empty(3)
+    image = np.empty(total, np.int64)
+    moved = np.empty((total, 3))
     rotations = lattice_symmetries(cell, tolerance)
     known = np.zeros(
         len(rotations), np.bool_

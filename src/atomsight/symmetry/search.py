@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from atomsight.neighbours import nearest_neighbours
-from atomsight.symmetry._kernels import orbits_of
+from atomsight.symmetry._kernels import orbits_of, primitive
 from atomsight.symmetry._lattice import reduce_lattice
 from atomsight.symmetry._sets import firsts_of
 
@@ -60,6 +60,18 @@ def find_orbits(
         if counts[counts > 0].min() > _MANY:
             classes = _by_surroundings(cell, points, classes, symprec)
     return orbits_of(cell, points, classes, float(symprec))
+
+
+def primitive_atoms(
+    lattice: ArrayLike, fractional: ArrayLike, numbers: ArrayLike, symprec: float = 0.01
+) -> int:
+    """How many atoms a primitive cell of the crystal has; arguments as in `find_orbits`."""
+    cell = np.ascontiguousarray(lattice, np.float64)
+    points = np.ascontiguousarray(fractional, np.float64)
+    if len(points) == 0:
+        return 0
+    classes = np.asarray(numbers).astype(np.int64)
+    return len(primitive(cell, points, classes, float(symprec), np.arange(len(points)))[2])
 
 
 def _by_surroundings(

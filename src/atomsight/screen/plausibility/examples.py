@@ -16,6 +16,7 @@ from atomsight.elements import formula_counts
 from atomsight.neighbours import site_surroundings
 from atomsight.readers import crystals_of, iter_members
 from atomsight.screen import decoys
+from atomsight.screen.plausibility.prototypes import same_prototype
 from atomsight.screen.volume import expected_volume
 
 SMALL = 40
@@ -117,7 +118,8 @@ def bank_of(crystals: Iterable[Crystal]) -> Bank:
 def decoys_of(
     crystal: Crystal, bank: Bank, volumes: NDArray[np.float64], generator: np.random.Generator
 ) -> list[Crystal]:
-    """A handful of decoys of one crystal, of every kind that can be made of it.
+    """A handful of decoys of one crystal, of every kind that can be made of it. Exchanged elements that make
+    the crystal itself again, but for its scale, make no decoy.
 
     Args:
         crystal: the real one.
@@ -125,7 +127,8 @@ def decoys_of(
         volumes: of the elements, see `volume.fit_volumes`.
         generator: draws.
     """
-    found: list[Crystal | None] = []
+    exchanged: list[Crystal | None] = []
+    moved: list[Crystal] = []
     real = crystal.volume / crystal.n_atoms
     if crystal.n_atoms <= SMALL and bank:
         expected = expected_volume(crystal.numbers, volumes) / crystal.n_atoms
@@ -135,23 +138,19 @@ def decoys_of(
             if template is not crystal and template.n_atoms <= SMALL:
                 base = real if generator.random() < 0.5 else expected
                 volume = base * np.exp(generator.normal(0, 0.1))
-                found.append(decoys.decorated(template, crystal, generator, volume))
+                exchanged.append(decoys.decorated(template, crystal, generator, volume))
         if crystal.n_sites > 1:
-            found.append(decoys.decorated(crystal, crystal, generator))
+            exchanged.append(decoys.decorated(crystal, crystal, generator))
     else:
-        found += [decoys.swapped(crystal, generator, heavy=True) for _ in range(2)]
-    found.append(decoys.swapped(crystal, generator, heavy=bool(generator.random() < 0.5)))
+        exchanged += [decoys.swapped(crystal, generator, heavy=True) for _ in range(2)]
+    exchanged.append(decoys.swapped(crystal, generator, heavy=bool(generator.random() < 0.5)))
     if crystal.n_atoms <= LARGE:
-        found.append(decoys.shifted(crystal, generator, float(np.exp(generator.uniform(-2.5, -0.7)))))
-        found.append(decoys.strained(crystal, generator, float(generator.uniform(0.04, 0.2))))
+        moved.append(decoys.shifted(crystal, generator, float(np.exp(generator.uniform(-2.5, -0.7)))))
+        moved.append(decoys.strained(crystal, generator, float(generator.uniform(0.04, 0.2))))
         if generator.random() < (1.0 if crystal.n_atoms <= SMALL else 0.3):
-            found.append(decoys.packed(crystal, generator))
-    return [decoy for decoy in found if decoy is not None and not same(decoy, crystal)]
-
-
-def same(decoy: Crystal, crystal: Crystal) -> bool:
-    """Whether a decoy is the crystal after all: the same sites with the same elements."""
-    return decoy.fractional is crystal.fractional and bool((decoy.numbers == crystal.numbers).all())
+            moved.append(decoys.packed(crystal, generator))
+    false = [decoy for decoy in exchanged if decoy is not None and not same_prototype(decoy, crystal)]
+    return false + moved
 
 
 def examples_of(

@@ -32,6 +32,9 @@ SHELL = 1.3
 MOST_ROLES = 5
 """Formulas of more elements are compared with no other."""
 
+MOST_SITES = 400
+"""Structures of more sites are not compared site by site."""
+
 MOST_ORDERS = 6
 """Ways to hand out the elements that are looked at where several are as many."""
 
@@ -94,8 +97,8 @@ class Kin:
 
 
 def shape(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean distances to the `NEAREST` of the sites of each role, (r, NEAREST), and what share of them is of
-    each role, (r, r)."""
+    """Logarithms of the mean distances to the `NEAREST` of the sites of each role, (r, NEAREST), and what
+    share of the near ones is of each role, (r, r)."""
     roles = len(geometry.elements)
     distances = geometry.distances[:, :NEAREST].astype(np.float64)
     close = np.exp(-((distances / SHELL) ** 4))
@@ -104,14 +107,14 @@ def shape(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     belongs = geometry.weight * (geometry.role == np.arange(roles)[:, None])
     belongs = belongs / belongs.sum(axis=1, keepdims=True)
     mixed = belongs @ share
-    return belongs @ distances, mixed / np.maximum(mixed.sum(axis=1, keepdims=True), 1e-9)
+    return np.log(belongs @ distances), mixed / np.maximum(mixed.sum(axis=1, keepdims=True), 1e-9)
 
 
 def kin(geometries: Sequence[Geometry]) -> list[Kin]:
     """Of each geometry, which of the others show its prototype and which another.
 
-    The difference of two is the larger of the root mean square of the logarithm of the ratio of their mean
-    distances and the mean difference of the shares, see `shape`.
+    The difference of two is the larger of the root mean square difference of the logarithms and the mean
+    difference of the shares, see `shape`.
     """
     buckets: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, geometry in enumerate(geometries):
@@ -120,22 +123,63 @@ def kin(geometries: Sequence[Geometry]) -> list[Kin]:
     found = [Kin((), ())] * len(geometries)
     for counts, members in buckets.items():
         numbers = np.array(members)
-        shapes = [shape(geometries[number]) for number in members]
-        lengths = np.log(np.stack([lengths for lengths, _ in shapes]))
-        shares = np.stack([shares for _, shares in shapes])
+        lengths, shares = (
+            np.stack(part) for part in zip(*(shape(geometries[n]) for n in members), strict=True)
+        )
         ways = orders(counts)
         for place, number in enumerate(members):
             like, unlike = [], []
             for way in ways:
                 turned = list(way)
-                difference = np.maximum(
-                    np.sqrt(((lengths[:, turned] - lengths[place]) ** 2).mean(axis=(1, 2))),
-                    np.abs(shares[:, turned][:, :, turned] - shares[place]).mean(axis=(1, 2)),
+                difference = _difference(
+                    lengths[:, turned], shares[:, turned][:, :, turned], lengths[place], shares[place]
                 )
                 like += [(other, way) for other in numbers[difference < ALIKE].tolist() if other != number]
                 unlike.append((way, numbers[difference > UNLIKE]))
             found[number] = Kin(tuple(like), tuple(unlike))
     return found
+
+
+def same_prototype(one: Crystal, other: Crystal) -> bool:
+    """Whether two structures of one formula are alike up to scale, each element in its place: what swapping
+    the elements of rock salt makes, or decorating one perovskite with another's elements.
+
+    Stricter than `kin`, which averages over the sites: every site needs one of its element in the other
+    structure that differs by less than `ALIKE`.
+    """
+    if one.n_sites > MOST_SITES or other.n_sites > MOST_SITES:
+        return False
+    geometries = [Geometry.of(crystal, NEAREST) for crystal in (one, other)]
+    lengths, shares = zip(*(_sites(geometry) for geometry in geometries), strict=True)
+    difference = np.maximum(
+        np.sqrt(((lengths[0][:, None] - lengths[1]) ** 2).mean(axis=2)),
+        np.abs(shares[0][:, None] - shares[1]).mean(axis=2),
+    )
+    difference[geometries[0].role[:, None] != geometries[1].role] = np.inf
+    return bool(max(difference.min(axis=0).max(), difference.min(axis=1).max()) < ALIKE)
+
+
+def _sites(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """As `shape`, of each site."""
+    distances = geometry.distances[:, :NEAREST].astype(np.float64)
+    close = np.exp(-((distances / SHELL) ** 4))
+    theirs = geometry.role[geometry.neighbours[:, :NEAREST]]
+    roles = range(len(geometry.elements))
+    share = np.stack([(close * (theirs == other)).sum(axis=1) for other in roles], axis=1)
+    return np.log(distances), share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
+
+
+def _difference(
+    lengths: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    of_one: NDArray[np.float64],
+    shares_of_one: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """(g,) differences of several shapes from one."""
+    return np.maximum(
+        np.sqrt(((lengths - of_one) ** 2).mean(axis=(1, 2))),
+        np.abs(shares - shares_of_one).mean(axis=(1, 2)),
+    )
 
 
 def orders(counts: tuple[int, ...]) -> list[tuple[int, ...]]:
