@@ -17,7 +17,7 @@ from typing import Any
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError, ModelError
 from atomsight.models.export import add_metadata
-from atomsight.models.run_folder import write_text
+from atomsight.models.run_folder import held_origin, write_text
 from atomsight.models.runtime import MODEL_FILE, PRETRAINED, load_model
 
 FIGURES = {
@@ -86,7 +86,19 @@ def release(
     looks = "distances and directions" if "directions" in model.columns else "distances"
     write_text(
         card,
-        _card(name, looks, model.metadata, model.elements, result, test, elements, data, credit, licence),
+        _card(
+            name,
+            looks,
+            model.metadata,
+            model.elements,
+            result,
+            test,
+            elements,
+            data,
+            credit,
+            licence,
+            held_origin(run, "average_of")[1],
+        ),
     )
     return weights, card
 
@@ -102,12 +114,20 @@ def _card(
     data: str,
     credit: list[str],
     licence: str,
+    parts: list[dict[str, str]] | None,
 ) -> str:
     settings = metadata["settings"]
     symbols = " ".join(SYMBOLS[z] for z in numbers)
     chosen = ", ".join(f"{key} {value}" for key, value in settings.items() if value is not None)
     epochs = ", ".join(f"{stage} {n}" for stage, n in result["epochs"].items())
     trained = metadata["data"]
+    made = (
+        f"`atomsight train` of version {metadata['atomsight']} with {chosen}.\n\n"
+        f"Epochs: {epochs}; the one best on val was kept."
+    )
+    if parts:
+        names = " and ".join(f"`{part['model']}`" for part in parts)
+        made = f"The mean of the weights of {names}, by `python -m atomsight.models.average`."
     splits = ", ".join(f"{split} {n:,}" for split, n in sorted(trained["crystals"].items()))
     val = result["val"]
     figures = "\n".join(f"| {text} | {_figure(test[key])} |" for key, text in FIGURES.items())
@@ -137,9 +157,7 @@ are in one split. Dataset fingerprint `{trained["fingerprint"]}`.
 
 ## How
 
-`atomsight train` of version {metadata["atomsight"]} with {chosen}.
-
-Epochs: {epochs}; the one best on val was kept. Temperature {result["temperature"]:.3f}, fitted on val:
+{made} Temperature {result["temperature"]:.3f}, fitted on val:
 expected calibration error there {_figure(val["calibration_error_uncalibrated"])} before,
 {_figure(val["calibration_error"])} after; log loss {_figure(val["log_loss_uncalibrated"])} before,
 {_figure(val["log_loss"])} after.

@@ -55,7 +55,7 @@ def train_further(
     settings = replace(settings, model=old.kind, k=old.k, elements=",".join(SYMBOLS[z] for z in old.elements))
     origin = {"model": old.name, "fingerprint": old.fingerprint}
     _check_origin(Path(out), origin)
-    constants, temperature = _constants(model_file(model))
+    constants, temperature = constants_of(model_file(model))
 
     def start(architecture: Architecture, val: Iterable[SiteBatch]) -> None:
         architecture.restore(constants, temperature)
@@ -70,7 +70,7 @@ def train_further(
     return train_model(dataset, out, settings, start=start, origin=record, all_present=False, **how)
 
 
-def _constants(path: Path) -> tuple[dict[str, Any], float]:
+def constants_of(path: Path) -> tuple[dict[str, Any], float]:
     """The arrays of an exported file by name, and the temperature that its logits are divided by."""
     import onnx
 

@@ -191,7 +191,7 @@ def _train(
     many = hardware["devices"] * hardware["num_nodes"] > 1
     if not many or is_first_process():
         seconds = time.perf_counter() - started
-        _finish(architecture, dataset, elements, settings, run, streams["val"], earlier, seconds)
+        finish(architecture, dataset, elements, settings, run, streams["val"], earlier, seconds)
     if many and torch.distributed.is_initialized():
         torch.distributed.barrier()
 
@@ -273,7 +273,7 @@ def _fit(
     return keeper.history
 
 
-def _finish(
+def finish(
     architecture: Architecture,
     dataset: Dataset,
     elements: tuple[int, ...],
