@@ -35,7 +35,7 @@ from atomsight.screen.tables import FILE, MODEL, Tables, shortest_distances
 from atomsight.screen.volume import element_counts, fit_volumes
 
 SIGNS: dict[str, dict[str, int]] = {
-    "unrelaxed": {"pressed": 1, "closest": 1},
+    "unrelaxed": {"pressed": 1},
     "inorganic": {
         "pressed": 1,
         "plausibility": 1,
@@ -53,8 +53,9 @@ SIGNS: dict[str, dict[str, int]] = {
 TIED = ("pressed", "blind", "worst_blind", "parsimony")
 """Features that count alike in inorganic crystals that are not relaxed: log-odds of geometry and elements
 together, log p(elements | geometry), and the logarithm of how many atoms share a site. Decoys alone would put
-nearly all weight on the network that was trained on their like, or on the symmetry that random ones lack;
-chosen on one half of the compositions of ``csp-inorganic``."""
+nearly all weight on the network that was trained on their like, or on the symmetry that random ones lack.
+``closest`` is left out: it is that of the candidate's own, wrong volume. Both chosen on one half of the
+compositions of ``csp-inorganic``."""
 
 FOLDS = 5
 PACKINGS = 16
