@@ -99,6 +99,17 @@ def test_scores_do_not_depend_on_company_or_cell(ranker: Ranker) -> None:
     assert ranker.score([wide])[0].score == pytest.approx(together[0], abs=1e-2)
 
 
+@pytest.mark.parametrize("relaxed", [False, True])
+def test_what_does_not_count_is_not_computed_and_changes_no_score(relaxed: bool) -> None:
+    framework = next(c for c in read(EXAMPLES / "crystals.tar.xz") if c.name == "BAQWIC_clean")
+    crystals = [perovskite(), framework, *read([DATA / "halite.cif", EXAMPLES / "ibuprofen.cif"])]
+    quick, whole = (Ranker(relaxed=relaxed, explain=explain, threads=1) for explain in (False, True))
+    expected = [entry.score for entry in whole.score(crystals)]
+    np.testing.assert_allclose([entry.score for entry in quick.score(crystals)], expected, atol=1e-3)
+    for crystal, score in zip(crystals, expected, strict=True):
+        assert quick.score([crystal])[0].score == pytest.approx(score, abs=1e-3)
+
+
 def test_kinds_are_told_from_the_crystal(ranker: Ranker) -> None:
     framework = next(c for c in read(EXAMPLES / "crystals.tar.xz") if c.name == "BAQWIC_clean")
     crystals = [perovskite(), framework, *read(EXAMPLES / "ibuprofen.cif")]

@@ -91,19 +91,47 @@ def kind_of(crystal: Crystal) -> tuple[int, Molecules | None]:
     return KINDS.index("framework"), None
 
 
-def describe(crystals: Sequence[Crystal], model: Model, networks: Networks, tables: Tables) -> Described:
-    """Features of crystals, whose sites share the runs of both networks.
+def describe(
+    crystals: Sequence[Crystal],
+    model: Model,
+    networks: Networks,
+    tables: Tables,
+    counting: NDArray[np.bool_] | None = None,
+) -> Described:
+    """Features of crystals, whose sites share the runs of the networks.
 
     Args:
         crystals: any number; memory goes with their sites.
         model: a masked-site model, or another that names elements blindly.
         networks: of plausibility.
         tables: of volumes, closest distances and contacts.
+        counting: (kinds, features), what will be looked at. No network runs on crystals for which nothing
+            that it tells is; its features are 0 there. None looks at all.
     """
+    kinds, molecules = zip(*(kind_of(crystal) for crystal in crystals), strict=True)
+    kind = np.array(kinds)
+    inorganic = kind == KINDS.index("inorganic")
+    if counting is None:
+        counting = np.ones((len(KINDS), len(NAMES)), dtype=bool)
+
+    def asked(*names: str) -> NDArray[np.bool_]:
+        """Of which crystals one of the features counts."""
+        of_kind = np.array([any(row[NAMES.index(name)] for name in names) for row in counting])
+        return of_kind[kind]
+
+    of_whole, of_pressed, of_blind = (
+        asked("plausibility"),
+        asked("pressed") & inorganic,
+        asked("blind", "worst_blind"),
+    )
     k = max(model.k, networks.whole.k, networks.pressed.k)
     angles = "directions" in model.columns
     ways: list[NDArray[np.int8]] = []
-    turned = angles or networks.whole.sees_directions or networks.pressed.sees_directions
+    turned = (
+        (angles and bool(of_blind.any()))
+        or (networks.whole.sees_directions and bool(of_whole.any()))
+        or (networks.pressed.sees_directions and bool(of_pressed.any()))
+    )
     graphs = []
     for crystal in crystals:
         if turned:
@@ -122,8 +150,6 @@ def describe(crystals: Sequence[Crystal], model: Model, networks: Networks, tabl
 
     values = np.zeros((len(crystals), len(NAMES)))
     column = {name: values[:, place] for place, name in enumerate(NAMES)}
-    kinds, molecules = zip(*(kind_of(crystal) for crystal in crystals), strict=True)
-    kind = np.array(kinds)
 
     volumes = np.array([crystal.volume for crystal in crystals])
     expected = np.array(
@@ -149,30 +175,39 @@ def describe(crystals: Sequence[Crystal], model: Model, networks: Networks, tabl
             None if all_ways is None else np.ascontiguousarray(all_ways[rows, : network.k]),
         )
 
-    logits = judged(networks.whole, distances, np.ones(len(crystals), dtype=bool))
-    column["plausibility"][:] = crystal_logits(logits, weight, sizes)
-    inorganic = kind == KINDS.index("inorganic")
+    logits = np.zeros(len(element), np.float32)
+    if of_whole.any():
+        rows = np.repeat(of_whole, sizes)
+        logits[rows] = judged(networks.whole, distances, of_whole)
+        column["plausibility"][of_whole] = crystal_logits(logits[rows], weight[rows], sizes[of_whole])
     factor = np.where(inorganic, SLACK * np.exp(-excess / 3), 1.0)
     stretched = distances * np.repeat(factor, sizes)[:, None].astype(np.float32)
-    if inorganic.any():
-        pressed = judged(networks.pressed, stretched, inorganic)
-        shares = weight[np.repeat(inorganic, sizes)]
-        column["pressed"][inorganic] = crystal_logits(pressed, shares, sizes[inorganic])
-        for i in np.flatnonzero(inorganic).tolist():
-            one = crystals[i]
-            atoms = primitive_atoms(one.lattice, one.fractional, one.numbers)
-            column["parsimony"][i] = np.log(atoms / one.n_sites)
+    if of_pressed.any():
+        pressed = judged(networks.pressed, stretched, of_pressed)
+        shares = weight[np.repeat(of_pressed, sizes)]
+        column["pressed"][of_pressed] = crystal_logits(pressed, shares, sizes[of_pressed])
+    for i in np.flatnonzero(inorganic).tolist():
+        one = crystals[i]
+        atoms = primitive_atoms(one.lattice, one.fractional, one.numbers)
+        column["parsimony"][i] = np.log(atoms / one.n_sites)
 
     site = np.arange(len(element)) - first
-    seen: dict[str, NDArray] = {"distances": stretched, "neighbours": neighbours, "site": site}
-    if angles and all_ways is not None:
-        seen["directions"] = all_ways
-    probabilities = model.probabilities(seen)
-    place = np.full(256, -1)
-    place[list(model.elements)] = np.arange(len(model.elements))
-    known = place[element]
-    own = np.where(known >= 0, probabilities[np.arange(len(element)), np.maximum(known, 0)], 0)
-    blind = np.log(np.maximum(own, LEAST))
+    blind = np.zeros(len(element))
+    if of_blind.any():
+        rows = np.repeat(of_blind, sizes)
+        seen: dict[str, NDArray] = {
+            "distances": stretched[rows],
+            "neighbours": neighbours[rows],
+            "site": site[rows],
+        }
+        if angles and all_ways is not None:
+            seen["directions"] = all_ways[rows]
+        probabilities = model.probabilities(seen)
+        place = np.full(256, -1)
+        place[list(model.elements)] = np.arange(len(model.elements))
+        known = place[element[rows]]
+        own = np.where(known >= 0, probabilities[np.arange(len(known)), np.maximum(known, 0)], 0)
+        blind[rows] = np.log(np.maximum(own, LEAST))
     column["blind"][:] = np.add.reduceat(weight * blind, begins)
     column["worst_blind"][:] = np.minimum.reduceat(blind, begins)
 

@@ -104,7 +104,8 @@ class Ranker:
 
     def score(self, crystals: list[Crystal]) -> list[Ranked]:
         """The candidates of one batch in their order, all of rank 0."""
-        described = describe(crystals, self.model, self.networks, self.tables)
+        counting = None if self.explain else self.combination.weights != 0
+        described = describe(crystals, self.model, self.networks, self.tables, counting)
         scores = self.combination.scores(described.kind, described.values)
         found = []
         for place, (crystal, kind, score) in enumerate(
