@@ -50,12 +50,15 @@ SIGNS: dict[str, dict[str, int]] = {
 }
 """What each kind is judged by, and in which direction."""
 
-TIED = ("pressed", "blind", "worst_blind", "parsimony")
-"""Features that count alike in inorganic crystals that are not relaxed: log-odds of geometry and elements
-together, log p(elements | geometry), and the logarithm of how many atoms share a site. Decoys alone would put
-nearly all weight on the network that was trained on their like, or on the symmetry that random ones lack.
-``closest`` is left out: it is that of the candidate's own, wrong volume. Both chosen on one half of the
-compositions of ``csp-inorganic``."""
+TIED = {
+    "unrelaxed": ("pressed", "blind", "worst_blind", "parsimony"),
+    "inorganic": ("plausibility", "parsimony"),
+}
+"""Features that count alike: log-odds of geometry and elements together, log p(elements | geometry), and the
+logarithm of how many atoms share a site. Decoys alone would put nearly all weight on the network that was
+trained on their like, or on the symmetry that random ones lack. For inorganic crystals that are not relaxed
+``closest`` is left out: it is that of the candidate's own, wrong volume. Chosen on one half of the
+compositions of ``csp-inorganic``, for relaxed ones on ``val``."""
 
 FOLDS = 5
 PACKINGS = 16
@@ -98,14 +101,11 @@ class Sample:
         values, real = np.concatenate(self.values), np.concatenate(self.real)
         name = "unrelaxed" if self.unrelaxed else KINDS[self.kind]
         signs = np.array([SIGNS[name].get(feature, 0) for feature in NAMES], float)
-        if self.unrelaxed:
-            pressed, *others = (NAMES.index(feature) for feature in TIED)
-            tied = values.copy()
-            tied[:, pressed] += tied[:, others].sum(axis=1)
-            weights, bias = fit_logistic(tied, real, signs)
-            weights[others] = weights[pressed]
-        else:
-            weights, bias = fit_logistic(values, real, signs)
+        leading, *others = (NAMES.index(feature) for feature in TIED.get(name, (NAMES[0],)))
+        tied = values.copy()
+        tied[:, leading] += tied[:, others].sum(axis=1)
+        weights, bias = fit_logistic(tied, real, signs)
+        weights[others] = weights[leading]
         scores = values @ weights + bias
         right, wrong = np.sort(scores[real]), scores[~real]
         area = (np.searchsorted(right, wrong, "left") + np.searchsorted(right, wrong, "right")).mean() / 2
