@@ -50,15 +50,16 @@ SIGNS: dict[str, dict[str, int]] = {
 }
 """What each kind is judged by, and in which direction."""
 
-TIED = {
-    "unrelaxed": ("pressed", "blind", "worst_blind", "parsimony"),
-    "inorganic": ("plausibility", "parsimony"),
+TIED: dict[str, dict[str, float]] = {
+    "unrelaxed": {"pressed": 1, "blind": 1, "worst_blind": 1, "parsimony": 1, "crushed": 100},
+    "inorganic": {"plausibility": 1, "parsimony": 1},
 }
-"""Features that count alike: log-odds of geometry and elements together, log p(elements | geometry), and the
-logarithm of how many atoms share a site. Decoys alone would put nearly all weight on the network that was
-trained on their like, or on the symmetry that random ones lack. For inorganic crystals that are not relaxed
-``closest`` is left out: it is that of the candidate's own, wrong volume. Chosen on one half of the
-compositions of ``csp-inorganic``, for relaxed ones on ``val``."""
+"""Features whose weights are these multiples of one that is fitted: log-odds of geometry and elements
+together, log p(elements | geometry), and the logarithm of how many atoms share a site. Decoys alone would put
+nearly all weight on the network that was trained on their like, or on the symmetry that random ones lack. For
+inorganic crystals that are not relaxed ``closest``, that of the candidate's own, wrong volume, counts only
+where it is beyond mending, and there it decides. Chosen on one half of the compositions of
+``csp-inorganic``, for relaxed ones on ``val``."""
 
 FOLDS = 5
 PACKINGS = 16
@@ -101,11 +102,12 @@ class Sample:
         values, real = np.concatenate(self.values), np.concatenate(self.real)
         name = "unrelaxed" if self.unrelaxed else KINDS[self.kind]
         signs = np.array([SIGNS[name].get(feature, 0) for feature in NAMES], float)
-        leading, *others = (NAMES.index(feature) for feature in TIED.get(name, (NAMES[0],)))
-        tied = values.copy()
-        tied[:, leading] += tied[:, others].sum(axis=1)
+        multiples = np.array([TIED.get(name, {}).get(feature, 0.0) for feature in NAMES])
+        tied, leading = values.copy(), NAMES.index(next(iter(TIED.get(name, {NAMES[0]: 1}))))
+        if multiples.any():
+            tied[:, leading] = values @ multiples
         weights, bias = fit_logistic(tied, real, signs)
-        weights[others] = weights[leading]
+        weights = np.where(multiples > 0, multiples * weights[leading], weights)
         scores = values @ weights + bias
         right, wrong = np.sort(scores[real]), scores[~real]
         area = (np.searchsorted(right, wrong, "left") + np.searchsorted(right, wrong, "right")).mean() / 2

@@ -19,7 +19,7 @@ from atomsight.screen.volume import expected_volume
 from atomsight.symmetry import primitive_atoms
 
 NAMES: tuple[str, ...] = (
-    *("plausibility", "pressed", "blind", "worst_blind", "parsimony", "dense", "loose", "closest"),
+    *("plausibility", "pressed", "blind", "worst_blind", "parsimony", "dense", "loose", "closest", "crushed"),
     *("contacts", "clash", "packing", "unmet"),
 )
 """Columns of the features:
@@ -35,6 +35,7 @@ NAMES: tuple[str, ...] = (
 - ``dense``, ``loose``: logarithm of the expected volume over the volume where it is positive, and of the
   inverse;
 - ``closest``: logarithm of the closest pair's distance over what such pairs keep, at most 0;
+- ``crushed``: how far that falls below minus `MENDED`, at most 0: shorter than a relaxation would mend;
 - ``contacts``: mean log-likelihood ratio of the contacts between molecules per atom;
 - ``clash``: how far the worst contact between molecules falls short of the radii by more than
   `contacts.TOLERATED`, Å;
@@ -51,6 +52,10 @@ SLACK = 1.05
 """Times the lengths at the expected volume, where inorganic crystals are looked at. Candidates come
 unrelaxed, their volume says more of who made them than of what they would be; chosen on one half of the
 compositions of ``csp-inorganic`` (``benchmarks/rank_inorganic.py``)."""
+
+MENDED = 0.3
+"""Logarithm of the closest pair's distance under what such pairs keep up to which a candidate that is not
+relaxed is forgiven: its lengths are off by up to a third. Chosen as `SLACK`."""
 
 LEAST = 1e-6
 """Smaller probabilities count as this."""
@@ -214,6 +219,7 @@ def describe(
     shortest = tables.closest[element[:, None], element[neighbours[:, :8] + first[:, None]]]
     closest = np.log(np.maximum(distances[:, :8], 0.05) / shortest).min(axis=1)
     column["closest"][:] = np.minimum(np.minimum.reduceat(closest, begins), 0)
+    column["crushed"][:] = np.minimum(column["closest"] + MENDED, 0)
 
     for i, (crystal, parts) in enumerate(zip(crystals, molecules, strict=True)):
         if parts is not None:
