@@ -28,8 +28,9 @@ from atomsight import load_model, read
 from atomsight.crystal import Crystal
 from atomsight.neighbours import site_surroundings
 from atomsight.screen.combine import fit_logistic
-from atomsight.screen.features import KINDS, LEAST, NAMES, describe
+from atomsight.screen.features import KINDS, NAMES, describe
 from atomsight.screen.rank import Ranker
+from atomsight.screen.sites import LEAST
 from atomsight.screen.volume import expected_volume
 
 BATCH = 256

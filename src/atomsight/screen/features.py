@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.models.base import Model
-from atomsight.neighbours import site_neighbours, site_surroundings
 from atomsight.screen.contacts import histogram, packing
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
-from atomsight.screen.plausibility.runtime import Networks, Plausibility, crystal_logits
+from atomsight.screen.plausibility.runtime import Networks, crystal_logits
+from atomsight.screen.sites import Sites, judged, named
 from atomsight.screen.tables import Tables
 from atomsight.screen.volume import expected_volume
 from atomsight.symmetry import primitive_atoms
@@ -56,9 +56,6 @@ compositions of ``csp-inorganic`` (``benchmarks/rank_inorganic.py``)."""
 MENDED = 0.3
 """Logarithm of the closest pair's distance under what such pairs keep up to which a candidate that is not
 relaxed is forgiven: its lengths are off by up to a third. Chosen as `SLACK`."""
-
-LEAST = 1e-6
-"""Smaller probabilities count as this."""
 
 
 @dataclass(frozen=True)
@@ -129,29 +126,14 @@ def describe(
         asked("pressed") & inorganic,
         asked("blind", "worst_blind"),
     )
-    k = max(model.k, networks.whole.k, networks.pressed.k)
-    angles = "directions" in model.columns
-    ways: list[NDArray[np.int8]] = []
-    turned = (
-        (angles and bool(of_blind.any()))
-        or (networks.whole.sees_directions and bool(of_whole.any()))
-        or (networks.pressed.sees_directions and bool(of_pressed.any()))
+    looking = (
+        ("directions" in model.columns, of_blind),
+        (networks.whole.sees_directions, of_whole),
+        (networks.pressed.sees_directions, of_pressed),
     )
-    graphs = []
-    for crystal in crystals:
-        if turned:
-            found = site_surroundings(crystal, k)
-            ways.append(found.directions)
-            graphs.append((found.distances, found.neighbours))
-        else:
-            graphs.append(site_neighbours(crystal, k))
-    sizes = np.array([crystal.n_sites for crystal in crystals])
-    begins = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-    distances = np.concatenate([graph[0] for graph in graphs]).astype(np.float32)
-    neighbours = np.concatenate([graph[1] for graph in graphs]).astype(np.int64)
-    element = np.concatenate([crystal.site_numbers for crystal in crystals]).astype(np.int64)
-    weight = np.concatenate([crystal.multiplicities / crystal.n_atoms for crystal in crystals])
-    first = np.repeat(begins, sizes)
+    turned = any(sees and bool(chosen.any()) for sees, chosen in looking)
+    sites = Sites.of(crystals, max(model.k, networks.whole.k, networks.pressed.k), turned)
+    sizes, begins, weight = sites.sizes, sites.begins, sites.weight
 
     values = np.zeros((len(crystals), len(NAMES)))
     column = {name: values[:, place] for place, name in enumerate(NAMES)}
@@ -166,58 +148,31 @@ def describe(
     excess = np.log(volumes / expected)
     column["dense"][:], column["loose"][:] = np.maximum(-excess, 0), np.maximum(excess, 0)
 
-    all_ways = np.concatenate(ways) if turned else None
-
-    def judged(network: Plausibility, lengths: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray:
-        """Site logits of the chosen crystals by a network."""
-        rows, some = np.repeat(chosen, sizes), sizes[chosen]
-        starts = np.concatenate([[0], np.cumsum(some)[:-1]]).astype(np.int64)
-        return network.site_logits(
-            lengths[rows, : network.k],
-            neighbours[rows, : network.k] + np.repeat(starts, some)[:, None],
-            element[rows],
-            starts,
-            None if all_ways is None else np.ascontiguousarray(all_ways[rows, : network.k]),
-        )
-
-    logits = np.zeros(len(element), np.float32)
-    if of_whole.any():
-        rows = np.repeat(of_whole, sizes)
-        logits[rows] = judged(networks.whole, distances, of_whole)
-        column["plausibility"][of_whole] = crystal_logits(logits[rows], weight[rows], sizes[of_whole])
+    logits, blind = np.zeros(len(weight), np.float32), np.zeros(len(weight))
     factor = np.where(inorganic, SLACK * np.exp(-excess / 3), 1.0)
-    stretched = distances * np.repeat(factor, sizes)[:, None].astype(np.float32)
+    stretched = sites.distances * np.repeat(factor, sizes)[:, None].astype(np.float32)
+    if of_whole.any():
+        some = sites.of_crystals(of_whole, sites.distances)
+        found = judged(networks.whole, some)
+        logits[np.repeat(of_whole, sizes)] = found
+        column["plausibility"][of_whole] = crystal_logits(found, some.weight, some.sizes)
     if of_pressed.any():
-        pressed = judged(networks.pressed, stretched, of_pressed)
-        shares = weight[np.repeat(of_pressed, sizes)]
-        column["pressed"][of_pressed] = crystal_logits(pressed, shares, sizes[of_pressed])
+        some = sites.of_crystals(of_pressed, stretched)
+        column["pressed"][of_pressed] = crystal_logits(
+            judged(networks.pressed, some), some.weight, some.sizes
+        )
+    if of_blind.any():
+        blind[np.repeat(of_blind, sizes)] = named(model, sites.of_crystals(of_blind, stretched))
+    column["blind"][:] = np.add.reduceat(weight * blind, begins)
+    column["worst_blind"][:] = np.minimum.reduceat(blind, begins)
     for i in np.flatnonzero(inorganic).tolist():
         one = crystals[i]
         atoms = primitive_atoms(one.lattice, one.fractional, one.numbers)
         column["parsimony"][i] = np.log(atoms / one.n_sites)
 
-    site = np.arange(len(element)) - first
-    blind = np.zeros(len(element))
-    if of_blind.any():
-        rows = np.repeat(of_blind, sizes)
-        seen: dict[str, NDArray] = {
-            "distances": stretched[rows],
-            "neighbours": neighbours[rows],
-            "site": site[rows],
-        }
-        if angles and all_ways is not None:
-            seen["directions"] = all_ways[rows]
-        probabilities = model.probabilities(seen)
-        place = np.full(256, -1)
-        place[list(model.elements)] = np.arange(len(model.elements))
-        known = place[element[rows]]
-        own = np.where(known >= 0, probabilities[np.arange(len(known)), np.maximum(known, 0)], 0)
-        blind[rows] = np.log(np.maximum(own, LEAST))
-    column["blind"][:] = np.add.reduceat(weight * blind, begins)
-    column["worst_blind"][:] = np.minimum.reduceat(blind, begins)
-
-    shortest = tables.closest[element[:, None], element[neighbours[:, :8] + first[:, None]]]
-    closest = np.log(np.maximum(distances[:, :8], 0.05) / shortest).min(axis=1)
+    near = sites.element[sites.neighbours[:, :8] + sites.first[:, None]]
+    shortest = tables.closest[sites.element[:, None], near]
+    closest = np.log(np.maximum(sites.distances[:, :8], 0.05) / shortest).min(axis=1)
     column["closest"][:] = np.minimum(np.minimum.reduceat(closest, begins), 0)
     column["crushed"][:] = np.minimum(column["closest"] + MENDED, 0)
 
