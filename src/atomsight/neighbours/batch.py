@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable
 from itertools import pairwise
+from threading import Thread
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,8 +14,8 @@ from atomsight.errors import InputError
 from atomsight.neighbours._output import room
 from atomsight.neighbours.knn import Neighbours, as_floats, as_points, checked_k, solve
 
-SLICES_PER_THREAD = 4
-"""A thread takes slices one after another, so that a heavy structure does not leave the others idle."""
+LONG = 0.85
+"""Part of a thread's share that it does in one run."""
 
 
 def nearest_neighbours_batch(
@@ -70,20 +72,17 @@ def nearest_neighbours_batch(
 
     if threads <= 1 or len(cells) < 2:
         return solve(cells, points, bounds, count, own, None, query_bounds, images)
-    slices = _even_slices(query_bounds, threads * SLICES_PER_THREAD)
     out = (
         room((len(own), count)),
         room((len(own), count), np.int64),
         room((len(own) if images else 0, count, 3), np.int32),
     )
     solve(cells, points, bounds, count, own, None, query_bounds, images, (0, 0), out)  # compiled once, here
-    with ThreadPoolExecutor(threads) as pool:
-        jobs = [
-            pool.submit(solve, cells, points, bounds, count, own, None, query_bounds, images, part, out)
-            for part in slices
-        ]
-        for job in jobs:
-            job.result()
+
+    def do(part: tuple[int, int]) -> None:
+        solve(cells, points, bounds, count, own, None, query_bounds, images, part, out)
+
+    _over_threads(do, _shares(query_bounds, threads))
     return out
 
 
@@ -97,9 +96,45 @@ def _checked_offsets(offsets: ArrayLike, structures: int, total: int, name: str)
     return bounds
 
 
-def _even_slices(query_bounds: NDArray[np.int64], parts: int) -> list[tuple[int, int]]:
-    """Runs of structures with about equally many queries."""
-    wanted = np.linspace(0, query_bounds[-1], parts + 1)
-    edges = np.unique(np.searchsorted(query_bounds, wanted))
+def _shares(query_bounds: NDArray[np.int64], threads: int) -> list[list[tuple[int, int]]]:
+    """For each thread, runs of structures that follow one another and have about equally many queries in all.
+
+    A share lies together, so that no two threads touch one page of fresh memory first: the system would zero
+    it for both. Its last run is short, to be taken by whoever ends first.
+    """
+    total = query_bounds[-1]
+    wanted = [total * (thread + part) / threads for thread in range(threads) for part in (0, LONG)]
+    edges = np.searchsorted(query_bounds, [*wanted, total])
     edges[0], edges[-1] = 0, len(query_bounds) - 1
-    return [(int(first), int(last)) for first, last in pairwise(edges)]
+    runs = [(int(first), int(last)) for first, last in pairwise(edges)]
+    return [[run for run in runs[2 * i : 2 * i + 2] if run[0] < run[1]] for i in range(threads)]
+
+
+def _over_threads(do: Callable[[tuple[int, int]], None], shares: list[list[tuple[int, int]]]) -> None:
+    """Do every run of every share: each thread its own first, then what the others have left. The caller's
+    thread is one of them."""
+    left = [deque(share) for share in shares]
+    failed: list[BaseException] = []
+
+    def work(thread: int) -> None:
+        try:
+            for place in range(len(left)):
+                other = left[(thread + place) % len(left)]
+                take = other.pop if place else other.popleft
+                while other and not failed:
+                    try:
+                        run = take()
+                    except IndexError:  # another thread was quicker
+                        break
+                    do(run)
+        except BaseException as error:  # raised again in the caller's thread
+            failed.append(error)
+
+    others = [Thread(target=work, args=(thread,)) for thread in range(1, len(left))]
+    for other in others:
+        other.start()
+    work(0)
+    for other in others:
+        other.join()
+    if failed:
+        raise failed[0]
