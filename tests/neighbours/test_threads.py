@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atomsight.errors import InputError
 from atomsight.neighbours import nearest_neighbours_batch
 from atomsight.neighbours.batch import _over_threads, _shares
 
@@ -59,3 +60,25 @@ def test_threads_answer_as_one() -> None:
         found = nearest_neighbours_batch(lattices, points, offsets, 6, threads=threads)
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_arrays_given_are_filled(threads: int) -> None:
+    generator = np.random.default_rng(1)
+    lattices, points = np.tile(np.eye(3) * 5, (3, 1, 1)), generator.random((20, 3))
+    first = nearest_neighbours_batch(lattices, points, [0, 5, 9, 20], 4)
+    again = nearest_neighbours_batch(
+        lattices, points[::-1].copy(), [0, 5, 9, 20], 4, threads=threads, out=first
+    )
+    expected = nearest_neighbours_batch(lattices, points[::-1].copy(), [0, 5, 9, 20], 4)
+    for mine, theirs, fresh in zip(first, again, expected, strict=True):
+        assert mine is theirs
+        np.testing.assert_array_equal(theirs, fresh)
+    distances, indices, images = first
+    for wrong, message in (
+        ((distances[:, :3], indices, images), "distances must be"),
+        ((distances, indices.astype(np.int32), images), "indices must be"),
+        ((distances, indices, np.asfortranarray(images)), "images must be contiguous"),
+    ):
+        with pytest.raises(InputError, match=message):
+            nearest_neighbours_batch(lattices, points, [0, 5, 9, 20], 4, threads=threads, out=wrong)

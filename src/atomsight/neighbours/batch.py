@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import pairwise
 from threading import Thread
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +29,7 @@ def nearest_neighbours_batch(
     *,
     threads: int = 1,
     images: bool = True,
+    out: Neighbours | None = None,
 ) -> Neighbours:
     """``nearest_neighbours`` of c structures in one compiled call, with no Python cost per structure.
 
@@ -41,13 +43,15 @@ def nearest_neighbours_batch(
         query_offsets: (c + 1,), structure i owns the queries ``query_offsets[i] : query_offsets[i + 1]``.
         threads: how many threads share the structures; the kernel runs without the GIL.
         images: False leaves out the cell shifts (their array is then empty), which saves time and memory.
+        out: arrays to fill and return, of the shapes and types below, such as an earlier call's of the same
+            size: memory that was touched before costs no time to get.
 
     Returns:
         distances (M, k) float64, indices (M, k) int64 within the structure, images (M, k, 3) int32: as
         ``nearest_neighbours`` gives for each structure.
 
     Raises:
-        InputError: as ``nearest_neighbours``, or offsets that do not fit the arrays.
+        InputError: as ``nearest_neighbours``, or offsets or ``out`` that do not fit the arrays.
     """
     cells = as_floats(lattices, "lattices")
     if cells.ndim != 3 or cells.shape[1:] != (3, 3):
@@ -70,20 +74,32 @@ def nearest_neighbours_batch(
         if ((own < 0) | (own >= np.repeat(sizes, np.diff(query_bounds)))).any():
             raise InputError("queries: an index lies outside its structure")
 
+    shapes = ((len(own), count), (len(own), count), (len(own) if images else 0, count, 3))
+    if out is not None:
+        _check_out(out, shapes)
+    filled = out or (room(shapes[0]), room(shapes[1], np.int64), room(shapes[2], np.int32))
     if threads <= 1 or len(cells) < 2:
-        return solve(cells, points, bounds, count, own, None, query_bounds, images)
-    out = (
-        room((len(own), count)),
-        room((len(own), count), np.int64),
-        room((len(own) if images else 0, count, 3), np.int32),
-    )
-    solve(cells, points, bounds, count, own, None, query_bounds, images, (0, 0), out)  # compiled once, here
+        return solve(cells, points, bounds, count, own, None, query_bounds, images, None, filled)
+    # Compiled once, here:
+    solve(cells, points, bounds, count, own, None, query_bounds, images, (0, 0), filled)
 
     def do(part: tuple[int, int]) -> None:
-        solve(cells, points, bounds, count, own, None, query_bounds, images, part, out)
+        solve(cells, points, bounds, count, own, None, query_bounds, images, part, filled)
 
     _over_threads(do, _shares(query_bounds, threads))
-    return out
+    return filled
+
+
+def _check_out(out: Neighbours, shapes: tuple[tuple[int, ...], ...]) -> None:
+    arrays: tuple[NDArray[Any], ...] = out
+    kinds = (np.float64, np.int64, np.int32)
+    for name, array, shape, kind in zip(
+        ("distances", "indices", "images"), arrays, shapes, kinds, strict=True
+    ):
+        if array.shape != shape or array.dtype != kind:
+            raise InputError(f"out: {name} must be {shape} {np.dtype(kind)}, not {array.shape} {array.dtype}")
+        if not (array.flags.c_contiguous and array.flags.writeable):
+            raise InputError(f"out: {name} must be contiguous and writeable")
 
 
 def _checked_offsets(offsets: ArrayLike, structures: int, total: int, name: str) -> NDArray[np.int64]:
