@@ -100,7 +100,9 @@ def test_scores_do_not_depend_on_company_or_cell(ranker: Ranker) -> None:
 
 
 @pytest.mark.parametrize("relaxed", [False, True])
-def test_what_does_not_count_is_not_computed_and_changes_no_score(relaxed: bool) -> None:
+def test_what_does_not_count_is_not_computed_and_changes_no_score(
+    relaxed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     framework = next(c for c in read(EXAMPLES / "crystals.tar.xz") if c.name == "BAQWIC_clean")
     crystals = [perovskite(), framework, *read([DATA / "halite.cif", EXAMPLES / "ibuprofen.cif"])]
     quick, whole = (Ranker(relaxed=relaxed, explain=explain, threads=1) for explain in (False, True))
@@ -108,6 +110,18 @@ def test_what_does_not_count_is_not_computed_and_changes_no_score(relaxed: bool)
     np.testing.assert_allclose([entry.score for entry in quick.score(crystals)], expected, atol=1e-3)
     for crystal, score in zip(crystals, expected, strict=True):
         assert quick.score([crystal])[0].score == pytest.approx(score, abs=1e-3)
+    ran: list[str] = []
+    for name in ("whole", "pressed"):
+        network = getattr(quick.networks, name)
+        site_logits = network.site_logits
+        monkeypatch.setattr(
+            network, "site_logits", lambda *a, f=site_logits, n=name: (ran.append(n), f(*a))[1]
+        )
+    quick.score(crystals[:1])  # inorganic
+    assert ran == (["whole", "pressed"] if relaxed else ["pressed"])
+    ran.clear()
+    quick.score(crystals[-1:])  # molecules
+    assert ran == []
 
 
 def test_kinds_are_told_from_the_crystal(ranker: Ranker) -> None:

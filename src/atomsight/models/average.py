@@ -37,7 +37,8 @@ def average(models: Sequence[str | Path], dataset: Dataset, out: str | Path) -> 
 
     Args:
         models: names of bundled models, run folders, or files; all of one kind, k and elements.
-        dataset: its ``val`` split calibrates the mean.
+        dataset: its ``val`` split calibrates the mean. It should hold all that the models were trained on in
+            ``train``: an evaluation takes that split for what the mean has seen.
         out: the new run folder; one that is finished is opened.
 
     Raises:

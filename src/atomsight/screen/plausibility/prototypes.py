@@ -99,15 +99,10 @@ class Kin:
 def shape(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Logarithms of the mean distances to the `NEAREST` of the sites of each role, (r, NEAREST), and what
     share of the near ones is of each role, (r, r)."""
-    roles = len(geometry.elements)
-    distances = geometry.distances[:, :NEAREST].astype(np.float64)
-    close = np.exp(-((distances / SHELL) ** 4))
-    theirs = geometry.role[geometry.neighbours[:, :NEAREST]]
-    share = np.stack([(close * (theirs == other)).sum(axis=1) for other in range(roles)], axis=1)
-    belongs = geometry.weight * (geometry.role == np.arange(roles)[:, None])
+    distances, share = _near(geometry)
+    belongs = geometry.weight * (geometry.role == np.arange(len(geometry.elements))[:, None])
     belongs = belongs / belongs.sum(axis=1, keepdims=True)
-    mixed = belongs @ share
-    return np.log(belongs @ distances), mixed / np.maximum(mixed.sum(axis=1, keepdims=True), 1e-9)
+    return np.log(belongs @ distances), _normal(belongs @ share)
 
 
 def kin(geometries: Sequence[Geometry]) -> list[Kin]:
@@ -150,23 +145,27 @@ def same_prototype(one: Crystal, other: Crystal) -> bool:
     if one.n_sites > MOST_SITES or other.n_sites > MOST_SITES:
         return False
     geometries = [Geometry.of(crystal, NEAREST) for crystal in (one, other)]
-    lengths, shares = zip(*(_sites(geometry) for geometry in geometries), strict=True)
+    distances, shares = zip(*(_near(geometry) for geometry in geometries), strict=True)
     difference = np.maximum(
-        np.sqrt(((lengths[0][:, None] - lengths[1]) ** 2).mean(axis=2)),
-        np.abs(shares[0][:, None] - shares[1]).mean(axis=2),
+        np.sqrt(((np.log(distances[0])[:, None] - np.log(distances[1])) ** 2).mean(axis=2)),
+        np.abs(_normal(shares[0])[:, None] - _normal(shares[1])).mean(axis=2),
     )
     difference[geometries[0].role[:, None] != geometries[1].role] = np.inf
     return bool(max(difference.min(axis=0).max(), difference.min(axis=1).max()) < ALIKE)
 
 
-def _sites(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """As `shape`, of each site."""
+def _near(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n, NEAREST) distances of the sites, and (n, r) how many near ones are of each role."""
     distances = geometry.distances[:, :NEAREST].astype(np.float64)
     close = np.exp(-((distances / SHELL) ** 4))
     theirs = geometry.role[geometry.neighbours[:, :NEAREST]]
     roles = range(len(geometry.elements))
-    share = np.stack([(close * (theirs == other)).sum(axis=1) for other in roles], axis=1)
-    return np.log(distances), share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
+    return distances, np.stack([(close * (theirs == other)).sum(axis=1) for other in roles], axis=1)
+
+
+def _normal(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows that sum to 1."""
+    return share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
 
 
 def _difference(

@@ -63,9 +63,9 @@ class Unrelaxed:
         self,
         geometries: Sequence[Geometry],
         lengths: NDArray[np.float64],
-        decoys: Sequence[Sequence[Geometry]],
+        broken: Sequence[Sequence[Geometry]],
     ) -> None:
-        self._geometries, self._lengths, self._decoys = geometries, lengths, decoys
+        self._geometries, self._lengths, self._broken = geometries, lengths, broken
         self._kin: list[Kin] = kin(geometries)
 
     @classmethod
@@ -129,7 +129,7 @@ class Unrelaxed:
                 answer.append(Candidate(geometry, with_elements(geometry, own.elements, way), False))
             if len(answer) - sum(one.real for one in answer) == UNLIKE:
                 break
-        if spoilt_ones := self._decoys[number]:
+        if spoilt_ones := self._broken[number]:
             geometry = spoilt_ones[int(generator.integers(len(spoilt_ones)))]
             answer.append(Candidate(geometry, geometry.elements[geometry.role], False))
         return answer
