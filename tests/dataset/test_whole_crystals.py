@@ -46,6 +46,25 @@ def test_shuffling_moves_whole_crystals(small: Dataset, monkeypatch: pytest.Monk
     assert sorted(orders[0]) == sorted(orders[2]) == sorted(plain)
 
 
+def test_large_crystals_come_as_often_as_their_share_says(small: Dataset) -> None:
+    whole = {
+        c[0]: c for b in small.batches(COLUMNS, split="train", whole_crystals=True) for c in crystals_of(b)
+    }
+    seen = dict.fromkeys(whole, 0)
+    for seed in range(60):
+        for batch in small.batches(COLUMNS, split="train", shuffle=seed, whole_crystals=True, per_crystal=4):
+            for crystal in crystals_of(batch):
+                assert crystal == whole[crystal[0]]
+                seen[crystal[0]] += 1
+    assert all(seen[name] == 60 for name, (_, rows) in whole.items() if len(rows) <= 4)
+    large = {name: rows for name, (_, rows) in whole.items() if len(rows) > 4}
+    expected = 60 * sum(4 / len(rows) for rows in large.values())
+    assert large and abs(sum(seen[name] for name in large) - expected) < 5 * expected**0.5
+    for arguments in ({"shuffle": 1}, {"whole_crystals": True}):
+        with pytest.raises(InputError, match="per_crystal"):
+            small.batches(COLUMNS, per_crystal=3, **arguments)
+
+
 def test_site_need_not_be_asked_for(small: Dataset) -> None:
     batch = next(small.batches(["element"], whole_crystals=True))
     assert list(batch) == ["element"]

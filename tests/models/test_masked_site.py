@@ -267,3 +267,13 @@ def test_a_cap_is_refused(paired: Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="whole crystals; train it without a cap"):
         train_model(paired, tmp_path / "run", replace(SETTINGS, cap=10))
     assert not (tmp_path / "run").exists()
+
+
+def test_large_crystals_drawn_less_often(paired: Dataset, tmp_path: Path) -> None:
+    model = train_model(paired, tmp_path / "run", replace(SETTINGS, epochs=1, per_crystal=2))
+    assert model.k == SETTINGS.k
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["per_crystal"] == 2
+    with pytest.raises(InputError, match="without in_memory"):
+        train_model(paired, tmp_path / "held", replace(SETTINGS, per_crystal=2), in_memory=True)
+    with pytest.raises(InputError, match="single sites"):
+        train_model(paired, tmp_path / "two", Settings(k=2, elements="C,N,O", per_crystal=2))

@@ -27,6 +27,15 @@ def train(
         int | None,
         typer.Option(metavar="N", help="At most N train sites of each element.", show_default=False),
     ] = None,
+    per_crystal: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="An epoch takes a crystal of n > N sites with chance N / n, so that large ones do not "
+            "drown small ones.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Most passes in each stage; the model's own choice by default.")
     ] = None,
@@ -88,6 +97,7 @@ def train(
         k=k,
         elements=elements,
         cap=cap,
+        per_crystal=per_crystal,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,

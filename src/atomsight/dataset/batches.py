@@ -56,13 +56,17 @@ def stream(
 
 
 def crystal_stream(
-    paths: Sequence[Path], columns: list[str], batch_size: int, shuffle: int | None
+    paths: Sequence[Path],
+    columns: list[str],
+    batch_size: int,
+    shuffle: int | None,
+    per_crystal: int | None = None,
 ) -> Iterator[Arrays]:
     """Batches of whole crystals, each of the fewest crystals that hold ``batch_size`` rows."""
     needed = list(dict.fromkeys([*columns, "site"]))
     held = _Pieces()
     with _Shards(paths) as shards:
-        for piece in _shuffled_crystals(shards, needed, shuffle):
+        for piece in _shuffled_crystals(shards, needed, shuffle, per_crystal):
             held.add(piece)
             if held.rows < batch_size:
                 continue
@@ -80,7 +84,9 @@ def crystal_stream(
         yield {name: whole[name] for name in columns}
 
 
-def _shuffled_crystals(shards: _Shards, columns: list[str], shuffle: int | None) -> Iterator[Arrays]:
+def _shuffled_crystals(
+    shards: _Shards, columns: list[str], shuffle: int | None, per_crystal: int | None
+) -> Iterator[Arrays]:
     blocks = shards.blocks()
     if shuffle is None:
         for block in blocks:
@@ -91,9 +97,9 @@ def _shuffled_crystals(shards: _Shards, columns: list[str], shuffle: int | None)
     for position in generator.permutation(len(blocks)):
         pool.add(_crystals_from(shards, blocks[position], columns))
         if pool.rows >= POOL_ROWS:
-            yield _permuted_crystals(pool.all(), generator)
+            yield _permuted_crystals(pool.all(), generator, per_crystal)
     if pool.rows:
-        yield _permuted_crystals(pool.all(), generator)
+        yield _permuted_crystals(pool.all(), generator, per_crystal)
 
 
 def _crystals_from(shards: _Shards, block: Block, columns: list[str]) -> Arrays:
@@ -116,10 +122,15 @@ def _crystals_from(shards: _Shards, block: Block, columns: list[str]) -> Arrays:
     return pieces.all()
 
 
-def _permuted_crystals(arrays: Arrays, generator: np.random.Generator) -> Arrays:
+def _permuted_crystals(
+    arrays: Arrays, generator: np.random.Generator, per_crystal: int | None = None
+) -> Arrays:
+    """Crystals in random order; with ``per_crystal`` one of n rows stays with chance ``per_crystal`` / n."""
     starts = np.flatnonzero(arrays["site"] == 0)
     sizes = np.diff(starts, append=len(arrays["site"]))
     order = generator.permutation(len(starts))
+    if per_crystal is not None:
+        order = order[generator.random(len(order)) * sizes[order] < per_crystal]
     sizes = sizes[order]
     begins = np.cumsum(sizes) - sizes
     rows = np.arange(sizes.sum()) + np.repeat(starts[order] - begins, sizes)

@@ -194,6 +194,7 @@ class Dataset:
         cap: int | None = None,
         seed: int = 0,
         whole_crystals: bool = False,
+        per_crystal: int | None = None,
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Stream the sites as dicts of arrays, never holding more than a bounded number of rows.
 
@@ -214,6 +215,8 @@ class Dataset:
             whole_crystals: end each batch where a crystal ends, at the first such place from ``batch_size``
                 rows on, and shuffle crystals instead of rows. The rows of a crystal stay together in their
                 order, so that ``neighbours`` can be followed. Not with ``elements`` or ``cap``.
+            per_crystal: draw a crystal of more sites than this, n, with chance ``per_crystal`` / n, so that
+                on average none gives more. Whole crystals in random order only.
 
         Raises:
             InputError: an unknown column or split, a number below 1, or a choice of rows with
@@ -224,13 +227,15 @@ class Dataset:
         for column in columns:
             if column not in known:
                 raise InputError(f"the dataset has no column {column!r}; it has {', '.join(known)}")
+        if per_crystal is not None and (shuffle is None or not whole_crystals or per_crystal < 1):
+            raise InputError("per_crystal is a number from 1 on, for whole crystals that are shuffled")
         if batch_size < 1 or (cap is not None and cap < 1):
             raise InputError(f"batch_size and cap must be at least 1, not {batch_size} and {cap}")
         shards = self.shards(split)
         if whole_crystals:
             if elements is not None or cap is not None:
                 raise InputError("whole crystals hold all their sites; ask for no elements and no cap")
-            return crystal_stream(shards, list(columns), batch_size, shuffle)
+            return crystal_stream(shards, list(columns), batch_size, shuffle, per_crystal)
         selection = None
         if cap is not None:
             key = (split, cap, seed)

@@ -26,6 +26,8 @@ class Settings:
         elements: what was asked for: ``top20`` (the 20 most abundant in the train split), ``twenty``,
             ``ten``, ``all``, or symbols such as ``H,C,N,O``.
         cap: at most so many train sites of each element, drawn with the seed; None takes all.
+        per_crystal: a crystal of more sites, n, is in an epoch with chance ``per_crystal`` / n, so that large
+            crystals do not drown small ones; for models that learn from whole crystals. None takes all.
         epochs: passes over the train sites in each stage; None is the architecture's own choice.
         batch_size: sites a step; None is the architecture's own choice.
         learning_rate: peak of the schedule; None is the architecture's own choice.
@@ -37,6 +39,7 @@ class Settings:
     k: int = 10
     elements: str = "top20"
     cap: int | None = None
+    per_crystal: int | None = None
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
@@ -48,6 +51,7 @@ class Settings:
         for name, least in (
             ("k", 1),
             ("cap", 1),
+            ("per_crystal", 1),
             ("epochs", 1),
             ("batch_size", 1),
             ("patience", 1),

@@ -86,6 +86,7 @@ class SiteStream(IterableDataset):
             cap=self.settings.cap if training else None,
             seed=self.settings.seed,
             whole_crystals=self.whole_crystals,
+            per_crystal=self.settings.per_crystal if training else None,
         )
         rank, processes = self.place()
         if self.whole_crystals:

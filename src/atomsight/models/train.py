@@ -91,6 +91,13 @@ def train_model(
     require_training_packages()
     if settings.cap and kind_named(settings.model).architecture_class().whole_crystals:
         raise InputError(f"a {settings.model} model learns from whole crystals; train it without a cap")
+    if settings.per_crystal:
+        if not kind_named(settings.model).architecture_class().whole_crystals:
+            raise InputError(
+                f"a {settings.model} model learns from single sites; train it without per_crystal"
+            )
+        if in_memory:
+            raise InputError("per_crystal draws crystals as they are read; train without in_memory")
     if in_memory and (
         devices * nodes > 1 or not kind_named(settings.model).architecture_class().whole_crystals
     ):
@@ -158,7 +165,7 @@ def _train(
     torch.manual_seed(settings.seed)
     architecture = kind_named(settings.model).architecture_class()(settings.k, elements)
     whole = architecture.whole_crystals
-    sites = dataset.n_sites("train") if whole else _train_sites(dataset, elements, settings)
+    sites = _sites_of_epoch(dataset, settings) if whole else _train_sites(dataset, elements, settings)
     batch_size = settings.batch_size or architecture.batch_size(sites)
     settings = replace(settings, batch_size=batch_size)
     streams = {
@@ -194,6 +201,15 @@ def _train(
         finish(architecture, dataset, elements, settings, run, streams["val"], earlier, seconds)
     if many and torch.distributed.is_initialized():
         torch.distributed.barrier()
+
+
+def _sites_of_epoch(dataset: Dataset, settings: Settings) -> int:
+    """How many sites an epoch over whole crystals sees, on average with ``per_crystal``."""
+    if settings.per_crystal is None:
+        return dataset.n_sites("train")
+    crystals = dataset.crystals(["n_sites", "split"]).to_pydict()
+    sizes = [n for n, split in zip(crystals["n_sites"], crystals["split"], strict=True) if split == "train"]
+    return sum(min(n, settings.per_crystal) for n in sizes)
 
 
 def _train_sites(dataset: Dataset, elements: tuple[int, ...], settings: Settings) -> int:
