@@ -59,7 +59,8 @@ def test_large_crystals_come_as_often_as_their_share_says(small: Dataset) -> Non
     assert all(seen[name] == 60 for name, (_, rows) in whole.items() if len(rows) <= 4)
     large = {name: rows for name, (_, rows) in whole.items() if len(rows) > 4}
     expected = 60 * sum(4 / len(rows) for rows in large.values())
-    assert large and abs(sum(seen[name] for name in large) - expected) < 5 * expected**0.5
+    assert large
+    assert abs(sum(seen[name] for name in large) - expected) < 5 * expected**0.5
     for arguments in ({"shuffle": 1}, {"whole_crystals": True}):
         with pytest.raises(InputError, match="per_crystal"):
             small.batches(COLUMNS, per_crystal=3, **arguments)

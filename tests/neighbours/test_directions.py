@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atomsight.crystal import Crystal
-from atomsight.neighbours import nearest_neighbours, site_neighbours, site_surroundings
+from atomsight.errors import InputError
+from atomsight.neighbours import (
+    nearest_neighbours,
+    site_neighbours,
+    site_surroundings,
+    surroundings_of,
+)
 
 
 @given(st.integers(0, 10**6))
@@ -26,6 +33,25 @@ def test_directions_are_the_vectors_to_the_neighbours(seed: int) -> None:
     length, indices, images = nearest_neighbours(lattice, points, k)
     ways = (points[indices] + images - points[:, None]) @ lattice
     np.testing.assert_allclose(directions / 127, ways / length[..., None], atol=0.5 / 127 + 1e-9)
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_several_crystals_as_each_alone(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    crystals = []
+    for _ in range(int(generator.integers(1, 5))):
+        n = int(generator.integers(1, 8))
+        orbits = np.arange(n, dtype=np.int32) // 2
+        labels = ("C",) * (int(orbits[-1]) + 1)
+        lattice = np.diag(generator.uniform(2, 9, 3)) + generator.normal(0, 0.5, (3, 3))
+        numbers = np.full(n, 6, np.uint8)
+        crystals.append(Crystal("x", lattice, generator.random((n, 3)), numbers, orbits, labels))
+    alone = [site_surroundings(crystal, 7) for crystal in crystals]
+    for together, apart in zip(surroundings_of(crystals, 7), zip(*alone, strict=True), strict=True):
+        np.testing.assert_array_equal(together, np.concatenate(apart))
+    with pytest.raises(InputError, match="at least one"):
+        surroundings_of([], 7)
 
 
 def test_a_neighbour_on_the_site_lies_nowhere() -> None:

@@ -13,46 +13,83 @@ from atomsight.crystal import Bonds, Crystal
 from atomsight.dataset.chunks import Skip
 from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
 from atomsight.dataset.split import family
-from atomsight.neighbours import site_surroundings
+from atomsight.neighbours import surroundings_of
 
 ROW = "row"
 """Staged sites carry the row of their crystal in the chunk instead of its id: ids and splits come last."""
+
+AT_ONCE = 2048
+"""Sites whose neighbours are searched in one call: many small crystals cost few calls, and the arrays still
+fit into a core's cache."""
 
 
 class ChunkRows:
     """Collects the crystals of one chunk and turns them into three tables.
 
+    Neighbours are searched for several crystals at once, `AT_ONCE` sites or so.
+
     Attributes:
         k: number of neighbours.
         source: where the bonds come from, see `bonds.column`.
-        crystals: how many have been added.
+        crystals: those whose rows are made.
+        failed: those whose rows could not be made, and why.
     """
 
     def __init__(self, k: int, source: BondSource = "file") -> None:
         self.k = k
         self.source = source
         self.crystals: list[Crystal] = []
+        self.failed: list[tuple[Crystal, Exception]] = []
+        self._waiting: list[tuple[Crystal, str]] = []
+        self._waiting_sites = 0
         self._digests: list[str] = []
-        self._distances: list[NDArray[np.float64]] = []
+        self._numbers: list[NDArray[np.uint8]] = []
+        self._distances: list[NDArray[np.float32]] = []
         self._neighbours: list[NDArray[np.uint32]] = []
         self._directions: list[NDArray[np.int8]] = []
         self._elements: list[NDArray[np.uint8]] = []
         self._bonds: list[Bonds | None] = []
 
     def add(self, crystal: Crystal, digest: str) -> None:
-        """Compute the neighbours of a crystal's sites and keep them; ``digest`` is the SHA-256 of its
-        file."""
-        distances, neighbours, directions = site_surroundings(crystal, self.k)
-        self._bonds.append(bonds_of(crystal, self.source))
-        self._elements.append(crystal.site_numbers[neighbours])
-        self._distances.append(distances)
+        """Take a crystal; ``digest`` is the SHA-256 of its file."""
+        self._waiting.append((crystal, digest))
+        self._waiting_sites += crystal.n_sites
+        if self._waiting_sites >= AT_ONCE:
+            self.settle()
+
+    def settle(self) -> None:
+        """Make the rows of all crystals that were added."""
+        waiting, self._waiting, self._waiting_sites = self._waiting, [], 0
+        if not waiting:
+            return
+        try:
+            self._settle(waiting)
+        except Exception:  # one crystal that no rule foresaw must not stop the others
+            for one in waiting:
+                try:
+                    self._settle([one])
+                except Exception as error:
+                    self.failed.append((one[0], error))
+
+    def _settle(self, some: list[tuple[Crystal, str]]) -> None:
+        crystals = [crystal for crystal, _ in some]
+        bonds = [bonds_of(crystal, self.source) for crystal in crystals]
+        distances, neighbours, directions = surroundings_of(crystals, self.k)
+        numbers = np.concatenate([crystal.site_numbers for crystal in crystals])
+        counts = np.array([crystal.n_sites for crystal in crystals])
+        starts = np.repeat(np.cumsum(counts) - counts, counts)
+        self._elements.append(numbers[neighbours + starts[:, None]])
+        self._distances.append(distances.astype(np.float32))
         self._neighbours.append(neighbours)
         self._directions.append(directions)
-        self._digests.append(digest)
-        self.crystals.append(crystal)
+        self._numbers.append(numbers)
+        self._bonds += bonds
+        self._digests += [digest for _, digest in some]
+        self.crystals += crystals
 
     def sites(self) -> pa.Table:
         """The sites table without ids and splits, see `ROW`."""
+        self.settle()
         counts = np.array([crystal.n_sites for crystal in self.crystals], dtype=np.int64)
         total = int(counts.sum())
         starts = np.cumsum(counts) - counts
@@ -61,7 +98,7 @@ class ChunkRows:
             ROW: np.repeat(np.arange(len(counts), dtype=np.uint32), counts),
             "site": (np.arange(total) - np.repeat(starts, counts)).astype(np.uint32),
             "label": [label for crystal in self.crystals for label in crystal.labels],
-            "element": _joined([crystal.site_numbers for crystal in self.crystals], np.uint8),
+            "element": _joined(self._numbers, np.uint8),
             "multiplicity": _joined([crystal.multiplicities for crystal in self.crystals], np.uint16),
             "distances": self._lists(self._distances, np.float32),
             "neighbours": self._lists(self._neighbours, np.uint32),
@@ -79,6 +116,7 @@ class ChunkRows:
     def crystals_table(self) -> pa.Table:
         """The crystals table without ids made unique, groups and splits: these are found when all are
         known."""
+        self.settle()
         crystals = self.crystals
         lattices = np.array([crystal.lattice for crystal in crystals], dtype=np.float64).reshape(-1, 3, 3)
         lengths, angles = cell_parameters(lattices)

@@ -45,26 +45,25 @@ def process(chunk: Chunk, k: int, policy: QualityPolicy, bonds: BondSource = "fi
 
     rows = ChunkRows(k, bonds)
     skips = list(chunk.skips)
-    entries = []
 
     def on_skip(source: str, reason: str) -> None:
         skips.append(Skip(source, rule_of(reason), str(reason)))
 
+    read = []
     for member, digest in zip(chunk.members, chunk.digests, strict=True):
-        accepted = False
-        for crystal in crystals_of(member, policy, on_skip):
-            try:
-                rows.add(crystal, digest)
-                accepted = True
-            except Exception as error:  # one crystal that no rule foresaw must not stop a million others
-                skips.append(Skip(crystal.source, "failed", f"{type(error).__name__}: {error}"))
-        stands_for = entry(member.name)
-        if accepted and stands_for is not None:
-            entries.append(stands_for)
+        crystals = crystals_of(member, policy, on_skip)
+        for crystal in crystals:
+            rows.add(crystal, digest)
+        read.append((entry(member.name), [crystal.source for crystal in crystals]))
+    rows.settle()
+    for crystal, error in rows.failed:
+        skips.append(Skip(crystal.source, "failed", f"{type(error).__name__}: {error}"))
+    failed = {crystal.source for crystal, _ in rows.failed}
+    entries = [name for name, sources in read if name is not None and not failed.issuperset(sources)]
 
-    crystals, sites = rows.crystals_table(), rows.sites()
-    header = Header(chunk.fingerprint, len(crystals), len(sites), len(skips), tuple(entries))
-    return header, encode(header, crystals, skipped_table(skips), sites)
+    table, sites = rows.crystals_table(), rows.sites()
+    header = Header(chunk.fingerprint, len(table), len(sites), len(skips), tuple(entries))
+    return header, encode(header, table, skipped_table(skips), sites)
 
 
 def process_crystals(crystals: Sequence[Crystal], k: int, bonds: BondSource = "file") -> bytes:
@@ -72,6 +71,9 @@ def process_crystals(crystals: Sequence[Crystal], k: int, bonds: BondSource = "f
     rows = ChunkRows(k, bonds)
     for crystal in crystals:
         rows.add(crystal, "")
+    rows.settle()
+    for _, error in rows.failed:
+        raise error
     table, sites = rows.crystals_table(), rows.sites()
     return encode(Header("", len(table), len(sites), 0, ()), table, skipped_table([]), sites)
 

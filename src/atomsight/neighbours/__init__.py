@@ -3,7 +3,7 @@
 | module | what it holds |
 |---|---|
 | `knn` | `nearest_neighbours` of one crystal, `site_neighbours` of its symmetry-unique sites |
-| `directions` | `site_surroundings`: the same, and where each neighbour lies |
+| `directions` | `site_surroundings`: the same, and where each neighbour lies; of several, `surroundings_of` |
 | `batch` | `nearest_neighbours_batch`: many crystals in one call, over threads |
 | `invariants`, `emd` | PDD and AMD of a crystal; the earth mover's distance between PDDs |
 | `_many`, `_search` | the kernel: structures in turn, the search of one |
@@ -18,6 +18,7 @@ from __future__ import annotations
 from atomsight.neighbours.batch import nearest_neighbours_batch as nearest_neighbours_batch
 from atomsight.neighbours.directions import Surroundings as Surroundings
 from atomsight.neighbours.directions import site_surroundings as site_surroundings
+from atomsight.neighbours.directions import surroundings_of as surroundings_of
 from atomsight.neighbours.emd import earth_movers_distance as earth_movers_distance
 from atomsight.neighbours.emd import transport_cost as transport_cost
 from atomsight.neighbours.invariants import amd as amd

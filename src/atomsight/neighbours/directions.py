@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.compiled import compiled
 from atomsight.crystal import Crystal
+from atomsight.errors import InputError
 from atomsight.neighbours.knn import as_floats, as_points, checked_k, solve
 
 UNIT = 127
@@ -37,33 +40,64 @@ def site_surroundings(crystal: Crystal, k: int) -> Surroundings:
     Raises:
         InputError: as ``nearest_neighbours``.
     """
-    cell, points = as_floats(crystal.lattice, "lattice"), as_points(crystal.fractional, "fractional")
-    own = crystal.representatives
-    bounds, queries = np.array((0, len(points)), np.int64), np.array((0, len(own)), np.int64)
-    distances, indices, images = solve(cell[None], points, bounds, checked_k(k), own, None, queries)
+    return surroundings_of([crystal], k)
+
+
+def surroundings_of(crystals: Sequence[Crystal], k: int) -> Surroundings:
+    """`site_surroundings` of several crystals, the sites of one after those of another; ``neighbours`` counts
+    within each crystal.
+
+    Raises:
+        InputError: as ``nearest_neighbours``, or there is no crystal.
+    """
+    if not crystals:
+        raise InputError("crystals: expected at least one")
+    cells = as_floats(_joined([crystal.lattice[None] for crystal in crystals]), "lattice")
+    points = as_points(_joined([crystal.fractional for crystal in crystals]), "fractional")
+    orbits = _joined([crystal.orbits for crystal in crystals])
+    own = _joined([crystal.representatives for crystal in crystals])
+    offsets = _bounds([crystal.n_atoms for crystal in crystals])
+    queries = _bounds([crystal.n_sites for crystal in crystals])
+    distances, indices, images = solve(cells, points, offsets, checked_k(k), own, None, queries)
+    neighbours = np.empty(distances.shape, np.uint32)
     directions = np.empty((*distances.shape, 3), np.int8)
-    _fill(cell, points, own, distances, indices, images, directions)
-    return Surroundings(distances, crystal.orbits.astype(np.uint32)[indices], directions)
+    _fill(cells, points, orbits, offsets, own, queries, distances, indices, images, neighbours, directions)
+    return Surroundings(distances, neighbours, directions)
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _bounds(counts: list[int]) -> NDArray[np.int64]:
+    return np.array([0, *accumulate(counts)], np.int64)
 
 
 @compiled(nogil=True, error_model="numpy")
 def _fill(
-    cell: NDArray[np.float64],
+    cells: NDArray[np.float64],
     points: NDArray[np.float64],
+    orbits: NDArray[np.int32],
+    offsets: NDArray[np.int64],
     own: NDArray[np.int64],
+    queries: NDArray[np.int64],
     distances: NDArray[np.float64],
     indices: NDArray[np.int64],
     images: NDArray[np.int32],
+    neighbours: NDArray[np.uint32],
     out: NDArray[np.int8],
 ) -> None:
-    for site in range(distances.shape[0]):
-        here = own[site]
-        for rank in range(distances.shape[1]):
-            there, length = indices[site, rank], distances[site, rank]
-            a = points[there, 0] + images[site, rank, 0] - points[here, 0]
-            b = points[there, 1] + images[site, rank, 1] - points[here, 1]
-            c = points[there, 2] + images[site, rank, 2] - points[here, 2]
-            for axis in range(3):
-                along = a * cell[0, axis] + b * cell[1, axis] + c * cell[2, axis]
-                share = along / length if length > 0 else 0.0
-                out[site, rank, axis] = np.int8(np.rint(UNIT * min(1.0, max(-1.0, share))))
+    for structure in range(len(cells)):
+        cell, start = cells[structure], offsets[structure]
+        for site in range(queries[structure], queries[structure + 1]):
+            here = start + own[site]
+            for rank in range(distances.shape[1]):
+                there, length = start + indices[site, rank], distances[site, rank]
+                neighbours[site, rank] = orbits[there]
+                a = points[there, 0] + images[site, rank, 0] - points[here, 0]
+                b = points[there, 1] + images[site, rank, 1] - points[here, 1]
+                c = points[there, 2] + images[site, rank, 2] - points[here, 2]
+                for axis in range(3):
+                    along = a * cell[0, axis] + b * cell[1, axis] + c * cell[2, axis]
+                    share = along / length if length > 0 else 0.0
+                    out[site, rank, axis] = np.int8(np.rint(UNIT * min(1.0, max(-1.0, share))))

@@ -95,7 +95,7 @@ def assemble(structure: Structure, name: str, source: str, policy: QualityPolicy
     numbers = table.numbers[rows]
     _check_density(lattice, len(numbers), policy)
     keep = _apart(lattice, fractional, numbers, rows, table, policy)
-    if not keep.all():
+    if keep is not None:
         noted.add("duplicates_merged")
         fractional, numbers, rows = fractional[keep], numbers[keep], rows[keep]
     in_p1 = orbits is None
@@ -174,8 +174,12 @@ def _apart(
     rows: NDArray[np.integer],
     table: AtomTable,
     policy: QualityPolicy,
-) -> NDArray[np.bool_]:
-    """Which atoms are kept: of an atom given twice one is, with its orbit; other close contacts are fatal."""
+) -> NDArray[np.bool_] | None:
+    """Which atoms are kept, None for all: of an atom given twice one is, with its orbit; other close contacts
+    are fatal."""
+    pairs, distances = close_pairs(lattice, fractional, policy.min_distance, 4 * len(numbers) + 16)
+    if not len(pairs):
+        return None
     keep = np.ones(len(numbers), bool)
     while True:
         at = np.flatnonzero(keep)
