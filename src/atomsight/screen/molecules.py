@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.bonds.connect import BondGraph, bond_graph
+from atomsight.compiled import compiled
 from atomsight.crystal import Crystal
 
 
@@ -36,26 +37,43 @@ class Molecules:
 
 def molecules_of(crystal: Crystal) -> Molecules:
     """Components of the bond graph, made whole across the cell's faces."""
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import breadth_first_order, connected_components
-
     graph = bond_graph(crystal)
-    n = crystal.n_atoms
-    links = csr_array((np.ones(len(graph.first), np.int8), (graph.first, graph.second)), shape=(n, n))
-    count, label = connected_components(links, directed=False)
-    order = np.lexsort((graph.second, graph.first))
-    keys = graph.first[order] * n + graph.second[order]
-    shift = np.zeros((n, 3), np.int64)
-    firsts = np.unique(label, return_index=True)[1]
-    for root in firsts[np.bincount(label, minlength=count) > 1]:
-        reached, came_from = breadth_first_order(links, root, directed=False)
-        places = order[np.searchsorted(keys, came_from[reached[1:]].astype(np.int64) * n + reached[1:])]
-        for atom, bond in zip(reached[1:].tolist(), places.tolist(), strict=True):
-            shift[atom] = shift[came_from[atom]] + graph.image[bond]
-    stretched = (shift[graph.first] + graph.image != shift[graph.second]).any(axis=1)
-    endless = np.zeros(count, bool)
-    endless[label[graph.first[stretched]]] = True
-    return Molecules(graph, label.astype(np.int64), shift, endless)
+    return Molecules(graph, *_walk(graph.start, graph.first, graph.second, graph.image))
+
+
+@compiled
+def _walk(
+    start: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64], image: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Each atom's component and shift, breadth first from the component's first atom, and the endless ones:
+    those with a bond that the shifts do not close."""
+    n = len(start) - 1
+    label, shift, queue = np.full(n, -1, np.int64), np.zeros((n, 3), np.int64), np.empty(n, np.int64)
+    count = 0
+    for root in range(n):
+        if label[root] >= 0:
+            continue
+        label[root] = count
+        queue[0] = root
+        done, found = 0, 1
+        while done < found:
+            atom = queue[done]
+            done += 1
+            for bond in range(start[atom], start[atom + 1]):
+                other = second[bond]
+                if label[other] < 0:
+                    label[other] = count
+                    for axis in range(3):
+                        shift[other, axis] = shift[atom, axis] + image[bond, axis]
+                    queue[found] = other
+                    found += 1
+        count += 1
+    endless = np.zeros(count, np.bool_)
+    for bond in range(len(first)):
+        for axis in range(3):
+            if shift[first[bond], axis] + image[bond, axis] != shift[second[bond], axis]:
+                endless[label[first[bond]]] = True
+    return label, shift, endless
 
 
 HYDROGEN_LENGTHS = {6: 1.089, 7: 1.015, 8: 0.993}

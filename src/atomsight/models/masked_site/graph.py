@@ -25,8 +25,9 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
     (n,) int64, atomic number, 0 where hidden; ``directions`` (n, k, 3) int8 as in the dataset, where the
     network looks at them. Output: ``probabilities`` (n, elements) float32.
 
-    Gate and value of a message are two matrices here, not halves of one, and the faded sum over the
-    neighbours is a product of matrices: both spare a pass over the largest arrays.
+    Gate and value of a message are two matrices here, not halves of one, what a neighbour sends is added
+    within the product with its radial functions, and the faded sum over the neighbours is a product of
+    matrices: each spares a pass over the largest arrays.
 
     Args:
         weights: the network's state by PyTorch's names.
@@ -99,6 +100,13 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
     own = linear(node("Concat", [centred, flat], "own.input", axis=1), "own.0")
     named = node("Gather", [constant("element.weight", weights["element.weight"]), "element"], "named")
     state = node("Add", [linear(silu(own), "own.2"), named], "state")
+    edges = node(
+        "Reshape",
+        [radial, constant("edges.shape", np.array([-1, radial_size]), integer=True)],
+        "edges",
+    )
+    edges_from = node("Reshape", ["neighbours", last_axis], "edges.from")
+    messages_shape = constant("messages.shape", np.array([-1, k, hidden]), integer=True)
 
     layer = 0
     while f"layers.{layer}.edge.weight" in weights:
@@ -122,13 +130,10 @@ def masked_site_graph(weights: Mapping[str, NDArray[Any]], k: int, temperature: 
                 [normal, constant(f"{name}.sender.weight", weights[f"{at}.sender.weight"][rows].T)],
                 f"{name}.sender",
             )
-            edge = node(
-                "MatMul",
-                [radial, constant(f"{name}.edge.weight", weights[f"{at}.edge.weight"][rows].T)],
-                f"{name}.edge",
-            )
-            sent = node("Gather", [sender, "neighbours"], f"{name}.sent")
-            both = node("Add", [edge, sent], f"{name}.both")
+            sent = node("Gather", [sender, edges_from], f"{name}.sent")
+            edge_weight = constant(f"{name}.edge.weight", weights[f"{at}.edge.weight"][rows].T)
+            both = node("Gemm", [edges, edge_weight, sent], f"{name}.edges")
+            both = node("Reshape", [both, messages_shape], f"{name}.both")
             halves[half] = node(
                 "Add", [both, node("Unsqueeze", [receiver, one], f"{name}.receiver.deep")], name
             )
