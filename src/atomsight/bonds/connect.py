@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.bonds.radii import COVALENT, ELECTROPOSITIVE, METAL
+from atomsight.compiled import compiled
 from atomsight.crystal import Crystal
 from atomsight.neighbours import nearest_neighbours
 
@@ -26,7 +27,6 @@ BRIDGED = 0.87
 """Two metals that share a non-metal are bonded below this share of the sum of their radii."""
 
 _MOST = {1: 1, 6: 4, 7: 4, 8: 3, 9: 1}
-_BASE = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ def bond_graph(crystal: Crystal) -> BondGraph:
       Mo-Mo), and never when both are electropositive.
     """
     numbers = crystal.numbers
-    candidates = _candidates(crystal)
-    graph = _graph(crystal, *candidates)
+    graph = _candidates(crystal)
     graph = graph.kept(_valence(graph))
     if METAL[numbers].any() and not METAL[numbers].all():
         graph = graph.kept(~_hidden(graph))
@@ -106,47 +105,86 @@ def limits(first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[n
     return COVALENT[first] + COVALENT[second] + slack
 
 
-def _candidates(crystal: Crystal) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+_LIMITS: NDArray[np.float64] = limits(np.arange(len(COVALENT))[:, None], np.arange(len(COVALENT))[None, :])
+
+
+def _candidates(crystal: Crystal) -> BondGraph:
+    """All pairs of atoms near enough, as a graph."""
     numbers = crystal.numbers.astype(np.int64)
     present = np.unique(numbers)
-    longest = np.zeros(128)
-    longest[present] = limits(present[:, None], present[None, :]).max(axis=1)
+    longest = np.zeros(len(COVALENT))
+    longest[present] = _LIMITS[present[:, None], present[None, :]].max(axis=1)
     k = 12
     while True:
-        distances, second, images = nearest_neighbours(crystal.lattice, crystal.fractional, k)
+        distances, near, images = nearest_neighbours(crystal.lattice, crystal.fractional, k)
         if (distances[:, -1] > longest[numbers]).all() or k >= 192:
             break
         k *= 2
-    first = np.repeat(np.arange(len(numbers)), k)
-    second, distances = second.ravel(), distances.ravel()
-    near = distances <= limits(numbers[first], numbers[second])
-    return first[near].astype(np.int64), second[near], images.reshape(-1, 3)[near].astype(np.int64)
-
-
-def _keys(
-    first: NDArray[np.int64], second: NDArray[np.int64], image: NDArray[np.int64], n: int
-) -> NDArray[np.int64]:
-    place = np.clip(image, -_BASE // 2, _BASE // 2 - 1) + _BASE // 2
-    return (((first * n + second) * _BASE + place[:, 0]) * _BASE + place[:, 1]) * _BASE + place[:, 2]
-
-
-def _graph(
-    crystal: Crystal, first: NDArray[np.int64], second: NDArray[np.int64], image: NDArray[np.int64]
-) -> BondGraph:
-    """The graph of the bonds that are given in both directions."""
-    n = crystal.n_atoms
-    forward, backward = _keys(first, second, image, n), _keys(second, first, -image, n)
-    order = np.argsort(forward, kind="stable")
-    reverse = np.searchsorted(forward, backward, sorter=order)
-    both = forward[order[np.minimum(reverse, len(order) - 1)]] == backward
-    order = order[both[order]]
-    first, second, image = first[order], second[order], image[order]
-    reverse = np.searchsorted(forward[order], backward[order])
+    start, first, second, image, reverse = _both_ways(numbers, distances, near, images, _LIMITS)
     fractional = crystal.fractional
     vector = (fractional[second] + image - fractional[first]) @ crystal.lattice
-    start = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=n))])
     length = np.linalg.norm(vector, axis=1)
     return BondGraph(crystal.numbers, start, first, second, image, vector, length, reverse)
+
+
+@compiled
+def _both_ways(
+    numbers: NDArray[np.int64],
+    distances: NDArray[np.float64],
+    near: NDArray[np.int64],
+    images: NDArray[np.int32],
+    limits: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Neighbours within the limits that are each other's, sorted by both atoms and the cell of the second.
+
+    Returns:
+        start, first, second, image and reverse of `BondGraph`.
+    """
+    n, k = distances.shape
+    second, image = np.empty(n * k, np.int64), np.empty((n * k, 3), np.int64)
+    start = np.zeros(n + 1, np.int64)
+    count = 0
+    for atom in range(n):
+        for rank in range(k):
+            other = near[atom, rank]
+            if distances[atom, rank] > limits[numbers[atom], numbers[other]]:
+                continue
+            place = count
+            while place > start[atom]:
+                before = second[place - 1] - other
+                for axis in range(3):
+                    if before == 0:
+                        before = image[place - 1, axis] - images[atom, rank, axis]
+                if before < 0:
+                    break
+                second[place], image[place] = second[place - 1], image[place - 1]
+                place -= 1
+            second[place] = other
+            for axis in range(3):
+                image[place, axis] = images[atom, rank, axis]
+            count += 1
+        start[atom + 1] = count
+
+    reverse, row = np.full(count, -1, np.int64), np.zeros(count + 1, np.int64)
+    first = np.empty(count, np.int64)
+    for atom in range(n):
+        for bond in range(start[atom], start[atom + 1]):
+            first[bond] = atom
+            other = second[bond]
+            for back in range(start[other], start[other + 1]):
+                if (
+                    second[back] == atom
+                    and image[back, 0] == -image[bond, 0]
+                    and image[back, 1] == -image[bond, 1]
+                    and image[back, 2] == -image[bond, 2]
+                ):
+                    reverse[bond] = back
+                    break
+            row[bond + 1] = row[bond] + (reverse[bond] >= 0)
+    kept = np.flatnonzero(reverse >= 0)
+    for atom in range(n + 1):
+        start[atom] = row[start[atom]]
+    return start, first[kept], second[kept], image[kept], row[reverse[kept]]
 
 
 def _valence(graph: BondGraph) -> NDArray[np.bool_]:
@@ -177,49 +215,80 @@ def _valence(graph: BondGraph) -> NDArray[np.bool_]:
 
 def _hidden(graph: BondGraph) -> NDArray[np.bool_]:
     """Bonds between a metal and an atom behind a closer donor, both ways."""
-    hidden = np.zeros(len(graph.first), bool)
-    numbers = graph.numbers
-    reaches = METAL[numbers[graph.first]] & graph.to_nonmetal
     held = graph.count(graph.to_nonmetal)
-    for bond in np.flatnonzero(reaches):
-        metal, atom = graph.first[bond], graph.second[bond]
-        element = numbers[atom]
-        if element == 1:
+    hidden = _behind(graph.numbers, graph.start, graph.first, graph.second, graph.image, graph.length, held)
+    return hidden | hidden[graph.reverse]
+
+
+@compiled
+def _behind(
+    numbers: NDArray[np.uint8],
+    start: NDArray[np.int64],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    image: NDArray[np.int64],
+    length: NDArray[np.float64],
+    held: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    hidden = np.zeros(len(first), np.bool_)
+    for bond in range(len(first)):
+        metal, atom = first[bond], second[bond]
+        if not METAL[numbers[metal]] or METAL[numbers[atom]]:
+            continue
+        if numbers[atom] == 1:
             hidden[bond] = held[atom] > 0
             continue
-        for other in range(graph.start[atom], graph.start[atom + 1]):
-            between = graph.second[other]
+        for other in range(start[atom], start[atom + 1]):
+            between = second[other]
             if METAL[numbers[between]] or numbers[between] in (1, 5, 6):
                 continue
-            cell = graph.image[bond] + graph.image[other]
-            for direct in range(graph.start[metal], graph.start[metal + 1]):
+            for direct in range(start[metal], start[metal + 1]):
                 if (
-                    graph.second[direct] == between
-                    and graph.length[direct] < graph.length[bond] - SHIELD
-                    and (graph.image[direct] == cell).all()
+                    second[direct] == between
+                    and length[direct] < length[bond] - SHIELD
+                    and image[direct, 0] == image[bond, 0] + image[other, 0]
+                    and image[direct, 1] == image[bond, 1] + image[other, 1]
+                    and image[direct, 2] == image[bond, 2] + image[other, 2]
                 ):
                     hidden[bond] = True
-    return hidden | hidden[graph.reverse]
+    return hidden
 
 
 def _bridged(graph: BondGraph) -> NDArray[np.bool_]:
     """Pairs of metals that a non-metal holds together without a bond of their own, both ways."""
-    numbers = graph.numbers
-    dropped = np.zeros(len(graph.first), bool)
-    pairs = METAL[numbers[graph.first]] & ~graph.to_nonmetal
-    for bond in np.flatnonzero(pairs):
-        one, two = graph.first[bond], graph.second[bond]
-        if graph.length[bond] < BRIDGED * (COVALENT[numbers[one]] + COVALENT[numbers[two]]) and not (
-            ELECTROPOSITIVE[numbers[one]] and ELECTROPOSITIVE[numbers[two]]
-        ):
-            continue
-        shared = {
-            (graph.second[b], *(graph.image[b]))
-            for b in range(graph.start[one], graph.start[one + 1])
-            if not METAL[numbers[graph.second[b]]]
-        }
-        dropped[bond] = any(
-            (graph.second[b], *(graph.image[b] + graph.image[bond])) in shared
-            for b in range(graph.start[two], graph.start[two + 1])
-        )
+    dropped = _held_together(graph.numbers, graph.start, graph.first, graph.second, graph.image, graph.length)
     return dropped | dropped[graph.reverse]
+
+
+@compiled
+def _held_together(
+    numbers: NDArray[np.uint8],
+    start: NDArray[np.int64],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    image: NDArray[np.int64],
+    length: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    dropped = np.zeros(len(first), np.bool_)
+    for bond in range(len(first)):
+        one, two = first[bond], second[bond]
+        if not METAL[numbers[one]] or not METAL[numbers[two]]:
+            continue
+        electropositive = ELECTROPOSITIVE[numbers[one]] and ELECTROPOSITIVE[numbers[two]]
+        if not electropositive and length[bond] < BRIDGED * (COVALENT[numbers[one]] + COVALENT[numbers[two]]):
+            continue
+        for mine in range(start[one], start[one + 1]):
+            if METAL[numbers[second[mine]]]:
+                continue
+            for theirs in range(start[two], start[two + 1]):
+                if (
+                    second[mine] == second[theirs]
+                    and image[mine, 0] == image[theirs, 0] + image[bond, 0]
+                    and image[mine, 1] == image[theirs, 1] + image[bond, 1]
+                    and image[mine, 2] == image[theirs, 2] + image[bond, 2]
+                ):
+                    dropped[bond] = True
+                    break
+            if dropped[bond]:
+                break
+    return dropped

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.models.base import Model
-from atomsight.neighbours import site_neighbours, site_surroundings
+from atomsight.neighbours import site_neighbours, surroundings_of
 from atomsight.screen.plausibility.runtime import Plausibility
 
 LEAST = 1e-6
@@ -40,16 +40,16 @@ class Sites:
     def of(cls, crystals: Sequence[Crystal], k: int, turned: bool) -> Sites:
         """The k nearest neighbours of every site, with their directions if asked for."""
         if turned:
-            found = [site_surroundings(crystal, k) for crystal in crystals]
-            directions = np.concatenate([one.directions for one in found])
-            around = [(one.distances, one.neighbours) for one in found]
+            distances, neighbours, directions = surroundings_of(crystals, k)
         else:
             directions = None
             around = [site_neighbours(crystal, k) for crystal in crystals]
+            distances = np.concatenate([one[0] for one in around])
+            neighbours = np.concatenate([one[1] for one in around])
         sizes = np.array([crystal.n_sites for crystal in crystals])
         return cls(
-            np.concatenate([one[0] for one in around]).astype(np.float32),
-            np.concatenate([one[1] for one in around]).astype(np.int64),
+            distances.astype(np.float32),
+            neighbours.astype(np.int64),
             directions,
             np.concatenate([crystal.site_numbers for crystal in crystals]).astype(np.int64),
             np.concatenate([crystal.multiplicities / crystal.n_atoms for crystal in crystals]),

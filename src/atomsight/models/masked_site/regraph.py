@@ -37,11 +37,10 @@ def regraph(path: Path) -> float:
     constants = {held.name: onnx.numpy_helper.to_array(held) for held in model.graph.initializer}
     weights = weights_of(constants, 1.0)
     sharpness = constants["radial.sharpness"]
-    weights["widths"], weights["centres"] = 1 / sharpness, constants["radial.shift"] / sharpness
+    weights["widths"] = (1 / sharpness).astype(np.float32)
+    weights["centres"] = (constants["radial.shift"] / sharpness).astype(np.float32)
     k = next(
-        held.type.tensor_type.shape.dim[1].dim_value
-        for held in model.graph.input
-        if held.name == "distances"
+        held.type.tensor_type.shape.dim[1].dim_value for held in model.graph.input if held.name == "distances"
     )
     graph = masked_site_graph(weights, k, 1.0)
     if model.graph.output[0].name == "logits":  # of plausibilities, which end without a softmax

@@ -119,7 +119,7 @@ def decoys_of(
     crystal: Crystal, bank: Bank, volumes: NDArray[np.float64], generator: np.random.Generator
 ) -> list[Crystal]:
     """A handful of decoys of one crystal, of every kind that can be made of it. Exchanged elements that make
-    the crystal itself again, but for its scale, make no decoy.
+    the crystal itself again, but for its scale, make no decoy, nor does another crystal of the same formula.
 
     Args:
         crystal: the real one.
@@ -132,10 +132,11 @@ def decoys_of(
     real = crystal.volume / crystal.n_atoms
     if crystal.n_atoms <= SMALL and bank:
         expected = expected_volume(crystal.numbers, volumes) / crystal.n_atoms
-        templates = bank.get(decoys.stoichiometry(crystal), ())
-        for _ in range(4 if len(templates) > 1 else 0):
+        formula = crystal.formula
+        templates = [t for t in bank.get(decoys.stoichiometry(crystal), ()) if t.formula != formula]
+        for _ in range(4 if templates else 0):
             template = templates[int(generator.integers(len(templates)))]
-            if template is not crystal and template.n_atoms <= SMALL:
+            if template.n_atoms <= SMALL:
                 base = real if generator.random() < 0.5 else expected
                 volume = base * np.exp(generator.normal(0, 0.1))
                 exchanged.append(decoys.decorated(template, crystal, generator, volume))

@@ -74,7 +74,11 @@ class Unrelaxed:
     ) -> Unrelaxed:
         """From the inorganic crystals of archives."""
         generator = np.random.default_rng(seed)
-        crystals = [c for c in split_crystals(dataset, archives, "train", leave_out) if c.n_atoms <= 80]
+        crystals = [
+            crystal
+            for crystal in split_crystals(dataset, archives, "train", leave_out)
+            if crystal.n_atoms <= 80 and "missing_hydrogen" not in crystal.flags
+        ]
         volumes = fit_volumes(element_counts(crystals), np.array([crystal.volume for crystal in crystals]))
         lengths = [(expected_volume(c.numbers, volumes) / c.n_atoms) ** (1 / 3) for c in crystals]
         made = cls(

@@ -61,7 +61,9 @@ class Whole:
             return cls(Examples.load(kept))
         generator = np.random.default_rng(seed)
         inorganic = [
-            crystal for crystal in split_crystals(dataset, small, "train", leave_out) if crystal.n_atoms <= 80
+            crystal
+            for crystal in split_crystals(dataset, small, "train", leave_out)
+            if crystal.n_atoms <= 80 and "missing_hydrogen" not in crystal.flags
         ]
         volumes = fit_volumes(element_counts(inorganic), np.array([crystal.volume for crystal in inorganic]))
         frameworks = [
