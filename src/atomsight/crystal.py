@@ -101,7 +101,7 @@ class Crystal:
         highest = np.maximum.accumulate(self.orbits)
         first = np.ones(len(highest), bool)
         np.greater(highest[1:], highest[:-1], out=first[1:])
-        return np.flatnonzero(first)
+        return first.nonzero()[0]
 
     @cached_property
     def multiplicities(self) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from atomsight.readers._tags import UNKNOWN
 from atomsight.readers.quality import SkipError
 
 
-class _Words(Sequence[str]):
+class Words(Sequence[str]):
     """Words of a text by their positions, decoded when asked for: most labels of a P1 cell never are."""
 
     def __init__(self, text: bytes, spans: NDArray[np.int64]) -> None:
@@ -32,7 +32,7 @@ class _Words(Sequence[str]):
     def __getitem__(self, index: slice) -> Sequence[str]: ...
     def __getitem__(self, index: int | slice) -> str | Sequence[str]:
         if isinstance(index, slice):
-            return _Words(self.text, self.spans[index])
+            return Words(self.text, self.spans[index])
         begin, end = self.spans[index].tolist()
         return self.text[begin:end].decode("ascii")
 
@@ -42,7 +42,7 @@ class _Words(Sequence[str]):
 
     def at(self, rows: NDArray[np.integer]) -> Sequence[str]:
         """The words of some rows."""
-        return _Words(self.text, self.spans[rows])
+        return Words(self.text, self.spans[rows])
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class AtomTable:
 
     def labels_at(self, rows: NDArray[np.integer]) -> tuple[str, ...]:
         """The labels of some rows."""
-        if isinstance(self.labels, _Words):
+        if isinstance(self.labels, Words):
             return tuple(self.labels.at(rows))
         return tuple([self.labels[i] for i in rows.tolist()])
 
@@ -113,7 +113,7 @@ def read_atoms(block: gemmi.cif.Block, text: bytes = b"") -> AtomTable:
             values, elements, spans = scanned
             numbers, deuterium = _as_numbers(elements)
             fractional = np.ascontiguousarray(values[:, :3])
-            return AtomTable(_Words(text, spans), numbers, fractional, values[:, 3], deuterium=deuterium)
+            return AtomTable(Words(text, spans), numbers, fractional, values[:, 3], deuterium=deuterium)
     return _by_value(block, loop)
 
 

@@ -41,7 +41,7 @@ def _element_table() -> NDArray[np.int64]:
 
 
 _ELEMENTS = _element_table()
-_POWERS: NDArray[np.float64] = np.array([10.0**n for n in range(23)])
+POWERS: NDArray[np.float64] = np.array([10.0**n for n in range(23)])
 
 
 def scan(
@@ -67,7 +67,7 @@ def scan(
     elements = np.zeros(length, np.int64)
     labels = np.zeros((length, 2), np.int64)
     data = np.frombuffer(text, np.uint8)
-    plain = _scan(data, start, roles, _ELEMENTS, _POWERS, numbers, elements, labels)
+    plain = _scan(data, start, roles, _ELEMENTS, POWERS, numbers, elements, labels)
     return (numbers, elements, labels) if plain else None
 
 
@@ -104,7 +104,7 @@ def _scan(
             return False
         role = roles[column]
         if started and 0 < role <= _OCCUPANCY:
-            value, at = _number(data, begin, size, powers)
+            value, at = number(data, begin, size, powers)
             if at < 0:
                 return False
             numbers[row, role - 1] = 1.0 if role == _OCCUPANCY and np.isnan(value) else value
@@ -137,7 +137,7 @@ def _scan(
 
 
 @compiled
-def _number(data: NDArray[np.uint8], at: int, size: int, powers: NDArray[np.float64]) -> tuple[float, int]:
+def number(data: NDArray[np.uint8], at: int, size: int, powers: NDArray[np.float64]) -> tuple[float, int]:
     """A decimal number, an uncertainty in parentheses left off, correctly rounded, and where its word ends.
 
     NaN for ``?`` and ``.``; -1 as the end for anything else than a plain number.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import gemmi
@@ -16,6 +14,7 @@ from atomsight.compiled import compiled
 from atomsight.crystal import BOND_TYPES, Bonds, Crystal
 from atomsight.neighbours import nearest_neighbours
 from atomsight.readers._atoms import AtomTable
+from atomsight.readers._bond_rows import MEANINGLESS, STAYS, UNKNOWN, BondRows, bond_rows
 from atomsight.readers._tags import text_of
 
 TOLERANCE = 0.02
@@ -28,53 +27,20 @@ search)."""
 SHORTEST, LONGEST = 0.1, 5.0
 """Å; no bond is longer (caesium to lead comes to 4.6), and a shorter one joins an atom to itself."""
 
-_HERE = frozenset(("", ".", "?"))
-"""Symmetry codes that leave an atom where it is."""
-
-_QUOTES = ("'", '"', ";")
-
 _OPERATIONS = (
     "_space_group_symop_operation_xyz",
     "_symmetry_equiv_pos_as_xyz",
     "_space_group_symop.operation_xyz",
 )
-_CODE = re.compile(r"(\d+)(?:[_ ](\d)(\d)(\d))?$")
-_WORDS = {
-    "s": "single",
-    "sing": "single",
-    "single": "single",
-    "1": "single",
-    "d": "double",
-    "doub": "double",
-    "double": "double",
-    "2": "double",
-    "t": "triple",
-    "trip": "triple",
-    "triple": "triple",
-    "3": "triple",
-    "q": "quadruple",
-    "quad": "quadruple",
-    "quadruple": "quadruple",
-    "4": "quadruple",
-    "a": "aromatic",
-    "arom": "aromatic",
-    "aromatic": "aromatic",
-    "5": "aromatic",
-    "delo": "delocalised",
-    "delocalised": "delocalised",
-    "delocalized": "delocalised",
-    "7": "delocalised",
-    "pi": "pi",
-    "9": "pi",
-}
-"""Spellings of a bond type: the letters that Materials Studio and Mercury write, the words and numbers of
-the CSD."""
-
-UNKNOWN = BOND_TYPES.index("unknown")
+_SINGLE, _DOUBLE, _DELOCALISED = (BOND_TYPES.index(kind) for kind in ("single", "double", "delocalised"))
 
 
 def with_bond_table(
-    crystal: Crystal, block: gemmi.cif.Block, table: AtomTable, rows: NDArray[np.integer]
+    crystal: Crystal,
+    block: gemmi.cif.Block,
+    table: AtomTable,
+    rows: NDArray[np.integer],
+    text: bytes = b"",
 ) -> Crystal:
     """The crystal with the bonds that its block lists in ``_geom_bond_*`` and ``_ccdc_geom_bond_type``.
 
@@ -96,18 +62,20 @@ def with_bond_table(
         block: the data block.
         table: its atom list.
         rows: (atoms of the motif,) the row of the atom list that each is a copy of.
+        text: the file, see `bond_rows`.
     """
-    if not block.find_loop("_geom_bond_atom_site_label_1") and not block.find_value(
-        "_geom_bond_atom_site_label_1"
-    ):
-        return crystal
-    site_of_row = np.full(len(table), -1, dtype=np.int64)
-    site_of_row[rows] = crystal.orbits
     try:
-        wanted, misfits = _wanted(crystal, block, table, site_of_row)
+        found = bond_rows(block, table, text)
+        if found is None:
+            return crystal
+        site_of_row = np.full(len(table), -1, dtype=np.int64)
+        site_of_row[rows] = crystal.orbits
+        wanted, misfits = _wanted(crystal, block, table, site_of_row, found)
         bonds, unmet = _matched(crystal, wanted) if len(wanted.length) else (None, 0)
     except (ValueError, RuntimeError):  # a table that cannot be read is no reason to lose the crystal
         bonds, misfits, unmet = None, 1, 0
+    if bonds is None and not misfits + unmet:
+        return crystal
     flags = crystal.flags | {"bond_table_misfit"} if misfits + unmet else crystal.flags
     return replace(crystal, bonds=bonds, flags=flags)
 
@@ -144,112 +112,99 @@ class _Wanted(NamedTuple):
 
 
 def _wanted(
-    crystal: Crystal, block: gemmi.cif.Block, table: AtomTable, site_of_row: NDArray[np.int64]
+    crystal: Crystal,
+    block: gemmi.cif.Block,
+    table: AtomTable,
+    site_of_row: NDArray[np.int64],
+    found: BondRows,
 ) -> tuple[_Wanted, int]:
     """The rows that name atoms of the crystal, and how many of them fit no length.
 
     `site_of_row` holds the site of each row of the atom list, -1 for those that the crystal does not keep.
     """
-    labels = tuple(table.labels)
-    row_of = {label: row for row, label in enumerate(labels)}
-    if len(row_of) < len(labels):
-        row_of = {label: row_of[label] for label, count in Counter(labels).items() if count == 1}
-    found = _rows(block)
-    one, two = (np.array([row_of.get(label, -1) for label in end], dtype=np.int64) for end in found.labels)
-    known = (one >= 0) & (two >= 0) & (site_of_row[one] >= 0) & (site_of_row[two] >= 0)
-    ends = [table.fractional[one], table.fractional[two]]
-    if not all(_HERE.issuperset(codes) for codes in found.codes):
-        operations = _operations(block)
-        ends = [_moved(end, codes, operations) for end, codes in zip(ends, found.codes, strict=True)]
-    step = (ends[1] - ends[0]) @ crystal.lattice
-    computed = np.sqrt((step * step).sum(axis=1))
-    stated = found.lengths
-    exact = (computed > SHORTEST) & (np.isnan(stated) | (np.abs(computed - stated) <= TOLERANCE))
-    length = np.where(exact, computed, stated)
-    fits = known & (length > SHORTEST) & (length <= LONGEST)
-    kind = found.kinds
+    kinds = found.kinds
     if "Materials Studio" in (text_of(block, "_audit_creation_method") or ""):
-        kind[np.array([code not in _HERE for code in found.codes[1]], dtype=bool)] = UNKNOWN
-    wanted = _Wanted(site_of_row[one[fits]], site_of_row[two[fits]], length[fits], kind[fits], exact[fits])
-    return wanted, int(known.sum() - fits.sum())
-
-
-class _Rows(NamedTuple):
-    """The table's columns: the labels and the symmetry codes of both atoms, stated lengths (NaN for none),
-    types."""
-
-    labels: tuple[list[str], list[str]]
-    codes: tuple[list[str], list[str]]
-    lengths: NDArray[np.float64]
-    kinds: NDArray[np.int64]
-
-
-def _rows(block: gemmi.cif.Block) -> _Rows:
-    names = ("atom_site_label_1", "atom_site_label_2", "site_symmetry_1", "site_symmetry_2", "distance")
-    columns: list[list[str]] = [[] for _ in names]
-    for prefix in ("_geom_bond_", "_geom_bond."):
-        loop = block.find_loop(prefix + names[0]).get_loop()
-        if loop is None:
-            items = [block.find_value(prefix + name) for name in names]
-            found = [[value] for value in items[:2] if value is not None]
-            found += [["" if value is None else value] for value in items[2:]]
-            n = 1
-        else:
-            # Taken at once: a call for each value costs more than all that is done with it.
-            values, width, n = loop.values, loop.width(), loop.length()
-            places = {tag.lower(): place for place, tag in enumerate(loop.tags)}
-            wanted = [places.get(prefix + name) for name in names]
-            found = [values[place::width] for place in wanted[:2] if place is not None]
-            found += [[""] * n if place is None else values[place::width] for place in wanted[2:]]
-        if len(found) == len(names):
-            for column, part in zip(columns, found, strict=True):
-                column += part
-    one, two, here, there, lengths = columns
-    words = list(block.find_values("_ccdc_geom_bond_type"))[: len(one)]
-    known = {word: BOND_TYPES.index(_WORDS.get(word.strip("'\"").lower(), "unknown")) for word in set(words)}
-    kinds = np.full(len(one), UNKNOWN)
-    kinds[: len(words)] = [known[word] for word in words]
-    return _Rows(
-        (_plain(one), _plain(two)),
-        (_plain(here), _plain(there)),
-        np.array([gemmi.cif.as_number(length) for length in lengths], dtype=np.float64),
-        kinds,
+        kinds = np.where(found.moves[:, 1, 0] == STAYS, kinds, UNKNOWN)
+    rotations, translations = _operations(block) if found.moves[..., 0].any() else _operators(())
+    one, two, length, kind, exact, known = _fitting(
+        crystal.lattice, table.fractional, site_of_row, *found[:3], kinds, rotations, translations
     )
+    return _Wanted(one, two, length, kind, exact), known - len(one)
 
 
-def _plain(values: list[str]) -> list[str]:
-    """Values without their quotes."""
-    return [gemmi.cif.as_string(value) if value[:1] in _QUOTES else value for value in values]
-
-
-def _operations(block: gemmi.cif.Block) -> list[gemmi.Op]:
-    for tag in _OPERATIONS:
-        triplets = [gemmi.cif.as_string(value) for value in block.find_values(tag)]
-        if triplets:
-            return [gemmi.Op(triplet) for triplet in triplets]
-    return [gemmi.Op("x,y,z")]
-
-
-def _moved(
-    positions: NDArray[np.float64], codes: list[str], operations: Sequence[gemmi.Op]
-) -> NDArray[np.float64]:
-    """(n, 3) positions under symmetry codes such as ``3_655``, ``3`` or ``.``; NaN where a code means
-    nothing."""
-    moved = positions.copy()
-    places: dict[str, list[int]] = {}
-    for place, code in enumerate(codes):
-        if code not in _HERE:
-            places.setdefault(code, []).append(place)
-    for code, of_code in places.items():
-        match = _CODE.match(code)
-        if match is None or not 1 <= int(match.group(1)) <= len(operations):
-            moved[of_code] = np.nan
+@compiled
+def _fitting(
+    lattice: NDArray[np.float64],
+    fractional: NDArray[np.float64],
+    site_of_row: NDArray[np.int64],
+    atoms: NDArray[np.int64],
+    moves: NDArray[np.int64],
+    stated: NDArray[np.float64],
+    kinds: NDArray[np.int64],
+    rotations: NDArray[np.float64],
+    translations: NDArray[np.float64],
+) -> tuple[
+    NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_], int
+]:
+    """The columns of `_Wanted`, and how many rows name two atoms of the crystal."""
+    n = len(atoms)
+    sites, length = np.empty((2, n), np.int64), np.empty(n)
+    kind, exact = np.empty(n, np.int64), np.empty(n, np.bool_)
+    ends, step = np.empty((2, 3)), np.empty(3)
+    known = count = 0
+    for row in range(n):
+        if atoms[row, 0] < 0 or atoms[row, 1] < 0:
             continue
-        operation = operations[int(match.group(1)) - 1]
-        rotation = np.array(operation.rot) / operation.DEN
-        shift = np.array(operation.tran) / operation.DEN + [int(s or 5) - 5 for s in match.groups()[1:]]
-        moved[of_code] = moved[of_code] @ rotation.T + shift
-    return moved
+        if site_of_row[atoms[row, 0]] < 0 or site_of_row[atoms[row, 1]] < 0:
+            continue
+        known += 1
+        plain = True
+        for end in range(2):
+            operation = moves[row, end, 0]
+            if operation == MEANINGLESS or operation > len(rotations):
+                plain = False
+            for axis in range(3):
+                ends[end, axis] = fractional[atoms[row, end], axis]
+            if operation > STAYS and plain:
+                for axis in range(3):
+                    value = translations[operation - 1, axis] + moves[row, end, 1 + axis]
+                    for other in range(3):
+                        value += rotations[operation - 1, axis, other] * fractional[atoms[row, end], other]
+                    ends[end, axis] = value
+        computed = 0.0
+        for axis in range(3):
+            step[axis] = ends[1, axis] - ends[0, axis]
+        for axis in range(3):
+            along = step[0] * lattice[0, axis] + step[1] * lattice[1, axis] + step[2] * lattice[2, axis]
+            computed += along * along
+        computed = np.sqrt(computed)
+        agrees = np.isnan(stated[row]) or abs(computed - stated[row]) <= TOLERANCE
+        exact[count] = plain and computed > SHORTEST and agrees
+        length[count] = computed if exact[count] else stated[row]
+        if not SHORTEST < length[count] <= LONGEST:  # none is stated, or no bond is so long
+            continue
+        sites[0, count] = site_of_row[atoms[row, 0]]
+        sites[1, count] = site_of_row[atoms[row, 1]]
+        kind[count] = kinds[row]
+        count += 1
+    return sites[0, :count], sites[1, :count], length[:count], kind[:count], exact[:count], known
+
+
+def _operations(block: gemmi.cif.Block) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    for tag in _OPERATIONS:
+        triplets = tuple(gemmi.cif.as_string(value) for value in block.find_values(tag))
+        if triplets:
+            return _operators(triplets)
+    return _operators(("x,y,z",))
+
+
+@lru_cache(maxsize=256)
+def _operators(triplets: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rotations (g, 3, 3) and translations (g, 3) in the order of a list. Files share few lists."""
+    operations = [gemmi.Op(triplet) for triplet in triplets]
+    rotations = [np.array(operation.rot) / operation.DEN for operation in operations]
+    translations = [np.array(operation.tran) / operation.DEN for operation in operations]
+    return np.array(rotations).reshape(-1, 3, 3), np.array(translations).reshape(-1, 3)
 
 
 def _matched(crystal: Crystal, wanted: _Wanted) -> tuple[Bonds | None, int]:
@@ -261,27 +216,51 @@ def _matched(crystal: Crystal, wanted: _Wanted) -> tuple[Bonds | None, int]:
         distances, atoms, images = nearest_neighbours(
             crystal.lattice, crystal.fractional, k, crystal.representatives
         )
-        if (distances[:, -1] > reach).all() or k >= 384:
+        if k >= 384 or (distances[:, -1] > reach).all():
             break
         k *= 2
-    orbits = crystal.orbits[atoms]
     votes = np.zeros((*distances.shape, len(BOND_TYPES)), np.int32)
-    unmet = _vote(distances, orbits, *wanted, votes)
-    sites, places = np.nonzero(votes.any(axis=2))
-    if not len(sites):
-        return None, unmet
-    return Bonds(
-        sites.astype(np.uint32),
-        atoms[sites, places].astype(np.int32),
-        images[sites, places].astype(np.int32),
-        distances[sites, places],
-        _settled(votes[sites, places]),
-    ), unmet
+    unmet = _vote(distances, atoms, crystal.orbits, *wanted, votes)
+    bonds = _voted(distances, atoms, images, votes)
+    return (Bonds(*bonds) if len(bonds[0]) else None), unmet
+
+
+@compiled
+def _voted(
+    distances: NDArray[np.float64],
+    atoms: NDArray[np.int64],
+    images: NDArray[np.int32],
+    votes: NDArray[np.int32],
+) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], NDArray[np.uint8]]:
+    """The columns of `Bonds`: every neighbour that a row named. Its type is the one that it is called most
+    often, if only by a copy of the bond."""
+    n = 0
+    places = np.empty((votes.shape[0] * votes.shape[1], 2), np.int64)
+    for site in range(votes.shape[0]):
+        for place in range(votes.shape[1]):
+            if votes[site, place].any():
+                places[n, 0], places[n, 1] = site, place
+                n += 1
+    sites, others, cells = np.empty(n, np.uint32), np.empty(n, np.int32), np.empty((n, 3), np.int32)
+    lengths, types = np.empty(n), np.empty(n, np.uint8)
+    for bond in range(n):
+        site, place = places[bond]
+        sites[bond], others[bond], lengths[bond] = site, atoms[site, place], distances[site, place]
+        for axis in range(3):
+            cells[bond, axis] = images[site, place, axis]
+        called = votes[site, place]
+        best, most = UNKNOWN, 0
+        for kind in range(len(called)):
+            if kind != UNKNOWN and called[kind] > most:
+                best, most = kind, called[kind]
+        types[bond] = _DELOCALISED if called[_SINGLE] > 0 and called[_DOUBLE] > 0 else best
+    return sites, others, cells, lengths, types
 
 
 @compiled
 def _vote(
     distances: NDArray[np.float64],
+    atoms: NDArray[np.int64],
     orbits: NDArray[np.int32],
     one: NDArray[np.int64],
     two: NDArray[np.int64],
@@ -302,25 +281,15 @@ def _vote(
             best, least = -1, np.inf
             for place in range(distances.shape[1]):
                 gap = abs(distances[site, place] - length[row])
-                if orbits[site, place] == other and gap <= slack and gap < least:
+                if orbits[atoms[site, place]] == other and gap <= slack and gap < least:
                     best, least = place, gap
             if best < 0:
                 continue
             met = True
             for place in range(distances.shape[1]):
-                if orbits[site, place] != other or abs(distances[site, place] - length[row]) > slack:
+                if orbits[atoms[site, place]] != other or abs(distances[site, place] - length[row]) > slack:
                     continue
                 if exact[row] or abs(distances[site, place] - distances[site, best]) <= SAME:
                     votes[site, place, kind[row]] += 1
         unmet += not met
     return unmet
-
-
-def _settled(votes: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """(b,) the type of each bond from how often its copies are called what, (b, types)."""
-    known = votes.copy()
-    known[:, BOND_TYPES.index("unknown")] = 0
-    types = known.argmax(axis=1).astype(np.uint8)
-    both = (known[:, BOND_TYPES.index("single")] > 0) & (known[:, BOND_TYPES.index("double")] > 0)
-    types[both] = BOND_TYPES.index("delocalised")
-    return types

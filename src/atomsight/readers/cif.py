@@ -94,7 +94,7 @@ def crystal_of(
         flags=flags,
     )
     assembled = assemble(structure, name, source, policy)
-    return with_bond_table(assembled.crystal, block, assembled.table, assembled.rows)
+    return with_bond_table(assembled.crystal, block, assembled.table, assembled.rows, text)
 
 
 def read_cell(block: gemmi.cif.Block) -> tuple[NDArray[np.float64], list[float]]:

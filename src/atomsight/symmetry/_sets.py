@@ -43,6 +43,20 @@ def numbered(parent: NDArray[np.int64]) -> NDArray[np.int32]:
 
 
 @compiled
+def in_order(labels: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Labels from 0 on numbered in the order of their first members."""
+    out = np.empty(len(labels), np.int32)
+    number = np.full(labels.max() + 1 if len(labels) else 0, -1, np.int32)
+    count = 0
+    for i in range(len(labels)):
+        if number[labels[i]] < 0:
+            number[labels[i]] = count
+            count += 1
+        out[i] = number[labels[i]]
+    return out
+
+
+@compiled
 def firsts_of(orbits: NDArray[np.int32]) -> NDArray[np.int64]:
     """Index of the first member of each orbit, for orbits numbered in the order of these."""
     out = np.empty(len(orbits), np.int64)

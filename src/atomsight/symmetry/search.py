@@ -8,15 +8,15 @@ from numpy.typing import ArrayLike, NDArray
 from atomsight.neighbours import nearest_neighbours
 from atomsight.symmetry._kernels import orbits_of, primitive
 from atomsight.symmetry._lattice import reduce_lattice
-from atomsight.symmetry._sets import firsts_of
+from atomsight.symmetry._sets import firsts_of, in_order
 
 
 def renumber(parents: NDArray[np.integer]) -> NDArray[np.int32]:
     """(n,) int32 orbit of each atom, numbered by first atoms, from any labels that tell orbits apart."""
-    _, first, inverse = np.unique(parents, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int32)
-    rank[np.argsort(first)] = np.arange(len(first), dtype=np.int32)
-    return rank[inverse]
+    labels = np.asarray(parents, np.int64)
+    if len(labels) and not 0 <= labels.min() <= labels.max() < 4 * len(labels) + 64:
+        labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return in_order(labels)
 
 
 _MANY = 96  # atoms of the rarest element from which on their surroundings are looked at
