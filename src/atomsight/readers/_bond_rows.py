@@ -98,11 +98,19 @@ def bond_rows(block: gemmi.cif.Block, table: AtomTable, text: bytes = b"") -> Bo
     if not column and not block.find_value(_PREFIXES[0] + _LABEL_1):
         return None
     loop = column.get_loop() if column else None
-    if loop is not None and text:
+    if loop is not None and text and not _elsewhere(block, loop):
         found = _scanned(loop, table, text)
         if found is not None:
             return found
     return _by_value(block, table)
+
+
+def _elsewhere(block: gemmi.cif.Block, loop: gemmi.cif.Loop) -> bool:
+    """Whether the block holds bonds or their types outside of this list."""
+    other = _PREFIXES[1] + _LABEL_1
+    if block.find_loop(other) or block.find_value(other):
+        return True
+    return bool(_TYPE not in loop.tags and (block.find_loop(_TYPE) or block.find_value(_TYPE)))
 
 
 def _scanned(loop: gemmi.cif.Loop, table: AtomTable, text: bytes) -> BondRows | None:
@@ -114,8 +122,6 @@ def _scanned(loop: gemmi.cif.Loop, table: AtomTable, text: bytes) -> BondRows | 
     roles = _roles(tuple(tags))
     start = text.find(tags[0].encode())
     if roles is None or start < 0 or text.find(tags[0].encode(), start + len(tags[0])) >= 0:
-        return None
-    if (_TYPE not in tags and text.find(_TYPE.encode()) >= 0) or text.find(_PREFIXES[1].encode()) >= 0:
         return None
     n = loop.length()
     atoms, moves = np.full((n, 2), -1), np.zeros((n, 2, 4), np.int64)
