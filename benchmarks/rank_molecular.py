@@ -21,7 +21,7 @@ from atomsight import read
 from atomsight.screen.features import NAMES, describe
 from atomsight.screen.rank import Ranker
 
-MOLECULAR = ("contacts", "packing", "clash", "unmet")
+MOLECULAR = ("contacts", "packing", "clash", "unmet", "cohesion")
 """What the score of a molecular crystal is made of; clashes and unmet donors count against it."""
 
 

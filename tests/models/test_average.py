@@ -56,6 +56,9 @@ def test_what_does_not_belong_together_is_refused(crystals: Dataset, tmp_path: P
         average([one], crystals, tmp_path / "run")
     with pytest.raises(InputError, match="differ in kind"):
         average([one, exported(tmp_path, 2, 1.0, "H,C,N")], crystals, tmp_path / "run")
+    with pytest.raises(InputError, match="two-stage"):
+        average(["two-stage", "two-stage"], crystals, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     average([one, other], crystals, tmp_path / "run")
     with pytest.raises(InputError, match="another run"):
         average([one, one], crystals, tmp_path / "run")

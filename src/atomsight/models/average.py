@@ -72,8 +72,8 @@ def average(models: Sequence[str | Path], dataset: Dataset, out: str | Path) -> 
     }
     if held_origin(run.path, "average_of") not in ((False, None), (True, record["average_of"])):
         raise InputError(f"{out} holds another run; give another --out")
-    run.claim(settings, record, resume=True)
     if run.ended:
+        run.claim(settings, record, resume=True)
         return load_model(run.path)
     architecture = kind_named(first.kind).architecture_class()(first.k, elements)
     total: dict[str, torch.Tensor] = {}
@@ -85,6 +85,7 @@ def average(models: Sequence[str | Path], dataset: Dataset, out: str | Path) -> 
     held = architecture.network.state_dict()
     mean = {name: weights.to(held[name].dtype) for name, weights in total.items()}
     architecture.network.load_state_dict({**held, **mean})
+    run.claim(settings, record, resume=True)  # not before: a model that cannot be taken apart leaves no folder
     stream = SiteStream(dataset, settings, elements, architecture.columns, "val", architecture.whole_crystals)
     finish(architecture, dataset, elements, settings, run, stream, [], 0.0)
     return load_model(run.path)

@@ -59,24 +59,24 @@ def atom_types(molecules: Molecules) -> NDArray[np.int64]:
 
 
 def contacts_of(
-    crystal: Crystal, molecules: Molecules
+    crystal: Crystal, molecules: Molecules, reach: float = REACH
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Contacts of the symmetry-unique sites: (c,) site, (c,) atom at the other end, (c,) distance in Å.
 
     A contact is a pair of atoms of different molecules, or of different copies of one, no farther apart than
-    `REACH`.
+    ``reach``, Å.
     """
     own = crystal.representatives
     density = crystal.n_atoms / crystal.volume
-    k = int(1.3 * density * 4 / 3 * np.pi * REACH**3) + 16
+    k = int(1.3 * density * 4 / 3 * np.pi * reach**3) + 16
     while True:
         distances, other, images = nearest_neighbours(crystal.lattice, crystal.fractional, k, own)
-        if distances[:, -1].min() >= REACH:
+        if distances[:, -1].min() >= reach:
             break
         k *= 2
     site = np.repeat(np.arange(len(own)), k)
     distances, other, images = distances.ravel(), other.ravel(), images.reshape(-1, 3)
-    near = distances < REACH
+    near = distances < reach
     site, distances, other, images = site[near], distances[near], other[near], images[near]
     atom = own[site]
     same = molecules.molecule[atom] == molecules.molecule[other]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.models.base import Model
+from atomsight.screen.cohesion import cohesion
 from atomsight.screen.contacts import histogram, packing
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.plausibility.runtime import Networks, crystal_logits
@@ -20,7 +21,7 @@ from atomsight.symmetry import primitive_atoms
 
 NAMES: tuple[str, ...] = (
     *("plausibility", "pressed", "blind", "worst_blind", "parsimony", "dense", "loose", "closest", "crushed"),
-    *("contacts", "clash", "packing", "unmet"),
+    *("contacts", "clash", "packing", "unmet", "cohesion"),
 )
 """Columns of the features:
 
@@ -40,9 +41,10 @@ NAMES: tuple[str, ...] = (
 - ``clash``: how far the worst contact between molecules falls short of the radii by more than
   `contacts.TOLERATED`, Å;
 - ``packing``: share of the cell that the molecules fill;
-- ``unmet``: share of the hydrogens on N, O that find no acceptor.
+- ``unmet``: share of the hydrogens on N, O that find no acceptor;
+- ``cohesion``: energy of a pair potential between the molecules, kJ/mol of atoms, see `cohesion`.
 
-``pressed`` and ``parsimony`` are 0 for crystals with molecules or frameworks, the last four for all but
+``pressed`` and ``parsimony`` are 0 for crystals with molecules or frameworks, the last five for all but
 molecules.
 """
 
@@ -181,4 +183,5 @@ def describe(
             crystal = normalised(crystal, parts)
             column["contacts"][i] = (histogram(crystal, parts) * tables.potential).sum()
             column["packing"][i], column["clash"][i], column["unmet"][i] = packing(crystal, parts)
+            column["cohesion"][i] = cohesion(crystal, parts)
     return Described(kind, values, *(np.split(v, begins[1:]) for v in (logits, blind, closest)))
