@@ -16,7 +16,7 @@ from atomsight.models.session import run
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-SITES_PER_CALL = 512
+SITES_PER_CALL = 96
 """Whole crystals of about so many sites run together: few enough for the arrays over their edges to stay in
 the cache."""
 

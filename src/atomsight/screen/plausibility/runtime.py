@@ -16,7 +16,7 @@ from atomsight.models.session import open_session, run
 POOL = 1.0
 """Softness of the minimum over the sites: a few bad ones condemn a crystal."""
 
-SITES_PER_CALL = 512
+SITES_PER_CALL = 96
 """Whole structures of about so many sites run together, see `models.masked_site.inference`."""
 
 WEIGHTS = Path(__file__).parent / "plausibility.onnx"
