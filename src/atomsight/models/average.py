@@ -85,7 +85,9 @@ def average(models: Sequence[str | Path], dataset: Dataset, out: str | Path) -> 
     held = architecture.network.state_dict()
     mean = {name: weights.to(held[name].dtype) for name, weights in total.items()}
     architecture.network.load_state_dict({**held, **mean})
-    run.claim(settings, record, resume=True)  # not before: a model that cannot be taken apart leaves no folder
+    run.claim(
+        settings, record, resume=True
+    )  # not before: a model that cannot be taken apart leaves no folder
     stream = SiteStream(dataset, settings, elements, architecture.columns, "val", architecture.whole_crystals)
     finish(architecture, dataset, elements, settings, run, stream, [], 0.0)
     return load_model(run.path)
