@@ -15,7 +15,7 @@ from atomsight.errors import InputError
 from atomsight.neighbours._output import room
 from atomsight.neighbours.knn import Neighbours, as_floats, as_points, checked_k, solve
 
-LONG = 0.85
+LONG = 0.9
 """Part of a thread's share that it does in one run."""
 
 
