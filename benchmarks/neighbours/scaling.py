@@ -86,8 +86,8 @@ def against_threads(data: Path) -> list[Row]:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    titles = {"sites": "sites in the cell", "k": "k"}
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    titles = {"sites": "sites in the cell", "k": "k", "threads": "threads"}
+    figure, panels = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     for panel, (what, title) in zip(panels, titles.items(), strict=True):
         for name in dict.fromkeys(row[1] for row in rows if row[0] == what):
             points = [(x, y) for kind, label, x, y in rows if (kind, label) == (what, name)]
@@ -97,7 +97,9 @@ def draw(rows: list[Row], path: Path) -> None:
         panel.legend(frameon=False, fontsize=8)
     panels[0].set_xscale("log")
     panels[0].set_yscale("log")
-    panels[1].set_ylim(bottom=0)
+    panels[2].set_xticks([1, 2])
+    for panel in panels[1:]:
+        panel.set_ylim(bottom=0)
     figure.savefig(path, dpi=130)
 
 
