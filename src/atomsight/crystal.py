@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -116,7 +115,8 @@ class Crystal:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Atoms of each element in the cell, by symbol."""
-        return {SYMBOLS[z]: n for z, n in sorted(Counter(self.numbers.tolist()).items())}
+        held = np.bincount(self.numbers)
+        return {SYMBOLS[z]: int(held[z]) for z in held.nonzero()[0].tolist()}
 
     @property
     def formula(self) -> str:

@@ -261,14 +261,14 @@ def test_a_crystal_that_no_rule_foresaw_is_a_skip(
 ) -> None:
     from atomsight.dataset import rows
 
-    honest = rows.surroundings_of
+    honest = rows.bonds_of
 
-    def faulty(crystals: Any, k: int) -> Any:
-        if any(crystal.name == "s0002" for crystal in crystals):
+    def faulty(crystal: Any, source: Any) -> Any:
+        if crystal.name == "s0002":
             raise FloatingPointError("no such luck")
-        return honest(crystals, k)
+        return honest(crystal, source)
 
-    monkeypatch.setattr(rows, "surroundings_of", faulty)
+    monkeypatch.setattr(rows, "bonds_of", faulty)
     summary = build(cifs, tmp_path / "d", K, workers=1)
     assert (summary.crystals, summary.skipped) == (39, {"failed": 1, "syntax": 2})
     reasons = {row["source"]: row["reason"] for row in open_dataset(tmp_path / "d").skipped().to_pylist()}

@@ -13,7 +13,8 @@ from atomsight.crystal import Bonds, Crystal
 from atomsight.dataset.chunks import Skip
 from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
 from atomsight.dataset.split import family
-from atomsight.neighbours import surroundings_of
+from atomsight.flat import Flat
+from atomsight.neighbours import surroundings_in
 
 ROW = "row"
 """Staged sites carry the row of their crystal in the chunk instead of its id: ids and splits come last."""
@@ -44,6 +45,7 @@ class ChunkRows:
         self._waiting_sites = 0
         self._digests: list[str] = []
         self._numbers: list[NDArray[np.uint8]] = []
+        self._multiplicities: list[NDArray[np.int64]] = []
         self._distances: list[NDArray[np.float32]] = []
         self._neighbours: list[NDArray[np.uint32]] = []
         self._directions: list[NDArray[np.int8]] = []
@@ -74,15 +76,16 @@ class ChunkRows:
     def _settle(self, some: list[tuple[Crystal, str]]) -> None:
         crystals = [crystal for crystal, _ in some]
         bonds = [bonds_of(crystal, self.source) for crystal in crystals]
-        distances, neighbours, directions = surroundings_of(crystals, self.k)
-        numbers = np.concatenate([crystal.site_numbers for crystal in crystals])
-        counts = np.array([crystal.n_sites for crystal in crystals])
-        starts = np.repeat(np.cumsum(counts) - counts, counts)
+        flat = Flat.of(crystals)
+        distances, neighbours, directions = surroundings_in(flat, self.k)
+        numbers = flat.site_numbers
+        starts = np.repeat(flat.site_offsets[:-1], np.diff(flat.site_offsets))
         self._elements.append(numbers[neighbours + starts[:, None]])
         self._distances.append(distances.astype(np.float32))
         self._neighbours.append(neighbours)
         self._directions.append(directions)
         self._numbers.append(numbers)
+        self._multiplicities.append(flat.multiplicities)
         self._bonds += bonds
         self._digests += [digest for _, digest in some]
         self.crystals += crystals
@@ -99,7 +102,7 @@ class ChunkRows:
             "site": (np.arange(total) - np.repeat(starts, counts)).astype(np.uint32),
             "label": [label for crystal in self.crystals for label in crystal.labels],
             "element": _joined(self._numbers, np.uint8),
-            "multiplicity": _joined([crystal.multiplicities for crystal in self.crystals], np.uint16),
+            "multiplicity": _joined(self._multiplicities, np.uint16),
             "distances": self._lists(self._distances, np.float32),
             "neighbours": self._lists(self._neighbours, np.uint32),
             "neighbour_elements": self._lists(self._elements, np.uint8),

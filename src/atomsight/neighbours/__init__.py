@@ -18,6 +18,7 @@ from __future__ import annotations
 from atomsight.neighbours.batch import nearest_neighbours_batch as nearest_neighbours_batch
 from atomsight.neighbours.directions import Surroundings as Surroundings
 from atomsight.neighbours.directions import site_surroundings as site_surroundings
+from atomsight.neighbours.directions import surroundings_in as surroundings_in
 from atomsight.neighbours.directions import surroundings_of as surroundings_of
 from atomsight.neighbours.emd import earth_movers_distance as earth_movers_distance
 from atomsight.neighbours.emd import transport_cost as transport_cost

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.compiled import compiled
 from atomsight.crystal import Crystal
-from atomsight.errors import InputError
+from atomsight.flat import Flat
 from atomsight.neighbours.knn import as_floats, as_points, checked_k, solve
 
 UNIT = 127
@@ -50,27 +49,24 @@ def surroundings_of(crystals: Sequence[Crystal], k: int) -> Surroundings:
     Raises:
         InputError: as ``nearest_neighbours``, or there is no crystal.
     """
-    if not crystals:
-        raise InputError("crystals: expected at least one")
-    cells = as_floats(_joined([crystal.lattice[None] for crystal in crystals]), "lattice")
-    points = as_points(_joined([crystal.fractional for crystal in crystals]), "fractional")
-    orbits = _joined([crystal.orbits for crystal in crystals])
-    own = _joined([crystal.representatives for crystal in crystals])
-    offsets = _bounds([crystal.n_atoms for crystal in crystals])
-    queries = _bounds([crystal.n_sites for crystal in crystals])
+    return surroundings_in(Flat.of(crystals), k)
+
+
+def surroundings_in(crystals: Flat, k: int) -> Surroundings:
+    """`surroundings_of` crystals that are flat arrays already.
+
+    Raises:
+        InputError: as ``nearest_neighbours``.
+    """
+    cells = as_floats(crystals.lattices, "lattice")
+    points = as_points(crystals.fractional, "fractional")
+    offsets, own, queries = crystals.offsets, crystals.own, crystals.site_offsets
     distances, indices, images = solve(cells, points, offsets, checked_k(k), own, None, queries)
     neighbours = np.empty(distances.shape, np.uint32)
     directions = np.empty((*distances.shape, 3), np.int8)
-    _fill(cells, points, orbits, offsets, own, queries, distances, indices, images, neighbours, directions)
+    found = distances, indices, images, neighbours, directions
+    _fill(cells, points, crystals.orbits, offsets, own, queries, *found)
     return Surroundings(distances, neighbours, directions)
-
-
-def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _bounds(counts: list[int]) -> NDArray[np.int64]:
-    return np.array([0, *accumulate(counts)], np.int64)
 
 
 @compiled(nogil=True, error_model="numpy")
