@@ -12,6 +12,7 @@ from perovskite import perovskite
 
 from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS
+from atomsight.errors import ModelError
 from atomsight.screen import decoys
 from atomsight.screen.decoys import scaled
 from atomsight.screen.plausibility import unrelaxed
@@ -140,8 +141,9 @@ def test_training_goes_on_where_it_stopped_and_exports(
     monkeypatch.setattr(fit, "compiler_found", lambda: False)
     dataset, archive = salts
 
-    def run(out: Path, minutes: float) -> None:
+    def run(out: Path, minutes: float, *also: object) -> None:
         arguments = [dataset, "--small", archive, "--epochs", 2, "--minutes", minutes, "--out", out, *more]
+        arguments += also
         monkeypatch.setattr("sys.argv", ["fit", *map(str, arguments)])
         fit.main()
 
@@ -152,7 +154,15 @@ def test_training_goes_on_where_it_stopped_and_exports(
     states = [torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts")]
     for name, weights in states[0]["network"].items():
         torch.testing.assert_close(states[1]["network"][name], weights)
-    _check_exported(tmp_path / "whole" / "plausibility.onnx", states[0]["network"], "0" not in more)
+    file = tmp_path / "whole" / "plausibility.onnx"
+    _check_exported(file, states[0]["network"], "0" not in more)
+    run(tmp_path / "further", 10, "--from", file, "--rate", 1e-12)
+    further = torch.load(tmp_path / "further" / "last.pt", weights_only=True)["network"]
+    for name, weights in states[0]["network"].items():
+        if name != "draws":
+            torch.testing.assert_close(further[name], weights, atol=1e-6, rtol=1e-5)
+    with pytest.raises(ModelError, match="another kind of network"):
+        run(tmp_path / "other", 10, "--from", file, "--angular", 3 if "0" in more else 0)
 
 
 def _check_exported(path: Path, weights: dict[str, torch.Tensor], turned: bool) -> None:

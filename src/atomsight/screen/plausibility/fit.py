@@ -22,13 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from atomsight.errors import ModelError
 from atomsight.models.export import write_model
-from atomsight.models.masked_site.graph import masked_site_graph
+from atomsight.models.masked_site.graph import masked_site_graph, weights_of
 from atomsight.models.masked_site.network import MaskedSiteNetwork
-from atomsight.models.masked_site.training import compiler_found
+from atomsight.models.masked_site.training import OWN, compiler_found
 from atomsight.screen.plausibility.runtime import POOL
 from atomsight.screen.plausibility.unrelaxed import Unrelaxed
-from atomsight.screen.plausibility.whole import Whole
+from atomsight.screen.plausibility.whole import LARGE_SHARE, Whole
 
 K = 16
 LAYERS = 3
@@ -96,13 +97,23 @@ def loss_of(
 
 
 def train(
-    source: Source, out: Path, epochs: int, seed: int, minutes: float, angular: int = ANGULAR
+    source: Source,
+    out: Path,
+    epochs: int,
+    seed: int,
+    minutes: float,
+    angular: int = ANGULAR,
+    rate: float = RATE,
+    begin_with: Path | None = None,
 ) -> nn.Module | None:
-    """Train, or go on; None where the time is up before the end."""
+    """Train, or go on; None where the time is up before the end. ``begin_with`` is a network's file whose
+    weights are the first."""
     torch.manual_seed(seed)
     network = MaskedSiteNetwork(K, 1, HIDDEN, angular=angular, dropped=DROPPED)
     network.layers = network.layers[:LAYERS]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
+    if begin_with is not None:
+        take_up(network, begin_with)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=DECAY)
     steps = sum(1 for _ in source.batches(np.random.default_rng(seed)))
     total = max(1, epochs * steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -151,6 +162,22 @@ def train(
     return network
 
 
+def take_up(network: nn.Module, path: Path) -> None:
+    """Give a network the weights of a file that `export` wrote.
+
+    Raises:
+        ModelError: the file's network is built otherwise.
+    """
+    import onnx
+
+    held = {one.name: onnx.numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer}
+    state, weights = network.state_dict(), weights_of(held, 1.0)
+    if weights.keys() | set(OWN) != state.keys():
+        raise ModelError(f"{path} holds another kind of network")
+    taken = {name: torch.from_numpy(array).reshape(state[name].shape) for name, array in weights.items()}
+    network.load_state_dict({**state, **taken})
+
+
 def export(network: nn.Module, path: Path, metadata: dict[str, object]) -> None:
     """Write the network as ONNX; its output are the logits of the sites."""
     from onnx import TensorProto, helper
@@ -177,6 +204,9 @@ def main() -> None:
     parser.add_argument(
         "--angular", type=int, default=ANGULAR, help="channels by direction; 0 sees distances"
     )
+    parser.add_argument("--large-share", type=float, default=LARGE_SHARE, help="of frameworks in an epoch")
+    parser.add_argument("--from", dest="begin_with", type=Path, help="a network's file to go on from")
+    parser.add_argument("--rate", type=float, default=RATE, help="peak of the learning rate")
     parser.add_argument("--unrelaxed", action="store_true", help="for candidates that are not relaxed")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -187,9 +217,11 @@ def main() -> None:
         source = Unrelaxed.prepared(given.dataset, given.small, left, given.seed, K)
     else:
         source = Whole.prepared(
-            given.dataset, given.small, given.large, given.most, left, given.seed, K, given.out
+            *(given.dataset, given.small, given.large, given.most, left, given.seed, K, given.out),
+            given.large_share,
         )
-    done = train(source, given.out, given.epochs, given.seed, given.minutes, given.angular)
+    shape = given.angular, given.rate, given.begin_with
+    done = train(source, given.out, given.epochs, given.seed, given.minutes, *shape)
     print("done" if done is not None else "time is up: run the same command to go on")
 
 

@@ -37,8 +37,9 @@ class Whole:
 
     real_weight = 4.0
 
-    def __init__(self, examples: Examples) -> None:
+    def __init__(self, examples: Examples, large_share: float = LARGE_SHARE) -> None:
         self._examples = examples
+        self._large_share = large_share
         self._structures = np.searchsorted(examples.structure, np.arange(len(examples.real) + 1))
         self._groups = np.searchsorted(examples.group, np.arange(int(examples.group[-1]) + 2))
         self._donors = _Donors(examples, self._structures, self._groups)
@@ -54,11 +55,12 @@ class Whole:
         seed: int,
         k: int,
         out: Path,
+        large_share: float = LARGE_SHARE,
     ) -> Whole:
         """From archives, or from what an earlier call left in ``out``."""
         kept = out / "examples.npz"
         if kept.is_file():
-            return cls(Examples.load(kept))
+            return cls(Examples.load(kept), large_share)
         generator = np.random.default_rng(seed)
         inorganic = [
             crystal
@@ -79,7 +81,7 @@ class Whole:
             f"{len(inorganic)} inorganic crystals, {len(frameworks)} frameworks, "
             f"{len(examples.real)} structures, {len(examples.element)} sites"
         )
-        return cls(examples)
+        return cls(examples, large_share)
 
     def batches(self, generator: np.random.Generator) -> Iterator[dict[str, Tensor]]:
         """One pass over all groups in random order, some together, strained and with noise."""
@@ -88,7 +90,7 @@ class Whole:
         sites = number = 0
         for group in generator.permutation(len(groups) - 1):
             first, last = groups[group], groups[group + 1]
-            if not self._examples.small[first] and generator.random() > LARGE_SHARE:
+            if not self._examples.small[first] and generator.random() > self._large_share:
                 continue
             held += [(s, None, number) for s in range(first, last)]
             sites += structures[last] - structures[first]
