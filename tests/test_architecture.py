@@ -15,6 +15,7 @@ FLOORS = [
     {"errors", "compiled"},
     {"elements", "citations"},
     {"crystal"},
+    {"flat"},
     {"neighbours"},
     {"symmetry"},
     {"readers"},
