@@ -213,6 +213,14 @@ def test_candidates_are_ranked_and_survivors_downloaded(page: Any, tmp_path: Pat
         assert set(archive.namelist()) <= {file["name"] for file in files}
 
 
+def test_an_example_of_candidates(page: Any) -> None:
+    page.locator("#tab-candidates").click()
+    page.locator("#candidates select", has_text="choose").select_option("CsZnSb-candidates.zip")
+    page.get_by_text("Download", exact=False).first.wait_for()
+    api.expect(page.locator("#ranking tbody tr").first).to_be_visible()
+    api.expect(page.locator("#candidates [role=status]")).to_contain_text("23 candidates")
+
+
 def test_a_job_is_cancelled_and_let_go_when_the_page_is_left(
     page: Any, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

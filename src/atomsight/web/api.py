@@ -25,7 +25,7 @@ from atomsight.screen.check import Checked
 from atomsight.screen.write_rank import writer_of
 from atomsight.web import checking, ranking, shapes
 from atomsight.web.jobs import Job, Kind
-from atomsight.web.uploads import Upload, examples
+from atomsight.web.uploads import Upload, examples, landscapes
 
 router = APIRouter(prefix="/api", responses=shapes.PROBLEMS)
 
@@ -53,6 +53,7 @@ def about(request: Request) -> dict[str, Any]:
         "model": held.knowledge.model.name,
         "elements": [SYMBOLS[z] for z in held.knowledge.model.elements],
         "examples": examples(),
+        "landscapes": landscapes(),
         "dataset": held.knowledge.dataset_path is not None,
         "max_upload": held.uploads.most_bytes,
     }

@@ -14,6 +14,7 @@ class About(BaseModel):
     model: str
     elements: list[str] = Field(description="that the model knows")
     examples: list[str]
+    landscapes: list[str]
     dataset: bool = Field(description="whether a dataset was named to compare with")
     max_upload: int = Field(description="bytes that all uploads together may hold")
 

@@ -84,13 +84,14 @@ class Uploads:
         return upload
 
     def example(self, name: str) -> Upload:
-        """An upload of one of the crystals that ship with the page.
+        """An upload of one of the crystals, or archives of candidates, that ship with the page.
 
         Raises:
             InputError: there is no such one.
         """
-        if name not in examples():
-            raise InputError(f"there is no example {name!r}; there are {', '.join(examples())}")
+        known = [*examples(), *landscapes()]
+        if name not in known:
+            raise InputError(f"there is no example {name!r}; there are {', '.join(known)}")
         upload = Upload(secrets.token_urlsafe(12), EXAMPLES, {name: None}, temporary=False)
         self._held[upload.identifier] = upload
         return upload
@@ -149,6 +150,11 @@ class Uploads:
 def examples() -> list[str]:
     """Names of the crystals that ship with the page."""
     return sorted(path.name for path in EXAMPLES.glob("*.cif"))
+
+
+def landscapes() -> list[str]:
+    """Names of the archives of candidates that ship with the page."""
+    return sorted(path.name for path in EXAMPLES.glob("*.zip"))
 
 
 def clean(name: str) -> str:

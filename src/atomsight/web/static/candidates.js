@@ -26,23 +26,24 @@ export function candidatesView(panel, about, see) {
     (value) => { settings.risk = Number(value); }, "0.005");
   const relaxed = make("label", {}, make("input", { type: "checkbox", onchange: ({ target }) => { settings.relaxed = target.checked; } }),
     " relaxed: trust the volumes");
+  const examples = choice("Example", [["", "choose"], ...about.landscapes], (name) => name && start(null, { example: name }));
   const downloads = make("p", { class: "row" });
   const chart = make("div");
   const list = make("div");
   const detail = make("div", { class: "panel", "aria-live": "polite" });
   panel.append(
-    dropPlace("Drop a folder or an archive of candidate structures here.", start, risk, relaxed),
+    dropPlace("Drop a folder or an archive of candidate structures here.", (files) => start(files), risk, relaxed, examples),
     work.element, downloads, make("div", { class: "bench" }, make("div", {}, list), make("div", {}, chart, detail)));
   let looked = 0;
   let turn = 0;
   let shown = null;
   let chosen = null; // source of the candidate that is opened
 
-  async function start(files) {
+  async function start(files, example = {}) {
     for (const part of [downloads, chart, list, detail]) part.replaceChildren();
     looked = Date.now() + BETWEEN;
     shown = chosen = null;
-    const last = await work.run("/api/rankings", { ...settings }, files, () => {
+    const last = await work.run("/api/rankings", { ...settings, ...example }, files, () => {
       if (Date.now() < looked) return;
       const begun = Date.now();
       looked = Infinity; // one look at a time; long tables are looked at less often
