@@ -127,6 +127,12 @@ def _candidates(crystal: Crystal) -> BondGraph:
     return BondGraph(crystal.numbers, start, first, second, image, vector, length, reverse)
 
 
+@compiled(inline="always")
+def _lead_to(one: NDArray[np.int64], other: NDArray[np.int64], both: NDArray[np.int64]) -> bool:
+    """Whether two steps from cell to cell, (3,), lead where a third does."""
+    return one[0] + other[0] == both[0] and one[1] + other[1] == both[1] and one[2] + other[2] == both[2]
+
+
 @compiled
 def _both_ways(
     numbers: NDArray[np.int64],
@@ -166,18 +172,13 @@ def _both_ways(
         start[atom + 1] = count
 
     reverse, row = np.full(count, -1, np.int64), np.zeros(count + 1, np.int64)
-    first = np.empty(count, np.int64)
+    first, nowhere = np.empty(count, np.int64), np.zeros(3, np.int64)
     for atom in range(n):
         for bond in range(start[atom], start[atom + 1]):
             first[bond] = atom
             other = second[bond]
             for back in range(start[other], start[other + 1]):
-                if (
-                    second[back] == atom
-                    and image[back, 0] == -image[bond, 0]
-                    and image[back, 1] == -image[bond, 1]
-                    and image[back, 2] == -image[bond, 2]
-                ):
+                if second[back] == atom and _lead_to(image[back], image[bond], nowhere):
                     reverse[bond] = back
                     break
             row[bond + 1] = row[bond] + (reverse[bond] >= 0)
@@ -243,13 +244,8 @@ def _behind(
             if METAL[numbers[between]] or numbers[between] in (1, 5, 6):
                 continue
             for direct in range(start[metal], start[metal + 1]):
-                if (
-                    second[direct] == between
-                    and length[direct] < length[bond] - SHIELD
-                    and image[direct, 0] == image[bond, 0] + image[other, 0]
-                    and image[direct, 1] == image[bond, 1] + image[other, 1]
-                    and image[direct, 2] == image[bond, 2] + image[other, 2]
-                ):
+                closer = second[direct] == between and length[direct] < length[bond] - SHIELD
+                if closer and _lead_to(image[bond], image[other], image[direct]):
                     hidden[bond] = True
     return hidden
 
@@ -281,12 +277,7 @@ def _held_together(
             if METAL[numbers[second[mine]]]:
                 continue
             for theirs in range(start[two], start[two + 1]):
-                if (
-                    second[mine] == second[theirs]
-                    and image[mine, 0] == image[theirs, 0] + image[bond, 0]
-                    and image[mine, 1] == image[theirs, 1] + image[bond, 1]
-                    and image[mine, 2] == image[theirs, 2] + image[bond, 2]
-                ):
+                if second[mine] == second[theirs] and _lead_to(image[bond], image[theirs], image[mine]):
                     dropped[bond] = True
                     break
             if dropped[bond]:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
+from atomsight.flat import Flat
 from atomsight.models.base import Model
-from atomsight.neighbours import site_neighbours, surroundings_of
+from atomsight.neighbours import surroundings_in
 from atomsight.screen.plausibility.runtime import Plausibility
 
 LEAST = 1e-6
@@ -39,22 +40,17 @@ class Sites:
     @classmethod
     def of(cls, crystals: Sequence[Crystal], k: int, turned: bool) -> Sites:
         """The k nearest neighbours of every site, with their directions if asked for."""
-        if turned:
-            distances, neighbours, directions = surroundings_of(crystals, k)
-        else:
-            directions = None
-            around = [site_neighbours(crystal, k) for crystal in crystals]
-            distances = np.concatenate([one[0] for one in around])
-            neighbours = np.concatenate([one[1] for one in around])
-        sizes = np.array([crystal.n_sites for crystal in crystals])
+        flat = Flat.of(crystals)
+        distances, neighbours, directions = surroundings_in(flat, k)
+        sizes = np.diff(flat.site_offsets)
         return cls(
             distances.astype(np.float32),
             neighbours.astype(np.int64),
-            directions,
-            np.concatenate([crystal.site_numbers for crystal in crystals]).astype(np.int64),
-            np.concatenate([crystal.multiplicities / crystal.n_atoms for crystal in crystals]),
+            directions if turned else None,
+            flat.site_numbers.astype(np.int64),
+            flat.multiplicities / np.repeat(np.diff(flat.offsets), sizes),
             sizes,
-            _begins(sizes),
+            flat.site_offsets[:-1],
         )
 
     @property

@@ -220,8 +220,16 @@ def main() -> None:
             *(given.dataset, given.small, given.large, given.most, left, given.seed, K, given.out),
             given.large_share,
         )
-    shape = given.angular, given.rate, given.begin_with
-    done = train(source, given.out, given.epochs, given.seed, given.minutes, *shape)
+    done = train(
+        source,
+        given.out,
+        given.epochs,
+        given.seed,
+        given.minutes,
+        angular=given.angular,
+        rate=given.rate,
+        begin_with=given.begin_with,
+    )
     print("done" if done is not None else "time is up: run the same command to go on")
 
 
