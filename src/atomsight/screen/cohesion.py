@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from atomsight.compiled import compiled
 from atomsight.crystal import Crystal
-from atomsight.screen.contacts import ACCEPTORS, RADII, atom_types, contacts_of
+from atomsight.screen.contacts import ACCEPTORS, RADII, Contacts, atom_types, contacts_of
 from atomsight.screen.molecules import Molecules
 
 REACH = 9.0
@@ -61,14 +61,15 @@ _KILO = 1000.0
 """kJ Å⁶/mol in one J nm⁶/mol."""
 
 
-def cohesion(crystal: Crystal, molecules: Molecules) -> float:
+def cohesion(crystal: Crystal, molecules: Molecules, contacts: Contacts | None = None) -> float:
     """What is gained when the molecules come together, kJ/mol of atoms; higher is firmer.
 
     Args:
         crystal: with its X-H bonds at neutron lengths, see `molecules.normalised`.
         molecules: its molecules.
+        contacts: those within `REACH`, where they are known.
     """
-    site, other, distance = contacts_of(crystal, molecules, REACH)
+    site, other, distance = contacts or contacts_of(crystal, molecules, REACH)
     types, own = atom_types(molecules), crystal.representatives
     acceptor = np.isin(types, ACCEPTORS)
     root = np.sqrt(_KILO * DISPERSION[crystal.numbers])

@@ -9,6 +9,7 @@ real crystals show such a pair at such a distance than chance would (a potential
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +59,21 @@ def atom_types(molecules: Molecules) -> NDArray[np.int64]:
     return np.where(z == 8, np.where(bonded <= 1, 6, 7), types)
 
 
-def contacts_of(
-    crystal: Crystal, molecules: Molecules, reach: float = REACH
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Contacts of the symmetry-unique sites: (c,) site, (c,) atom at the other end, (c,) distance in Å.
+class Contacts(NamedTuple):
+    """Contacts of the symmetry-unique sites: (c,) site, (c,) atom at the other end, (c,) distance in Å."""
+
+    site: NDArray[np.int64]
+    other: NDArray[np.int64]
+    distance: NDArray[np.float64]
+
+    def within(self, reach: float) -> Contacts:
+        """Those of a smaller reach."""
+        near = self.distance < reach
+        return Contacts(self.site[near], self.other[near], self.distance[near])
+
+
+def contacts_of(crystal: Crystal, molecules: Molecules, reach: float = REACH) -> Contacts:
+    """The contacts of a crystal.
 
     A contact is a pair of atoms of different molecules, or of different copies of one, no farther apart than
     ``reach``, Å.
@@ -81,7 +93,7 @@ def contacts_of(
     atom = own[site]
     same = molecules.molecule[atom] == molecules.molecule[other]
     same &= (molecules.shift[other] - molecules.shift[atom] == images).all(axis=1)
-    return site[~same], other[~same], distances[~same]
+    return Contacts(site[~same], other[~same], distances[~same])
 
 
 def pair_index(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -93,9 +105,12 @@ def pair_index(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.i
 PAIRS = len(TYPES) * (len(TYPES) + 1) // 2
 
 
-def histogram(crystal: Crystal, molecules: Molecules) -> NDArray[np.float64]:
-    """(PAIRS, BINS) contacts per atom of the cell, by the types of the two atoms and the distance."""
-    site, other, distance = contacts_of(crystal, molecules)
+def histogram(
+    crystal: Crystal, molecules: Molecules, contacts: Contacts | None = None
+) -> NDArray[np.float64]:
+    """(PAIRS, BINS) contacts per atom of the cell, by the types of the two atoms and the distance;
+    ``contacts`` are those within `REACH`, where they are known."""
+    site, other, distance = contacts or contacts_of(crystal, molecules)
     types = atom_types(molecules)
     place = pair_index(types[crystal.representatives][site], types[other])
     bin_ = np.clip(np.searchsorted(EDGES, distance, side="right") - 1, 0, BINS - 1)
@@ -136,8 +151,11 @@ MET = 2.5
 """Å; a hydrogen on N, O that has an acceptor this near is used."""
 
 
-def packing(crystal: Crystal, molecules: Molecules) -> tuple[float, float, float]:
-    """How full the cell is, the worst clash, and the hydrogen bonds that are wasted.
+def packing(
+    crystal: Crystal, molecules: Molecules, contacts: Contacts | None = None
+) -> tuple[float, float, float]:
+    """How full the cell is, the worst clash, and the hydrogen bonds that are wasted; ``contacts`` as in
+    `histogram`.
 
     Returns:
         The share of the cell within the radii, overlaps of bonded atoms taken off (Kitaigorodskii's packing
@@ -155,7 +173,7 @@ def packing(crystal: Crystal, molecules: Molecules) -> tuple[float, float, float
 
     types = atom_types(molecules)
     own = crystal.representatives
-    site, second, distance = contacts_of(crystal, molecules)
+    site, second, distance = contacts or contacts_of(crystal, molecules)
     kind, partner = types[own][site], types[second]
     bond = ((kind == 1) & np.isin(partner, ACCEPTORS)) | ((partner == 1) & np.isin(kind, ACCEPTORS))
     wanted = radii[own][site] + radii[second] - np.where(bond, HYDROGEN_BOND, 0.0)

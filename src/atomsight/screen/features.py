@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.models.base import Model
-from atomsight.screen.cohesion import cohesion
-from atomsight.screen.contacts import histogram, packing
+from atomsight.screen import cohesion
+from atomsight.screen.contacts import REACH, contacts_of, histogram, packing
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.plausibility.runtime import Networks, crystal_logits
 from atomsight.screen.sites import Sites, judged, named
@@ -181,7 +181,9 @@ def describe(
     for i, (crystal, parts) in enumerate(zip(crystals, molecules, strict=True)):
         if parts is not None:
             crystal = normalised(crystal, parts)
-            column["contacts"][i] = (histogram(crystal, parts) * tables.potential).sum()
-            column["packing"][i], column["clash"][i], column["unmet"][i] = packing(crystal, parts)
-            column["cohesion"][i] = cohesion(crystal, parts)
+            far = contacts_of(crystal, parts, cohesion.REACH)
+            near = far.within(REACH)
+            column["contacts"][i] = (histogram(crystal, parts, near) * tables.potential).sum()
+            column["packing"][i], column["clash"][i], column["unmet"][i] = packing(crystal, parts, near)
+            column["cohesion"][i] = cohesion.cohesion(crystal, parts, far)
     return Described(kind, values, *(np.split(v, begins[1:]) for v in (logits, blind, closest)))
