@@ -210,3 +210,14 @@ def test_graph_finds_every_candidate_of_a_crowded_cell() -> None:
     limit = 2 * 2.44 + 0.25
     assert len(graph.length) == ((lengths > 0) & (lengths <= limit)).sum()
     assert reach <= limit
+
+
+def test_a_donor_hides_what_lies_behind_it() -> None:
+    # A carboxylate that holds barium by both oxygens: its carbon is near enough for a bond, and has none.
+    places = np.array([[0, 0, 0], [2.9, 0, 0], [2.4, 1.1, 0], [2.4, -1.1, 0]])
+    chelate = crystal(["Ba", "C", "O", "O"], places, np.eye(3) * 20)
+    graph = bond_graph(chelate)
+    bonds = set(zip(graph.first.tolist(), graph.second.tolist(), strict=True))
+    assert bonds == {(0, 2), (0, 3), (2, 0), (3, 0), (1, 2), (1, 3), (2, 1), (3, 1)}
+    alone = crystal(["Ba", "C"], places[:2], np.eye(3) * 20)
+    assert len(bond_graph(alone).first) == 2, "with no donor between them, the two are bonded"

@@ -198,3 +198,18 @@ def test_what_makes_the_crystal_again_is_no_decoy() -> None:
     turned = crystal.numbers.copy()
     turned[[0, 1]] = turned[[1, 0]]
     assert not same_prototype(decoys.with_elements(crystal, turned), crystal)
+
+
+def test_another_crystal_of_the_formula_is_no_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    salt, form, other = SALTS[1], cubic("Li Cl", 5.1, ZINC_BLENDE), SALTS[8]
+    used: list[Crystal] = []
+
+    def note(template: Crystal, *others: object) -> None:
+        used.append(template)
+
+    monkeypatch.setattr(decoys, "decorated", note)
+    bank = {decoys.stoichiometry(salt): [salt, form, other]}
+    for seed in range(5):
+        decoys_of(salt, bank, np.full(128, 12.0), np.random.default_rng(seed))
+    assert any(template is other for template in used)
+    assert not any(template is form for template in used)
