@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "atomsight"
 
 FLOORS = [
     {"errors", "compiled"},
-    {"elements", "citations"},
+    {"elements", "citations", "labels"},
     {"crystal"},
     {"flat"},
     {"neighbours"},

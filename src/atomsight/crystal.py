@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -59,7 +60,7 @@ class Crystal:
         numbers: (n,) uint8, atomic number of each atom of the motif (D counts as H: 1).
         orbits: (n,) int32, the site (0 .. m - 1) that each atom of the motif belongs to. Sites are numbered
             in the order in which their first atom appears in the motif.
-        labels: m strings, the file's own label of each site.
+        labels: m strings, the file's own label of each site; a tuple, or `labels.Labels`.
         source: where it came from: ``path``, ``archive::member``, with ``#block`` after it where a file
             holds several.
         space_group: Hermann-Mauguin symbol as the file or the symmetry search gives it; None where unknown.
@@ -76,7 +77,7 @@ class Crystal:
     fractional: NDArray[np.float64]
     numbers: NDArray[np.uint8]
     orbits: NDArray[np.int32]
-    labels: tuple[str, ...]
+    labels: Sequence[str]
     source: str = ""
     space_group: str | None = None
     formula_sum: str | None = None
@@ -115,8 +116,7 @@ class Crystal:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Atoms of each element in the cell, by symbol."""
-        held = np.bincount(self.numbers)
-        return {SYMBOLS[z]: int(held[z]) for z in held.nonzero()[0].tolist()}
+        return {SYMBOLS[z]: count for z, count in enumerate(np.bincount(self.numbers).tolist()) if count}
 
     @property
     def formula(self) -> str:

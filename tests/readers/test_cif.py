@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import gemmi
 import numpy as np
 import pytest
 
 from atomsight.crystal import Crystal
 from atomsight.readers import QualityPolicy, Reason, crystals_of, read
 from atomsight.readers._atoms import _by_value
+from atomsight.readers._block import header_of, start_of
 from atomsight.readers._scan import scan
 from atomsight.readers._syntax import parse, quote_values
 from atomsight.readers.sources import Member
@@ -324,19 +326,23 @@ def test_rows_as_shelx_writes_them_are_scanned_unless_they_are_dummies(flag: str
     if plain:
         check_scan(text)
     else:
-        assert scan(text, tags, 1) is None
+        assert scan(text, text.index(b"_atom"), " ".join(tags).encode(), 1) is None
 
 
 def check_scan(data: bytes) -> None:
-    document, text, _ = parse(data)
-    loop = document[0].find_loop("_atom_site_fract_x").get_loop()
-    scanned = scan(text, loop.tags, loop.length())
-    assert scanned is not None
-    table = _by_value(document[0], loop)
-    np.testing.assert_array_equal(scanned[0][:, :3], table.fractional)
-    np.testing.assert_array_equal(scanned[0][:, 3], table.occupancy)
-    np.testing.assert_array_equal(scanned[1], table.numbers)
-    assert [text[a:b].decode() for a, b in scanned[2].tolist()] == table.labels
+    """By the places of the values, and by those of the tags in the text, as for blocks that gemmi parses."""
+    blocks, text, _ = parse(data)
+    block = gemmi.cif.read_string(text)[0]
+    table = _by_value(block, block.find_loop("_atom_site_fract_x").get_loop())
+    for reader in (blocks[0], block):
+        loop = reader.find_loop("_atom_site_fract_x").get_loop()
+        start = start_of(loop, "_atom_site_fract_x", text)
+        rows = scan(text, start, header_of(loop), loop.length())
+        assert rows is not None
+        np.testing.assert_array_equal(rows.fractional, table.fractional)
+        np.testing.assert_array_equal(rows.occupancy, table.occupancy)
+        np.testing.assert_array_equal(rows.numbers, table.numbers)
+        assert [text[a:b].decode() for a, b in rows.labels.tolist()] == table.labels
 
 
 @pytest.mark.parametrize(
@@ -344,7 +350,8 @@ def check_scan(data: bytes) -> None:
     ["'C1' C 0 0 0", "C1 C 0 0 1e-3", "C1 C # \n 0 0 0", "C1 Cval 0 0 0", "C1 C 0.12345678901234567 0 0"],
 )
 def test_the_scan_leaves_what_is_not_plain(row: str) -> None:
-    document, text, _ = parse(cif(row).encode())
-    loop = document[0].find_loop("_atom_site_fract_x").get_loop()
-    assert scan(text, loop.tags, loop.length()) is None
+    blocks, text, _ = parse(cif(row).encode())
+    loop = blocks[0].find_loop("_atom_site_fract_x").get_loop()
+    start = start_of(loop, "_atom_site_fract_x", text)
+    assert scan(text, start, header_of(loop), loop.length()) is None
     assert one(cif(row)).numbers.tolist() == [6]

@@ -43,6 +43,9 @@ def bonds_column(
     A site about which nothing is known has no list (null): a crystal without bonds, or a site that its file's
     table leaves out. A site that was looked at and has none has an empty list.
     """
+    if all(found is None for found in bonds):
+        nothing: Any = pa.nulls(sum(crystal.n_sites for crystal in crystals), kind)
+        return nothing
     counts, sites, lengths, types = [], [], [], []
     for crystal, found in zip(crystals, bonds, strict=True):
         if found is None:

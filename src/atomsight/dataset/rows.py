@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from atomsight.bonds.column import BondSource, bonds_column, bonds_of
+from atomsight.compiled import compiled
 from atomsight.crystal import Bonds, Crystal
 from atomsight.dataset.chunks import Skip
 from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
 from atomsight.dataset.split import family
 from atomsight.flat import Flat
+from atomsight.labels import Labels
 from atomsight.neighbours import surroundings_in
 
 ROW = "row"
@@ -79,8 +82,7 @@ class ChunkRows:
         flat = Flat.of(crystals)
         distances, neighbours, directions = surroundings_in(flat, self.k)
         numbers = flat.site_numbers
-        starts = np.repeat(flat.site_offsets[:-1], np.diff(flat.site_offsets))
-        self._elements.append(numbers[neighbours + starts[:, None]])
+        self._elements.append(_elements(numbers, neighbours, flat.site_offsets))
         self._distances.append(distances.astype(np.float32))
         self._neighbours.append(neighbours)
         self._directions.append(directions)
@@ -100,7 +102,7 @@ class ChunkRows:
         columns = {
             ROW: np.repeat(np.arange(len(counts), dtype=np.uint32), counts),
             "site": (np.arange(total) - np.repeat(starts, counts)).astype(np.uint32),
-            "label": [label for crystal in self.crystals for label in crystal.labels],
+            "label": _label_column(self.crystals),
             "element": _joined(self._numbers, np.uint8),
             "multiplicity": _joined(self._multiplicities, np.uint16),
             "distances": self._lists(self._distances, np.float32),
@@ -177,6 +179,30 @@ def cell_parameters(lattices: NDArray[np.float64]) -> tuple[NDArray[np.float64],
         axis=1,
     )
     return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+
+
+@compiled
+def _elements(
+    numbers: NDArray[np.uint8], neighbours: NDArray[np.uint32], offsets: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Atomic numbers of neighbours that are counted within their crystals."""
+    out = np.empty(neighbours.shape, np.uint8)
+    for crystal in range(len(offsets) - 1):
+        for site in range(offsets[crystal], offsets[crystal + 1]):
+            for rank in range(neighbours.shape[1]):
+                out[site, rank] = numbers[offsets[crystal] + np.int64(neighbours[site, rank])]
+    return out
+
+
+def _label_column(crystals: Sequence[Crystal]) -> pa.StringArray:
+    labels = [Labels.of(crystal.labels) for crystal in crystals]
+    begins = np.array([0, *accumulate([len(one.data) for one in labels])])[:-1]
+    bounds = np.concatenate([np.zeros(1, np.int64), *[one.bounds[1:] for one in labels]])
+    bounds[1:] += np.repeat(begins, [len(one.bounds) - 1 for one in labels])
+    data = _joined([one.data for one in labels], np.uint8)
+    return pa.StringArray.from_buffers(
+        len(bounds) - 1, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(data)
+    )
 
 
 def _joined(parts: Sequence[NDArray], dtype: type) -> NDArray:

@@ -69,6 +69,11 @@ def surroundings_in(crystals: Flat, k: int) -> Surroundings:
     return Surroundings(distances, neighbours, directions)
 
 
+@compiled(inline="always")
+def _component(share: float) -> np.int8:
+    return np.int8(np.rint(UNIT * min(1.0, max(-1.0, share))))
+
+
 @compiled(nogil=True, error_model="numpy")
 def _fill(
     cells: NDArray[np.float64],
@@ -84,7 +89,10 @@ def _fill(
     out: NDArray[np.int8],
 ) -> None:
     for structure in range(len(cells)):
-        cell, start = cells[structure], offsets[structure]
+        start = offsets[structure]
+        a0, a1, a2 = cells[structure, 0]
+        b0, b1, b2 = cells[structure, 1]
+        c0, c1, c2 = cells[structure, 2]
         for site in range(queries[structure], queries[structure + 1]):
             here = start + own[site]
             for rank in range(distances.shape[1]):
@@ -93,7 +101,9 @@ def _fill(
                 a = points[there, 0] + images[site, rank, 0] - points[here, 0]
                 b = points[there, 1] + images[site, rank, 1] - points[here, 1]
                 c = points[there, 2] + images[site, rank, 2] - points[here, 2]
-                for axis in range(3):
-                    along = a * cell[0, axis] + b * cell[1, axis] + c * cell[2, axis]
-                    share = along / length if length > 0 else 0.0
-                    out[site, rank, axis] = np.int8(np.rint(UNIT * min(1.0, max(-1.0, share))))
+                if length > 0:
+                    out[site, rank, 0] = _component((a * a0 + b * b0 + c * c0) / length)
+                    out[site, rank, 1] = _component((a * a1 + b * b1 + c * c1) / length)
+                    out[site, rank, 2] = _component((a * a2 + b * b2 + c * c2) / length)
+                else:
+                    out[site, rank] = 0

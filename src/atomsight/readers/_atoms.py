@@ -10,10 +10,14 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight.labels import Labels
+from atomsight.readers._block import Block, Loop, header_of, start_of
 from atomsight.readers._elements import DEUTERIUM, atomic_numbers
 from atomsight.readers._scan import scan
 from atomsight.readers._tags import UNKNOWN
 from atomsight.readers.quality import SkipError
+
+_X = "_atom_site_fract_x"
 
 
 class Words(Sequence[str]):
@@ -40,10 +44,6 @@ class Words(Sequence[str]):
         text = self.text.decode("ascii")
         return iter([text[begin:end] for begin, end in self.spans.tolist()])
 
-    def at(self, rows: NDArray[np.integer]) -> Sequence[str]:
-        """The words of some rows."""
-        return Words(self.text, self.spans[rows])
-
 
 @dataclass(frozen=True)
 class AtomTable:
@@ -69,10 +69,10 @@ class AtomTable:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def labels_at(self, rows: NDArray[np.integer]) -> tuple[str, ...]:
+    def labels_at(self, rows: NDArray[np.integer]) -> Sequence[str]:
         """The labels of some rows."""
         if isinstance(self.labels, Words):
-            return tuple(self.labels.at(rows))
+            return Labels.within(self.labels.text, self.labels.spans, rows.astype(np.int64, copy=False))
         return tuple([self.labels[i] for i in rows.tolist()])
 
     def take(self, keep: NDArray[np.bool_]) -> AtomTable:
@@ -82,7 +82,7 @@ class AtomTable:
         rows = np.flatnonzero(keep).tolist()
         return replace(
             self,
-            labels=self.labels_at(np.flatnonzero(keep)),
+            labels=tuple(self.labels_at(np.flatnonzero(keep))),
             numbers=self.numbers[keep],
             fractional=self.fractional[keep],
             occupancy=self.occupancy[keep],
@@ -91,12 +91,12 @@ class AtomTable:
         )
 
 
-def has_atoms(block: gemmi.cif.Block) -> bool:
+def has_atoms(block: Block) -> bool:
     """Whether a block has an atom list, with coordinates of any kind or without."""
     return any(len(block.find_values(f"_atom_site_{tag}")) for tag in ("fract_x", "label", "Cartn_x"))
 
 
-def read_atoms(block: gemmi.cif.Block, text: bytes = b"") -> AtomTable:
+def read_atoms(block: Block, text: bytes = b"") -> AtomTable:
     """The atom list of a block, without its dummy atoms.
 
     Args:
@@ -106,18 +106,17 @@ def read_atoms(block: gemmi.cif.Block, text: bytes = b"") -> AtomTable:
     Raises:
         SkipError: no fractional coordinates, or a symbol that is no element.
     """
-    loop = block.find_loop("_atom_site_fract_x").get_loop()
+    loop = block.find_loop(_X).get_loop()
     if loop is not None and text:
-        scanned = scan(text, loop.tags, loop.length())
-        if scanned is not None:
-            values, elements, spans = scanned
-            numbers, deuterium = _as_numbers(elements)
-            fractional = np.ascontiguousarray(values[:, :3])
-            return AtomTable(Words(text, spans), numbers, fractional, values[:, 3], deuterium=deuterium)
+        start = start_of(loop, _X, text)
+        rows = None if start < 0 else scan(text, start, header_of(loop), loop.length())
+        if rows is not None:
+            labels = Words(text, rows.labels)
+            return AtomTable(labels, rows.numbers, rows.fractional, rows.occupancy, deuterium=rows.deuterium)
     return _by_value(block, loop)
 
 
-def _by_value(block: gemmi.cif.Block, loop: gemmi.cif.Loop | None) -> AtomTable:
+def _by_value(block: Block, loop: Loop | None) -> AtomTable:
     """The atom list of any block: values one by one, from a loop or from single items."""
     columns: dict[str, list[str]] = {}
     if loop is not None:

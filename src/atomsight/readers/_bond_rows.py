@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from atomsight.compiled import compiled
 from atomsight.crystal import BOND_TYPES
 from atomsight.readers._atoms import AtomTable, Words
-from atomsight.readers._scan import POWERS, number
+from atomsight.readers._block import Block, Loop, header_of, start_of
+from atomsight.readers._numbers import POWERS, number
 
 UNKNOWN = BOND_TYPES.index("unknown")
 
@@ -86,7 +87,12 @@ class BondRows(NamedTuple):
     kinds: NDArray[np.int64]
 
 
-def bond_rows(block: gemmi.cif.Block, table: AtomTable, text: bytes = b"") -> BondRows | None:
+def lists_bonds(block: Block) -> bool:
+    """Whether a block has a bond table."""
+    return bool(block.find_values(_PREFIXES[0] + _LABEL_1))
+
+
+def bond_rows(block: Block, table: AtomTable, text: bytes = b"") -> BondRows | None:
     """The bond table of a block; None where it has none.
 
     Args:
@@ -105,7 +111,7 @@ def bond_rows(block: gemmi.cif.Block, table: AtomTable, text: bytes = b"") -> Bo
     return _by_value(block, table)
 
 
-def _elsewhere(block: gemmi.cif.Block, loop: gemmi.cif.Loop) -> bool:
+def _elsewhere(block: Block, loop: Loop) -> bool:
     """Whether the block holds bonds or their types outside of this list."""
     other = _PREFIXES[1] + _LABEL_1
     if block.find_loop(other) or block.find_value(other):
@@ -113,15 +119,13 @@ def _elsewhere(block: gemmi.cif.Block, loop: gemmi.cif.Loop) -> bool:
     return bool(_TYPE not in loop.tags and (block.find_loop(_TYPE) or block.find_value(_TYPE)))
 
 
-def _scanned(loop: gemmi.cif.Loop, table: AtomTable, text: bytes) -> BondRows | None:
+def _scanned(loop: Loop, table: AtomTable, text: bytes) -> BondRows | None:
     """The rows from the text; None where table or text are not plain."""
     labels = table.labels
     if not isinstance(labels, Words) or labels.text is not text:
         return None
-    tags = loop.tags
-    roles = _roles(tuple(tags))
-    start = text.find(tags[0].encode())
-    if roles is None or start < 0 or text.find(tags[0].encode(), start + len(tags[0])) >= 0:
+    roles, start = _roles(header_of(loop)), start_of(loop, loop.tags[0], text)
+    if roles is None or start < 0:
         return None
     n = loop.length()
     atoms, moves = np.full((n, 2), -1), np.zeros((n, 2, 4), np.int64)
@@ -132,9 +136,9 @@ def _scanned(loop: gemmi.cif.Loop, table: AtomTable, text: bytes) -> BondRows | 
 
 
 @lru_cache(maxsize=256)
-def _roles(tags: tuple[str, ...]) -> NDArray[np.int64] | None:
+def _roles(header: bytes) -> NDArray[np.int64] | None:
     """What each column is; None without both labels, or with a column twice."""
-    roles = [_ROLES.get(tag.lower(), 0) for tag in tags]
+    roles = [_ROLES.get(tag, 0) for tag in header.decode("ascii").lower().split()]
     met = [role for role in roles if role]
     return np.array(roles, np.int64) if {1, 2} <= set(met) and len(set(met)) == len(met) else None
 
@@ -266,7 +270,7 @@ def _code(data: NDArray[np.uint8], begin: int, end: int, move: NDArray[np.int64]
     move[0] = operation if plain else MEANINGLESS
 
 
-def _by_value(block: gemmi.cif.Block, table: AtomTable) -> BondRows:
+def _by_value(block: Block, table: AtomTable) -> BondRows:
     """The rows of any block: values one by one, from loops or from single items."""
     names = (_LABEL_1, _LABEL_2, "site_symmetry_1", "site_symmetry_2", "distance")
     columns: list[list[str]] = [[] for _ in names]

@@ -70,10 +70,10 @@ def close_pairs(
             if along[j] + turn - along[i] > reach[a]:
                 break
             d1 = fractional[j, b] - fractional[i, b]
-            if abs(d1 - math.floor(d1 + 0.5)) > reach[b]:
+            if abs(d1 - np.floor(d1 + 0.5)) > reach[b]:
                 continue
             d2 = fractional[j, c] - fractional[i, c]
-            if abs(d2 - math.floor(d2 + 0.5)) > reach[c]:
+            if abs(d2 - np.floor(d2 + 0.5)) > reach[c]:
                 continue
             d0 = fractional[j, a] - fractional[i, a]
             nearest = cutoff * cutoff

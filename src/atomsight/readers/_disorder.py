@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from atomsight.elements import SYMBOLS
 from atomsight.readers._atoms import AtomTable
+from atomsight.readers._whole_cell import FULL
 from atomsight.readers.quality import QualityPolicy, SkipError
-
-_FULL = 0.999
 
 
 def resolve(
@@ -20,7 +19,7 @@ def resolve(
     Raises:
         SkipError: ``disorder``, ``partial_occupancy`` or ``mixed_occupancy``.
     """
-    full = table.occupancy >= _FULL
+    full = table.occupancy >= FULL
     if table.groups is None and full.all():
         return table, frozenset()
     flags = set()
@@ -55,7 +54,7 @@ def _major_groups(table: AtomTable, policy: QualityPolicy) -> tuple[NDArray[np.b
     labelled = np.array([bool(group) for group in groups])
     for assembly, members in rows.items():
         name = f"disorder assembly {assembly}" if assembly else "the disorder"
-        if all(table.occupancy[which].min() >= _FULL for which in members.values()):
+        if all(table.occupancy[which].min() >= FULL for which in members.values()):
             chosen[[i for which in members.values() for i in which]] = True  # labels without disorder
             continue
         about = [group for group in members if group.startswith("-")]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.elements import NUMBERS, formula_counts
+from atomsight.readers._block import Block
 from atomsight.readers._tags import UNKNOWN, text_of
 from atomsight.readers.quality import SkipError
 
@@ -60,7 +60,7 @@ def element_of_label(label: str, allowed: frozenset[str]) -> int | None:
 
 
 def atomic_numbers(
-    block: gemmi.cif.Block, labels: list[str], symbols: list[str] | None, real: NDArray[np.bool_]
+    block: Block, labels: list[str], symbols: list[str] | None, real: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """(n,) atomic numbers, `DEUTERIUM` for D and T, 0 for atoms that are not real (dummies).
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from collections.abc import Sequence
 
 import gemmi
 
+from atomsight.readers._block import Block, plain_block
 from atomsight.readers.quality import SkipError
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -56,13 +58,16 @@ def quote_values(text: str) -> str:
     return _UNQUOTED.sub(quoted, text)
 
 
-def parse(data: bytes) -> tuple[gemmi.cif.Document, bytes, bool]:
-    """The parsed document, the ASCII text that was parsed, and whether it had to be repaired first.
+def parse(data: bytes) -> tuple[Sequence[Block] | gemmi.cif.Document, bytes, bool]:
+    """The data blocks, the ASCII text that was parsed, and whether it had to be repaired first.
 
     Raises:
         SkipError: ``not_text``, or ``syntax`` with the parser's words.
     """
     text = ascii_bytes(data)
+    block = plain_block(text)
+    if block is not None:
+        return [block], text, False
     try:
         return gemmi.cif.read_string(text), text, False
     except (ValueError, RuntimeError) as error:

@@ -17,10 +17,12 @@ from atomsight.readers._atoms import AtomTable
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers._disorder import resolve
 from atomsight.readers._operations import Operations
+from atomsight.readers._whole_cell import PlainCell, WholeCell, whole_cell
 from atomsight.readers.quality import DEFAULT, QualityPolicy, SkipError
 from atomsight.symmetry import (
     determinant,
     expand,
+    fill_lattice,
     find_orbits,
     first_atoms,
     metric_misfit,
@@ -68,6 +70,9 @@ def assemble(structure: Structure, name: str, source: str, policy: QualityPolicy
     lattice, table = structure.lattice, structure.table
     if len(table) > policy.max_atoms:
         raise SkipError("too_many_atoms", f"{len(table)} atoms; the limit is {policy.max_atoms}")
+    whole = _whole(structure, policy)
+    if whole is not None:
+        return _of_whole(structure, whole, name, source)
     noted = set(structure.flags)
     noted |= {"deuterium"} if table.deuterium else set()
     table, more = _located(table)
@@ -113,24 +118,54 @@ def assemble(structure: Structure, name: str, source: str, policy: QualityPolicy
     return Assembled(crystal, table, rows)
 
 
+def _whole(structure: Structure, policy: QualityPolicy) -> WholeCell | None:
+    """The cell where all its atoms are given and nothing is wrong with them, see `whole_cell`."""
+    table = structure.table
+    if table.groups is not None:
+        return None
+    try:
+        if structure.symmetry()[0] is not None:
+            return None
+    except SkipError:
+        return None  # raised again in its turn, after what is wrong with the atoms
+    return whole_cell(structure.lattice, table.fractional, table.occupancy, table.numbers, policy)
+
+
+def _of_whole(structure: Structure, whole: WholeCell, name: str, source: str) -> Assembled:
+    table = structure.table
+    cell = PlainCell(
+        *(structure.lattice, whole.fractional, table.numbers, whole.orbits),
+        *(table.labels_at(whole.firsts), whole.hydrogen, table.deuterium),
+    )
+    crystal = crystal_of_cell(cell, name, source, structure.formula_sum, structure.flags)
+    return Assembled(crystal, table, np.arange(len(table)))
+
+
+def crystal_of_cell(
+    cell: PlainCell, name: str, source: str, formula_sum: str | None, flags: frozenset[str]
+) -> Crystal:
+    """The crystal of a cell without symmetry operations in which nothing is wrong; see `Structure`."""
+    noted = flags | (_WITH_HYDROGEN if cell.hydrogen else _ASSUMED)
+    if cell.deuterium:
+        noted |= {"deuterium"}
+    if formula_sum and _lacks_hydrogen(formula_sum, cell.numbers):
+        noted |= {"missing_hydrogen"}
+    return Crystal(
+        *(name, cell.lattice, cell.fractional, cell.numbers, cell.orbits, cell.labels),
+        *(source, None, formula_sum, noted),
+    )
+
+
+_WITH_HYDROGEN = frozenset({"from_p1", "has_hydrogen"})
+_ASSUMED = frozenset({"from_p1"})
+
+
 def lattice_of(
     a: float, b: float, c: float, alpha: float, beta: float, gamma: float
 ) -> NDArray[np.float64] | None:
     """(3, 3) rows of the cell vectors, Å: a along x, b in the xy plane; None for one without volume."""
-    cos_a, cos_b, cos_g = (
-        0.0 if angle == 90 else math.cos(math.radians(angle)) for angle in (alpha, beta, gamma)
-    )
-    square = 1 - cos_a**2 - cos_b**2 - cos_g**2 + 2 * cos_a * cos_b * cos_g
-    if square < 1e-8:
-        return None
-    sin_g = math.sqrt(1 - cos_g**2)
-    return np.array(
-        [
-            [a, 0.0, 0.0],
-            [b * cos_g, b * sin_g, 0.0],
-            [c * cos_b, c * (cos_a - cos_b * cos_g) / sin_g, c * math.sqrt(square) / sin_g],
-        ]
-    )
+    lattice = np.empty((3, 3))
+    return lattice if fill_lattice(np.array([a, b, c, alpha, beta, gamma]), lattice) else None
 
 
 def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:

@@ -14,6 +14,7 @@ from atomsight.compiled import compiled
 from atomsight.crystal import BOND_TYPES, Bonds, Crystal
 from atomsight.neighbours import nearest_neighbours
 from atomsight.readers._atoms import AtomTable
+from atomsight.readers._block import Block
 from atomsight.readers._bond_rows import MEANINGLESS, STAYS, UNKNOWN, BondRows, bond_rows
 from atomsight.readers._tags import text_of
 
@@ -37,7 +38,7 @@ _SINGLE, _DOUBLE, _DELOCALISED = (BOND_TYPES.index(kind) for kind in ("single", 
 
 def with_bond_table(
     crystal: Crystal,
-    block: gemmi.cif.Block,
+    block: Block,
     table: AtomTable,
     rows: NDArray[np.integer],
     text: bytes = b"",
@@ -113,7 +114,7 @@ class _Wanted(NamedTuple):
 
 def _wanted(
     crystal: Crystal,
-    block: gemmi.cif.Block,
+    block: Block,
     table: AtomTable,
     site_of_row: NDArray[np.int64],
     found: BondRows,
@@ -190,7 +191,7 @@ def _fitting(
     return sites[0, :count], sites[1, :count], length[:count], kind[:count], exact[:count], known
 
 
-def _operations(block: gemmi.cif.Block) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _operations(block: Block) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     for tag in _OPERATIONS:
         triplets = tuple(gemmi.cif.as_string(value) for value in block.find_values(tag))
         if triplets:

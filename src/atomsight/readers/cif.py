@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import gemmi
 import numpy as np
@@ -10,10 +11,13 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.readers._atoms import has_atoms, read_atoms
-from atomsight.readers._operations import operations, space_group_name
+from atomsight.readers._block import CELL, Block, PlainBlock
+from atomsight.readers._bond_rows import lists_bonds
+from atomsight.readers._operations import listed_p1, operations, space_group_name
 from atomsight.readers._syntax import parse
 from atomsight.readers._tags import text_of
-from atomsight.readers.assemble import Structure, assemble, lattice_of
+from atomsight.readers._whole_cell import plain_cell
+from atomsight.readers.assemble import Structure, assemble, crystal_of_cell, lattice_of
 from atomsight.readers.bond_tables import with_bond_table
 from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError
 from atomsight.readers.sources import Member, OnSkip
@@ -58,20 +62,20 @@ def crystals_of(
     return crystals
 
 
-def _why_no_sites(data: bytes, document: gemmi.cif.Document) -> str:
+def _why_no_sites(data: bytes, document: Sequence[Block] | gemmi.cif.Document) -> str:
     if not data.strip():
         return "the file is empty"
     return "no data block holds atoms" if len(document) else "the file holds no data block"
 
 
-def cod_number(block: gemmi.cif.Block) -> str | None:
+def cod_number(block: Block) -> str | None:
     """The entry's number in the Crystallography Open Database, seven digits."""
     code = text_of(block, "_cod_database_code")
     return code if code and code.isdigit() and len(code) == 7 else None
 
 
 def crystal_of(
-    block: gemmi.cif.Block,
+    block: Block,
     name: str,
     source: str,
     policy: QualityPolicy = DEFAULT,
@@ -83,6 +87,9 @@ def crystal_of(
     Raises:
         SkipError: the block is turned away; `reason` says by which rule.
     """
+    at_once = _at_once(block, name, source, policy, flags)
+    if at_once is not None:
+        return at_once
     lattice, angles = read_cell(block)
     table = read_atoms(block, text)
     structure = Structure(
@@ -97,19 +104,27 @@ def crystal_of(
     return with_bond_table(assembled.crystal, block, assembled.table, assembled.rows, text)
 
 
-def read_cell(block: gemmi.cif.Block) -> tuple[NDArray[np.float64], list[float]]:
+def _at_once(
+    block: Block, name: str, source: str, policy: QualityPolicy, flags: frozenset[str]
+) -> Crystal | None:
+    """The crystal of a plain block in P1 without a bond table; None where there is more to do."""
+    if not isinstance(block, PlainBlock) or lists_bonds(block) or not listed_p1(block):
+        return None
+    cell = plain_cell(block, policy)
+    if cell is None:
+        return None
+    return crystal_of_cell(cell, name, source, text_of(block, "_chemical_formula_sum"), flags)
+
+
+def read_cell(block: Block) -> tuple[NDArray[np.float64], list[float]]:
     """The lattice, (3, 3) in Å, and the three angles, °.
 
     Raises:
         SkipError: ``no_cell`` where a parameter is missing, ``bad_cell`` where they close to no volume.
     """
-    values = []
-    for tag in ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma"):
-        text = block.find_value(f"_cell_{tag}")
-        value = math.nan if text is None else gemmi.cif.as_number(text)
-        if math.isnan(value):
-            raise SkipError("no_cell", f"the cell parameter _cell_{tag} is missing")
-        values.append(value)
+    values = block.cell.tolist() if isinstance(block, PlainBlock) else [math.nan]
+    if any(map(math.isnan, values)):
+        values = [_parameter(block, tag) for tag in CELL]
     a, b, c, *angles = values
     if min(a, b, c) <= 0 or max(a, b, c) > 1e4 or not all(0 < angle < 180 for angle in angles):
         raise SkipError(
@@ -121,3 +136,11 @@ def read_cell(block: gemmi.cif.Block) -> tuple[NDArray[np.float64], list[float]]
             "bad_cell", f"cell angles {angles[0]:g} {angles[1]:g} {angles[2]:g} close to no volume"
         )
     return lattice, angles
+
+
+def _parameter(block: Block, tag: str) -> float:
+    text = block.find_value(tag)
+    value = math.nan if text is None else gemmi.cif.as_number(text)
+    if math.isnan(value):
+        raise SkipError("no_cell", f"the cell parameter {tag} is missing")
+    return value

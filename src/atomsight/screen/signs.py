@@ -74,10 +74,10 @@ def _close_atoms(crystal: Crystal, distances: NDArray[np.float64], indices: NDAr
         return None
     ratio = np.where(close, distances / least, np.inf)
     site, place = np.unravel_index(int(ratio.argmin()), ratio.shape)
-    partner = crystal.labels[crystal.orbits[indices[site, place]]]
+    one, partner = crystal.labels[int(site)], crystal.labels[int(crystal.orbits[indices[site, place]])]
     return Sign(
         "close_atoms",
-        f"{crystal.labels[site]} and {partner} are {distances[site, place]:.2f} Å apart, closer than any bond"
+        f"{one} and {partner} are {distances[site, place]:.2f} Å apart, closer than any bond"
         + (f"; {len(sites)} sites are so close to another" if len(sites) > 2 else ""),
         tuple(sites.tolist()),
     )

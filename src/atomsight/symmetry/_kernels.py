@@ -19,7 +19,7 @@ _H0, _H1, _H2 = 2.0, 3.0, 5.0
 @compiled(inline="always")
 def _key(x: float, y: float, z: float) -> float:
     value = _H0 * x + _H1 * y + _H2 * z
-    return value - math.floor(value)
+    return value - np.floor(value)
 
 
 @compiled
@@ -118,9 +118,9 @@ def carry(
                 if keys[a] + turn > high:
                     break
                 d0, d1, d2 = points[a, 0] - u, points[a, 1] - v, points[a, 2] - w
-                d0 -= math.floor(d0 + 0.5)
-                d1 -= math.floor(d1 + 0.5)
-                d2 -= math.floor(d2 + 0.5)
+                d0 -= np.floor(d0 + 0.5)
+                d1 -= np.floor(d1 + 0.5)
+                d2 -= np.floor(d2 + 0.5)
                 c0 = d0 * lattice[0, 0] + d1 * lattice[1, 0] + d2 * lattice[2, 0]
                 c1 = d0 * lattice[0, 1] + d1 * lattice[1, 1] + d2 * lattice[2, 1]
                 c2 = d0 * lattice[0, 2] + d1 * lattice[1, 2] + d2 * lattice[2, 2]
@@ -272,7 +272,7 @@ def orbits_of(
         len(rotations), np.bool_
     )  # in the group found so far; a primitive cell has one shift for each
     known[0] = True
-    codes = _codes(rotations)
+    codes = np.empty(0, np.int8)
     generators = np.empty(len(rotations), np.int64)
     n_generators = 0
     for r in range(1, len(rotations)):
@@ -292,6 +292,8 @@ def orbits_of(
                 known[r] = True
                 generators[n_generators] = r
                 n_generators += 1
+                if len(codes) == 0:
+                    codes = _codes(rotations)
                 _close(rotations, codes, generators[:n_generators], known)
                 break
     return numbered(parent)
@@ -304,7 +306,12 @@ def _by_rarity(classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[n
     for label in classes:
         counts[label] += 1
     kinds = np.flatnonzero(counts)
-    kinds = kinds[np.argsort(counts[kinds], kind="mergesort")]
+    for c in range(1, len(kinds)):  # a handful: in order of their counts, equal ones as they are
+        kind, place = kinds[c], c
+        while place > 0 and counts[kinds[place - 1]] > counts[kind]:
+            kinds[place] = kinds[place - 1]
+            place -= 1
+        kinds[place] = kind
     bounds = np.zeros(len(kinds) + 1, np.int64)
     at = np.zeros(len(counts), np.int64)
     for c in range(len(kinds)):
@@ -336,9 +343,9 @@ def _cycles(image: NDArray[np.int64]) -> tuple[NDArray[np.bool_], int]:
 
 
 @compiled
-def _codes(rotations: NDArray[np.float64]) -> NDArray[np.int64]:
+def _codes(rotations: NDArray[np.float64]) -> NDArray[np.int8]:
     """Index of each rotation by its entries -1, 0 and 1, read as a number to the base 3; -1 for none."""
-    table = np.full(19683, -1, np.int64)
+    table = np.full(19683, -1, np.int8)
     for r in range(len(rotations)):
         value = 0
         for i in range(3):
@@ -351,7 +358,7 @@ def _codes(rotations: NDArray[np.float64]) -> NDArray[np.int64]:
 @compiled
 def _close(
     rotations: NDArray[np.float64],
-    codes: NDArray[np.int64],
+    codes: NDArray[np.int8],
     generators: NDArray[np.int64],
     known: NDArray[np.bool_],
 ) -> None:

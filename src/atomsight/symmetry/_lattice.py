@@ -24,6 +24,30 @@ def determinant(m: NDArray[np.float64]) -> float:
 
 
 @compiled
+def fill_lattice(parameters: NDArray[np.float64], lattice: NDArray[np.float64]) -> bool:
+    """Rows of the cell vectors from a, b, c in Å and α, β, γ in °: a along x, b in the xy plane.
+
+    Whether the cell has a volume; where not, nothing is filled in.
+    """
+    cosines = np.zeros(3)
+    for i in range(3):
+        if parameters[3 + i] != 90.0:
+            cosines[i] = math.cos(math.radians(parameters[3 + i]))
+    cos_a, cos_b, cos_g = cosines
+    square = 1 - cos_a * cos_a - cos_b * cos_b - cos_g * cos_g + 2 * cos_a * cos_b * cos_g
+    if not square >= 1e-8:
+        return False
+    a, b, c = parameters[0], parameters[1], parameters[2]
+    sin_g = math.sqrt(1 - cos_g * cos_g)
+    lattice[:] = 0.0
+    lattice[0, 0] = a
+    lattice[1, 0], lattice[1, 1] = b * cos_g, b * sin_g
+    lattice[2, 0], lattice[2, 1] = c * cos_b, c * (cos_a - cos_b * cos_g) / sin_g
+    lattice[2, 2] = c * math.sqrt(square) / sin_g
+    return True
+
+
+@compiled
 def inverse(m: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inverse of a 3 x 3 matrix by cofactors; m must not be singular."""
     out = np.empty((3, 3))

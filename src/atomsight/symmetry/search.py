@@ -19,7 +19,8 @@ def renumber(parents: NDArray[np.integer]) -> NDArray[np.int32]:
     return in_order(labels)
 
 
-_MANY = 96  # atoms of the rarest element from which on their surroundings are looked at
+SEARCHED_AT_ONCE = 96
+"""Atoms of the rarest element beyond which their surroundings are looked at first."""
 
 
 def first_atoms(orbits: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -55,9 +56,9 @@ def find_orbits(
     classes = np.asarray(numbers).astype(np.int64)
     if len(points) == 0:
         return np.zeros(0, np.int32)
-    if len(points) > _MANY:
+    if len(points) > SEARCHED_AT_ONCE:
         counts = np.bincount(classes)
-        if counts[counts > 0].min() > _MANY:
+        if counts[counts > 0].min() > SEARCHED_AT_ONCE:
             classes = _by_surroundings(cell, points, classes, symprec)
     return orbits_of(cell, points, classes, float(symprec))
 

@@ -1,0 +1,91 @@
+"""Labels of sites in one buffer: those of millions of sites cost no object each until they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.compiled import compiled
+
+
+class Labels(Sequence[str]):
+    """Strings one after another, laid out as Arrow lays them out; equal to a tuple of the same strings.
+
+    Attributes:
+        data: (bytes,) uint8, UTF-8.
+        bounds: (n + 1,) int64, where each string begins.
+    """
+
+    __slots__ = ("bounds", "data")
+
+    def __init__(self, data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> None:
+        self.data = data
+        self.bounds = bounds
+
+    @classmethod
+    def of(cls, strings: Sequence[str]) -> Labels:
+        """Any strings."""
+        if isinstance(strings, Labels):
+            return strings
+        words = [string.encode() for string in strings]
+        bounds = np.zeros(len(words) + 1, np.int64)
+        np.cumsum([len(word) for word in words], out=bounds[1:])
+        return cls(np.frombuffer(b"".join(words), np.uint8), bounds)
+
+    @classmethod
+    def within(cls, text: bytes, spans: NDArray[np.int64], rows: NDArray[np.int64]) -> Labels:
+        """Some words of a text.
+
+        Args:
+            text: UTF-8.
+            spans: (n, 2), where words begin and end.
+            rows: which of them.
+        """
+        return cls(*gather(np.frombuffer(text, np.uint8), spans, rows))
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return tuple(self)[index]
+        at = range(len(self))[index]
+        return str(self.data[self.bounds[at] : self.bounds[at + 1]].tobytes(), "utf-8")
+
+    def __iter__(self) -> Iterator[str]:
+        data = self.data.tobytes()
+        return iter([str(data[begin:end], "utf-8") for begin, end in pairwise(self.bounds.tolist())])
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, (tuple, Labels)) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+@compiled
+def gather(
+    text: NDArray[np.uint8], spans: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Bytes and bounds of some words of a text, see `Labels.within`."""
+    bounds = np.empty(len(rows) + 1, np.int64)
+    bounds[0] = 0
+    for i in range(len(rows)):
+        bounds[i + 1] = bounds[i] + spans[rows[i], 1] - spans[rows[i], 0]
+    data = np.empty(bounds[-1], np.uint8)
+    for i in range(len(rows)):
+        begin = spans[rows[i], 0]
+        for step in range(bounds[i + 1] - bounds[i]):
+            data[bounds[i] + step] = text[begin + step]
+    return data, bounds
