@@ -25,7 +25,7 @@ import numpy as np
 
 from atomsight.crystal import Crystal
 from atomsight.dataset.rows import ChunkRows
-from atomsight.readers import DEFAULT, Member, Reason, crystals_of, iter_members
+from atomsight.readers import DEFAULT, Member, Reason, crystals_of, crystals_of_many, iter_members
 from atomsight.readers._atoms import read_atoms
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers._syntax import parse
@@ -64,8 +64,8 @@ def rows_of(members: list[Member]) -> None:
     """File to finished rows of the table, as a worker of a build makes them."""
     for start in range(0, len(members), CHUNK):
         rows = ChunkRows(24)
-        for member in members[start : start + CHUNK]:
-            for crystal in crystals_of(member):
+        for _, crystals in crystals_of_many(members[start : start + CHUNK]):
+            for crystal in crystals:
                 rows.add(crystal, "")
         rows.sites()
         rows.crystals_table()
@@ -79,6 +79,7 @@ def stages(members: list[Member], times: int) -> dict[str, float]:
     actions: dict[str, Callable[[], Any]] = {
         "gemmi alone (parse, expand)": lambda: [gemmi_alone(member) for member in members],
         "whole of `crystals_of`": lambda: [crystals_of(member) for member in members],
+        "whole of `crystals_of_many`": lambda: [len(found) for _, found in crystals_of_many(members)],
         "whole path, rows of k = 24": lambda: rows_of(members),
         "- parse": lambda: [parse(member.data) for member in members],
         "- parse, by gemmi": lambda: [by_gemmi(member) for member in members],

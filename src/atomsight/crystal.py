@@ -116,7 +116,9 @@ class Crystal:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Atoms of each element in the cell, by symbol."""
-        return {SYMBOLS[z]: count for z, count in enumerate(np.bincount(self.numbers).tolist()) if count}
+        held = np.bincount(self.numbers)
+        kinds = held.nonzero()[0]
+        return {SYMBOLS[z]: n for z, n in zip(kinds.tolist(), held[kinds].tolist(), strict=True)}
 
     @property
     def formula(self) -> str:

@@ -83,13 +83,14 @@ def formula_counts(formula: str) -> dict[str, float]:
 
 def reduced_counts(counts: Mapping[str, int]) -> dict[str, int]:
     """Counts divided by their greatest common divisor."""
-    divisor = gcd(*counts.values()) if counts else 1
-    return {symbol: count // max(divisor, 1) for symbol, count in counts.items()}
+    divisor = max(gcd(*counts.values()), 1)
+    return {symbol: count // divisor for symbol, count in counts.items()}
 
 
 def hill_formula(counts: Mapping[str, int]) -> str:
     """Formula in Hill order: C, H, then the rest by alphabet; without carbon all by alphabet. ``C6H6``."""
     symbols = sorted(counts)
     if "C" in counts:
-        symbols = ["C", *(["H"] if "H" in counts else []), *(s for s in symbols if s not in ("C", "H"))]
-    return "".join(f"{s}{counts[s] if counts[s] != 1 else ''}" for s in symbols)
+        first = ["C", "H"] if "H" in counts else ["C"]
+        symbols = first + [symbol for symbol in symbols if symbol not in ("C", "H")]
+    return "".join([s if counts[s] == 1 else f"{s}{counts[s]}" for s in symbols])

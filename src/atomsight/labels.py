@@ -17,7 +17,8 @@ class Labels(Sequence[str]):
 
     Attributes:
         data: (bytes,) uint8, UTF-8.
-        bounds: (n + 1,) int64, where each string begins.
+        bounds: (n + 1,) int64, where each string begins, and where the last one ends; what lies
+            before the first or behind the last is not theirs.
     """
 
     __slots__ = ("bounds", "data")
@@ -61,14 +62,19 @@ class Labels(Sequence[str]):
         return str(self.data[self.bounds[at] : self.bounds[at + 1]].tobytes(), "utf-8")
 
     def __iter__(self) -> Iterator[str]:
-        data = self.data.tobytes()
-        return iter([str(data[begin:end], "utf-8") for begin, end in pairwise(self.bounds.tolist())])
+        first, last = self.bounds[0], self.bounds[-1]
+        data = self.data[first:last].tobytes()
+        return iter([str(data[a:b], "utf-8") for a, b in pairwise((self.bounds - first).tolist())])
 
     def __eq__(self, other: object) -> bool:
         return tuple(self) == tuple(other) if isinstance(other, (tuple, Labels)) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(tuple(self))
+
+    def __reduce__(self) -> tuple[type[Labels], tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        begin, end = self.bounds[0], self.bounds[-1]
+        return Labels, (self.data[begin:end], self.bounds - begin)
 
     def __repr__(self) -> str:
         return repr(tuple(self))

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atomsight.readers import Reason, crystals_of, iter_members
+from atomsight.readers import Reason, crystals_of, crystals_of_many, iter_members
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers.sources import Member
 
@@ -53,6 +53,10 @@ def mutated(draw: st.DrawFn) -> bytes:
 def test_mutated_cifs(data: bytes) -> None:
     skips: list[tuple[str, str]] = []
     crystals = crystals_of(Member("f", "f.cif", data), on_skip=lambda s, r: skips.append((s, r)))
+    told: list[tuple[str, str]] = []
+    many = crystals_of_many([Member("f", "f.cif", data)], on_skip=lambda s, r: told.append((s, r)))
+    assert [len(found) for _, found in many] == [len(crystals)]
+    assert told == skips
     assert crystals or skips
     assert all(isinstance(reason, Reason) and reason.rule for _, reason in skips)
     for crystal in crystals:

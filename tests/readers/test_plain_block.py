@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import gemmi
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atomsight.readers import crystals_of
+from atomsight.crystal import Crystal
+from atomsight.readers import DEFAULT, crystals_of, crystals_of_many
+from atomsight.readers._at_once import plain_crystals
 from atomsight.readers._block import CELL, TAGS, Block, plain_block
 from atomsight.readers._syntax import parse
 from atomsight.readers.sources import Member
@@ -83,6 +86,7 @@ tags = st.sampled_from(
     [*TAGS[:8], *TAGS[-16:], "_other", "_Other", "_cell_length_a", "_CELL_LENGTH_B", "_x.y"]
 )
 pieces = st.one_of(tags, st.sampled_from(WORDS))
+lists = st.lists(st.sampled_from(["_atom_site_", "_geom_bond_", "_q_"]), max_size=3, unique=True)
 
 
 @settings(max_examples=600, deadline=None)
@@ -171,11 +175,100 @@ def test_a_crystal_is_the_same_by_either_parser(monkeypatch: pytest.MonkeyPatch)
     assert not isinstance(parse(members[0].data)[0], list)
     for crystals, member in zip(ours, members, strict=True):
         for one, other in zip(crystals, crystals_of(member), strict=True):
-            for field in ("lattice", "fractional", "numbers", "orbits"):
-                np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
-            assert (one.name, one.labels, one.flags) == (other.name, other.labels, other.flags)
-            assert (one.space_group, one.formula_sum) == (other.space_group, other.formula_sum)
-            assert (one.bonds is None) == (other.bonds is None)
-            if one.bonds is not None and other.bonds is not None:
-                np.testing.assert_array_equal(one.bonds.lengths, other.bonds.lengths)
-                np.testing.assert_array_equal(one.bonds.types, other.bonds.types)
+            same(one, other)
+
+
+def test_many_files_at_once_give_what_each_gives() -> None:
+    members = [Member(path.stem, path.name, path.read_bytes()) for path in FILES]
+    members += [Member(f"p{i}", f"p{i}.cif", text.encode()) for i, text in enumerate(AWKWARD)]
+    members.append(Member("POSCAR", "POSCAR", b"no structure", "poscar"))
+    together: list[tuple[str, str]] = []
+    alone: list[tuple[str, str]] = []
+    many = list(crystals_of_many(members, on_skip=lambda source, reason: together.append((source, reason))))
+    assert [member for member, _ in many] == members
+    quick = plain_crystals(members[:-1], DEFAULT)
+    assert sum(crystal is not None for crystal in quick) > 3
+    for member, crystals in many:
+        each = crystals_of(member, on_skip=lambda source, reason: alone.append((source, reason)))
+        assert len(crystals) == len(each)
+        for one, other in zip(crystals, each, strict=True):
+            same(one, other)
+            same(pickle.loads(pickle.dumps(one)), other)
+    assert together == alone
+
+
+P1 = """data_x
+_cell_length_a 4.0
+_cell_length_b 5.1(2)
+_cell_length_c 6.2
+_cell_angle_alpha 90
+_cell_angle_beta 90.00
+_cell_angle_gamma 100.5
+_chemical_formula_sum 'C2 O H4'
+loop_
+_symmetry_equiv_pos_as_xyz
+'x, y, z'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+C1 C 0.1 0.2 0.3
+C2 C 0.6 0.7 -0.2
+O1 O 1.35 0.4 0.55
+"""
+IDENTITIES = [
+    "x,y,z",
+    "'x,y,z'",
+    '"X, Y, Z"',
+    "'+x,+y,+z'",
+    "'x, y, -z'",
+    "'x, y'",
+    "'x y z'",
+    "?",
+    "-x,-y,-z",
+]
+AWKWARD = [
+    *(P1.replace("'x, y, z'", identity) for identity in IDENTITIES),
+    P1.replace("'x, y, z'", "'x, y, z'\n'-x, -y, -z'"),
+    P1.replace("C2 C 0.6", "C2 D 0.6"),
+    P1.replace("C2 C 0.6 0.7 -0.2", "C2 C 0.1 0.2 0.3"),
+    P1.replace("C2 C 0.6 0.7 -0.2", "C2 C 0.1 0.2 0.35"),
+    P1.replace("C2 C 0.6", "C2 C ?"),
+    P1.replace("C2 C 0.6", "C2 Xx 0.6"),
+    P1.replace("_cell_length_a 4.0", "_cell_length_a 0.4"),
+    P1.replace("_cell_length_a 4.0", "_cell_length_a 400"),
+    P1.replace("_cell_length_a 4.0", "_cell_length_a ?"),
+    P1.replace("_cell_length_a 4.0\n", ""),
+    P1.replace("90.00", "180"),
+    P1.replace("_cell_length_a", "_cod_database_code 1234567\n_cell_length_a"),
+    P1.replace("_cell_length_a", "_cod_database_code 12\n_cell_length_a"),
+    P1.replace("'C2 O H4'", "?"),
+    P1.replace("_chemical_formula_sum 'C2 O H4'", "loop_ _chemical_formula_sum 'C2 O H4'"),
+    P1 + "loop_ _geom_bond_atom_site_label_1 _geom_bond_atom_site_label_2 C1 O1\n",
+    P1 + "_geom_bond_atom_site_label_1 C1 _geom_bond_atom_site_label_2 O1\n",
+    P1 + P1.replace("data_x", "data_y"),
+    P1.replace("loop_\n_symmetry_equiv_pos_as_xyz\n", "_symmetry_equiv_pos_as_xyz "),
+    P1.replace("loop_\n_symmetry_equiv_pos_as_xyz\n'x, y, z'\n", ""),
+    P1.replace("loop_\n_symmetry", "_space_group_symop_operation_xyz '-x,-y,-z'\nloop_\n_symmetry"),
+    P1.replace("O1 O 1.35", "'O1' O 1.35"),
+    P1.replace("C1 C", "Ä1 C"),
+    P1.replace("loop_\n_atom", "loop_\n_atom_site_occupancy\n_atom")
+    .replace("\nC", "\n1.0 C")
+    .replace("\nO", "\n.5 O"),
+    "",
+    "data_x",
+]
+
+
+def same(one: Crystal, other: Crystal) -> None:
+    for field in ("lattice", "fractional", "numbers", "orbits"):
+        np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+        assert getattr(one, field).dtype == getattr(other, field).dtype
+    for field in ("name", "source", "labels", "flags", "space_group", "formula_sum"):
+        assert getattr(one, field) == getattr(other, field)
+    assert (one.bonds is None) == (other.bonds is None)
+    if one.bonds is not None and other.bonds is not None:
+        np.testing.assert_array_equal(one.bonds.lengths, other.bonds.lengths)
+        np.testing.assert_array_equal(one.bonds.types, other.bonds.types)

@@ -4,8 +4,7 @@ that a worker starts in milliseconds instead of a second."""
 from __future__ import annotations
 
 from atomsight.neighbours import site_surroundings
-from atomsight.readers.cif import crystals_of
-from atomsight.readers.quality import DEFAULT
+from atomsight.readers import crystals_of, crystals_of_many
 from atomsight.readers.sources import Member
 
 _P1_CELL = b"""data_warm
@@ -15,7 +14,9 @@ _cell_length_c 5
 _cell_angle_alpha 90
 _cell_angle_beta 90
 _cell_angle_gamma 90
-_space_group_name_H-M_alt 'P 1'
+loop_
+_space_group_symop_operation_xyz
+'x, y, z'
 loop_
 _atom_site_label
 _atom_site_type_symbol
@@ -27,5 +28,7 @@ C2 C 0.5 0.5 0.5
 O1 O 0.25 0.25 0.25
 """
 
-for _crystal in crystals_of(Member("warm", "warm", _P1_CELL), DEFAULT, lambda source, reason: None):
-    site_surroundings(_crystal, 1)
+_MEMBER = Member("warm", "warm", _P1_CELL)
+for _, _crystals in crystals_of_many([_MEMBER]):
+    for _crystal in [*_crystals, *crystals_of(_MEMBER)]:
+        site_surroundings(_crystal, 1)

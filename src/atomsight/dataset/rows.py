@@ -196,10 +196,11 @@ def _elements(
 
 def _label_column(crystals: Sequence[Crystal]) -> pa.StringArray:
     labels = [Labels.of(crystal.labels) for crystal in crystals]
-    begins = np.array([0, *accumulate([len(one.data) for one in labels])])[:-1]
+    first, last = ([int(one.bounds[end]) for one in labels] for end in (0, -1))
+    ends = [0, *accumulate([b - a for a, b in zip(first, last, strict=True)])]
     bounds = np.concatenate([np.zeros(1, np.int64), *[one.bounds[1:] for one in labels]])
-    bounds[1:] += np.repeat(begins, [len(one.bounds) - 1 for one in labels])
-    data = _joined([one.data for one in labels], np.uint8)
+    bounds[1:] += np.repeat(np.array(ends[:-1]) - first, [len(one) for one in labels])
+    data = _joined([one.data[a:b] for one, a, b in zip(labels, first, last, strict=True)], np.uint8)
     return pa.StringArray.from_buffers(
         len(bounds) - 1, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(data)
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from atomsight.crystal import Crystal
 from atomsight.errors import EngineError, InputError
-from atomsight.readers import Member, crystals_of, iter_members
+from atomsight.readers import Member, crystals_of_many, iter_members
 from atomsight.readers.sources import OnSkip, Paths
 
 if TYPE_CHECKING:
@@ -126,13 +126,14 @@ def _events(work: Work, chunk: tuple[Source, ...], strict: bool) -> Iterator[Any
         skips.append(Skipped(source, reason))
 
     def crystals() -> Iterator[Crystal]:
+        read = crystals_of_many([one for one in chunk if isinstance(one, Member)], on_skip=on_skip)
         for source in chunk:
             if isinstance(source, Skipped):
                 skips.append(source)
             elif isinstance(source, Crystal):
                 yield source
             else:
-                yield from crystals_of(source, on_skip=on_skip)
+                yield from next(read)[1]
 
     for found in work(crystals(), None if strict else on_skip):
         yield from skips

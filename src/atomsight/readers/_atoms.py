@@ -93,7 +93,7 @@ class AtomTable:
 
 def has_atoms(block: Block) -> bool:
     """Whether a block has an atom list, with coordinates of any kind or without."""
-    return any(len(block.find_values(f"_atom_site_{tag}")) for tag in ("fract_x", "label", "Cartn_x"))
+    return any(len(block.find_values(tag)) for tag in (_X, "_atom_site_label", "_atom_site_Cartn_x"))
 
 
 def read_atoms(block: Block, text: bytes = b"") -> AtomTable:

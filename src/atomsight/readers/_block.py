@@ -41,12 +41,12 @@ TAGS = (
 """All tags that are looked up in a block, the cell first."""
 
 _PLACES = {tag: place for place, tag in enumerate(TAGS)}
-_FIELDS = 3
+FIELDS = 3
 """Of each tag: where its value begins and ends, -1 for none; or, in a list, its column, and -1; and the list,
 -1 for none."""
 
-_LOOPS = 16
-_LOOP_FIELDS = 4
+LOOPS = 16
+LOOP_FIELDS = 4
 """Of each list that holds one of the tags: where its tags begin, where its values do, tags, rows."""
 
 _ROOM = 1024
@@ -59,9 +59,14 @@ class PlainLoop:
     def __init__(self, text: bytes, tags_begin: int, begin: int, width: int, length: int) -> None:
         self.text = text
         self.begin = begin
-        self.header = text[tags_begin:begin]
+        self._tags_begin = tags_begin
         self._width = width
         self._length = length
+
+    @property
+    def header(self) -> bytes:
+        """The tags as they are written, blanks between them."""
+        return self.text[self._tags_begin : self.begin]
 
     @cached_property
     def tags(self) -> list[str]:
@@ -76,10 +81,6 @@ class PlainLoop:
         first, last = spans[0, 0], spans[-1, 1]
         text = self.text[first:last].decode("ascii")
         return [text[begin:end] for begin, end in (spans - first).tolist()]
-
-    def first_line(self) -> bytes:
-        """The text from the first value to the end of its line, at most 64 bytes."""
-        return self.text[self.begin : self.begin + 64].split(b"\n", 1)[0].rstrip()
 
     def width(self) -> int:
         """Number of tags."""
@@ -148,8 +149,8 @@ class PlainBlock:
 
     def find_value(self, tag: str) -> str | None:
         """The value of a tag with its quotes, also that of a list's only row; None for none."""
-        at = _FIELDS * _PLACES[tag]
-        begin, end, which = self._found[at : at + _FIELDS]
+        at = FIELDS * _PLACES[tag]
+        begin, end, which = self._found[at : at + FIELDS]
         if which < 0:
             return None if begin < 0 else self.text[begin:end].decode("ascii")
         loop = self._loop(which)
@@ -157,23 +158,23 @@ class PlainBlock:
 
     def find_values(self, tag: str) -> PlainColumn:
         """The values of a tag."""
-        at = _FIELDS * _PLACES[tag]
-        begin, end, which = self._found[at : at + _FIELDS]
+        at = FIELDS * _PLACES[tag]
+        begin, end, which = self._found[at : at + FIELDS]
         if which >= 0:
             return PlainColumn(self._loop(which), begin)
         return _NONE if begin < 0 else PlainColumn(None, 0, self.text[begin:end].decode("ascii"))
 
     def find_loop(self, tag: str) -> PlainColumn:
         """The values of a tag where it is in a list."""
-        at = _FIELDS * _PLACES[tag]
+        at = FIELDS * _PLACES[tag]
         which = self._found[at + 2]
         return _NONE if which < 0 else PlainColumn(self._loop(which), self._found[at])
 
     def _loop(self, which: int) -> PlainLoop:
         loop = self._loops.get(which)
         if loop is None:
-            at = _FIELDS * len(TAGS) + _LOOP_FIELDS * which
-            loop = self._loops[which] = PlainLoop(self.text, *self._found[at : at + _LOOP_FIELDS])
+            at = FIELDS * len(TAGS) + LOOP_FIELDS * which
+            loop = self._loops[which] = PlainLoop(self.text, *self._found[at : at + LOOP_FIELDS])
         return loop
 
 
@@ -208,8 +209,8 @@ def plain_block(text: bytes) -> PlainBlock | None:
         text: the whole file, ASCII.
     """
     cell = np.empty(len(CELL))
-    found = np.empty(_FIELDS * len(TAGS) + _LOOP_FIELDS * _LOOPS, np.int64)
-    name_begin, name_end = _walk(np.frombuffer(text, np.uint8), *_wanted(), POWERS, cell, found)
+    found = np.empty(FIELDS * len(TAGS) + LOOP_FIELDS * LOOPS, np.int64)
+    name_begin, name_end = walk(np.frombuffer(text, np.uint8), *wanted(), POWERS, cell, found)
     if name_begin < 0:
         return None
     return PlainBlock(text, text[name_begin:name_end].decode("ascii"), cell, found.tolist())
@@ -250,7 +251,7 @@ def _made() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
 _TABLE: list[tuple[NDArray[np.uint64], NDArray[np.int64]]] = []
 
 
-def _wanted() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def wanted() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     if not _TABLE:
         _TABLE.append(_made())
     return _TABLE[0]
@@ -358,7 +359,7 @@ def _place(
 
 
 @compiled
-def _walk(
+def walk(
     data: NDArray[np.uint8],
     table: NDArray[np.uint64],
     places: NDArray[np.int64],
@@ -371,7 +372,7 @@ def _walk(
     refused = (-1, -1)
     cell[:] = np.nan
     found[:] = -1
-    loops_at = len(found) - _LOOPS * _LOOP_FIELDS
+    loops_at = len(found) - LOOPS * LOOP_FIELDS
     n_loops, n_tags = 0, 0
     met = np.zeros(_ROOM, np.uint64)
     at = _skip(data, 0, size)
@@ -405,8 +406,8 @@ def _walk(
             if at < 0:
                 return refused
             if place >= 0:
-                found[_FIELDS * place] = begin
-                found[_FIELDS * place + 1] = at
+                found[FIELDS * place] = begin
+                found[FIELDS * place + 1] = at
                 if place < len(cell):
                     value, stop = number(data, begin, size, powers)
                     if stop == at:
@@ -418,15 +419,15 @@ def _walk(
         tags_begin, width, asked = at, 0, False
         while 0 <= at < size and data[at] == 95:
             end = _word_end(data, at, size)
-            if n_tags == _ROOM // 2 or end - at < 2 or n_loops == _LOOPS:
+            if n_tags == _ROOM // 2 or end - at < 2 or n_loops == LOOPS:
                 return refused
             place = _place(data, at, end, table, places, met)
             n_tags += 1
             if place == -2:
                 return refused
             if place >= 0:
-                found[_FIELDS * place] = width
-                found[_FIELDS * place + 2] = n_loops
+                found[FIELDS * place] = width
+                found[FIELDS * place + 2] = n_loops
                 asked = True
             width += 1
             at = end
@@ -466,7 +467,7 @@ def _walk(
         if count == 0 or count % width or (at < size and data[at] != 95 and _lower(data[at]) != 108):
             return refused
         if asked:
-            record = loops_at + _LOOP_FIELDS * n_loops
+            record = loops_at + LOOP_FIELDS * n_loops
             found[record] = tags_begin
             found[record + 1] = begin
             found[record + 2] = width

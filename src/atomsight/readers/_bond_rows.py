@@ -87,11 +87,6 @@ class BondRows(NamedTuple):
     kinds: NDArray[np.int64]
 
 
-def lists_bonds(block: Block) -> bool:
-    """Whether a block has a bond table."""
-    return bool(block.find_values(_PREFIXES[0] + _LABEL_1))
-
-
 def bond_rows(block: Block, table: AtomTable, text: bytes = b"") -> BondRows | None:
     """The bond table of a block; None where it has none.
 

@@ -11,7 +11,7 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.readers._block import Block, PlainLoop
+from atomsight.readers._block import Block
 from atomsight.readers._tags import text_of
 from atomsight.readers.quality import SkipError
 from atomsight.symmetry.group import distinct, is_group
@@ -38,11 +38,6 @@ CENTRINGS: dict[int, list[tuple[float, float, float]]] = {
     7: [(0.5, 0.5, 0.0)],
 }
 """Translations of a centred lattice, by SHELX's numbers: P, I, R on hexagonal axes, F, A, B, C."""
-
-_IDENTITIES = frozenset(
-    (b"'x, y, z'", b"'x,y,z'", b"x,y,z", b"'X,Y,Z'", b"X,Y,Z", b"'+x, +y, +z'", b"'+x,+y,+z'")
-)
-"""How most files write the identity."""
 
 _SLACK = 0.01  # translations are printed as 0.333, or as fractions of any denominator
 _TERM = re.compile(r"([+-]?)(?:([xyz])|(\d*\.?\d+|\d+\.)(?:/(\d+))?)", re.IGNORECASE)
@@ -77,21 +72,6 @@ def operations(block: Block, angles: list[float]) -> tuple[Operations | None, bo
             return found, False
     named = _named(block, angles)
     return (None, False) if named is None or len(named[0]) == 1 else (named, True)
-
-
-def listed_p1(block: Block) -> bool:
-    """Whether the block lists the identity as its only operation."""
-    for tag in _LISTS:
-        column = block.find_values(tag)
-        if not column:
-            continue
-        loop = column.get_loop()
-        if isinstance(loop, PlainLoop) and loop.first_line() in _IDENTITIES:
-            return loop.length() == 1
-        triplets = [value for value in column if value not in ("?", ".")]
-        if triplets:
-            return _listed(tuple(triplets)) is None
-    return False
 
 
 @lru_cache(maxsize=1024)

@@ -20,7 +20,7 @@ from atomsight.readers._elements import DEUTERIUM
 from atomsight.readers._numbers import POWERS, number
 
 _X, _Y, _Z, _OCCUPANCY, _LABEL, _SYMBOL, _CALC_FLAG, _MARK = range(1, 9)
-_ROLES = {
+ROLES = {
     "_atom_site_fract_x": _X,
     "_atom_site_fract_y": _Y,
     "_atom_site_fract_z": _Z,
@@ -31,6 +31,10 @@ _ROLES = {
     "_atom_site_disorder_group": _MARK,
     "_atom_site_disorder_assembly": _MARK,
 }
+
+
+NEEDED = frozenset((_X, _Y, _Z, _LABEL, _SYMBOL))
+"""Columns without which a list is not plain."""
 
 
 def _element_table() -> NDArray[np.int64]:
@@ -90,8 +94,8 @@ def scan(text: bytes, start: int, header: bytes, length: int) -> AtomRows | None
 @lru_cache(maxsize=256)
 def roles_of(header: bytes) -> NDArray[np.int64] | None:
     """What each column is; None where one that is needed is missing. Files share few lists of tags."""
-    roles = np.array([_ROLES.get(tag, 0) for tag in header.decode("ascii").lower().split()], np.int64)
-    return roles if {_X, _Y, _Z, _LABEL, _SYMBOL} <= set(roles.tolist()) else None
+    roles = np.array([ROLES.get(tag, 0) for tag in header.decode("ascii").lower().split()], np.int64)
+    return roles if set(roles.tolist()) >= NEEDED else None
 
 
 @compiled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from atomsight.readers._atoms import AtomTable
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers._disorder import resolve
 from atomsight.readers._operations import Operations
-from atomsight.readers._whole_cell import PlainCell, WholeCell, whole_cell
+from atomsight.readers._whole_cell import WholeCell, whole_cell
 from atomsight.readers.quality import DEFAULT, QualityPolicy, SkipError
 from atomsight.symmetry import (
     determinant,
@@ -59,6 +59,26 @@ class Assembled(NamedTuple):
     crystal: Crystal
     table: AtomTable
     rows: NDArray[np.integer]
+
+
+class PlainCell(NamedTuple):
+    """A cell from its text.
+
+    Attributes:
+        lattice: (3, 3) rows of the cell vectors, Å.
+        fractional, orbits, hydrogen: as those of `WholeCell`.
+        numbers: (n,) uint8 atomic numbers.
+        labels: of each orbit's first atom.
+        deuterium: whether some hydrogen was given as D or T.
+    """
+
+    lattice: NDArray[np.float64]
+    fractional: NDArray[np.float64]
+    numbers: NDArray[np.uint8]
+    orbits: NDArray[np.int32]
+    labels: Sequence[str]
+    hydrogen: bool
+    deuterium: bool
 
 
 def assemble(structure: Structure, name: str, source: str, policy: QualityPolicy = DEFAULT) -> Assembled:

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from atomsight.crystal import Crystal
 from atomsight.readers._atoms import has_atoms, read_atoms
 from atomsight.readers._block import CELL, Block, PlainBlock
-from atomsight.readers._bond_rows import lists_bonds
-from atomsight.readers._operations import listed_p1, operations, space_group_name
+from atomsight.readers._operations import operations, space_group_name
 from atomsight.readers._syntax import parse
-from atomsight.readers._tags import text_of
-from atomsight.readers._whole_cell import plain_cell
-from atomsight.readers.assemble import Structure, assemble, crystal_of_cell, lattice_of
+from atomsight.readers._tags import cod_number_of, text_of
+from atomsight.readers.assemble import Structure, assemble, lattice_of
 from atomsight.readers.bond_tables import with_bond_table
 from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError
 from atomsight.readers.sources import Member, OnSkip
@@ -70,8 +68,7 @@ def _why_no_sites(data: bytes, document: Sequence[Block] | gemmi.cif.Document) -
 
 def cod_number(block: Block) -> str | None:
     """The entry's number in the Crystallography Open Database, seven digits."""
-    code = text_of(block, "_cod_database_code")
-    return code if code and code.isdigit() and len(code) == 7 else None
+    return cod_number_of(text_of(block, "_cod_database_code"))
 
 
 def crystal_of(
@@ -87,9 +84,6 @@ def crystal_of(
     Raises:
         SkipError: the block is turned away; `reason` says by which rule.
     """
-    at_once = _at_once(block, name, source, policy, flags)
-    if at_once is not None:
-        return at_once
     lattice, angles = read_cell(block)
     table = read_atoms(block, text)
     structure = Structure(
@@ -102,18 +96,6 @@ def crystal_of(
     )
     assembled = assemble(structure, name, source, policy)
     return with_bond_table(assembled.crystal, block, assembled.table, assembled.rows, text)
-
-
-def _at_once(
-    block: Block, name: str, source: str, policy: QualityPolicy, flags: frozenset[str]
-) -> Crystal | None:
-    """The crystal of a plain block in P1 without a bond table; None where there is more to do."""
-    if not isinstance(block, PlainBlock) or lists_bonds(block) or not listed_p1(block):
-        return None
-    cell = plain_cell(block, policy)
-    if cell is None:
-        return None
-    return crystal_of_cell(cell, name, source, text_of(block, "_chemical_formula_sum"), flags)
 
 
 def read_cell(block: Block) -> tuple[NDArray[np.float64], list[float]]:
