@@ -199,7 +199,8 @@ def _label_column(crystals: Sequence[Crystal]) -> pa.StringArray:
     first, last = ([int(one.bounds[end]) for one in labels] for end in (0, -1))
     ends = [0, *accumulate([b - a for a, b in zip(first, last, strict=True)])]
     bounds = np.concatenate([np.zeros(1, np.int64), *[one.bounds[1:] for one in labels]])
-    bounds[1:] += np.repeat(np.array(ends[:-1]) - first, [len(one) for one in labels])
+    moved = np.array(ends[:-1], np.int64) - np.array(first, np.int64)
+    bounds[1:] += np.repeat(moved, np.array([len(one) for one in labels], np.int64))
     data = _joined([one.data[a:b] for one, a, b in zip(labels, first, last, strict=True)], np.uint8)
     return pa.StringArray.from_buffers(
         len(bounds) - 1, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(data)
