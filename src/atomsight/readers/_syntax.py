@@ -73,6 +73,9 @@ def parse(data: bytes) -> tuple[Sequence[Block] | gemmi.cif.Document, bytes, boo
     except (ValueError, RuntimeError) as error:
         complaint = str(error).removeprefix("data:")
     text = quote_values(text.decode("ascii")).encode("ascii")
+    block = plain_block(text)
+    if block is not None:
+        return [block], text, True
     try:
         return gemmi.cif.read_string(text), text, True
     except (ValueError, RuntimeError):
