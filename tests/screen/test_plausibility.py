@@ -12,7 +12,7 @@ from perovskite import perovskite
 
 from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS
-from atomsight.errors import ModelError
+from atomsight.errors import InputError, ModelError
 from atomsight.screen import decoys
 from atomsight.screen.decoys import scaled
 from atomsight.screen.plausibility import unrelaxed
@@ -163,6 +163,25 @@ def test_training_goes_on_where_it_stopped_and_exports(
             torch.testing.assert_close(further[name], weights, atol=1e-6, rtol=1e-5)
     with pytest.raises(ModelError, match="another kind of network"):
         run(tmp_path / "other", 10, "--from", file, "--angular", 3 if "0" in more else 0)
+
+
+def test_the_mean_of_networks(tmp_path: Path) -> None:
+    from atomsight.screen.plausibility import fit
+    from atomsight.screen.plausibility.mean import mean
+
+    files, states = [tmp_path / "a.onnx", tmp_path / "b.onnx"], []
+    for seed, file in enumerate(files):
+        torch.manual_seed(seed)
+        network = fit.network_of(fit.ANGULAR)
+        fit.export(network, file, {})
+        states.append(network.state_dict())
+    mean(files, tmp_path / "mean.onnx")
+    halves = {name: (weights + states[1][name]) / 2 for name, weights in states[0].items()}
+    _check_exported(tmp_path / "mean.onnx", {**halves, "draws": states[0]["draws"]}, True)
+    with pytest.raises(InputError, match="at least two"):
+        mean(files[:1], tmp_path / "one.onnx")
+    with pytest.raises(ModelError, match="another kind"):
+        mean(files, tmp_path / "one.onnx", angular=0)
 
 
 def _check_exported(path: Path, weights: dict[str, torch.Tensor], turned: bool) -> None:

@@ -109,8 +109,7 @@ def train(
     """Train, or go on; None where the time is up before the end. ``begin_with`` is a network's file whose
     weights are the first."""
     torch.manual_seed(seed)
-    network = MaskedSiteNetwork(K, 1, HIDDEN, angular=angular, dropped=DROPPED)
-    network.layers = network.layers[:LAYERS]
+    network = network_of(angular)
     if begin_with is not None:
         take_up(network, begin_with)
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=DECAY)
@@ -159,6 +158,13 @@ def train(
         export(network, out / "plausibility.onnx", {"epochs": epoch + 1})
         if epoch + 1 < epochs and time.monotonic() - started + 1.1 * spent > 60 * minutes:
             return None
+    return network
+
+
+def network_of(angular: int) -> MaskedSiteNetwork:
+    """A network with random weights."""
+    network = MaskedSiteNetwork(K, 1, HIDDEN, angular=angular, dropped=DROPPED)
+    network.layers = network.layers[:LAYERS]
     return network
 
 
