@@ -30,43 +30,11 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.screen import decoys
-from atomsight.screen.calibrate_rank import apart, molecular, packings_of
+from atomsight.screen.calibrate_rank import mixed, molecular, packings_of
 from atomsight.screen.plausibility.examples import bank_of, split_crystals
-from atomsight.screen.plausibility.prototypes import same_prototype
 from atomsight.screen.rank import Ranker
 
 MOST_ATOMS = {"inorganic": 60, "framework": 250, "molecular": 250}
-TRIES = 3
-Bank = dict[tuple[int, ...], list[Crystal]]
-
-
-def made(crystal: Crystal, bank: Bank, wanted: int, generator: np.random.Generator) -> Iterator[Crystal]:
-    """Decoys at the crystal's volume, of all kinds in turn."""
-    templates = bank.get(decoys.stoichiometry(crystal), ())
-    volume = crystal.volume / crystal.n_atoms
-    count = 0
-    for turn in range(TRIES * wanted):
-        if count == wanted:
-            return
-        which = turn % (5 if templates else 4)
-        decoy: Crystal | None
-        if which == 0:
-            decoy = decoys.swapped(crystal, generator, heavy=True)
-        elif which == 1:
-            decoy = decoys.shifted(crystal, generator, float(np.exp(generator.uniform(-2.5, -0.7))))
-        elif which == 2:
-            decoy = decoys.strained(crystal, generator, float(generator.uniform(0.04, 0.2)))
-        elif which == 3:
-            decoy = decoys.packed(crystal, generator)
-        else:
-            template = templates[int(generator.integers(len(templates)))]
-            decoy = decoys.decorated(template, crystal, generator, volume)
-        if decoy is None or not apart(decoy):
-            continue
-        if which in (0, 4) and same_prototype(decoy, crystal):
-            continue
-        count += 1
-        yield decoy
 
 
 def row(name: str, ranker: Ranker, groups: Iterator[tuple[Crystal, list[Crystal]]]) -> str:
@@ -77,10 +45,13 @@ def row(name: str, ranker: Ranker, groups: Iterator[tuple[Crystal, list[Crystal]
             continue
         scored = list(ranker.stream([crystal, *others]))
         score = np.array([entry.score for entry in scored])
+        verdicts = [
+            ranker.verdicts.beside(entry.kind, entry.score, score.max(), len(scored)) for entry in scored
+        ]
         areas.append((score[1:] < score[0]).mean() + 0.5 * (score[1:] == score[0]).mean())
         firsts.append(bool((score[1:] < score[0]).all()))
-        kept.append(scored[0].verdict == "keep")
-        rejected += [entry.verdict == "unlikely" for entry in scored[1:]]
+        kept.append(verdicts[0] == "keep")
+        rejected += [verdict == "unlikely" for verdict in verdicts[1:]]
         scores.append(score)
         truth.append(np.arange(len(score)) == 0)
     if not areas:
@@ -157,7 +128,7 @@ def main() -> None:
         if not archives:
             continue
         groups = (
-            (crystal, list(made(crystal, templates, given.decoys, generator)))
+            (crystal, list(mixed(crystal, templates, given.decoys, generator)))
             for crystal in chosen(archives, kind)
         )
         print(row(kind, ranker, groups), flush=True)

@@ -187,7 +187,7 @@ def main() -> None:
     ]
     print(f"| trees learnt from the other half's energies | {halves[0]} | {halves[1]} | |")
     ground = [np.flatnonzero(composition == name)[np.argmin(energy[composition == name])] for name in names]
-    threshold = ranker.thresholds[2]
+    threshold = ranker.combination.thresholds(0.005)[2]
     print(
         f"\nverdict at a risk of 0.5 %: {np.mean(score[ground] >= threshold):.2f} of the ground states kept, "
         f"{np.mean(score < threshold):.2f} of all candidates unlikely"

@@ -16,9 +16,10 @@ from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError
 from atomsight.models import load_model
-from atomsight.screen.combine import Combination, fit_logistic
+from atomsight.screen.combine import Combination, fit_logistic, margin
 from atomsight.screen.decoys import packed, shifted, swapped
 from atomsight.screen.rank import Ledger, Ranked, Ranker, rank
+from atomsight.screen.verdicts import LEAST, Verdicts
 
 DATA = Path(__file__).parents[1] / "data"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -197,6 +198,65 @@ def test_ledger_orders_ties_by_name() -> None:
         for name in "cab":
             ledger.add(Ranked(0, name, name, "X", "inorganic", 1.0, "keep"))
         assert [(entry.rank, entry.crystal) for entry in ledger.ordered()] == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def combined(margins: np.ndarray) -> Combination:
+    scores = np.linspace(-6.0, 8.0, 999)
+    return Combination(
+        np.zeros((3, 1)), np.zeros(3), (scores,) * 3, (margins, margins, margins[:0]), (20.0,) * 3
+    )
+
+
+def test_beside_each_other_the_best_are_kept() -> None:
+    verdicts = Verdicts(combined(np.linspace(-4.0, 0.0, 999)), 0.1)
+    assert verdicts.alone("framework", -5.0) == "unlikely"
+    few, some, many = (verdicts.limit("framework", among) for among in (LEAST - 1, 20, 2000))
+    assert few is None
+    assert some == pytest.approx(-4.0 + 4.0 * 99 / 998)
+    assert many is not None
+    assert many < some
+    assert verdicts.limit("inorganic", 100) is None  # none was calibrated
+    assert verdicts.beside("framework", -2.0, -2.0, 20) == "keep"  # the best of poor ones
+    assert verdicts.beside("framework", 3.0, 8.0, 20) == "unlikely"  # good, but far from the best
+    assert verdicts.beside("framework", 3.0, 8.0, LEAST - 1) == "keep"
+    assert verdicts.beside("inorganic", 3.0, 8.0, 20) == "keep"
+    assert verdicts.beside("framework", -20.0, -20.0, 20) == "unlikely"
+    assert "5.0 below the best of 20" in verdicts.words("framework", 3.0, 8.0, 20)[0]
+    assert verdicts.words("framework", 8.0, 8.0, 20) == ()
+
+
+def test_a_further_real_crystal_is_thrown_away_as_rarely_as_stated() -> None:
+    generator = np.random.default_rng(0)
+
+    def margins(groups: int, among: int) -> np.ndarray:
+        real, decoys = generator.normal(3, 2, groups), generator.normal(-3, 2, (groups, among - 1))
+        best = np.maximum(real, decoys.max(axis=1))
+        return np.array([margin(one, top) for one, top in zip(real, best, strict=True)])
+
+    verdicts = Verdicts(combined(np.sort(margins(2000, 20))), 0.05)
+    for among in (10, 20, 200, 2000):
+        limit = verdicts.limit("framework", among)
+        assert limit is not None
+        assert (margins(2000, among) < limit).mean() < 0.08
+
+
+def test_the_ledger_judges_beside_each_other() -> None:
+    verdicts = Verdicts(combined(np.linspace(-4.0, 0.0, 999)), 0.1)
+    with Ledger(verdicts) as ledger:
+        for i in range(12):
+            ledger.add(
+                Ranked(0, f"c{i}", f"c{i}", "X", "framework", float(-i), "keep", ("words",)), f"{i % 6}.cif"
+            )
+        ledger.add(Ranked(0, "alone", "alone", "Y", "framework", -30.0, "unlikely"))
+        ledger.settle()
+        ordered = list(ledger.ordered())
+        for entry in ordered[:12]:
+            assert entry.verdict == verdicts.beside("framework", entry.score, 0.0, 12)
+            assert (len(entry.evidence) == 2) == (entry.verdict == "unlikely")
+        assert {entry.verdict for entry in ordered[:12]} == {"keep", "unlikely"}
+        assert ordered[12].verdict == "unlikely"
+        assert ledger.kept() == sum(entry.verdict == "keep" for entry in ordered)
+        assert sorted(ledger.copies()) == ["0.cif", "1.cif", "2.cif"]
 
 
 def test_thresholds_hold_the_risk() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from atomsight.cli._engine import Cluster, Workers, executor_for
 from atomsight.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from atomsight.models.spread import Source
     from atomsight.readers import Member
@@ -60,6 +61,8 @@ def rank(
     from atomsight.cli._output import Skips, emit, err, finish
     from atomsight.models.spread import sources_of
     from atomsight.screen.rank import Ledger, score
+    from atomsight.screen.tables import load_combination
+    from atomsight.screen.verdicts import Verdicts
     from atomsight.screen.write_rank import writer_of
 
     if to is not None and to.suffix.lower() not in WRITTEN:
@@ -68,11 +71,15 @@ def rank(
         raise InputError(f"--keep-dir {keep_dir} is there already and not an empty folder; name another")
     skips = Skips(as_json)
     sources = sources_of(list(paths))
+    verdicts = Verdicts(load_combination(relaxed), risk)
     survivors = Survivors(keep_dir) if keep_dir is not None else None
     if survivors is not None:
         sources = survivors.watched(sources)
-    handled = kept = 0
-    with Ledger() as ledger:
+    handled = 0
+    with ExitStack() as held:
+        ledger = held.enter_context(Ledger(verdicts))
+        if survivors is not None:
+            held.enter_context(survivors)
         with executor_for(cluster, workers) as executor, _progress() as advance:
             for scored in score(
                 sources,
@@ -84,12 +91,13 @@ def rank(
                 executor=executor,
                 workers=workers,
             ):
-                ledger.add(scored)
+                ledger.add(scored, survivors.judge(scored) if survivors is not None else None)
                 handled += 1
-                kept += scored.verdict == "keep"
-                if survivors is not None:
-                    survivors.judge(scored)
-                advance(handled, kept)
+                advance(handled)
+        ledger.settle()
+        kept = ledger.kept()
+        if survivors is not None:
+            survivors.keep(ledger.copies())
         if to is not None and handled:
             with writer_of(to) as write:
                 for ranked in ledger.ordered():
@@ -109,13 +117,22 @@ def rank(
 
 
 class Survivors:
-    """Copies the files of candidates that are kept, as soon as they are judged."""
+    """Copies the files of candidates into a hidden folder as they are scored, and keeps those that stand
+    beside the others of their formula, which are known in the end. A context manager; the hidden folder goes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        self._drafts = folder / ".scored"
+        self._drafts.mkdir(parents=True, exist_ok=True)
         self._held: deque[Member] = deque()
-        self._written = False
+        self._written: Path | None = None
+
+    def __enter__(self) -> Survivors:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        shutil.rmtree(self._drafts, ignore_errors=True)
 
     def watched(self, sources: Iterator[Source]) -> Iterator[Source]:
         """The sources, unchanged; a file's bytes are kept until a candidate of a later one is judged."""
@@ -126,21 +143,28 @@ class Survivors:
                 self._held.append(source)
             yield source
 
-    def judge(self, scored: Ranked) -> None:
-        """Write the candidate's file, or let it go; candidates come in the order of their files."""
+    def judge(self, scored: Ranked) -> str:
+        """Write the candidate's file where it is not written; the copy. Candidates come in the order of their
+        files."""
         while not _from(scored, self._held[0]):
             self._held.popleft()
-            self._written = False
-        if scored.verdict != "keep" or self._written:  # a file of several blocks is copied once
-            return
-        self._written = True
+            self._written = None
+        if self._written is not None:  # a file of several blocks is copied once
+            return self._written.name
         member = self._held[0]
-        target = self.folder / f"{member.name}.cif"
+        target = self._drafts / f"{member.name}.cif"
         number = 1
         while target.exists():
             number += 1
-            target = self.folder / f"{member.name}-{number}.cif"
+            target = self._drafts / f"{member.name}-{number}.cif"
         target.write_bytes(member.data)
+        self._written = target
+        return target.name
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Bring copies out of the hidden folder."""
+        for name in names:
+            (self._drafts / name).replace(self.folder / name)
 
 
 def _from(scored: Ranked, member: Member) -> bool:
@@ -149,7 +173,7 @@ def _from(scored: Ranked, member: Member) -> bool:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
+def _progress() -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from atomsight.cli._output import err
@@ -158,9 +182,9 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("candidates are read")
 
-        def advance(handled: int, kept: int) -> None:
+        def advance(handled: int) -> None:
             if handled % 16 == 0:
-                progress.update(task, description=f"{handled:,} candidates, {kept:,} to keep")
+                progress.update(task, description=f"{handled:,} candidates")
 
         yield advance
 

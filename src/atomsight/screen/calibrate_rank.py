@@ -11,7 +11,7 @@ in folds, and each crystal of ``train`` and ``val`` is judged by the contacts of
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,15 +23,17 @@ from atomsight.dataset import open_dataset
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.neighbours import nearest_neighbours
-from atomsight.screen.combine import Combination, fit_logistic
+from atomsight.screen import decoys
+from atomsight.screen.combine import Combination, fit_logistic, margin
 from atomsight.screen.contacts import BINS, PAIRS, histogram, packing, potential
-from atomsight.screen.decoys import scaled
 from atomsight.screen.features import KINDS, NAMES, describe
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.packings import repacked
-from atomsight.screen.plausibility.examples import TOO_CLOSE, bank_of, decoys_of, split_crystals
+from atomsight.screen.plausibility.examples import TOO_CLOSE, Bank, bank_of, decoys_of, split_crystals
+from atomsight.screen.plausibility.prototypes import same_prototype
 from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import FILE, MODEL, Tables, shortest_distances
+from atomsight.screen.verdicts import LEAST
 from atomsight.screen.volume import element_counts, fit_volumes
 
 SIGNS: dict[str, dict[str, int]] = {
@@ -80,6 +82,12 @@ SIZES = 0.08
 
 BATCH = 200
 
+TRIES = 3
+"""Times a decoy is tried for each that is wanted."""
+
+CROWD = 100
+"""Decoys beside which real frameworks and inorganic crystals are looked at."""
+
 
 @dataclass
 class Sample:
@@ -99,6 +107,16 @@ class Sample:
             keep = (described.kind == self.kind) | ~truth
             self.values.append(described.values[keep])
             self.real.append(truth[keep])
+
+    def beside(self, combination: Combination, sort: int) -> tuple[NDArray[np.float64], float]:
+        """How the real crystals stand beside what was added with them, see `beside`."""
+        margins, sizes = [], []
+        for values, real in zip(self.values, self.real, strict=True):
+            if real.any() and len(values) >= LEAST:
+                scores = combination.scores(np.full(len(values), sort), values)
+                margins.append(margin(float(scores[real][0]), float(scores.max())))
+                sizes.append(len(values))
+        return np.sort(margins), float(np.median(sizes))
 
     def fit(self) -> tuple[NDArray[np.float64], float, NDArray[np.float64], str]:
         """Weights, bias, ascending scores of the real ones, and a line on how well it separates."""
@@ -132,6 +150,53 @@ class Judge:
     def describe(self, crystals: Sequence[Crystal]):  # type: ignore[no-untyped-def]
         """Features, see `features.describe`."""
         return describe(crystals, self.model, self.networks, self.tables)
+
+
+def mixed(crystal: Crystal, bank: Bank, wanted: int, generator: np.random.Generator) -> Iterator[Crystal]:
+    """Decoys of a crystal at its volume, of all kinds in turn: swapped elements, shifted atoms, strained
+    cells, random packings, and other crystals' geometries where the bank has some.
+
+    What makes the crystal again, but for its scale, is left out (`prototypes.same_prototype`).
+    """
+    templates = bank.get(decoys.stoichiometry(crystal), ())
+    volume = crystal.volume / crystal.n_atoms
+    count = 0
+    for turn in range(TRIES * wanted):
+        if count == wanted:
+            return
+        which = turn % (5 if templates else 4)
+        decoy: Crystal | None
+        if which == 0:
+            decoy = decoys.swapped(crystal, generator, heavy=True)
+        elif which == 1:
+            decoy = decoys.shifted(crystal, generator, float(np.exp(generator.uniform(-2.5, -0.7))))
+        elif which == 2:
+            decoy = decoys.strained(crystal, generator, float(generator.uniform(0.04, 0.2)))
+        elif which == 3:
+            decoy = decoys.packed(crystal, generator)
+        else:
+            template = templates[int(generator.integers(len(templates)))]
+            decoy = decoys.decorated(template, crystal, generator, volume)
+        if decoy is None or not apart(decoy):
+            continue
+        if which in (0, 4) and same_prototype(decoy, crystal):
+            continue
+        count += 1
+        yield decoy
+
+
+def beside(
+    groups: Iterable[Sequence[Crystal]], kind: int, judge: Judge, combination: Combination
+) -> tuple[NDArray[np.float64], float]:
+    """How real crystals, the first of each group, stand beside the others, ascending (`combine.margin`), and
+    the median size of a group."""
+    margins, sizes = [], []
+    for group in groups:
+        described = judge.describe(group)
+        scores = combination.scores(np.full(len(group), kind), described.values)
+        margins.append(margin(float(scores[0]), float(scores.max())))
+        sizes.append(len(group))
+    return np.sort(margins), float(np.median(sizes))
 
 
 def apart(crystal: Crystal) -> bool:
@@ -172,10 +237,10 @@ def packings_of(
     return found
 
 
-def relaxed_of(decoys: Sequence[Crystal]) -> list[Crystal]:
+def relaxed_of(packings: Sequence[Crystal]) -> list[Crystal]:
     """Those without a clash: what a relaxation leaves, beside which the contacts of real crystals are
     seen."""
-    return [decoy for decoy in decoys if packing(decoy, molecules_of(decoy))[1] == 0]
+    return [one for one in packings if packing(one, molecules_of(one))[1] == 0]
 
 
 def main() -> None:
@@ -214,14 +279,14 @@ def main() -> None:
         for crystal, parts in loose
     ]
     seen = [
-        (histogram(crystal, parts), [histogram(decoy, molecules_of(decoy)) for decoy in relaxed_of(decoys)])
-        for (crystal, parts), decoys in zip(loose, packed, strict=True)
+        (histogram(crystal, parts), [histogram(one, molecules_of(one)) for one in relaxed_of(packings)])
+        for (crystal, parts), packings in zip(loose, packed, strict=True)
     ]
     for fold in range(FOLDS):
-        others = potential([pair for i, pair in enumerate(seen) if i % FOLDS != fold])
-        judge = Judge(model, networks, replace(tables, potential=others))
-        for (crystal, _), decoys in list(zip(loose, packed, strict=True))[fold::FOLDS]:
-            samples[0].add([crystal, *decoys], [True, *[False] * len(decoys)], judge)
+        folded = potential([pair for i, pair in enumerate(seen) if i % FOLDS != fold])
+        judge = Judge(model, networks, replace(tables, potential=folded))
+        for (crystal, _), packings in list(zip(loose, packed, strict=True))[fold::FOLDS]:
+            samples[0].add([crystal, *packings], [True, *[False] * len(packings)], judge)
     tables = replace(tables, potential=potential(seen))
     judge = Judge(model, networks, tables)
     print("molecules are judged", flush=True)
@@ -231,12 +296,12 @@ def main() -> None:
         for crystal in split_crystals(
             given.dataset, archives, "val", left, given.most * (1 if kind == 1 else 5), 1
         ):
-            decoys = [d for d in decoys_of(crystal, templates, tables.volumes[2], generator) if apart(d)]
-            structures, real = [crystal, *decoys], [True, *[False] * len(decoys)]
+            others = [d for d in decoys_of(crystal, templates, tables.volumes[2], generator) if apart(d)]
+            structures, real = [crystal, *others], [True, *[False] * len(others)]
             samples[kind].add(structures, real, judge)
             if kind == 2:
                 factors = np.exp(3 * generator.normal(0, SIZES, len(structures)))
-                blown = [scaled(s, s.volume * f) for s, f in zip(structures, factors, strict=True)]
+                blown = [decoys.scaled(s, s.volume * f) for s, f in zip(structures, factors, strict=True)]
                 samples[3].add(blown, real, judge)
     fitted = [sample.fit() for sample in samples]
     for *_, line in fitted:
@@ -246,14 +311,32 @@ def main() -> None:
         np.array([bias for _, bias, *_ in fitted]),
         tuple(scores for _, _, scores, _ in fitted),
     )
+    margins, crowd = samples[0].beside(combination, 0)
+    found = [(margins, crowd)]
+    for kind, archives, templates, most in ((1, given.large, {}, 1), (2, given.small, bank, 5)):
+        crystals = split_crystals(given.dataset, archives, "val", left, given.most * most, 1)
+        groups = (
+            [crystal, *mixed(crystal, templates, CROWD, generator)]
+            for crystal in crystals
+            if crystal.n_atoms <= MOST_ATOMS
+        )
+        found.append(beside((g for g in groups if len(g) > CROWD // 2), kind, judge, combination))
+        print(f"{KINDS[kind]}: {len(found[-1][0])} crystals beside decoys, {found[-1][1]:g} each", flush=True)
+    found.append((np.empty(0), 1.0))  # candidates that are not relaxed are judged each by itself
+    combination = replace(
+        combination, margins=tuple(one for one, _ in found), crowd=tuple(size for _, size in found)
+    )
     tables.save(
         given.out,
         weights=combination.weights,
         bias=combination.bias,
         fingerprint=np.array(model.fingerprint),
         **{f"real_{kind}": scores for kind, scores in enumerate(combination.real)},
+        **{f"margins_{kind}": margins for kind, margins in enumerate(combination.margins)},
+        crowd=np.array(combination.crowd),
     )
     print("thresholds at 0.5 %:", combination.thresholds(0.005).round(3).tolist())
+    print("beside each other:", [t and round(t, 3) for t in combination.margin_thresholds(0.005)])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,11 @@ TAIL = 0.1
 """Share of the real crystals that tells how their scores fall off where there are too few for a quantile."""
 
 
+OWN = 0.25
+"""Weight of a candidate's own score beside its distance from the best. On ``val`` from 0 to 0.5 were alike;
+with some, a formula of nothing but poor candidates keeps few."""
+
+
 @dataclass(frozen=True)
 class Combination:
     """What the features count for, by kind.
@@ -27,11 +32,16 @@ class Combination:
         weights: (kinds, features).
         bias: (kinds,).
         real: for each kind, scores of real crystals that were in no training, ascending.
+        margins: for each kind, how such crystals stood beside decoys of their formula, see `margin`,
+            ascending; empty where candidates are not to be judged beside each other.
+        crowd: for each kind, among how many, as a rule.
     """
 
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
     real: tuple[NDArray[np.float64], ...]
+    margins: tuple[NDArray[np.float64], ...] = ()
+    crowd: tuple[float, ...] = ()
 
     def scores(self, kind: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(c,) log-odds of real against decoy from (c,) kinds and (c, features)."""
@@ -51,6 +61,17 @@ class Combination:
         if not 0 < risk <= 0.5:
             raise InputError(f"the risk must lie above 0 and be at most 0.5, not {risk:g}")
         return np.array([_threshold(scores, risk) for scores in self.real])
+
+    def margin_thresholds(self, risk: float) -> list[float | None]:
+        """For each kind the margin below which a candidate is ``unlikely`` beside the others; see
+        `thresholds`."""
+        return [_threshold(margins, risk) if len(margins) else None for margins in self.margins]
+
+
+def margin(score: float, best: float) -> float:
+    """How a candidate stands beside the best of its formula: how far it falls short, and `OWN` of how far it
+    falls below 0, where it is as likely a decoy as real."""
+    return score - best + OWN * min(score, 0.0)
 
 
 def _threshold(scores: NDArray[np.float64], risk: float) -> float:

@@ -16,11 +16,12 @@ from atomsight.crystal import Crystal
 from atomsight.errors import InputError
 from atomsight.models.base import Model
 from atomsight.models.spread import Source, Work, spread
-from atomsight.screen.combine import Combination
+from atomsight.screen.combine import OWN, Combination
 from atomsight.screen.evidence_rank import words
 from atomsight.screen.features import KINDS, describe
 from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import MODEL, Tables, calibrated_for, load_combination
+from atomsight.screen.verdicts import LEAST, Verdicts
 
 if TYPE_CHECKING:
     from atomsight.readers.sources import OnSkip
@@ -45,7 +46,8 @@ class Ranked:
         formula: reduced, in Hill order.
         kind: ``molecular``, ``framework`` or ``inorganic``, as told from the structure.
         score: log-odds of real against decoy; higher is more plausible.
-        verdict: ``keep`` or ``unlikely``.
+        verdict: ``keep`` or ``unlikely``; of the candidates of a formula beside each other where there are
+            ten or more, see `verdicts`.
         evidence: what speaks against it, in words, the worst first; empty unless asked for.
     """
 
@@ -90,7 +92,7 @@ class Ranker:
         from atomsight.models import load_model
 
         self.combination: Combination = load_combination(relaxed)
-        self.thresholds = self.combination.thresholds(risk)
+        self.verdicts = Verdicts(self.combination, risk)
         self.tables = Tables.load()
         self.networks = Networks.load(threads)
         self.model = model or load_model(MODEL, threads=threads)
@@ -103,7 +105,7 @@ class Ranker:
         self.explain = explain
 
     def score(self, crystals: list[Crystal]) -> list[Ranked]:
-        """The candidates of one batch in their order, all of rank 0."""
+        """The candidates of one batch in their order, all of rank 0, each judged by itself."""
         counting = None if self.explain else self.combination.weights != 0
         described = describe(crystals, self.model, self.networks, self.tables, counting)
         scores = self.combination.scores(described.kind, described.values)
@@ -111,12 +113,11 @@ class Ranker:
         for place, (crystal, kind, score) in enumerate(
             zip(crystals, described.kind.tolist(), scores.tolist(), strict=True)
         ):
-            verdict = "unlikely" if score < self.thresholds[kind] else "keep"
+            name = KINDS[kind]
+            verdict = self.verdicts.alone(name, score)
             evidence = words(crystal, described, place) if self.explain else ()
             found.append(
-                Ranked(
-                    0, crystal.name, crystal.source, crystal.formula, KINDS[kind], score, verdict, evidence
-                )
+                Ranked(0, crystal.name, crystal.source, crystal.formula, name, score, verdict, evidence)
             )
         return found
 
@@ -138,7 +139,13 @@ class Ledger:
     """Scored candidates on disk, to be read back in order: any number of them needs no more memory than one.
 
     A context manager; the file is temporary.
+
+    Args:
+        verdicts: judges the candidates of a formula beside each other; None leaves the verdicts as they are.
     """
+
+    def __init__(self, verdicts: Verdicts | None = None) -> None:
+        self._verdicts = verdicts
 
     def __enter__(self) -> Ledger:
         self._folder = tempfile.TemporaryDirectory(prefix="atomsight-rank-")
@@ -146,9 +153,8 @@ class Ledger:
         self._file.execute("PRAGMA journal_mode = OFF")
         self._file.execute("PRAGMA synchronous = OFF")
         self._file.execute("PRAGMA temp_store = FILE")
-        columns = (
-            "crystal TEXT, source TEXT, formula TEXT, kind TEXT, score REAL, verdict TEXT, evidence TEXT"
-        )
+        columns = "crystal TEXT, source TEXT, formula TEXT, kind TEXT, score REAL"
+        columns += ", verdict TEXT, evidence TEXT, copy TEXT"
         self._file.execute(f"CREATE TABLE candidates ({columns})")
         return self
 
@@ -156,8 +162,8 @@ class Ledger:
         self._file.close()
         self._folder.cleanup()
 
-    def add(self, ranked: Ranked) -> None:
-        """Keep one candidate."""
+    def add(self, ranked: Ranked, copy: str | None = None) -> None:
+        """Note one candidate, and the file that it was copied to."""
         evidence = json.dumps(ranked.evidence)
         row = (
             ranked.crystal,
@@ -167,17 +173,56 @@ class Ledger:
             ranked.score,
             ranked.verdict,
             evidence,
+            copy,
         )
-        self._file.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        self._file.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def settle(self) -> None:
+        """Judge the candidates of each formula beside each other, once all are noted."""
+        if self._verdicts is None:
+            return
+        self._file.execute("CREATE INDEX IF NOT EXISTS groups ON candidates (formula, kind)")
+        groups = self._file.execute(
+            "SELECT formula, kind, COUNT(*), MAX(score) FROM candidates GROUP BY formula, kind "
+            f"HAVING COUNT(*) >= {LEAST}"
+        ).fetchall()
+        for formula, kind, among, best in groups:
+            limit = self._verdicts.limit(kind, among)
+            if limit is not None:
+                self._file.execute(
+                    "UPDATE candidates SET verdict = CASE WHEN score - ? + ? * MIN(score, 0.0) < ? "
+                    "THEN 'unlikely' ELSE 'keep' END WHERE formula = ? AND kind = ?",
+                    (best, OWN, limit, formula, kind),
+                )
+
+    def kept(self) -> int:
+        """How many are to be kept."""
+        rows = self._file.execute("SELECT COUNT(*) FROM candidates WHERE verdict = 'keep'")
+        return int(rows.fetchone()[0])
+
+    def copies(self) -> Iterator[str]:
+        """Copied files that hold a candidate to keep."""
+        rows = self._file.execute(
+            "SELECT DISTINCT copy FROM candidates WHERE copy IS NOT NULL AND verdict = 'keep'"
+        )
+        for (copy,) in rows:
+            yield copy
 
     def ordered(self) -> Iterator[Ranked]:
         """All candidates: formula by formula, the best first in each, equals by name."""
-        rows = self._file.execute("SELECT * FROM candidates ORDER BY formula, score DESC, crystal, source")
+        rows = self._file.execute(
+            "SELECT crystal, source, formula, kind, score, verdict, evidence, "
+            "COUNT(*) OVER (PARTITION BY formula, kind), MAX(score) OVER (PARTITION BY formula, kind) "
+            "FROM candidates ORDER BY formula, score DESC, crystal, source"
+        )
         rank, last = 0, None
-        for crystal, source, formula, kind, score, verdict, evidence in rows:
+        for crystal, source, formula, kind, score, verdict, evidence, among, best in rows:
             rank = rank + 1 if formula == last else 1
             last = formula
-            yield Ranked(rank, crystal, source, formula, kind, score, verdict, tuple(json.loads(evidence)))
+            told = tuple(json.loads(evidence))
+            if told and self._verdicts is not None:
+                told += self._verdicts.words(kind, score, best, among)
+            yield Ranked(rank, crystal, source, formula, kind, score, verdict, told)
 
 
 @dataclass(frozen=True)
@@ -211,7 +256,10 @@ def score(
     executor: Executor | None = None,
     workers: int = 1,
 ) -> Iterator[Ranked]:
-    """Candidates in the order in which they come, all of rank 0, as they are scored; see `rank`."""
+    """Candidates in the order in which they come, all of rank 0, as they are scored; see `rank`.
+
+    Each is judged by its own score; a `Ledger` judges them beside each other.
+    """
     spread_out = executor is not None or workers > 1
     if spread_out and model is not None:
         raise InputError("workers load the model that the scores are calibrated for; no other can be given")
@@ -267,9 +315,10 @@ def rank(
         executor=executor,
         workers=workers,
     )
-    with Ledger() as ledger:
+    with Ledger(Verdicts(load_combination(relaxed), risk)) as ledger:
         for scored in scores:
             ledger.add(scored)
             if watch is not None:
                 watch(scored)
+        ledger.settle()
         yield from ledger.ordered()

@@ -84,7 +84,9 @@ def load_combination(relaxed: bool = False, path: Path = FILE) -> Combination:
         with np.load(path) as file:
             sort = np.array([0, 1, 2 if relaxed else 3])  # the last two: inorganic, relaxed or not
             real = tuple(file[f"real_{kind}"] for kind in sort)
-            return Combination(file["weights"][sort], file["bias"][sort], real)
+            margins = tuple(file[f"margins_{kind}"] for kind in sort)
+            crowd = tuple(file["crowd"][sort].tolist())
+            return Combination(file["weights"][sort], file["bias"][sort], real, margins, crowd)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"the calibration of the ranking cannot be read from {path}: {error}") from error
 

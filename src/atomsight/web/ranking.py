@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import gemmi
 from atomsight.crystal import Crystal
 from atomsight.readers import iter_members, read
 from atomsight.screen.rank import RISK, Ranked, Ranker
+from atomsight.screen.verdicts import Verdicts
 from atomsight.web.jobs import Job
 
 MOST_CANDIDATES = 200_000
@@ -28,21 +30,34 @@ class Ranking:
     """Candidates scored so far.
 
     Attributes:
-        scored: in the order of the files; all of rank 0.
+        scored: in the order of the files; all of rank 0, each judged by itself.
         densities: g/cm³, by source.
+        verdicts: judges them beside each other, where a formula has enough.
     """
 
     scored: list[Ranked] = field(default_factory=list)
     densities: dict[str, float] = field(default_factory=dict)
+    verdicts: Verdicts | None = None
 
     def ordered(self) -> list[Ranked]:
         """Formula by formula, the best first, equals by name, as the command line has it."""
         found = sorted(self.scored, key=lambda one: (one.formula, -one.score, one.crystal, one.source))
+        best: dict[tuple[str, str], float] = {}
+        among = Counter((one.formula, one.kind) for one in found)
         rank, last = 0, None
         for place, one in enumerate(found):
             rank = rank + 1 if one.formula == last else 1
             last = one.formula
             found[place] = replace(one, rank=rank)
+            if self.verdicts is None:
+                continue
+            group = one.formula, one.kind
+            top = best.setdefault(group, one.score)
+            found[place] = replace(
+                found[place],
+                verdict=self.verdicts.beside(one.kind, one.score, top, among[group]),
+                evidence=one.evidence + self.verdicts.words(one.kind, one.score, top, among[group]),
+            )
         return found
 
 
@@ -51,9 +66,11 @@ def rank_job(job: Job, risk: float = RISK, relaxed: bool = False, threads: int =
     ranking = job.result = Ranking()
     job.count()
     ranker = Ranker(risk, explain=True, relaxed=relaxed, threads=threads)
+    ranking.verdicts = ranker.verdicts
     for scored in ranker.stream(_noted(read(job.upload.paths, on_skip=job.skip), ranking, job)):
         ranking.scored.append(scored)
         job.advance(scored.verdict == "keep")
+    job.marked = sum(one.verdict == "keep" for one in ranking.ordered())
 
 
 def _noted(crystals: Iterator[Crystal], ranking: Ranking, job: Job) -> Iterator[Crystal]:
@@ -102,7 +119,7 @@ def write_survivors(job: Job, target: Path) -> int:
     Their names inside are those of the upload, never a path of this machine.
     """
     ranking: Ranking = job.result or Ranking()
-    kept = {one.source.partition("#")[0] for one in ranking.scored if one.verdict == "keep"}
+    kept = {one.source.partition("#")[0] for one in ranking.ordered() if one.verdict == "keep"}
     used: set[str] = set()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for member in iter_members(job.upload.paths):
