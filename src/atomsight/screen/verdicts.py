@@ -18,8 +18,7 @@ LEAST = 10
 
 CROWDING = 0.8
 """Score by which the limit is lowered for each factor e of more candidates than real crystals were calibrated
-beside: the best of more decoys is better. On ``val`` the limit at a risk of 0.5 % moved by 0.3 to 0.8; the larger keeps the
-promise."""
+beside: the best of more decoys is better. On ``val`` the limit at a risk of 0.5 % moved by 0.3 to 0.8."""
 
 
 class Verdicts:
