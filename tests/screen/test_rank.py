@@ -174,6 +174,29 @@ def test_command_writes_every_format(
     assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 5
 
 
+def test_many_candidates_are_judged_beside_each_other(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator = np.random.default_rng(1)
+    for i in range(3, 20):
+        (folder / f"packed{i}.cif").write_text(text_of(packed(perovskite(), generator), "decoy"))
+    kept = tmp_path / "kept"
+    arguments = ("--relaxed", "--json", "--explain", "--risk", 0.05, "--threads", 1)
+    assert not run(monkeypatch, folder, "--keep-dir", kept, *arguments)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    ranked = [line for line in lines if "rank" in line and line["formula"] != "ClNa"]
+    assert len(ranked) == 21
+    assert (ranked[0]["crystal"], ranked[0]["verdict"]) == ("real", "keep")
+    verdicts = Ranker(0.05, relaxed=True, threads=1).verdicts
+    for line in ranked:
+        beside = verdicts.beside(line["kind"], line["score"], ranked[0]["score"], 21)
+        assert line["verdict"] == beside
+        assert any("below the best of 21" in told for told in line.get("evidence", [])) == (beside != "keep")
+    assert {line["verdict"] for line in ranked} == {"keep", "unlikely"}
+    survivors = {Path(line["source"]).name for line in lines if line.get("verdict") == "keep"}
+    assert {path.name for path in kept.iterdir()} == survivors
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [(["--risk", "0.7"], 2), (["--out", "x.xlsx"], 2), (["--keep-dir", "FOLDER"], 2), (["BROKEN"], 1)],
