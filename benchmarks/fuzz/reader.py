@@ -14,20 +14,35 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["atomsight.readers", "atomsight.symmetry", "atomsight.crystal"]):
+import atomsight.labels
+import atomsight.neighbours
+import atomsight.symmetry  # noqa: F401  numba cannot compile what atheris has changed
+
+COMPILED = ["_at_once", "_block", "_bond_rows", "_contacts", "_numbers", "_scan", "_whole_cell"]
+COMPILED += ["bond_tables"]
+
+with atheris.instrument_imports(
+    include=["atomsight.readers", "atomsight.crystal"],
+    exclude=[f"atomsight.readers.{name}" for name in COMPILED],
+):
     from atomsight.neighbours import site_neighbours
-    from atomsight.readers.cif import crystals_of
+    from atomsight.readers import crystals_of, crystals_of_many
     from atomsight.readers.quality import Reason
     from atomsight.readers.sources import Member
 
 
 def one_input(data: bytes) -> None:
-    """Reading ends in crystals and reasons, and each crystal has neighbours."""
-    skips = []
-    for crystal in crystals_of(Member("x", "x.cif", data), on_skip=lambda s, reason: skips.append(reason)):
+    """Reading ends in crystals and reasons, alone as among many, and each crystal has neighbours."""
+    skips, others = [], []
+    member = Member("x", "x.cif", data)
+    crystals = crystals_of(member, on_skip=lambda s, reason: skips.append(reason))
+    for crystal in crystals:
         if crystal.n_atoms < 300:
             site_neighbours(crystal, 4)
     assert all(isinstance(reason, Reason) for reason in skips)
+    for _, found in crystals_of_many([member], on_skip=lambda s, reason: others.append(reason)):
+        assert [one.labels for one in found] == [one.labels for one in crystals]
+    assert [str(reason) for reason in others] == [str(reason) for reason in skips]
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def _identity(data: NDArray[np.uint8], at: int) -> bool:
             if byte != 32:
                 return False
         elif byte == 43:
-            if met % 2 or data[at + 1] <= 32:
+            if met % 2 or at + 1 == size or data[at + 1] <= 32:
                 return False
         else:
             wanted = 44 if met % 2 else 120 + met // 2

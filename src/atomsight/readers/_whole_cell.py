@@ -22,6 +22,9 @@ from atomsight.symmetry import (
 FULL = 0.999
 """Occupancy from which on a site is full."""
 
+FURTHEST = 1e6
+"""Cells from the origin beyond which a coordinate is none: little of it would be left within the cell."""
+
 
 class WholeCell(NamedTuple):
     """What was found of a cell.
@@ -95,7 +98,7 @@ def look(
             return doubtful
         for axis in range(3):
             value = points[i, axis]
-            if not math.isfinite(value):
+            if not abs(value) <= FURTHEST:
                 return doubtful
             value -= np.floor(value)
             points[i, axis] = value if value < 1.0 else 0.0

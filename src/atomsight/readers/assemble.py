@@ -17,7 +17,7 @@ from atomsight.readers._atoms import AtomTable
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers._disorder import resolve
 from atomsight.readers._operations import Operations
-from atomsight.readers._whole_cell import WholeCell, whole_cell
+from atomsight.readers._whole_cell import FURTHEST, WholeCell, whole_cell
 from atomsight.readers.quality import DEFAULT, QualityPolicy, SkipError
 from atomsight.symmetry import (
     determinant,
@@ -189,13 +189,15 @@ def lattice_of(
 
 
 def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:
-    """The atoms with coordinates; a hydrogen without is left out and flagged, any other atom is fatal."""
-    known: NDArray[np.bool_] = np.asarray(np.isfinite(table.fractional).all(axis=1))
+    """The atoms with coordinates that mean something; a hydrogen without is left out and flagged, any other
+    atom is fatal."""
+    known: NDArray[np.bool_] = np.asarray((np.abs(table.fractional) <= FURTHEST).all(axis=1))
     if known.all():
         return table, set()
     lost = np.flatnonzero(~known & (table.numbers != 1))
     if len(lost):
-        raise SkipError("missing_coordinates", f"atom {table.labels[lost[0]]!r} has no coordinates")
+        told = "no coordinates" if np.isnan(table.fractional[lost[0]]).any() else "impossible coordinates"
+        raise SkipError("missing_coordinates", f"atom {table.labels[lost[0]]!r} has {told}")
     return table.take(known), {"missing_hydrogen"}
 
 

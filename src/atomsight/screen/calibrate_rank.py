@@ -85,8 +85,8 @@ BATCH = 200
 TRIES = 3
 """Times a decoy is tried for each that is wanted."""
 
-CROWD = 100
-"""Decoys beside which real frameworks and inorganic crystals are looked at."""
+CROWD = {1: 30, 2: 100}
+"""Decoys beside which real frameworks and inorganic crystals are looked at; there are more of the first."""
 
 
 @dataclass
@@ -313,14 +313,14 @@ def main() -> None:
     )
     margins, crowd = samples[0].beside(combination, 0)
     found = [(margins, crowd)]
-    for kind, archives, templates, most in ((1, given.large, {}, 1), (2, given.small, bank, 5)):
-        crystals = split_crystals(given.dataset, archives, "val", left, given.most * most, 1)
+    for kind, archives, templates in ((1, given.large, {}), (2, given.small, bank)):
+        crystals = split_crystals(given.dataset, archives, "val", left, given.most * 5, 1)
         groups = (
-            [crystal, *mixed(crystal, templates, CROWD, generator)]
+            [crystal, *mixed(crystal, templates, CROWD[kind], generator)]
             for crystal in crystals
             if crystal.n_atoms <= MOST_ATOMS
         )
-        found.append(beside((g for g in groups if len(g) > CROWD // 2), kind, judge, combination))
+        found.append(beside((g for g in groups if len(g) > CROWD[kind] // 2), kind, judge, combination))
         print(f"{KINDS[kind]}: {len(found[-1][0])} crystals beside decoys, {found[-1][1]:g} each", flush=True)
     found.append((np.empty(0), 1.0))  # candidates that are not relaxed are judged each by itself
     combination = replace(
