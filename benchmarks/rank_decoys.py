@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import platform
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from itertools import groupby, permutations, product
 from pathlib import Path
@@ -32,7 +33,7 @@ from atomsight.crystal import Crystal
 from atomsight.screen import decoys
 from atomsight.screen.calibrate_rank import mixed, molecular, packings_of
 from atomsight.screen.plausibility.examples import bank_of, split_crystals
-from atomsight.screen.rank import Ranker
+from atomsight.screen.rank import Ledger, Ranker
 
 MOST_ATOMS = {"inorganic": 60, "framework": 250, "molecular": 250}
 
@@ -45,9 +46,12 @@ def row(name: str, ranker: Ranker, groups: Iterator[tuple[Crystal, list[Crystal]
             continue
         scored = list(ranker.stream([crystal, *others]))
         score = np.array([entry.score for entry in scored])
-        verdicts = [
-            ranker.verdicts.beside(entry.kind, entry.score, score.max(), len(scored)) for entry in scored
-        ]
+        with Ledger(ranker.verdicts) as ledger:
+            for place, entry in enumerate(scored):
+                ledger.add(replace(entry, crystal=str(place)))
+            ledger.settle()
+            told = {int(entry.crystal): entry.verdict for entry in ledger.ordered()}
+        verdicts = [told[place] for place in range(len(scored))]
         areas.append((score[1:] < score[0]).mean() + 0.5 * (score[1:] == score[0]).mean())
         firsts.append(bool((score[1:] < score[0]).all()))
         kept.append(verdicts[0] == "keep")

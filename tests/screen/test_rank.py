@@ -19,7 +19,7 @@ from atomsight.models import load_model
 from atomsight.screen.combine import Combination, fit_logistic, margin
 from atomsight.screen.decoys import packed, shifted, swapped
 from atomsight.screen.rank import Ledger, Ranked, Ranker, rank
-from atomsight.screen.verdicts import LEAST, Verdicts
+from atomsight.screen.verdicts import LEAST, Verdicts, sort_of
 
 DATA = Path(__file__).parents[1] / "data"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -189,9 +189,12 @@ def test_many_candidates_are_judged_beside_each_other(
     assert (ranked[0]["crystal"], ranked[0]["verdict"]) == ("real", "keep")
     verdicts = Ranker(0.05, relaxed=True, threads=1).verdicts
     for line in ranked:
-        beside = verdicts.beside(line["kind"], line["score"], ranked[0]["score"], 21)
+        beside = verdicts.beside(
+            sort_of(line["kind"], line["formula"]), line["score"], ranked[0]["score"], 21
+        )
         assert line["verdict"] == beside
-        assert any("below the best of 21" in told for told in line.get("evidence", [])) == (beside != "keep")
+        told = any("below the best of 21" in words for words in line.get("evidence", []))
+        assert told == (beside != "keep")
     assert {line["verdict"] for line in ranked} == {"keep", "unlikely"}
     survivors = {Path(line["source"]).name for line in lines if line.get("verdict") == "keep"}
     assert {path.name for path in kept.iterdir()} == survivors
@@ -225,9 +228,19 @@ def test_ledger_orders_ties_by_name() -> None:
 
 def combined(margins: np.ndarray) -> Combination:
     scores = np.linspace(-6.0, 8.0, 999)
+    none = margins[:0]
     return Combination(
-        np.zeros((3, 1)), np.zeros(3), (scores,) * 3, (margins, margins, margins[:0]), (20.0,) * 3
+        np.zeros((3, 1)), np.zeros(3), (scores,) * 4, (margins, margins, none, margins - 4), (20.0,) * 4
     )
+
+
+def test_molecules_with_metals_are_a_sort_of_their_own() -> None:
+    assert sort_of("molecular", "C9H8O4") == "molecular"
+    assert sort_of("molecular", "C4H5O5Pb") == "complex"
+    assert sort_of("framework", "C4H5O5Pb") == "framework"
+    verdicts = Verdicts(combined(np.linspace(-4.0, 0.0, 999)), 0.1)
+    assert verdicts.beside("molecular", 2.0, 8.0, 20) == "unlikely"
+    assert verdicts.beside("complex", 2.0, 8.0, 20) == "keep"
 
 
 def test_beside_each_other_the_best_are_kept() -> None:

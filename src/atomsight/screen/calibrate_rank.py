@@ -11,6 +11,7 @@ in folds, and each crystal of ``train`` and ``val`` is judged by the contacts of
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from atomsight.screen.plausibility.examples import TOO_CLOSE, Bank, bank_of, dec
 from atomsight.screen.plausibility.prototypes import same_prototype
 from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import FILE, MODEL, Tables, shortest_distances
-from atomsight.screen.verdicts import LEAST
+from atomsight.screen.verdicts import LEAST, sort_of
 from atomsight.screen.volume import element_counts, fit_volumes
 
 SIGNS: dict[str, dict[str, int]] = {
@@ -185,18 +186,42 @@ def mixed(crystal: Crystal, bank: Bank, wanted: int, generator: np.random.Genera
         yield decoy
 
 
+@dataclass
+class Beside:
+    """How real crystals of one of `verdicts.SORTS` stand beside decoys of their formula.
+
+    Attributes:
+        margins: see `combine.margin`.
+        sizes: candidates in each group.
+        scores: of all real crystals.
+    """
+
+    margins: list[float] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    @property
+    def crowd(self) -> float:
+        """Median size of a group."""
+        return float(np.median(self.sizes)) if self.sizes else 1.0
+
+
 def beside(
-    groups: Iterable[Sequence[Crystal]], kind: int, judge: Judge, combination: Combination
-) -> tuple[NDArray[np.float64], float]:
-    """How real crystals, the first of each group, stand beside the others, ascending (`combine.margin`), and
-    the median size of a group."""
-    margins, sizes = [], []
+    groups: Iterable[Sequence[Crystal]], judge: Judge, combination: Combination
+) -> defaultdict[str, Beside]:
+    """How real crystals, the first of each group, stand beside those of the others that are of their kind, by
+    sort."""
+    found: defaultdict[str, Beside] = defaultdict(Beside)
     for group in groups:
         described = judge.describe(group)
-        scores = combination.scores(np.full(len(group), kind), described.values)
-        margins.append(margin(float(scores[0]), float(scores.max())))
-        sizes.append(len(group))
-    return np.sort(margins), float(np.median(sizes))
+        alike = described.kind == described.kind[0]
+        scores = combination.scores(described.kind[alike], described.values[alike])
+        own = found[sort_of(KINDS[described.kind[0]], group[0].formula)]
+        own.scores.append(float(scores[0]))
+        if len(scores) >= LEAST:
+            own.margins.append(margin(float(scores[0]), float(scores.max())))
+            own.sizes.append(len(scores))
+    return found
 
 
 def apart(crystal: Crystal) -> bool:
@@ -312,7 +337,7 @@ def main() -> None:
         tuple(scores for _, _, scores, _ in fitted),
     )
     margins, crowd = samples[0].beside(combination, 0)
-    found = [(margins, crowd)]
+    told = {"molecular": (margins, crowd)}
     for kind, archives, templates in ((1, given.large, {}), (2, given.small, bank)):
         crystals = split_crystals(given.dataset, archives, "val", left, given.most * 5, 1)
         groups = (
@@ -320,11 +345,20 @@ def main() -> None:
             for crystal in crystals
             if crystal.n_atoms <= MOST_ATOMS
         )
-        found.append(beside((g for g in groups if len(g) > CROWD[kind] // 2), kind, judge, combination))
-        print(f"{KINDS[kind]}: {len(found[-1][0])} crystals beside decoys, {found[-1][1]:g} each", flush=True)
-    found.append((np.empty(0), 1.0))  # candidates that are not relaxed are judged each by itself
+        stand = beside((g for g in groups if len(g) > CROWD[kind] // 2), judge, combination)
+        told[KINDS[kind]] = np.sort(stand[KINDS[kind]].margins), stand[KINDS[kind]].crowd
+        if kind == 1:
+            complexes = stand["complex"]
+        print(f"{KINDS[kind]}: {len(told[KINDS[kind]][0])} crystals beside decoys", flush=True)
+    print(f"complex: {len(complexes.margins)} crystals beside decoys", flush=True)
+    alone = np.empty(0), 1.0  # candidates that are not relaxed are judged each by itself
+    ways = [told["molecular"], told["framework"], told["inorganic"], alone]
+    ways.append((np.sort(complexes.margins), complexes.crowd))
     combination = replace(
-        combination, margins=tuple(one for one, _ in found), crowd=tuple(size for _, size in found)
+        combination,
+        real=(*combination.real, np.sort(complexes.scores)),
+        margins=tuple(one for one, _ in ways),
+        crowd=tuple(size for _, size in ways),
     )
     tables.save(
         given.out,

@@ -31,10 +31,10 @@ class Combination:
     Attributes:
         weights: (kinds, features).
         bias: (kinds,).
-        real: for each kind, scores of real crystals that were in no training, ascending.
-        margins: for each kind, how such crystals stood beside decoys of their formula, see `margin`,
+        real: for each of `verdicts.SORTS`, scores of real crystals that were in no training, ascending.
+        margins: for each of them, how such crystals stood beside decoys of their formula, see `margin`,
             ascending; empty where candidates are not to be judged beside each other.
-        crowd: for each kind, among how many, as a rule.
+        crowd: for each of them, among how many, as a rule.
     """
 
     weights: NDArray[np.float64]
@@ -49,7 +49,7 @@ class Combination:
         return answer
 
     def thresholds(self, risk: float) -> NDArray[np.float64]:
-        """(kinds,) score below which a crystal is ``unlikely``.
+        """(sorts,) score below which a crystal is ``unlikely``.
 
         Of n real crystals the floor(risk * (n + 1))-th lowest score is the threshold: a further real crystal
         falls below it with a chance of at most `risk`. Where n is too small for that, the scores are taken to
@@ -63,7 +63,7 @@ class Combination:
         return np.array([_threshold(scores, risk) for scores in self.real])
 
     def margin_thresholds(self, risk: float) -> list[float | None]:
-        """For each kind the margin below which a candidate is ``unlikely`` beside the others; see
+        """For each sort the margin below which a candidate is ``unlikely`` beside the others; see
         `thresholds`."""
         return [_threshold(margins, risk) if len(margins) else None for margins in self.margins]
 

@@ -21,7 +21,7 @@ from atomsight.screen.evidence_rank import words
 from atomsight.screen.features import KINDS, describe
 from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import MODEL, Tables, calibrated_for, load_combination
-from atomsight.screen.verdicts import LEAST, Verdicts
+from atomsight.screen.verdicts import LEAST, Verdicts, sort_of
 
 if TYPE_CHECKING:
     from atomsight.readers.sources import OnSkip
@@ -114,7 +114,7 @@ class Ranker:
             zip(crystals, described.kind.tolist(), scores.tolist(), strict=True)
         ):
             name = KINDS[kind]
-            verdict = self.verdicts.alone(name, score)
+            verdict = self.verdicts.alone(sort_of(name, crystal.formula), score)
             evidence = words(crystal, described, place) if self.explain else ()
             found.append(
                 Ranked(0, crystal.name, crystal.source, crystal.formula, name, score, verdict, evidence)
@@ -187,7 +187,7 @@ class Ledger:
             f"HAVING COUNT(*) >= {LEAST}"
         ).fetchall()
         for formula, kind, among, best in groups:
-            limit = self._verdicts.limit(kind, among)
+            limit = self._verdicts.limit(sort_of(kind, formula), among)
             if limit is not None:
                 self._file.execute(
                     "UPDATE candidates SET verdict = CASE WHEN score - ? + ? * MIN(score, 0.0) < ? "
@@ -221,7 +221,7 @@ class Ledger:
             last = formula
             told = tuple(json.loads(evidence))
             if told and self._verdicts is not None:
-                told += self._verdicts.words(kind, score, best, among)
+                told += self._verdicts.words(sort_of(kind, formula), score, best, among)
             yield Ranked(rank, crystal, source, formula, kind, score, verdict, told)
 
 

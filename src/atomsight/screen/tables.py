@@ -83,9 +83,10 @@ def load_combination(relaxed: bool = False, path: Path = FILE) -> Combination:
     try:
         with np.load(path) as file:
             sort = np.array([0, 1, 2 if relaxed else 3])  # the last two: inorganic, relaxed or not
-            real = tuple(file[f"real_{kind}"] for kind in sort)
-            margins = tuple(file[f"margins_{kind}"] for kind in sort)
-            crowd = tuple(file["crowd"][sort].tolist())
+            told = (*sort, 4)  # the last: molecules with a metal, which have no weights of their own
+            real = tuple(file[f"real_{kind}"] for kind in told)
+            margins = tuple(file[f"margins_{kind}"] for kind in told)
+            crowd = tuple(file["crowd"][list(told)].tolist())
             return Combination(file["weights"][sort], file["bias"][sort], real, margins, crowd)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"the calibration of the ranking cannot be read from {path}: {error}") from error

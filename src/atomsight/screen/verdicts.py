@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 
+from atomsight.bonds.radii import METAL
+from atomsight.elements import NUMBERS, formula_counts
 from atomsight.screen.combine import Combination, margin
 from atomsight.screen.features import KINDS
 
@@ -19,6 +21,19 @@ LEAST = 10
 CROWDING = 0.8
 """Score by which the limit is lowered for each factor e of more candidates than real crystals were calibrated
 beside: the best of more decoys is better. On ``val`` the limit at a risk of 0.5 % moved by 0.3 to 0.8."""
+
+
+SORTS = (*KINDS, "complex")
+"""What verdicts are calibrated for apart: the kinds, and molecules with a metal in them. Scores of molecules
+suit these ill, and many are frameworks whose long bonds to lead, mercury or thallium were not seen."""
+
+
+def sort_of(kind: str, formula: str) -> str:
+    """One of `SORTS`, of a candidate of this kind and formula."""
+    if kind != "molecular":
+        return kind
+    metals = any(METAL[NUMBERS[symbol]] for symbol in formula_counts(formula))
+    return "complex" if metals else kind
 
 
 class Verdicts:
@@ -34,32 +49,32 @@ class Verdicts:
 
     def __init__(self, combination: Combination, risk: float) -> None:
         self.risk = risk
-        self._alone = dict(zip(KINDS, combination.thresholds(risk).tolist(), strict=True))
-        self._beside = dict(zip(KINDS, combination.margin_thresholds(risk), strict=True))
-        self._crowd = dict(zip(KINDS, combination.crowd, strict=True))
+        self._alone = dict(zip(SORTS, combination.thresholds(risk).tolist(), strict=True))
+        self._beside = dict(zip(SORTS, combination.margin_thresholds(risk), strict=True))
+        self._crowd = dict(zip(SORTS, combination.crowd, strict=True))
 
-    def alone(self, kind: str, score: float) -> str:
-        """By the score itself."""
-        return "unlikely" if score < self._alone[kind] else "keep"
+    def alone(self, sort: str, score: float) -> str:
+        """By the score itself; of one of `SORTS`, as below."""
+        return "unlikely" if score < self._alone[sort] else "keep"
 
-    def limit(self, kind: str, among: int) -> float | None:
+    def limit(self, sort: str, among: int) -> float | None:
         """Least `combine.margin` that is kept among so many candidates of a formula; None where each is
         judged by itself."""
-        least = self._beside[kind]
+        least = self._beside[sort]
         if least is None or among < LEAST:
             return None
-        return least - CROWDING * math.log(max(1.0, among / self._crowd[kind]))
+        return least - CROWDING * math.log(max(1.0, among / self._crowd[sort]))
 
-    def beside(self, kind: str, score: float, best: float, among: int) -> str:
+    def beside(self, sort: str, score: float, best: float, among: int) -> str:
         """By the best score among the candidates of its formula and kind, itself included."""
-        limit = self.limit(kind, among)
+        limit = self.limit(sort, among)
         if limit is None:
-            return self.alone(kind, score)
+            return self.alone(sort, score)
         return "unlikely" if margin(score, best) < limit else "keep"
 
-    def words(self, kind: str, score: float, best: float, among: int) -> tuple[str, ...]:
+    def words(self, sort: str, score: float, best: float, among: int) -> tuple[str, ...]:
         """Why a candidate is unlikely beside the others; nothing where it is not."""
-        limit = self.limit(kind, among)
+        limit = self.limit(sort, among)
         if limit is None or margin(score, best) >= limit:
             return ()
         return (

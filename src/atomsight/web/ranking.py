@@ -14,7 +14,7 @@ import gemmi
 from atomsight.crystal import Crystal
 from atomsight.readers import iter_members, read
 from atomsight.screen.rank import RISK, Ranked, Ranker
-from atomsight.screen.verdicts import Verdicts
+from atomsight.screen.verdicts import Verdicts, sort_of
 from atomsight.web.jobs import Job
 
 MOST_CANDIDATES = 200_000
@@ -52,11 +52,11 @@ class Ranking:
             if self.verdicts is None:
                 continue
             group = one.formula, one.kind
-            top = best.setdefault(group, one.score)
+            sort, top = sort_of(one.kind, one.formula), best.setdefault(group, one.score)
             found[place] = replace(
                 found[place],
-                verdict=self.verdicts.beside(one.kind, one.score, top, among[group]),
-                evidence=one.evidence + self.verdicts.words(one.kind, one.score, top, among[group]),
+                verdict=self.verdicts.beside(sort, one.score, top, among[group]),
+                evidence=one.evidence + self.verdicts.words(sort, one.score, top, among[group]),
             )
         return found
 
