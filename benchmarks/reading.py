@@ -27,6 +27,7 @@ from atomsight.crystal import Crystal
 from atomsight.dataset.rows import ChunkRows
 from atomsight.readers import DEFAULT, Member, Reason, crystals_of, crystals_of_many, iter_members
 from atomsight.readers._atoms import read_atoms
+from atomsight.readers._block import plain_block
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers._syntax import parse
 from atomsight.symmetry import find_orbits, renumber
@@ -140,7 +141,7 @@ def report(path: str, times: int, sample: int, moyo: bool) -> None:
     rules: Counter[str] = Counter()
     flags: Counter[str] = Counter()
     read = atoms = sites = 0
-    total = 0
+    total = plain = 0
     comparison = MoyoComparison()
 
     def note(source: str, reason: str) -> None:
@@ -148,6 +149,7 @@ def report(path: str, times: int, sample: int, moyo: bool) -> None:
 
     for member in iter_members(path, note):
         total += 1
+        plain += member.data.isascii() and plain_block(member.data) is not None
         for crystal in crystals_of(member, on_skip=note):
             read += 1
             atoms += crystal.n_atoms
@@ -158,6 +160,7 @@ def report(path: str, times: int, sample: int, moyo: bool) -> None:
     name = path.rstrip("/").rsplit("/", 1)[-1]
     print(f"\n## {name}\n\n| files | crystals read | skipped | atoms | sites |\n|---|---|---|---|---|")
     print(f"| {total} | {read} | {sum(rules.values())} | {atoms} | {sites} |")
+    print(f"\nPlain, so that gemmi is not asked: {plain}")
     print("\nSkipped: " + (", ".join(f"{rule} {count}" for rule, count in rules.most_common()) or "none"))
     print("Flags: " + ", ".join(f"{flag} {count}" for flag, count in flags.most_common()))
     if moyo and comparison.cells:

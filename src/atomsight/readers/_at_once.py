@@ -8,6 +8,7 @@ wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,8 @@ def plain_crystals(members: Sequence[Member], policy: QualityPolicy) -> list[Cry
             ]
             member = members[i]
             name = cod_number_of(values[0]) or member.name
-            crystal = crystal_of_cell(cell, name, member.source, values[1], _NONE)
+            with suppress(Exception):  # left to the reader of single files, which says what is wrong
+                crystal = crystal_of_cell(cell, name, member.source, values[1], _NONE)
         crystals.append(crystal)
         begin, site = end, site + sites
     return crystals

@@ -10,7 +10,7 @@ that are no text): such a file is gemmi's, and so are all complaints.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import gemmi
 import numpy as np
@@ -235,7 +235,8 @@ def _hash(data: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
     return value | np.uint64(1)
 
 
-def _made() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+@lru_cache(maxsize=1)
+def wanted() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Hashes of `TAGS` in a table of 256 places, 0 for none, and the places in `TAGS`."""
     table, places = np.zeros(256, np.uint64), np.zeros(256, np.int64)
     for place, tag in enumerate(TAGS):
@@ -246,15 +247,6 @@ def _made() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
             at = at + 1 & 255
         table[at], places[at] = key, place
     return table, places
-
-
-_TABLE: list[tuple[NDArray[np.uint64], NDArray[np.int64]]] = []
-
-
-def wanted() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    if not _TABLE:
-        _TABLE.append(_made())
-    return _TABLE[0]
 
 
 @compiled

@@ -75,7 +75,7 @@ LOOSER = (-0.02, 0.15)
 """Logarithm of their volume over the real one: what a search finds is mostly less dense than what grows."""
 
 MOST_ATOMS = 250
-"""Larger molecular cells are not packed anew."""
+"""Larger molecular cells are not packed anew, and no others of this size are looked at beside decoys."""
 
 SIZES = 0.08
 """Deviation of the logarithm of the lengths of inorganic candidates that are not relaxed: those of

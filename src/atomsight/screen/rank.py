@@ -16,7 +16,7 @@ from atomsight.crystal import Crystal
 from atomsight.errors import InputError
 from atomsight.models.base import Model
 from atomsight.models.spread import Source, Work, spread
-from atomsight.screen.combine import OWN, Combination
+from atomsight.screen.combine import Combination, margin
 from atomsight.screen.evidence_rank import words
 from atomsight.screen.features import KINDS, describe
 from atomsight.screen.plausibility.runtime import Networks
@@ -181,6 +181,7 @@ class Ledger:
         """Judge the candidates of each formula beside each other, once all are noted."""
         if self._verdicts is None:
             return
+        self._file.create_function("margin", 2, margin, deterministic=True)
         self._file.execute("CREATE INDEX IF NOT EXISTS groups ON candidates (formula, kind)")
         groups = self._file.execute(
             "SELECT formula, kind, COUNT(*), MAX(score) FROM candidates GROUP BY formula, kind "
@@ -190,9 +191,9 @@ class Ledger:
             limit = self._verdicts.limit(sort_of(kind, formula), among)
             if limit is not None:
                 self._file.execute(
-                    "UPDATE candidates SET verdict = CASE WHEN score - ? + ? * MIN(score, 0.0) < ? "
+                    "UPDATE candidates SET verdict = CASE WHEN margin(score, ?) < ? "
                     "THEN 'unlikely' ELSE 'keep' END WHERE formula = ? AND kind = ?",
-                    (best, OWN, limit, formula, kind),
+                    (best, limit, formula, kind),
                 )
 
     def kept(self) -> int:

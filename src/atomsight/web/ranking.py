@@ -48,13 +48,14 @@ class Ranking:
         for place, one in enumerate(found):
             rank = rank + 1 if one.formula == last else 1
             last = one.formula
-            found[place] = replace(one, rank=rank)
             if self.verdicts is None:
+                found[place] = replace(one, rank=rank)
                 continue
             group = one.formula, one.kind
             sort, top = sort_of(one.kind, one.formula), best.setdefault(group, one.score)
             found[place] = replace(
-                found[place],
+                one,
+                rank=rank,
                 verdict=self.verdicts.beside(sort, one.score, top, among[group]),
                 evidence=one.evidence + self.verdicts.words(sort, one.score, top, among[group]),
             )
