@@ -21,7 +21,7 @@ from atomsight.readers._numbers import POWERS
 from atomsight.readers._scan import ELEMENTS, HEAVY, NEEDED, NOT_PLAIN, ROLES, scan_rows
 from atomsight.readers._tags import cod_number_of, said
 from atomsight.readers._whole_cell import DOUBTFUL, HYDROGEN, limits, look
-from atomsight.readers.assemble import PlainCell, crystal_of_cell
+from atomsight.readers.assemble import lacks_hydrogen
 from atomsight.readers.quality import QualityPolicy
 from atomsight.readers.sources import Member
 from atomsight.symmetry import fill_lattice
@@ -34,7 +34,8 @@ _OPERATIONS = np.array([place for place, tag in enumerate(TAGS) if "symop" in ta
 _BONDS = TAGS.index("_geom_bond_atom_site_label_1")
 _SAID = np.array([TAGS.index("_cod_database_code"), TAGS.index("_chemical_formula_sum")])
 _LOOPS_AT = FIELDS * len(TAGS)
-_NONE = frozenset[str]()
+_FLAGS = frozenset({"from_p1"})
+_WITH_HYDROGEN = _FLAGS | {"has_hydrogen"}
 
 _VERDICT, _DEUTERIUM, _SITES, _SPANS = 0, 1, 2, 3
 _TOLD = _SPANS + 2 * len(_SAID)
@@ -73,20 +74,27 @@ def plain_crystals(members: Sequence[Member], policy: QualityPolicy) -> list[Cry
     ):
         crystal = None
         if verdict != DOUBTFUL:
-            cell = PlainCell(
-                *(lattices[i], fractional[begin:end], numbers[begin:end], orbits[begin:end]),
-                Labels(letters, bounds[site : site + sites + 1]),
-                verdict == HYDROGEN,
-                bool(deuterium),
-            )
-            values = [
+            code, formula = [
                 said(text[first:last].decode("ascii")) if first >= 0 else None
                 for first, last in zip(spans[::2], spans[1::2], strict=True)
             ]
-            member = members[i]
-            name = cod_number_of(values[0]) or member.name
+            flags = _WITH_HYDROGEN if verdict == HYDROGEN else _FLAGS
+            if deuterium:
+                flags |= {"deuterium"}
             with suppress(Exception):  # left to the reader of single files, which says what is wrong
-                crystal = crystal_of_cell(cell, name, member.source, values[1], _NONE)
+                if formula and lacks_hydrogen(formula, numbers[begin:end]):
+                    flags |= {"missing_hydrogen"}
+                crystal = Crystal(
+                    name=cod_number_of(code) or members[i].name,
+                    lattice=lattices[i],
+                    fractional=fractional[begin:end],
+                    numbers=numbers[begin:end],
+                    orbits=orbits[begin:end],
+                    labels=Labels(letters, bounds[site : site + sites + 1]),
+                    source=members[i].source,
+                    formula_sum=formula,
+                    flags=flags,
+                )
         crystals.append(crystal)
         begin, site = end, site + sites
     return crystals

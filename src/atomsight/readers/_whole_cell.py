@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,41 +23,6 @@ FULL = 0.999
 
 FURTHEST = 1e6
 """Cells from the origin beyond which a coordinate is none: little of it would be left within the cell."""
-
-
-class WholeCell(NamedTuple):
-    """What was found of a cell.
-
-    Attributes:
-        fractional: (n, 3), in [0, 1).
-        orbits: (n,) int32, see `symmetry.find_orbits`.
-        firsts: (m,) int64, the first atom of each orbit.
-        hydrogen: whether there is any.
-    """
-
-    fractional: NDArray[np.float64]
-    orbits: NDArray[np.int32]
-    firsts: NDArray[np.int64]
-    hydrogen: bool
-
-
-def whole_cell(
-    lattice: NDArray[np.float64],
-    fractional: NDArray[np.float64],
-    occupancy: NDArray[np.float64],
-    numbers: NDArray[np.uint8],
-    policy: QualityPolicy,
-) -> WholeCell | None:
-    """The orbits of a cell without symmetry operations; None where anything is to be looked at closer.
-
-    Args:
-        lattice: (3, 3) rows of the cell vectors, Å.
-        fractional, occupancy, numbers: (n, 3), (n,) and (n,) of all atoms of the cell.
-        policy: its limits on distances, volume and the lattice are those that must be kept.
-    """
-    points, orbits = np.array(fractional), np.empty(len(numbers), np.int32)
-    verdict, firsts = look(lattice, points, occupancy, numbers, orbits, *limits(policy))
-    return None if verdict == DOUBTFUL else WholeCell(points, orbits, firsts, verdict == HYDROGEN)
 
 
 def limits(policy: QualityPolicy) -> tuple[float, float, float, float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from atomsight.readers._atoms import AtomTable
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers._disorder import resolve
 from atomsight.readers._operations import Operations
-from atomsight.readers._whole_cell import FURTHEST, WholeCell, whole_cell
+from atomsight.readers._whole_cell import FURTHEST
 from atomsight.readers.quality import DEFAULT, QualityPolicy, SkipError
 from atomsight.symmetry import (
     determinant,
@@ -61,26 +61,6 @@ class Assembled(NamedTuple):
     rows: NDArray[np.integer]
 
 
-class PlainCell(NamedTuple):
-    """A cell from its text.
-
-    Attributes:
-        lattice: (3, 3) rows of the cell vectors, Å.
-        fractional, orbits, hydrogen: as those of `WholeCell`.
-        numbers: (n,) uint8 atomic numbers.
-        labels: of each orbit's first atom.
-        deuterium: whether some hydrogen was given as D or T.
-    """
-
-    lattice: NDArray[np.float64]
-    fractional: NDArray[np.float64]
-    numbers: NDArray[np.uint8]
-    orbits: NDArray[np.int32]
-    labels: Sequence[str]
-    hydrogen: bool
-    deuterium: bool
-
-
 def assemble(structure: Structure, name: str, source: str, policy: QualityPolicy = DEFAULT) -> Assembled:
     """The crystal of a structure, by the one policy on imperfect crystals.
 
@@ -90,9 +70,6 @@ def assemble(structure: Structure, name: str, source: str, policy: QualityPolicy
     lattice, table = structure.lattice, structure.table
     if len(table) > policy.max_atoms:
         raise SkipError("too_many_atoms", f"{len(table)} atoms; the limit is {policy.max_atoms}")
-    whole = _whole(structure, policy)
-    if whole is not None:
-        return _of_whole(structure, whole, name, source)
     noted = set(structure.flags)
     noted |= {"deuterium"} if table.deuterium else set()
     table, more = _located(table)
@@ -129,55 +106,13 @@ def assemble(structure: Structure, name: str, source: str, policy: QualityPolicy
     formula = structure.formula_sum
     if (numbers == 1).any():
         noted.add("has_hydrogen")
-    if formula and _lacks_hydrogen(formula, numbers):
+    if formula and lacks_hydrogen(formula, numbers):
         noted.add("missing_hydrogen")
     group = None if in_p1 else structure.space_group
     crystal = Crystal(
         name, lattice, fractional, numbers, sites, labels, source, group, formula, frozenset(noted)
     )
     return Assembled(crystal, table, rows)
-
-
-def _whole(structure: Structure, policy: QualityPolicy) -> WholeCell | None:
-    """The cell where all its atoms are given and nothing is wrong with them, see `whole_cell`."""
-    table = structure.table
-    if table.groups is not None:
-        return None
-    try:
-        if structure.symmetry()[0] is not None:
-            return None
-    except SkipError:
-        return None  # raised again in its turn, after what is wrong with the atoms
-    return whole_cell(structure.lattice, table.fractional, table.occupancy, table.numbers, policy)
-
-
-def _of_whole(structure: Structure, whole: WholeCell, name: str, source: str) -> Assembled:
-    table = structure.table
-    cell = PlainCell(
-        *(structure.lattice, whole.fractional, table.numbers, whole.orbits),
-        *(table.labels_at(whole.firsts), whole.hydrogen, table.deuterium),
-    )
-    crystal = crystal_of_cell(cell, name, source, structure.formula_sum, structure.flags)
-    return Assembled(crystal, table, np.arange(len(table)))
-
-
-def crystal_of_cell(
-    cell: PlainCell, name: str, source: str, formula_sum: str | None, flags: frozenset[str]
-) -> Crystal:
-    """The crystal of a cell without symmetry operations in which nothing is wrong; see `Structure`."""
-    noted = flags | (_WITH_HYDROGEN if cell.hydrogen else _ASSUMED)
-    if cell.deuterium:
-        noted |= {"deuterium"}
-    if formula_sum and _lacks_hydrogen(formula_sum, cell.numbers):
-        noted |= {"missing_hydrogen"}
-    return Crystal(
-        *(name, cell.lattice, cell.fractional, cell.numbers, cell.orbits, cell.labels),
-        *(source, None, formula_sum, noted),
-    )
-
-
-_WITH_HYDROGEN = frozenset({"from_p1", "has_hydrogen"})
-_ASSUMED = frozenset({"from_p1"})
 
 
 def lattice_of(
@@ -256,7 +191,7 @@ def _apart(
         keep &= ~np.isin(rows, np.maximum(rows[first], rows[second]))
 
 
-def _lacks_hydrogen(formula: str, numbers: NDArray[np.uint8]) -> bool:
+def lacks_hydrogen(formula: str, numbers: NDArray[np.uint8]) -> bool:
     """Whether the formula promises more hydrogens than there are, measured against the other elements.
 
     The number of formula units is the median over the other elements; half a hydrogen of a formula unit is
