@@ -156,6 +156,10 @@ def test_what_is_rare_or_wrong_is_left_to_gemmi(text: str) -> None:
     assert plain_block(text.encode()) is None
 
 
+def test_a_quote_within_a_word_does_not_end_it() -> None:
+    assert check(b"data_a loop_ _atom_site_label 'it's' 'a''b'\n")
+
+
 def test_a_single_row_is_a_value() -> None:
     assert check(b"data_a loop_ _atom_site_label _atom_site_fract_x C1 0.5 _cell_length_a 3.0(1)\n")
 
@@ -219,6 +223,9 @@ C2 C 0.6 0.7 -0.2
 O1 O 1.35 0.4 0.55
 """
 IDENTITIES = [
+    "'y, x, z'",
+    "x,y,x",
+    "x;y;z",
     "x,y,z",
     "'x,y,z'",
     '"X, Y, Z"',

@@ -196,6 +196,8 @@ def test_many_candidates_are_judged_beside_each_other(
         told = any("below the best of 21" in words for words in line.get("evidence", []))
         assert told == (beside != "keep")
     assert {line["verdict"] for line in ranked} == {"keep", "unlikely"}
+    again = {one.crystal: one.verdict for one in rank(read(folder), risk=0.05, relaxed=True, threads=1)}
+    assert again == {line["crystal"]: line["verdict"] for line in lines if "rank" in line}
     survivors = {Path(line["source"]).name for line in lines if line.get("verdict") == "keep"}
     assert {path.name for path in kept.iterdir()} == survivors
 
