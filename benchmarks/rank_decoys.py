@@ -1,13 +1,14 @@
 """Real crystals of a split among decoys of their formula and density, and among other compositions.
 
     python benchmarks/rank_decoys.py DATASET --small ARCHIVE --large ARCHIVE ... --molecular DATASET ARCHIVE
-        [--split test] [--most 60] [--decoys 100] [--leave-out FILE]
+        [--split test] [--most 60] [--decoys 100] [--leave-out FILE] [--copies]
 
 First table: each real crystal against decoys made of it: geometries of other crystals, swapped elements,
 shifted atoms, strained cells and random packings for inorganic crystals; the same without other geometries
 for frameworks; molecules packed anew, as rigid bodies in random groups, for molecular crystals. All have the
-real volume. Exchanged elements or another crystal's geometry that make the real crystal again, but for its
-scale, are no decoys and are left out (`prototypes.same_prototype`).
+real volume. What makes the real crystal again, but for its scale, is no decoy and is left out
+(`prototypes.same_prototype`): elements exchanged to no effect, other crystals of its prototype, copies hardly
+shifted or strained (unless --copies), and geometries of the compound's other known forms.
 
 Second: decorated templates (Ryan, Lengyel and Shatruk 2018, 10.1021/jacs.8b03913): the geometry of a real
 inorganic crystal with the elements of every formula that ``train`` holds at its stoichiometry, in every way
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.screen import decoys
-from atomsight.screen.calibrate_rank import mixed, molecular, packings_of
+from atomsight.screen.calibrate_rank import forms_of, mixed, molecular, packings_of
 from atomsight.screen.plausibility.examples import bank_of, split_crystals
 from atomsight.screen.rank import Ledger, Ranker
 
@@ -109,6 +110,9 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--most", type=int, default=60, help="crystals of each kind")
     parser.add_argument("--decoys", type=int, default=100)
+    parser.add_argument(
+        "--copies", action="store_true", help="count the least shifted and strained copies, too"
+    )
     parser.add_argument("--templates", type=int, default=150, help="crystals of the second table")
     given = parser.parse_args()
     generator = np.random.default_rng(0)
@@ -131,9 +135,11 @@ def main() -> None:
     for kind, archives, templates in (("inorganic", given.small, bank), ("framework", given.large, {})):
         if not archives:
             continue
+        known = forms_of(split_crystals(given.dataset, archives, given.split, left)) if templates else {}
         groups = (
-            (crystal, list(mixed(crystal, templates, given.decoys, generator)))
+            (crystal, list(mixed(crystal, templates, given.decoys, generator, forms, given.copies)))
             for crystal in chosen(archives, kind)
+            for forms in [known.get(crystal.formula, ())]
         )
         print(row(kind, ranker, groups), flush=True)
     if given.molecular:

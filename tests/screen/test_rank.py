@@ -20,6 +20,7 @@ from atomsight.screen.combine import Combination, fit_logistic, margin
 from atomsight.screen.decoys import packed, shifted, swapped
 from atomsight.screen.rank import Ledger, Ranked, Ranker, rank
 from atomsight.screen.verdicts import LEAST, Verdicts, sort_of
+from atomsight.web.ranking import Ranking
 
 DATA = Path(__file__).parents[1] / "data"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -231,12 +232,13 @@ def test_ledger_orders_ties_by_name() -> None:
 def combined(margins: np.ndarray) -> Combination:
     scores = np.linspace(-6.0, 8.0, 999)
     none = margins[:0]
-    return Combination(
-        np.zeros((3, 1)), np.zeros(3), (scores,) * 4, (margins, margins, none, margins - 4), (20.0,) * 4
-    )
+    beside = (margins, margins, none, margins - 4, margins - 2)
+    return Combination(np.zeros((3, 1)), np.zeros(3), (scores,) * 5, beside, (20.0,) * 5)
 
 
-def test_molecules_with_metals_are_a_sort_of_their_own() -> None:
+def test_molecules_with_metals_and_elements_are_sorts_of_their_own() -> None:
+    assert sort_of("inorganic", "NaCl") == "inorganic"
+    assert sort_of("inorganic", "Kr") == "element"
     assert sort_of("molecular", "C9H8O4") == "molecular"
     assert sort_of("molecular", "C4H5O5Pb") == "complex"
     assert sort_of("framework", "C4H5O5Pb") == "framework"
@@ -295,6 +297,21 @@ def test_the_ledger_judges_beside_each_other() -> None:
         assert ordered[12].verdict == "unlikely"
         assert ledger.kept() == sum(entry.verdict == "keep" for entry in ordered)
         assert sorted(ledger.copies()) == ["0.cif", "1.cif", "2.cif"]
+
+
+def test_the_best_of_a_formula_counts_for_candidates_of_every_kind() -> None:
+    """A random packing of a framework's atoms seldom is a framework; what it is worse than is one."""
+    verdicts = Verdicts(combined(np.linspace(-4.0, 0.0, 999)), 0.1)
+    scored = [Ranked(0, f"m{i}", f"m{i}", "C2H2Zn", "molecular", -12.0 - i, "keep") for i in range(LEAST - 1)]
+    scored.append(Ranked(0, "real", "real", "C2H2Zn", "framework", 4.0, "keep"))
+    with Ledger(verdicts) as ledger:
+        for one in scored:
+            ledger.add(one)
+        ledger.settle()
+        told = {one.crystal: one.verdict for one in ledger.ordered()}
+    page = Ranking(scored=scored, verdicts=verdicts).ordered()
+    assert told == {one.crystal: one.verdict for one in page}
+    assert [name for name, verdict in told.items() if verdict == "keep"] == ["real"]
 
 
 def test_thresholds_hold_the_risk() -> None:

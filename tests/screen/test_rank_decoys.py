@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,13 @@ from perovskite import perovskite
 from atomsight import nearest_neighbours, read
 from atomsight.crystal import Crystal
 from atomsight.screen import decoys
+from atomsight.screen.calibrate_rank import apart, forms_of, mixed
 from atomsight.screen.contacts import BINS, PAIRS, atom_types, contacts_of, histogram, packing, potential
-from atomsight.screen.molecules import HYDROGEN_LENGTHS, molecules_of, normalised
+from atomsight.screen.features import KINDS, kind_of
+from atomsight.screen.molecules import HYDROGEN_LENGTHS, joined_by_metals, molecules_of, normalised
 from atomsight.screen.packings import repacked
+from atomsight.screen.plausibility.examples import bank_of
+from atomsight.screen.plausibility.prototypes import same_prototype
 from atomsight.screen.volume import fit_volumes
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -42,6 +47,67 @@ def test_decoys_keep_formula_and_volume(seed: int) -> None:
             assert decoy.counts == crystal.counts
             assert decoy.volume == pytest.approx(crystal.volume)
             assert len(decoy.labels) == decoy.n_sites == decoy.orbits.max() + 1
+
+
+def again_of(decoys_of: list[Crystal], crystal: Crystal) -> list[bool]:
+    return [same_prototype(decoy, crystal) for decoy in decoys_of]
+
+
+def test_what_makes_the_crystal_again_is_no_decoy() -> None:
+    crystal = next(read(DATA / "halite.cif"))
+    generator = np.random.default_rng(3)
+    near = decoys.strained(crystal, generator, 0.03)
+    far = decoys.strained(crystal, generator, 0.19)
+    assert again_of([near, far], crystal) == [True, False]
+    made = list(mixed(crystal, {}, 24, generator))
+    assert len(made) == 24
+    assert not any(again_of(made, crystal))
+    assert all(apart(decoy) for decoy in made)
+
+
+def test_another_known_form_is_no_decoy() -> None:
+    halite = next(read(DATA / "halite.cif"))
+    caesium_chloride = replace(
+        halite,
+        lattice=4.12 * np.eye(3),
+        fractional=np.array([[0, 0, 0], [0.5, 0.5, 0.5]]),
+        numbers=np.array([55, 17], np.uint8),
+        orbits=np.arange(2, dtype=np.int32),
+        labels=("Cs", "Cl"),
+        bonds=None,
+        formula_sum=None,
+    )
+    other = decoys.with_elements(caesium_chloride, np.array([11, 17], np.uint8))
+    assert forms_of([halite, other])[halite.formula] == [halite, other]
+    bank = bank_of([caesium_chloride])
+
+    def alike(forms: tuple[Crystal, ...]) -> bool:
+        made = mixed(halite, bank, 30, np.random.default_rng(0), forms)
+        return any(same_prototype(decoy, other) for decoy in made)
+
+    assert alike(())
+    assert not alike((other,))
+
+
+@pytest.mark.parametrize(("far", "kind"), [(5.0, "framework"), (6.0, "molecular")])
+def test_long_bonds_of_metals_make_a_framework(far: float, kind: str) -> None:
+    """Lead methoxide molecules in a row: oxygen 2.3 Å from its lead, and 2.7 or 3.7 Å from the next."""
+    places = np.array(
+        [[0, 0, 0], [2.3, 0, 0], [2.3, 1.4, 0], [3.33, 1.75, 0], [1.8, 1.75, 0.9], [1.8, 1.75, -0.9]]
+    )
+    lattice = np.diag([far, 12.0, 12.0])
+    numbers = np.array([82, 8, 6, 1, 1, 1], np.uint8)
+    labels = ("Pb", "O", "C", "H1", "H2", "H3")
+    orbits = np.arange(6, dtype=np.int32)
+    row = Crystal("row", lattice, places @ np.linalg.inv(lattice) % 1, numbers, orbits, labels)
+    molecules = molecules_of(row)
+    assert molecules.finite
+    assert joined_by_metals(row, molecules) == (kind == "framework")
+    assert KINDS[kind_of(row)[0]] == kind
+
+
+def test_molecules_without_metals_are_joined_by_none(ibuprofen: Crystal) -> None:
+    assert not joined_by_metals(ibuprofen, molecules_of(ibuprofen))
 
 
 def test_packed_atoms_are_apart() -> None:

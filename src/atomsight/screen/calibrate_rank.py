@@ -34,7 +34,7 @@ from atomsight.screen.plausibility.examples import TOO_CLOSE, Bank, bank_of, dec
 from atomsight.screen.plausibility.prototypes import same_prototype
 from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import FILE, MODEL, Tables, shortest_distances
-from atomsight.screen.verdicts import LEAST, sort_of
+from atomsight.screen.verdicts import LEAST, SORTS, sort_of
 from atomsight.screen.volume import element_counts, fit_volumes
 
 SIGNS: dict[str, dict[str, int]] = {
@@ -153,11 +153,29 @@ class Judge:
         return describe(crystals, self.model, self.networks, self.tables)
 
 
-def mixed(crystal: Crystal, bank: Bank, wanted: int, generator: np.random.Generator) -> Iterator[Crystal]:
+def mixed(
+    crystal: Crystal,
+    bank: Bank,
+    wanted: int,
+    generator: np.random.Generator,
+    forms: Sequence[Crystal] = (),
+    copies: bool = False,
+) -> Iterator[Crystal]:
     """Decoys of a crystal at its volume, of all kinds in turn: swapped elements, shifted atoms, strained
     cells, random packings, and other crystals' geometries where the bank has some.
 
-    What makes the crystal again, but for its scale, is left out (`prototypes.same_prototype`).
+    What makes the crystal again, but for its scale, is left out (`prototypes.same_prototype`): elements
+    exchanged to no effect, another crystal of its prototype, and copies so little shifted or strained that
+    every site still has the surroundings of one of the crystal's. Such a candidate relaxes to the crystal
+    and is to be kept. So is what makes another known form of the compound.
+
+    Args:
+        crystal: the real one.
+        bank: other crystals by their stoichiometry.
+        wanted: how many decoys, of up to `TRIES` times as many tries.
+        generator: draws.
+        forms: known crystals of the same formula.
+        copies: count shifted and strained copies as decoys, however little they differ.
     """
     templates = bank.get(decoys.stoichiometry(crystal), ())
     volume = crystal.volume / crystal.n_atoms
@@ -180,7 +198,9 @@ def mixed(crystal: Crystal, bank: Bank, wanted: int, generator: np.random.Genera
             decoy = decoys.decorated(template, crystal, generator, volume)
         if decoy is None or not apart(decoy):
             continue
-        if which in (0, 4) and same_prototype(decoy, crystal):
+        if (which in (0, 4) or (which in (1, 2) and not copies)) and same_prototype(decoy, crystal):
+            continue
+        if which == 4 and any(same_prototype(decoy, form) for form in forms):
             continue
         count += 1
         yield decoy
@@ -206,16 +226,22 @@ class Beside:
         return float(np.median(self.sizes)) if self.sizes else 1.0
 
 
+def forms_of(crystals: Iterable[Crystal]) -> dict[str, list[Crystal]]:
+    """Crystals by their formula, see `mixed`."""
+    found = defaultdict(list)
+    for crystal in crystals:
+        found[crystal.formula].append(crystal)
+    return found
+
+
 def beside(
     groups: Iterable[Sequence[Crystal]], judge: Judge, combination: Combination
 ) -> defaultdict[str, Beside]:
-    """How real crystals, the first of each group, stand beside those of the others that are of their kind, by
-    sort."""
+    """How real crystals, the first of each group, stand beside the others, by sort."""
     found: defaultdict[str, Beside] = defaultdict(Beside)
     for group in groups:
         described = judge.describe(group)
-        alike = described.kind == described.kind[0]
-        scores = combination.scores(described.kind[alike], described.values[alike])
+        scores = combination.scores(described.kind, described.values)
         own = found[sort_of(KINDS[described.kind[0]], group[0].formula)]
         own.scores.append(float(scores[0]))
         if len(scores) >= LEAST:
@@ -337,28 +363,27 @@ def main() -> None:
         tuple(scores for _, _, scores, _ in fitted),
     )
     margins, crowd = samples[0].beside(combination, 0)
-    told = {"molecular": (margins, crowd)}
+    stand = {"molecular": Beside(margins.tolist(), [int(crowd)], samples[0].fit()[2].tolist())}
     for kind, archives, templates in ((1, given.large, {}), (2, given.small, bank)):
-        crystals = split_crystals(given.dataset, archives, "val", left, given.most * 5, 1)
+        crystals = list(split_crystals(given.dataset, archives, "val", left, given.most * 5, 1))
+        forms = forms_of(crystals) if templates else {}
         groups = (
-            [crystal, *mixed(crystal, templates, CROWD[kind], generator)]
+            [crystal, *mixed(crystal, templates, CROWD[kind], generator, forms.get(crystal.formula, ()))]
             for crystal in crystals
             if crystal.n_atoms <= MOST_ATOMS
         )
-        stand = beside((g for g in groups if len(g) > CROWD[kind] // 2), judge, combination)
-        told[KINDS[kind]] = np.sort(stand[KINDS[kind]].margins), stand[KINDS[kind]].crowd
-        if kind == 1:
-            complexes = stand["complex"]
-        print(f"{KINDS[kind]}: {len(told[KINDS[kind]][0])} crystals beside decoys", flush=True)
-    print(f"complex: {len(complexes.margins)} crystals beside decoys", flush=True)
-    alone = np.empty(0), 1.0  # candidates that are not relaxed are judged each by itself
-    ways = [told["molecular"], told["framework"], told["inorganic"], alone]
-    ways.append((np.sort(complexes.margins), complexes.crowd))
+        found = beside((g for g in groups if len(g) > CROWD[kind] // 2), judge, combination)
+        wanted = ("framework", "complex") if kind == 1 else ("inorganic", "element")
+        stand |= {sort: found[sort] for sort in wanted}
+        for sort in wanted:
+            print(f"{sort}: {len(found[sort].margins)} crystals beside decoys", flush=True)
+    alone = Beside(scores=fitted[3][2].tolist())  # candidates that are not relaxed: each by itself
+    ways = [*(stand[kind] for kind in KINDS), alone, *(stand[sort] for sort in SORTS[len(KINDS) :])]
     combination = replace(
         combination,
-        real=(*combination.real, np.sort(complexes.scores)),
-        margins=tuple(one for one, _ in ways),
-        crowd=tuple(size for _, size in ways),
+        real=tuple(np.sort(one.scores) for one in ways),
+        margins=tuple(np.sort(one.margins) for one in ways),
+        crowd=tuple(one.crowd for one in ways),
     )
     tables.save(
         given.out,

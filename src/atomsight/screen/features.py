@@ -12,7 +12,7 @@ from atomsight.crystal import Crystal
 from atomsight.models.base import Model
 from atomsight.screen import cohesion
 from atomsight.screen.contacts import REACH, contacts_of, histogram, packing
-from atomsight.screen.molecules import Molecules, molecules_of, normalised
+from atomsight.screen.molecules import Molecules, joined_by_metals, molecules_of, normalised
 from atomsight.screen.plausibility.runtime import Networks, crystal_logits
 from atomsight.screen.sites import Sites, judged, named
 from atomsight.screen.tables import Tables
@@ -84,13 +84,13 @@ def kind_of(crystal: Crystal) -> tuple[int, Molecules | None]:
     """Place in `KINDS`, and the molecules of a molecular crystal.
 
     A crystal without carbon beside hydrogen or nitrogen is inorganic; one that holds together without end is
-    a framework; the rest are molecules.
+    a framework, be it by long bonds of metals; the rest are molecules.
     """
     counts = np.bincount(crystal.numbers, minlength=10)
     if not counts[6] or not (counts[1] or counts[7]):
         return KINDS.index("inorganic"), None
     molecules = molecules_of(crystal)
-    if molecules.finite:
+    if molecules.finite and not joined_by_metals(crystal, molecules):
         return KINDS.index("molecular"), molecules
     return KINDS.index("framework"), None
 

@@ -8,8 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.bonds.connect import BondGraph, bond_graph
+from atomsight.bonds.radii import COVALENT, METAL
 from atomsight.compiled import compiled
 from atomsight.crystal import Crystal
+from atomsight.neighbours import nearest_neighbours
+
+LONG = 0.8
+"""Å beyond the sum of the covalent radii up to which a donor may still hold on to a metal: lead, mercury,
+thallium, silver, and copper along its long axis. Of 108 metal-organic frameworks of ``val`` that bonds alone
+let fall apart it joins 86 %, of 29 molecular crystals with metals 1."""
+
+LINKS = 24
+"""Neighbours of a metal among which its long bonds are looked for."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,26 @@ def molecules_of(crystal: Crystal) -> Molecules:
     """Components of the bond graph, made whole across the cell's faces."""
     graph = bond_graph(crystal)
     return Molecules(graph, *_walk(graph.start, graph.first, graph.second, graph.image))
+
+
+def joined_by_metals(crystal: Crystal, molecules: Molecules) -> bool:
+    """Whether long bonds of metals, of up to `LONG` to non-metals other than carbon and hydrogen, make the
+    molecules of a crystal endless: a framework by another name."""
+    metals = np.flatnonzero(METAL[crystal.numbers])
+    if not len(metals):
+        return False
+    distances, other, image = nearest_neighbours(crystal.lattice, crystal.fractional, LINKS, metals)
+    theirs = crystal.numbers[other]
+    reach = COVALENT[crystal.numbers[metals]][:, None] + COVALENT[theirs] + LONG
+    place, link = np.nonzero((distances <= reach) & ~METAL[theirs] & (theirs != 1) & (theirs != 6))
+    graph, metal, donor = molecules.graph, metals[place], other[place, link].astype(np.int64)
+    first = np.concatenate([graph.first, metal, donor])
+    order = np.argsort(first, kind="stable")
+    second = np.concatenate([graph.second, donor, metal])[order]
+    cells = image[place, link].astype(np.int64)
+    start = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=crystal.n_atoms))])
+    images = np.concatenate([graph.image, cells, -cells])[order]
+    return bool(_walk(start, first[order], second, images)[2].any())
 
 
 @compiled

@@ -184,8 +184,9 @@ class Ledger:
         self._file.create_function("margin", 2, margin, deterministic=True)
         self._file.execute("CREATE INDEX IF NOT EXISTS groups ON candidates (formula, kind)")
         groups = self._file.execute(
-            "SELECT formula, kind, COUNT(*), MAX(score) FROM candidates GROUP BY formula, kind "
-            f"HAVING COUNT(*) >= {LEAST}"
+            "SELECT * FROM (SELECT formula, kind, SUM(COUNT(*)) OVER (PARTITION BY formula) AS among, "
+            "MAX(MAX(score)) OVER (PARTITION BY formula) FROM candidates GROUP BY formula, kind) "
+            f"WHERE among >= {LEAST}"
         ).fetchall()
         for formula, kind, among, best in groups:
             limit = self._verdicts.limit(sort_of(kind, formula), among)
@@ -213,7 +214,7 @@ class Ledger:
         """All candidates: formula by formula, the best first in each, equals by name."""
         rows = self._file.execute(
             "SELECT crystal, source, formula, kind, score, verdict, evidence, "
-            "COUNT(*) OVER (PARTITION BY formula, kind), MAX(score) OVER (PARTITION BY formula, kind) "
+            "COUNT(*) OVER (PARTITION BY formula), MAX(score) OVER (PARTITION BY formula) "
             "FROM candidates ORDER BY formula, score DESC, crystal, source"
         )
         rank, last = 0, None

@@ -83,7 +83,7 @@ def load_combination(relaxed: bool = False, path: Path = FILE) -> Combination:
     try:
         with np.load(path) as file:
             sort = np.array([0, 1, 2 if relaxed else 3])  # the last two: inorganic, relaxed or not
-            told = (*sort, 4)  # the last: molecules with a metal, which have no weights of their own
+            told = (*sort, 4, 5 if relaxed else 3)  # the last: `verdicts.SORTS` without weights of their own
             real = tuple(file[f"real_{kind}"] for kind in told)
             margins = tuple(file[f"margins_{kind}"] for kind in told)
             crowd = tuple(file["crowd"][list(told)].tolist())

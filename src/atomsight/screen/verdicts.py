@@ -23,17 +23,20 @@ CROWDING = 0.8
 beside: the best of more decoys is better. On ``val`` the limit at a risk of 0.5 % moved by 0.3 to 0.8."""
 
 
-SORTS = (*KINDS, "complex")
-"""What verdicts are calibrated for apart: the kinds, and molecules with a metal in them. Scores of molecules
-suit these ill, and many are frameworks whose long bonds to lead, mercury or thallium were not seen."""
+SORTS = (*KINDS, "complex", "element")
+"""What verdicts are calibrated for apart: the kinds; molecules with a metal in them, which molecular scores
+suit ill; and inorganic crystals of one element, half of which are gases that were frozen or pressed, whose
+atoms or molecules pack in any way: they would set the limit for all others."""
 
 
 def sort_of(kind: str, formula: str) -> str:
     """One of `SORTS`, of a candidate of this kind and formula."""
-    if kind != "molecular":
-        return kind
-    metals = any(METAL[NUMBERS[symbol]] for symbol in formula_counts(formula))
-    return "complex" if metals else kind
+    elements = formula_counts(formula)
+    if kind == "inorganic":
+        return "element" if len(elements) == 1 else kind
+    if kind == "molecular" and any(METAL[NUMBERS[symbol]] for symbol in elements):
+        return "complex"
+    return kind
 
 
 class Verdicts:
@@ -66,7 +69,7 @@ class Verdicts:
         return least - CROWDING * math.log(max(1.0, among / self._crowd[sort]))
 
     def beside(self, sort: str, score: float, best: float, among: int) -> str:
-        """By the best score among the candidates of its formula and kind, itself included."""
+        """By the best score among the candidates of its formula, itself included."""
         limit = self.limit(sort, among)
         if limit is None:
             return self.alone(sort, score)

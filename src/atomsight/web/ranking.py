@@ -42,8 +42,8 @@ class Ranking:
     def ordered(self) -> list[Ranked]:
         """Formula by formula, the best first, equals by name, as the command line has it."""
         found = sorted(self.scored, key=lambda one: (one.formula, -one.score, one.crystal, one.source))
-        best: dict[tuple[str, str], float] = {}
-        among = Counter((one.formula, one.kind) for one in found)
+        best: dict[str, float] = {}
+        among = Counter(one.formula for one in found)
         rank, last = 0, None
         for place, one in enumerate(found):
             rank = rank + 1 if one.formula == last else 1
@@ -51,13 +51,12 @@ class Ranking:
             if self.verdicts is None:
                 found[place] = replace(one, rank=rank)
                 continue
-            group = one.formula, one.kind
-            sort, top = sort_of(one.kind, one.formula), best.setdefault(group, one.score)
+            sort, top = sort_of(one.kind, one.formula), best.setdefault(one.formula, one.score)
             found[place] = replace(
                 one,
                 rank=rank,
-                verdict=self.verdicts.beside(sort, one.score, top, among[group]),
-                evidence=one.evidence + self.verdicts.words(sort, one.score, top, among[group]),
+                verdict=self.verdicts.beside(sort, one.score, top, among[one.formula]),
+                evidence=one.evidence + self.verdicts.words(sort, one.score, top, among[one.formula]),
             )
         return found
 
