@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.screen import decoys
-from atomsight.screen.calibrate_rank import forms_of, mixed, molecular, packings_of
+from atomsight.screen.calibrate_rank import molecular, packings_of
+from atomsight.screen.calibrate_verdicts import forms_of, mixed
 from atomsight.screen.plausibility.examples import bank_of, split_crystals
 from atomsight.screen.rank import Ledger, Ranker
 

@@ -12,7 +12,8 @@ from perovskite import perovskite
 from atomsight import nearest_neighbours, read
 from atomsight.crystal import Crystal
 from atomsight.screen import decoys
-from atomsight.screen.calibrate_rank import apart, forms_of, mixed
+from atomsight.screen.calibrate_rank import apart
+from atomsight.screen.calibrate_verdicts import forms_of, mixed
 from atomsight.screen.contacts import BINS, PAIRS, atom_types, contacts_of, histogram, packing, potential
 from atomsight.screen.features import KINDS, kind_of
 from atomsight.screen.molecules import HYDROGEN_LENGTHS, joined_by_metals, molecules_of, normalised

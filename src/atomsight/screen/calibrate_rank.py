@@ -1,18 +1,18 @@
-"""Fit the tables and the calibration of the ranking, and write them beside the weights.
+"""Fit the tables and the weights of the ranking, and write them beside the networks.
 
     python -m atomsight.screen.calibrate_rank DATASET --small ARCHIVE ... --large ARCHIVE ...
         --molecular DATASET ARCHIVE [--leave-out FILE] [--model NAME]
 
-Tables (volumes, closest distances, contacts) come from the ``train`` split; weights and thresholds from
-crystals of the ``val`` split and decoys of them. Molecular crystals are few: there the contacts are fitted
-in folds, and each crystal of ``train`` and ``val`` is judged by the contacts of the other folds.
+Tables (volumes, closest distances, contacts) come from the ``train`` split; weights from crystals of the
+``val`` split and decoys of them. Molecular crystals are few: there the contacts are fitted in folds, and each
+crystal of ``train`` and ``val`` is judged by the contacts of the other folds. ``calibrate_verdicts`` comes
+next: until then no candidates are judged beside each other.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,16 +25,14 @@ from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.neighbours import nearest_neighbours
 from atomsight.screen import decoys
-from atomsight.screen.combine import Combination, fit_logistic, margin
+from atomsight.screen.combine import Combination, fit_logistic
 from atomsight.screen.contacts import BINS, PAIRS, histogram, packing, potential
 from atomsight.screen.features import KINDS, NAMES, describe
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.packings import repacked
-from atomsight.screen.plausibility.examples import TOO_CLOSE, Bank, bank_of, decoys_of, split_crystals
-from atomsight.screen.plausibility.prototypes import same_prototype
+from atomsight.screen.plausibility.examples import TOO_CLOSE, bank_of, decoys_of, split_crystals
 from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import FILE, MODEL, Tables, shortest_distances
-from atomsight.screen.verdicts import LEAST, SORTS, sort_of
 from atomsight.screen.volume import element_counts, fit_volumes
 
 SIGNS: dict[str, dict[str, int]] = {
@@ -83,12 +81,6 @@ SIZES = 0.08
 
 BATCH = 200
 
-TRIES = 3
-"""Times a decoy is tried for each that is wanted."""
-
-CROWD = {1: 30, 2: 100}
-"""Decoys beside which real frameworks and inorganic crystals are looked at; there are more of the first."""
-
 
 @dataclass
 class Sample:
@@ -108,16 +100,6 @@ class Sample:
             keep = (described.kind == self.kind) | ~truth
             self.values.append(described.values[keep])
             self.real.append(truth[keep])
-
-    def beside(self, combination: Combination, sort: int) -> tuple[NDArray[np.float64], float]:
-        """How the real crystals stand beside what was added with them, see `beside`."""
-        margins, sizes = [], []
-        for values, real in zip(self.values, self.real, strict=True):
-            if real.any() and len(values) >= LEAST:
-                scores = combination.scores(np.full(len(values), sort), values)
-                margins.append(margin(float(scores[real][0]), float(scores.max())))
-                sizes.append(len(values))
-        return np.sort(margins), float(np.median(sizes))
 
     def fit(self) -> tuple[NDArray[np.float64], float, NDArray[np.float64], str]:
         """Weights, bias, ascending scores of the real ones, and a line on how well it separates."""
@@ -151,103 +133,6 @@ class Judge:
     def describe(self, crystals: Sequence[Crystal]):  # type: ignore[no-untyped-def]
         """Features, see `features.describe`."""
         return describe(crystals, self.model, self.networks, self.tables)
-
-
-def mixed(
-    crystal: Crystal,
-    bank: Bank,
-    wanted: int,
-    generator: np.random.Generator,
-    forms: Sequence[Crystal] = (),
-    copies: bool = False,
-) -> Iterator[Crystal]:
-    """Decoys of a crystal at its volume, of all kinds in turn: swapped elements, shifted atoms, strained
-    cells, random packings, and other crystals' geometries where the bank has some.
-
-    What makes the crystal again, but for its scale, is left out (`prototypes.same_prototype`): elements
-    exchanged to no effect, another crystal of its prototype, and copies so little shifted or strained that
-    every site still has the surroundings of one of the crystal's. Such a candidate relaxes to the crystal
-    and is to be kept. So is what makes another known form of the compound.
-
-    Args:
-        crystal: the real one.
-        bank: other crystals by their stoichiometry.
-        wanted: how many decoys, of up to `TRIES` times as many tries.
-        generator: draws.
-        forms: known crystals of the same formula.
-        copies: count shifted and strained copies as decoys, however little they differ.
-    """
-    templates = bank.get(decoys.stoichiometry(crystal), ())
-    volume = crystal.volume / crystal.n_atoms
-    count = 0
-    for turn in range(TRIES * wanted):
-        if count == wanted:
-            return
-        which = turn % (5 if templates else 4)
-        decoy: Crystal | None
-        if which == 0:
-            decoy = decoys.swapped(crystal, generator, heavy=True)
-        elif which == 1:
-            decoy = decoys.shifted(crystal, generator, float(np.exp(generator.uniform(-2.5, -0.7))))
-        elif which == 2:
-            decoy = decoys.strained(crystal, generator, float(generator.uniform(0.04, 0.2)))
-        elif which == 3:
-            decoy = decoys.packed(crystal, generator)
-        else:
-            template = templates[int(generator.integers(len(templates)))]
-            decoy = decoys.decorated(template, crystal, generator, volume)
-        if decoy is None or not apart(decoy):
-            continue
-        if (which in (0, 4) or (which in (1, 2) and not copies)) and same_prototype(decoy, crystal):
-            continue
-        if which == 4 and any(same_prototype(decoy, form) for form in forms):
-            continue
-        count += 1
-        yield decoy
-
-
-@dataclass
-class Beside:
-    """How real crystals of one of `verdicts.SORTS` stand beside decoys of their formula.
-
-    Attributes:
-        margins: see `combine.margin`.
-        sizes: candidates in each group.
-        scores: of all real crystals.
-    """
-
-    margins: list[float] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-
-    @property
-    def crowd(self) -> float:
-        """Median size of a group."""
-        return float(np.median(self.sizes)) if self.sizes else 1.0
-
-
-def forms_of(crystals: Iterable[Crystal]) -> dict[str, list[Crystal]]:
-    """Crystals by their formula, see `mixed`."""
-    found = defaultdict(list)
-    for crystal in crystals:
-        found[crystal.formula].append(crystal)
-    return found
-
-
-def beside(
-    groups: Iterable[Sequence[Crystal]], judge: Judge, combination: Combination
-) -> defaultdict[str, Beside]:
-    """How real crystals, the first of each group, stand beside the others, by sort."""
-    found: defaultdict[str, Beside] = defaultdict(Beside)
-    for group in groups:
-        described = judge.describe(group)
-        scores = combination.scores(described.kind, described.values)
-        own = found[sort_of(KINDS[described.kind[0]], group[0].formula)]
-        own.scores.append(float(scores[0]))
-        if len(scores) >= LEAST:
-            own.margins.append(margin(float(scores[0]), float(scores.max())))
-            own.sizes.append(len(scores))
-    return found
 
 
 def apart(crystal: Crystal) -> bool:
@@ -362,40 +247,17 @@ def main() -> None:
         np.array([bias for _, bias, *_ in fitted]),
         tuple(scores for _, _, scores, _ in fitted),
     )
-    margins, crowd = samples[0].beside(combination, 0)
-    stand = {"molecular": Beside(margins.tolist(), [int(crowd)], samples[0].fit()[2].tolist())}
-    for kind, archives, templates in ((1, given.large, {}), (2, given.small, bank)):
-        crystals = list(split_crystals(given.dataset, archives, "val", left, given.most * 5, 1))
-        forms = forms_of(crystals) if templates else {}
-        groups = (
-            [crystal, *mixed(crystal, templates, CROWD[kind], generator, forms.get(crystal.formula, ()))]
-            for crystal in crystals
-            if crystal.n_atoms <= MOST_ATOMS
-        )
-        found = beside((g for g in groups if len(g) > CROWD[kind] // 2), judge, combination)
-        wanted = ("framework", "complex") if kind == 1 else ("inorganic", "element")
-        stand |= {sort: found[sort] for sort in wanted}
-        for sort in wanted:
-            print(f"{sort}: {len(found[sort].margins)} crystals beside decoys", flush=True)
-    alone = Beside(scores=fitted[3][2].tolist())  # candidates that are not relaxed: each by itself
-    ways = [*(stand[kind] for kind in KINDS), alone, *(stand[sort] for sort in SORTS[len(KINDS) :])]
-    combination = replace(
-        combination,
-        real=tuple(np.sort(one.scores) for one in ways),
-        margins=tuple(np.sort(one.margins) for one in ways),
-        crowd=tuple(one.crowd for one in ways),
-    )
+    sorted_scores = [*combination.real, combination.real[0], combination.real[2]]
     tables.save(
         given.out,
         weights=combination.weights,
         bias=combination.bias,
         fingerprint=np.array(model.fingerprint),
-        **{f"real_{kind}": scores for kind, scores in enumerate(combination.real)},
-        **{f"margins_{kind}": margins for kind, margins in enumerate(combination.margins)},
-        crowd=np.array(combination.crowd),
+        **{f"real_{place}": scores for place, scores in enumerate(sorted_scores)},
+        **{f"margins_{place}": np.empty(0) for place in range(len(sorted_scores))},
+        crowd=np.ones(len(sorted_scores)),
     )
     print("thresholds at 0.5 %:", combination.thresholds(0.005).round(3).tolist())
-    print("beside each other:", [t and round(t, 3) for t in combination.margin_thresholds(0.005)])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,240 @@
+"""Find how real crystals stand beside decoys of their formula: what verdicts among many candidates go by.
+
+    python -m atomsight.screen.calibrate_verdicts DATASET --small ARCHIVE ... --large ARCHIVE ...
+        --molecular DATASET ARCHIVE [--leave-out FILE] [--model NAME] [--kinds KIND ...]
+
+After ``calibrate_rank``, in whose file the result is written. Inorganic crystals and frameworks are those of
+the ``val`` split, molecular crystals those of ``train`` and ``val``. Each kind draws from a generator of its
+own, so that they may be found side by side, each by a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from atomsight.crystal import Crystal
+from atomsight.models import load_model
+from atomsight.screen import decoys
+from atomsight.screen.calibrate_rank import MOST_ATOMS, Judge, apart, molecular, packings_of
+from atomsight.screen.combine import Combination, margin
+from atomsight.screen.features import KINDS
+from atomsight.screen.plausibility.examples import Bank, bank_of, split_crystals
+from atomsight.screen.plausibility.prototypes import same_prototype
+from atomsight.screen.plausibility.runtime import Networks
+from atomsight.screen.tables import FILE, MODEL, Tables, load_combination
+from atomsight.screen.verdicts import LEAST, SORTS, sort_of
+
+CROWD = {"molecular": 100, "framework": 30, "inorganic": 100}
+"""Decoys beside which each real crystal is looked at; there are more frameworks than others."""
+
+TRIES = 3
+"""Times a decoy is tried for each that is wanted."""
+
+FOUND = {
+    "molecular": ("molecular",),
+    "framework": ("framework", "complex"),
+    "inorganic": ("inorganic", "element"),
+}
+"""The sorts that crystals of each kind tell of. Molecules with metals are those among the frameworks that are
+not seen to hang together."""
+
+PLACES = {"molecular": 0, "framework": 1, "inorganic": 2, "complex": 4, "element": 5}
+"""Where each sort stands in the file; 3 is that of inorganic candidates that are not relaxed, which are never
+judged beside each other."""
+
+
+def mixed(
+    crystal: Crystal,
+    bank: Bank,
+    wanted: int,
+    generator: np.random.Generator,
+    forms: Sequence[Crystal] = (),
+    copies: bool = False,
+) -> Iterator[Crystal]:
+    """Decoys of a crystal at its volume, of all kinds in turn: swapped elements, shifted atoms, strained
+    cells, random packings, and other crystals' geometries where the bank has some.
+
+    What makes the crystal again, but for its scale, is left out (`prototypes.same_prototype`): elements
+    exchanged to no effect, another crystal of its prototype, and copies so little shifted or strained that
+    every site still has the surroundings of one of the crystal's. Such a candidate relaxes to the crystal
+    and is to be kept. So is what makes another known form of the compound.
+
+    Args:
+        crystal: the real one.
+        bank: other crystals by their stoichiometry.
+        wanted: how many decoys, of up to `TRIES` times as many tries.
+        generator: draws.
+        forms: known crystals of the same formula.
+        copies: count shifted and strained copies as decoys, however little they differ.
+    """
+    templates = bank.get(decoys.stoichiometry(crystal), ())
+    volume = crystal.volume / crystal.n_atoms
+    count = 0
+    for turn in range(TRIES * wanted):
+        if count == wanted:
+            return
+        which = turn % (5 if templates else 4)
+        decoy: Crystal | None
+        if which == 0:
+            decoy = decoys.swapped(crystal, generator, heavy=True)
+        elif which == 1:
+            decoy = decoys.shifted(crystal, generator, float(np.exp(generator.uniform(-2.5, -0.7))))
+        elif which == 2:
+            decoy = decoys.strained(crystal, generator, float(generator.uniform(0.04, 0.2)))
+        elif which == 3:
+            decoy = decoys.packed(crystal, generator)
+        else:
+            template = templates[int(generator.integers(len(templates)))]
+            decoy = decoys.decorated(template, crystal, generator, volume)
+        if decoy is None or not apart(decoy):
+            continue
+        if (which in (0, 4) or (which in (1, 2) and not copies)) and same_prototype(decoy, crystal):
+            continue
+        if which == 4 and any(same_prototype(decoy, form) for form in forms):
+            continue
+        count += 1
+        yield decoy
+
+
+@dataclass
+class Beside:
+    """How real crystals of one of `verdicts.SORTS` stand beside decoys of their formula.
+
+    Attributes:
+        margins: see `combine.margin`.
+        sizes: candidates in each group.
+        scores: of all real crystals.
+    """
+
+    margins: list[float] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    @property
+    def crowd(self) -> float:
+        """Median size of a group."""
+        return float(np.median(self.sizes)) if self.sizes else 1.0
+
+
+def forms_of(crystals: Iterable[Crystal]) -> dict[str, list[Crystal]]:
+    """Crystals by their formula, see `mixed`."""
+    found = defaultdict(list)
+    for crystal in crystals:
+        found[crystal.formula].append(crystal)
+    return found
+
+
+def beside(
+    groups: Iterable[Sequence[Crystal]], judge: Judge, combination: Combination
+) -> defaultdict[str, Beside]:
+    """How real crystals, the first of each group, stand beside the others, by sort."""
+    found: defaultdict[str, Beside] = defaultdict(Beside)
+    for group in groups:
+        described = judge.describe(group)
+        scores = combination.scores(described.kind, described.values)
+        own = found[sort_of(KINDS[described.kind[0]], group[0].formula)]
+        own.scores.append(float(scores[0]))
+        if len(scores) >= LEAST:
+            own.margins.append(margin(float(scores[0]), float(scores.max())))
+            own.sizes.append(len(scores))
+    return found
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """Where the crystals are.
+
+    Attributes:
+        dataset, small, large: tells the splits, archives of inorganic crystals, archives of frameworks.
+        molecular: dataset and archive of molecular crystals.
+        leave_out: formulas whose chemical systems are passed over.
+        most: five times so many crystals of each archive.
+    """
+
+    dataset: Path
+    small: list[Path]
+    large: list[Path]
+    molecular: tuple[Path, Path]
+    leave_out: list[str]
+    most: int
+
+    def groups(self, kind: str) -> Iterator[list[Crystal]]:
+        """Real crystals of a kind, each followed by decoys of its formula; those with few are left out."""
+        generator = np.random.default_rng([1, KINDS.index(kind)])
+        wanted = CROWD[kind]
+        for crystal, others in self._pairs(kind, wanted, generator):
+            if len(others) >= wanted // 2:
+                yield [crystal, *others]
+
+    def _pairs(
+        self, kind: str, wanted: int, generator: np.random.Generator
+    ) -> Iterator[tuple[Crystal, list[Crystal]]]:
+        if kind == "molecular":
+            home, archive = self.molecular
+            for split in ("train", "val"):
+                for crystal, parts in molecular(list(split_crystals(home, [archive], split))):
+                    if crystal.n_atoms <= MOST_ATOMS:
+                        yield crystal, packings_of(crystal, parts, wanted, generator)
+            return
+        archives = self.small if kind == "inorganic" else self.large
+        crystals = list(split_crystals(self.dataset, archives, "val", self.leave_out, self.most * 5, 1))
+        bank: Bank = {}
+        if kind == "inorganic":
+            train = split_crystals(self.dataset, archives, "train", self.leave_out)
+            bank = bank_of(crystal for crystal in train if crystal.n_atoms <= 80)
+        forms = forms_of(crystals) if bank else {}
+        for crystal in crystals:
+            if crystal.n_atoms <= MOST_ATOMS:
+                others = mixed(crystal, bank, wanted, generator, forms.get(crystal.formula, ()))
+                yield crystal, list(others)
+
+
+def write(found: dict[str, Beside], path: Path) -> None:
+    """Put what was found in its place in the file of the ranking."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    for sort, one in found.items():
+        place = PLACES[sort]
+        arrays[f"margins_{place}"] = np.sort(one.margins)
+        arrays["crowd"][place] = one.crowd
+        if sort != "molecular":  # judged there by contacts that were fitted without each of them
+            arrays[f"real_{place}"] = np.sort(one.scores)
+    np.savez_compressed(path, **arrays)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--small", type=Path, nargs="+", required=True)
+    parser.add_argument("--large", type=Path, nargs="+", required=True)
+    parser.add_argument("--molecular", type=Path, nargs=2, metavar=("DATASET", "ARCHIVE"), required=True)
+    parser.add_argument("--leave-out", type=Path, help="file of formulas, one a line")
+    parser.add_argument("--model", help="blind model; else the one that candidates are ranked by")
+    parser.add_argument("--most", type=int, default=300, help="a fifth of the frameworks of each archive")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--out", type=Path, default=FILE)
+    given = parser.parse_args()
+    left = given.leave_out.read_text().split() if given.leave_out else []
+    home, archive = given.molecular
+    corpora = Corpora(given.dataset, given.small, given.large, (home, archive), left, given.most)
+    model = load_model(given.model or MODEL, threads=1)
+    judge = Judge(model, Networks.load(threads=1), Tables.load(given.out))
+    combination = load_combination(True, given.out)
+    for kind in given.kinds:
+        found = beside(corpora.groups(kind), judge, combination)
+        write({sort: found[sort] for sort in FOUND[kind]}, given.out)
+        for sort in FOUND[kind]:
+            print(f"{sort}: {len(found[sort].margins)} crystals beside decoys", flush=True)
+    limits = load_combination(True, given.out).margin_thresholds(0.005)
+    print("limits at 0.5 %:", {s: t and round(t, 3) for s, t in zip(SORTS, limits, strict=True)})
+
+
+if __name__ == "__main__":
+    main()
