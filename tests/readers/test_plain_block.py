@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from atomsight.crystal import Crystal
 from atomsight.readers import DEFAULT, crystals_of, crystals_of_many
 from atomsight.readers._at_once import plain_crystals
-from atomsight.readers._block import CELL, TAGS, Block, plain_block
+from atomsight.readers._block import Block, plain_block
 from atomsight.readers._syntax import parse
+from atomsight.readers._walk import CELL, TAGS
 from atomsight.readers.sources import Member
 
 DATA = Path(__file__).parents[1] / "data"

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from atomsight.compiled import compiled
 from atomsight.crystal import Crystal
 from atomsight.labels import Labels, gather
-from atomsight.readers._block import CELL, FIELDS, LOOP_FIELDS, LOOPS, TAGS, walk, wanted
 from atomsight.readers._numbers import POWERS
 from atomsight.readers._scan import ELEMENTS, HEAVY, NEEDED, NOT_PLAIN, ROLES, scan_rows
 from atomsight.readers._tags import cod_number_of, said
+from atomsight.readers._walk import CELL, FIELDS, LOOP_FIELDS, LOOPS, TAGS, walk, wanted
 from atomsight.readers._whole_cell import DOUBTFUL, HYDROGEN, limits, look
 from atomsight.readers.assemble import lacks_hydrogen
 from atomsight.readers.quality import QualityPolicy

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.readers._atoms import has_atoms, read_atoms
-from atomsight.readers._block import CELL, Block, PlainBlock
+from atomsight.readers._block import Block, PlainBlock
 from atomsight.readers._operations import operations, space_group_name
 from atomsight.readers._syntax import parse
 from atomsight.readers._tags import cod_number_of, text_of
+from atomsight.readers._walk import CELL
 from atomsight.readers.assemble import Structure, assemble, lattice_of
 from atomsight.readers.bond_tables import with_bond_table
 from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError
