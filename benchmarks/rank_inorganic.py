@@ -49,6 +49,9 @@ TREES = {
     "verbose": -1,
 }
 ROUNDS, SEEDS = 200, 3
+SAME = 0.001
+"""eV an atom within which candidates are taken to have relaxed to the same structure."""
+
 PAIRS = 200
 """Pairs of candidates drawn of each composition for the variant that learns from energies."""
 
@@ -63,6 +66,18 @@ def figures(score: NDArray, energy: NDArray, composition: NDArray, chosen: NDArr
         correlation = spearmanr(score[at], -energy[at]).statistic if np.ptp(score[at]) > 0 else 0.0
         rows.append((correlation, better < 10, better < at.sum() / 2, better == 0))
     return " / ".join(f"{value:.2f}" for value in np.mean(rows, axis=0))
+
+
+def of_structure(score: NDArray, energy: NDArray, composition: NDArray) -> tuple[float, float]:
+    """How often one of the candidates of the lowest energy, within `SAME`, is among the ten best and in the
+    better half."""
+    rows = []
+    for name in np.unique(composition):
+        at = composition == name
+        best = score[at][energy[at] <= energy[at].min() + SAME].max()
+        rows.append(((score[at] > best).sum() < 10, (score[at] > best).sum() < at.sum() / 2))
+    ten, half = np.mean(rows, axis=0)
+    return float(ten), float(half)
 
 
 def learnt(
@@ -192,6 +207,9 @@ def main() -> None:
         f"\nverdict at a risk of 0.5 %: {np.mean(score[ground] >= threshold):.2f} of the ground states kept, "
         f"{np.mean(score < threshold):.2f} of all candidates unlikely"
     )
+    print(f"any candidate within {1000 * SAME:g} meV an atom of the lowest: in ten / better half")
+    for name in ("**score**", "random"):
+        print(f"{name}: " + " / ".join(f"{v:.3f}" for v in of_structure(scores[name], energy, composition)))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,15 @@ from atomsight import nearest_neighbours, read
 from atomsight.crystal import Crystal
 from atomsight.screen import decoys
 from atomsight.screen.calibrate_rank import apart
-from atomsight.screen.calibrate_verdicts import forms_of, mixed
+from atomsight.screen.calibrate_verdicts import Beside, forms_of, mixed, under_pressure, write
 from atomsight.screen.contacts import BINS, PAIRS, atom_types, contacts_of, histogram, packing, potential
 from atomsight.screen.features import KINDS, kind_of
 from atomsight.screen.molecules import HYDROGEN_LENGTHS, joined_by_metals, molecules_of, normalised
 from atomsight.screen.packings import repacked
 from atomsight.screen.plausibility.examples import bank_of
 from atomsight.screen.plausibility.prototypes import same_prototype
+from atomsight.screen.tables import FILE, load_combination
+from atomsight.screen.verdicts import SORTS
 from atomsight.screen.volume import fit_volumes
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -185,3 +187,26 @@ def test_volumes_of_elements_are_found_again() -> None:
     volumes[:20] *= 1.8
     found = fit_volumes(counts, volumes)
     np.testing.assert_allclose(found[1:20], truth[1:20], rtol=0.15)
+
+
+def test_crystals_under_pressure_are_found(tmp_path: Path) -> None:
+    files = {"pressed": "_diffrn_ambient_pressure 6200000(50000)", "air": "_cell_measurement_pressure 101.3"}
+    for name, line in {**files, "none": "", "unknown": "_diffrn_ambient_pressure ?"}.items():
+        (tmp_path / f"{name}.cif").write_text(f"data_{name}\n{line}\n")
+    assert [Path(source).stem for source in under_pressure(tmp_path)] == ["pressed"]
+
+
+def test_limits_go_to_their_places_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rank.npz"
+    path.write_bytes(FILE.read_bytes())
+    before = dict(np.load(path))
+    write({"element": Beside([-1.0, -3.0], [51, 101], [2.0, 1.0])}, path)
+    after = dict(np.load(path))
+    assert after["margins_5"].tolist() == [-3.0, -1.0]
+    assert after["real_5"].tolist() == [1.0, 2.0]
+    assert after["crowd"][5] == 76
+    changed = {"margins_5", "real_5", "crowd"}
+    assert all((before[name] == after[name]).all() for name in before if name not in changed)
+    relaxed, unrelaxed = load_combination(True, path), load_combination(False, path)
+    assert relaxed.margin_thresholds(0.4)[SORTS.index("element")] == -3.0
+    assert unrelaxed.margin_thresholds(0.4)[SORTS.index("element")] is None

@@ -11,6 +11,7 @@ own, so that they may be found side by side, each by a process of its own.
 from __future__ import annotations
 
 import argparse
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import numpy as np
 
 from atomsight.crystal import Crystal
 from atomsight.models import load_model
+from atomsight.readers import iter_members
 from atomsight.screen import decoys
 from atomsight.screen.calibrate_rank import MOST_ATOMS, Judge, apart, molecular, packings_of
 from atomsight.screen.combine import Combination, margin
@@ -32,6 +34,14 @@ from atomsight.screen.verdicts import LEAST, SORTS, sort_of
 
 CROWD = {"molecular": 100, "framework": 30, "inorganic": 100}
 """Decoys beside which each real crystal is looked at; there are more frameworks than others."""
+
+PRESSURE = re.compile(rb"^_(?:diffrn_ambient|cell_measurement)_pressure\s+([0-9.]+)", re.MULTILINE)
+"""kPa, in a CIF."""
+
+PRESSED = 10_000.0
+"""kPa; molecular crystals that were measured under more are left out: they are denser than what grows, and
+random packings may well be better than one of them without the pressure (beta-alanine at 6 GPa, COD 7219429,
+10.1039/C4CE02550D)."""
 
 TRIES = 3
 """Times a decoy is tried for each that is wanted."""
@@ -177,9 +187,10 @@ class Corpora:
     ) -> Iterator[tuple[Crystal, list[Crystal]]]:
         if kind == "molecular":
             home, archive = self.molecular
+            pressed = under_pressure(archive)
             for split in ("train", "val"):
                 for crystal, parts in molecular(list(split_crystals(home, [archive], split))):
-                    if crystal.n_atoms <= MOST_ATOMS:
+                    if crystal.n_atoms <= MOST_ATOMS and crystal.source.partition("#")[0] not in pressed:
                         yield crystal, packings_of(crystal, parts, wanted, generator)
             return
         archives = self.small if kind == "inorganic" else self.large
@@ -193,6 +204,12 @@ class Corpora:
             if crystal.n_atoms <= MOST_ATOMS:
                 others = mixed(crystal, bank, wanted, generator, forms.get(crystal.formula, ()))
                 yield crystal, list(others)
+
+
+def under_pressure(archive: Path) -> frozenset[str]:
+    """The CIFs of an archive or folder that say to be measured under more than `PRESSED`."""
+    said = ((member.source, PRESSURE.search(member.data)) for member in iter_members(archive))
+    return frozenset(source for source, pressure in said if pressure and float(pressure[1]) > PRESSED)
 
 
 def write(found: dict[str, Beside], path: Path) -> None:
