@@ -196,11 +196,16 @@ def test_crystals_under_pressure_are_found(tmp_path: Path) -> None:
     assert [Path(source).stem for source in under_pressure(tmp_path)] == ["pressed"]
 
 
+def test_archives_count_alike_for_a_limit() -> None:
+    few = Beside([-3.0, -1.0, -1.5, -0.5, 0.0], [9] * 5, ["small", *["large"] * 4])
+    assert few.balanced.tolist() == [*[-3.0] * 4, -1.5, -1.0, -0.5, 0.0]
+
+
 def test_limits_go_to_their_places_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "rank.npz"
     path.write_bytes(FILE.read_bytes())
     before = dict(np.load(path))
-    write({"element": Beside([-1.0, -3.0], [51, 101], [2.0, 1.0])}, path)
+    write({"element": Beside([-1.0, -3.0], [51, 101], ["a", "a"], [2.0, 1.0])}, path)
     after = dict(np.load(path))
     assert after["margins_5"].tolist() == [-3.0, -1.0]
     assert after["real_5"].tolist() == [1.0, 2.0]
