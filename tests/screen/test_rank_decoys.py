@@ -190,10 +190,18 @@ def test_volumes_of_elements_are_found_again() -> None:
 
 
 def test_crystals_under_pressure_are_found(tmp_path: Path) -> None:
-    files = {"pressed": "_diffrn_ambient_pressure 6200000(50000)", "air": "_cell_measurement_pressure 101.3"}
-    for name, line in {**files, "none": "", "unknown": "_diffrn_ambient_pressure ?"}.items():
+    files = {
+        "pressed": "_diffrn_ambient_pressure 6200000(50000)",
+        "frozen": "_publ_section_title\n;\n Pressure-frozen benzene\n;",
+        "short": "_publ_section_title 'Ice under pressure'",
+        "air": "_cell_measurement_pressure 101.3",
+        "unknown": "_diffrn_ambient_pressure ?",
+        "other": "_publ_section_title\n;\n Benzene\n;\n_exptl_special_details 'no pressure'",
+    }
+    for name, line in files.items():
         (tmp_path / f"{name}.cif").write_text(f"data_{name}\n{line}\n")
-    assert [Path(source).stem for source in under_pressure(tmp_path)] == ["pressed"]
+    found = {Path(source).stem for source in under_pressure(tmp_path)}
+    assert found == {"pressed", "frozen", "short"}
 
 
 def test_archives_count_alike_for_a_limit() -> None:
