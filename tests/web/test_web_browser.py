@@ -98,6 +98,7 @@ def test_files_are_dropped_and_entries_of_the_cod_fetched(page: Any, monkeypatch
     )
     page.dispatch_event("#structure .drop", "drop", {"dataTransfer": dropped})
     api.expect(page.locator("#structure .source").first).to_contain_text("dropped.cif")
+    page.wait_for_selector("#site h3")  # else what is still asked of the first file is gone with it: a 404
     monkeypatch.setattr(
         "atomsight.web.api.members_of", lambda number, *_: [Member(number, f"cod:{number}", text.encode())]
     )
