@@ -91,9 +91,8 @@ def test_orbits_are_those_that_the_cell_was_filled_with(name: str) -> None:
 )
 def test_a_supercell_has_the_orbits_of_its_cell(name: str, seed: int, times: tuple[int, int, int]) -> None:
     lattice, points, numbers, _ = crystal(name, seed, special=False)
-    assume(
-        nearest_neighbours(lattice, points, 1)[0].min() > 0.1
-    )  # else copies of an atom pass for each other
+    # Atoms as close as the tolerance would pass for each other.
+    assume(nearest_neighbours(lattice, points, 1)[0].min() > 0.1)
     shifts = np.array(list(np.ndindex(times)))
     larger = ((points[:, None] + shifts[None]) / np.array(times)).reshape(-1, 3)
     expected = np.repeat(find_orbits(lattice, points, numbers), len(shifts))

@@ -179,17 +179,23 @@ def relaxed_of(packings: Sequence[Crystal]) -> list[Crystal]:
     return [one for one in packings if packing(one, molecules_of(one))[1] == 0]
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+def arguments(doc: str | None) -> argparse.ArgumentParser:
+    """What both commands of the calibration are given: the crystals, the model, and the file."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--small", type=Path, nargs="+", required=True)
     parser.add_argument("--large", type=Path, nargs="+", required=True)
     parser.add_argument("--molecular", type=Path, nargs=2, metavar=("DATASET", "ARCHIVE"), required=True)
     parser.add_argument("--leave-out", type=Path, help="file of formulas, one a line")
     parser.add_argument("--model", help="blind model; else the one that candidates are ranked by")
-    parser.add_argument("--most", type=int, default=300, help="frameworks of each archive")
     parser.add_argument("--out", type=Path, default=FILE)
+    return parser
+
+
+def main() -> None:
+    """The command line."""
+    parser = arguments(__doc__)
+    parser.add_argument("--most", type=int, default=300, help="frameworks of each archive")
     given = parser.parse_args()
     left = given.leave_out.read_text().split() if given.leave_out else []
     model = load_model(given.model or MODEL, threads=1)

@@ -10,7 +10,6 @@ own, so that they may be found side by side, each by a process of its own.
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +23,7 @@ from atomsight.crystal import Crystal
 from atomsight.models import load_model
 from atomsight.readers import iter_members
 from atomsight.screen import decoys
-from atomsight.screen.calibrate_rank import MOST_ATOMS, Judge, apart, molecular, packings_of
+from atomsight.screen.calibrate_rank import MOST_ATOMS, Judge, apart, arguments, molecular, packings_of
 from atomsight.screen.combine import Combination, margin
 from atomsight.screen.features import KINDS
 from atomsight.screen.plausibility.examples import Bank, bank_of, split_crystals
@@ -36,7 +35,9 @@ from atomsight.screen.verdicts import LEAST, SORTS, sort_of
 CROWD = {"molecular": 100, "framework": 60, "inorganic": 100}
 """Decoys beside which each real crystal is looked at; there are more frameworks than others."""
 
-PRESSURE = re.compile(rb"^_(?:diffrn_ambient|cell_measurement)_pressure\s+([0-9.]+)", re.MULTILINE)
+PRESSURE = re.compile(
+    rb"^_(?:diffrn_ambient|cell_measurement)_pressure\s+([0-9]+(?:\.[0-9]+)?)", re.MULTILINE
+)
 """kPa, in a CIF."""
 
 TITLE = re.compile(rb"^_publ_section_title\s+(?:;(.*?)^;|(.*?)$)", re.MULTILINE | re.DOTALL)
@@ -255,16 +256,9 @@ def write(found: dict[str, Beside], path: Path) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("--small", type=Path, nargs="+", required=True)
-    parser.add_argument("--large", type=Path, nargs="+", required=True)
-    parser.add_argument("--molecular", type=Path, nargs=2, metavar=("DATASET", "ARCHIVE"), required=True)
-    parser.add_argument("--leave-out", type=Path, help="file of formulas, one a line")
-    parser.add_argument("--model", help="blind model; else the one that candidates are ranked by")
+    parser = arguments(__doc__)
     parser.add_argument("--most", type=int, default=300, help="a fifth of the frameworks of each archive")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--out", type=Path, default=FILE)
     given = parser.parse_args()
     left = given.leave_out.read_text().split() if given.leave_out else []
     home, archive = given.molecular
