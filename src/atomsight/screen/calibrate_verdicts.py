@@ -29,7 +29,7 @@ from atomsight.screen.features import KINDS
 from atomsight.screen.plausibility.examples import Bank, bank_of, split_crystals
 from atomsight.screen.plausibility.prototypes import same_prototype
 from atomsight.screen.plausibility.runtime import Networks
-from atomsight.screen.tables import FILE, MODEL, Tables, load_combination
+from atomsight.screen.tables import MODEL, Tables, load_combination
 from atomsight.screen.verdicts import LEAST, SORTS, sort_of
 
 CROWD = {"molecular": 100, "framework": 60, "inorganic": 100}
