@@ -116,10 +116,13 @@ class Model(ABC):
     @property
     def fingerprint(self) -> str:
         """Hexadecimal SHA-256 of what the file says of its training, the fitted temperature to its last digit
-        included. What was calibrated on one model's answers says so, since it fits no other's.
+        and the isotypes beside the network included. What was calibrated on one model's answers says so,
+        since it fits no other's.
         """
         told = [self.kind, self.k, list(self.elements)]
         told += [self.metadata.get(key) for key in ("temperature", "settings", "data")]
+        if "isotypes" in self.metadata:
+            told.append(self.metadata["isotypes"])
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     @abstractmethod

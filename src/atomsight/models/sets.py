@@ -171,6 +171,22 @@ def calibrate_file(model: Model, file: Path, dataset: Dataset, coverage: float =
     Raises:
         InputError: the model says that it was trained on another dataset.
     """
+    probabilities, truth = unseen_answers(model, dataset)
+    rule = fit_sets(probabilities, truth, coverage)
+    record = {"model": model.fingerprint, **rule.as_dict(model.elements)}
+    from atomsight.models.run_folder import write_text
+
+    write_text(file_beside(file), json.dumps(record, indent=1) + "\n")
+    return rule
+
+
+def unseen_answers(model: Model, dataset: Dataset) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """What a model says of the ``val`` sites of its dataset, (n, elements), and the column of the true element,
+    (n,), of up to `CALIBRATION_SITES` sites.
+
+    Raises:
+        InputError: the model says that it was trained on another dataset.
+    """
     learnt = model.metadata.get("data", {}).get("fingerprint")
     if learnt != dataset.fingerprint:
         raise InputError(
@@ -190,12 +206,7 @@ def calibrate_file(model: Model, file: Path, dataset: Dataset, coverage: float =
         sites += len(targets[-1])
         if sites >= CALIBRATION_SITES:
             break
-    rule = fit_sets(np.concatenate(pieces), np.concatenate(targets), coverage)
-    record = {"model": model.fingerprint, **rule.as_dict(model.elements)}
-    from atomsight.models.run_folder import write_text
-
-    write_text(file_beside(file), json.dumps(record, indent=1) + "\n")
-    return rule
+    return np.concatenate(pieces), np.concatenate(targets)
 
 
 def main() -> None:

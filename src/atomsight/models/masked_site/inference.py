@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -15,6 +17,8 @@ from atomsight.models.session import run
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+    from atomsight.models.isotypes.bank import Isotypes
 
 SITES_PER_CALL = 96
 """Whole crystals of about so many sites run together: few enough for the arrays over their edges to stay in
@@ -35,9 +39,27 @@ class MaskedSiteModel(Model):
         """Whether it looks at where the neighbours lie; older ones see distances alone."""
         if self.sees_directions:
             self.columns = (*self.columns, "directions")
+        self._isotypes_text = str(session.get_modelmeta().custom_metadata_map.get("isotypes", ""))
+        if self._isotypes_text:  # long, and of no use to who reads what the file says of its training
+            self.metadata["isotypes"] = hashlib.sha256(self._isotypes_text.encode()).hexdigest()
+
+    @cached_property
+    def isotypes(self) -> Isotypes | None:
+        """Known crystals that the network's answers are joined with, see `models.isotypes`; None where the
+        file holds none.
+
+        Raises:
+            ModelError: they are damaged.
+        """
+        if not self._isotypes_text:
+            return None
+        from atomsight.models.isotypes.bank import Isotypes
+
+        return Isotypes.from_text(self._isotypes_text, self.name)
 
     def probabilities(self, columns: Columns) -> NDArray[np.float32]:
-        """(n, elements) float32 of blind prediction; see `Model`.
+        """(n, elements) float32 of blind prediction; see `Model`. What a network with `isotypes` says is
+        joined with theirs.
 
         Args:
             columns: rows of whole crystals: ``distances`` and ``neighbours`` (n, k or more), ``site``, which
@@ -46,7 +68,11 @@ class MaskedSiteModel(Model):
         distances, neighbours, first = self._checked(columns)
         hidden = np.zeros(len(distances), dtype=np.int64)
         begins = np.flatnonzero(columns["site"] == 0)
-        return self._run(distances, neighbours + first[:, None], hidden, begins, self.directions_of(columns))
+        ways = self.directions_of(columns)
+        answer = self._run(distances, neighbours + first[:, None], hidden, begins, ways)
+        if self.isotypes is None:
+            return answer
+        return self.isotypes.pooled(answer, distances, columns["site"], self.elements)
 
     def site_likelihoods(self, crystal: Crystal, sure: float = 1.0) -> NDArray[np.float32]:
         """Probability of each element at each site, given the elements of all the other sites.

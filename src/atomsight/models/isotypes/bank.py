@@ -1,0 +1,252 @@
+"""The crystals of a training set as isotypes to compare with, and what they say of a crystal."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.errors import ModelError
+from atomsight.models.isotypes.match import heard
+
+COMPARED = 12
+"""Distances of a site that are compared."""
+
+MOST_SITES = 24
+"""Crystals of more sites are not compared: few of them have isotypes."""
+
+KNOWN = 119
+"""Columns of a table over atomic numbers."""
+
+ANIONS = ((9,), (8,), (7,), (17, 35, 53), (16, 34, 52))
+"""The first of these of which a crystal holds an element tells its chemistry; a sixth is of all others. An
+atom's volume depends on it, and so does which other element may take its place."""
+
+MOST = 0.06
+"""Largest difference of isotypic crystals, see `match.difference`: about 6 % of each distance."""
+
+ALIKE = 0.006
+"""The difference at which what an isotype says counts 1/e."""
+
+SPREAD = 0.004
+"""Scale of the errors of an expected length, relative."""
+
+SAME = 0.02
+"""Chance that a crystal of an isotype's length is that isotype, beside that of an exchange: those that are
+asked about are new, as a rule. One that is not is named by the network all the same."""
+
+HEED = 0.6
+"""Power of the network's opinion of a crystal's other sites in what an isotype says of one."""
+
+LEAST = 1e-3
+"""Added to the network's probabilities there."""
+
+SCARCE = 1e-3
+"""Weight of not knowing; an isotype exactly alike, of exactly the length that an exchange leads to expect,
+has the share of that exchange."""
+
+FLOOR = 3e-3
+"""Added to each probability: no element is ruled out because no isotype has it."""
+
+TRUST = 0.7
+"""Power of the isotypes' answer in the pool; the network's has 1."""
+
+
+def chemistry(elements: set[int]) -> int:
+    """Which of `ANIONS` elements are of, or the number after the last."""
+    return next((place for place, some in enumerate(ANIONS) if not elements.isdisjoint(some)), len(ANIONS))
+
+
+def company(elements: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(c, n) the `chemistry` of the other elements beside that of each site, from (c, n) atomic numbers."""
+    known: dict[tuple[int, ...], int] = {}
+    answer = np.empty_like(elements)
+    for number, row in enumerate(elements.tolist()):
+        kinds = set(row)
+        for place, own in enumerate(row):
+            others = tuple(sorted(kinds - {own}))
+            if others not in known:
+                known[others] = chemistry(set(others))
+            answer[number, place] = known[others]
+    return answer
+
+
+class Scaled(NamedTuple):
+    """A crystal's distances without its size.
+
+    Attributes:
+        rows: (n, COMPARED) float32 logarithms of the distances less their mean over all sites.
+        means: (n,) of the rows, ascending.
+        length: the mean; its differences are relative differences of length.
+    """
+
+    rows: NDArray[np.float32]
+    means: NDArray[np.float32]
+    length: float
+
+
+def scaled(distances: NDArray[np.floating]) -> Scaled:
+    """The distances of a crystal's sites, (n, k) Å ascending with k at least `COMPARED`, without its size."""
+    logarithms = np.log(np.maximum(distances[:, :COMPARED], 0.3).astype(np.float64))
+    length = float(logarithms.mean())
+    rows = (logarithms - length).astype(np.float32)
+    return Scaled(rows, np.sort(rows.mean(axis=1)), length)
+
+
+class Scales(NamedTuple):
+    """`MOST`, `ALIKE`, `SPREAD` and `SAME`."""
+
+    most: float
+    alike: float
+    spread: float
+    same: float
+
+
+class Group(NamedTuple):
+    """Crystals of as many sites.
+
+    Attributes:
+        rows: (c, n, COMPARED) float32, see `Scaled`.
+        means: (c, n) of the rows, each crystal's ascending.
+        lengths: (c,).
+        elements: (c, n).
+        shares: (c, n).
+        volumes: (c,).
+        company: (c, n) `chemistry` of the other elements beside each site's.
+    """
+
+    rows: NDArray[np.float32]
+    means: NDArray[np.float32]
+    lengths: NDArray[np.float32]
+    elements: NDArray[np.uint8]
+    shares: NDArray[np.float32]
+    volumes: NDArray[np.float32]
+    company: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Isotypes:
+    """Known crystals of up to `MOST_SITES` sites, one after another, and how elements stand for each other.
+
+    Attributes:
+        sites: (c,) uint8 sites of each crystal.
+        rows: (n, COMPARED) float16, see `Scaled`.
+        elements: (n,) uint8 atomic numbers.
+        shares: (n,) float32 share of the crystal's atoms.
+        lengths: (c,) float32, see `Scaled`.
+        volumes: (c,) float32 Å3 an atom.
+        stands: (chemistries, KNOWN, KNOWN) float32; in which share of the exchanges of the second axis'
+            element, beside elements of such a chemistry (see `chemistry`), that of the third takes its place.
+        size: (chemistries, KNOWN) float32 Å3; what an atom of the element adds to the volume beside such
+            elements, up to a constant.
+    """
+
+    sites: NDArray[np.uint8]
+    rows: NDArray[np.float16]
+    elements: NDArray[np.uint8]
+    shares: NDArray[np.float32]
+    lengths: NDArray[np.float32]
+    volumes: NDArray[np.float32]
+    stands: NDArray[np.float32]
+    size: NDArray[np.float32]
+
+    @cached_property
+    def groups(self) -> dict[int, Group]:
+        """The crystals by the number of their sites."""
+        first = np.concatenate([[0], np.cumsum(self.sites, dtype=np.int64)[:-1]])
+        found = {}
+        for n in np.unique(self.sites):
+            which = np.flatnonzero(self.sites == n)
+            place = first[which][:, None] + np.arange(n)
+            rows = self.rows[place].astype(np.float32)
+            means = np.sort(rows.mean(axis=2), axis=1)
+            elements = self.elements[place]
+            found[int(n)] = Group(
+                rows,
+                means,
+                self.lengths[which],
+                elements,
+                self.shares[place],
+                self.volumes[which],
+                company(elements),
+            )
+        return found
+
+    def weights(
+        self, distances: NDArray[np.floating], opinion: NDArray[np.floating]
+    ) -> NDArray[np.float64] | None:
+        """(n, KNOWN) what the isotypic crystals say of the elements of a crystal's sites, up to a factor;
+        None where there are none.
+
+        Args:
+            distances: (n, k) Å ascending, k at least `COMPARED`.
+            opinion: (n, KNOWN) a network's probabilities; only what it thinks of the other sites is heeded.
+        """
+        group = self.groups.get(len(distances))
+        if group is None:
+            return None
+        weight = np.zeros((len(distances), KNOWN))
+        others = HEED * np.log(opinion.astype(np.float64) + LEAST)
+        scales = Scales(MOST, ALIKE, SPREAD, SAME)
+        found = heard(scaled(distances), group, self.stands, self.size, scales, others, weight)
+        return weight if found else None
+
+    def pooled(
+        self,
+        probabilities: NDArray[np.float32],
+        distances: NDArray[np.floating],
+        site: NDArray[np.integer],
+        elements: tuple[int, ...],
+    ) -> NDArray[np.float32]:
+        """(n, e) probabilities of a network joined with what the isotypes of each crystal say.
+
+        Args:
+            probabilities: (n, e).
+            distances: (n, k) Å.
+            site: (n,) number of the site within its crystal, from 0.
+            elements: e atomic numbers.
+        """
+        begins = np.append(np.flatnonzero(np.asarray(site) == 0), len(site))
+        columns = np.array(elements)
+        answer = probabilities
+        for start, end in zip(begins[:-1].tolist(), begins[1:].tolist(), strict=True):
+            if end - start > MOST_SITES:
+                continue
+            opinion = np.zeros((end - start, KNOWN))
+            opinion[:, columns] = probabilities[start:end]
+            weight = self.weights(distances[start:end], opinion)
+            if weight is None:
+                continue
+            if answer is probabilities:
+                answer = probabilities.copy()
+            weight = weight[:, columns]
+            said = weight / (weight.sum(axis=1, keepdims=True) + SCARCE) + FLOOR
+            joined = probabilities[start:end] * said**TRUST
+            answer[start:end] = joined / joined.sum(axis=1, keepdims=True)
+        return answer
+
+    def text(self) -> str:
+        """As a line of text for a model's metadata."""
+        held = io.BytesIO()
+        np.savez_compressed(held, **{name: getattr(self, name) for name in self.__dataclass_fields__})
+        return base64.b85encode(held.getvalue()).decode()
+
+    @classmethod
+    def from_text(cls, text: str, source: str) -> Isotypes:
+        """From what `text` gave.
+
+        Raises:
+            ModelError: it is damaged.
+        """
+        try:
+            with np.load(io.BytesIO(base64.b85decode(text))) as file:
+                arrays: Mapping[str, NDArray[Any]] = dict(file)
+            return cls(**arrays)
+        except (ValueError, OSError, TypeError, EOFError) as error:
+            raise ModelError(f"the isotypes in {source} are damaged; load the file anew") from error

@@ -1,0 +1,238 @@
+"""Put the crystals that a model was trained on beside it, as isotypes.
+
+    python -m atomsight.models.isotypes.learn MODEL DATASET OUT
+
+MODEL is a masked-site model, DATASET the one that it was trained on, OUT a folder for the new model. Taken are the
+crystals of ``train`` without carbon: where a skeleton of carbon sets the lengths, they say little of the other
+elements, and on ``val`` such crystals gained nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.errors import InputError, ModelError
+from atomsight.models.isotypes.bank import ANIONS, KNOWN, MOST_SITES, Isotypes, scaled
+from atomsight.models.isotypes.match import isotypes_of
+
+if TYPE_CHECKING:
+    from atomsight.dataset import Dataset
+    from atomsight.models.base import Model
+
+NEAR = 0.05
+"""Largest difference of the pairs that exchanges are counted in."""
+
+CARBON = 6
+
+CHEMISTRIES = len(ANIONS) + 1
+
+LENT = 5.0
+"""Exchanges of an element in all chemistries together that are added to those of each."""
+
+RIDGE, APART = 1e-4, 1e-3
+"""On the volumes of the elements and on what sets a chemistry apart; the errors are relative to the crystals'
+volumes."""
+
+DOUBTED = 0.03
+"""Relative error of a volume beyond which a pair counts less (Huber 1964, 10.1214/aoms/1177703732)."""
+
+ROUNDS = 6
+"""Of reweighting."""
+
+
+def crystals_of(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    """The ``train`` crystals that become isotypes: ``distances``, ``element``, ``multiplicity`` and the
+    volume of an atom."""
+    table = dataset.crystals(["crystal", "volume", "n_atoms"]).to_pydict()
+    volume = {
+        name: size / atoms
+        for name, size, atoms in zip(table["crystal"], table["volume"], table["n_atoms"], strict=True)
+    }
+    columns = ("crystal", "site", "element", "multiplicity", "distances")
+    for batch in dataset.batches(columns, split="train", whole_crystals=True):
+        begins = np.append(np.flatnonzero(batch["site"] == 0), len(batch["site"]))
+        for start, end in zip(begins[:-1], begins[1:], strict=True):
+            if end - start <= MOST_SITES and CARBON not in batch["element"][start:end]:
+                part = {name: column[start:end] for name, column in batch.items()}
+                yield part | {"volume": volume[str(part["crystal"][0])]}
+
+
+def isotypes(dataset: Dataset) -> Isotypes:
+    """The isotypes of a dataset's ``train`` crystals."""
+    sites, rows, elements, shares, lengths, volumes = [], [], [], [], [], []
+    for crystal in crystals_of(dataset):
+        own = scaled(crystal["distances"])
+        sites.append(len(own.rows))
+        rows.append(own.rows)
+        elements.append(crystal["element"])
+        shares.append(crystal["multiplicity"] / crystal["multiplicity"].sum())
+        lengths.append(own.length)
+        volumes.append(crystal["volume"])
+    if not sites:
+        raise ModelError("the dataset has no train crystal without carbon of few sites to learn from")
+    bank = Isotypes(
+        np.array(sites, np.uint8),
+        np.concatenate(rows).astype(np.float16),
+        np.concatenate(elements).astype(np.uint8),
+        np.concatenate(shares).astype(np.float32),
+        np.array(lengths, np.float32),
+        np.array(volumes, np.float32),
+        np.zeros((CHEMISTRIES, KNOWN, KNOWN), np.float32),
+        np.zeros((CHEMISTRIES, KNOWN), np.float32),
+    )
+    pairs = exchanges(bank)
+    tables = {"stands": stands(pairs).astype(np.float32), "size": sizes(pairs).astype(np.float32)}
+    return Isotypes(**{name: getattr(bank, name) for name in bank.__dataclass_fields__} | tables)
+
+
+def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
+    """Pairs of isotypic crystals that differ by one element: ``old`` and ``new`` atomic number, the
+    chemistry of the elements ``beside``, ``share`` of the atoms, and the old crystal's ``volume`` and the new one's ``other``, Å3 an atom."""
+    found: dict[str, list[float]] = {
+        name: [] for name in ("old", "new", "beside", "share", "volume", "other")
+    }
+    for rows, means, _, elements, shares, volumes, beside in bank.groups.values():
+        for number in range(len(rows)):
+            which, places = isotypes_of(rows[number], means[number], rows, means, NEAR)
+            own = elements[number]
+            for other, place in zip(which.tolist(), places, strict=True):
+                theirs = elements[other][place]
+                differ = own != theirs
+                if not differ.any():
+                    continue
+                old, new = own[differ][0], theirs[differ][0]
+                # the same crystal with every atom of one element exchanged for one that it did not hold
+                if np.array_equal(np.where(own == old, new, own), theirs) and new not in own:
+                    found["old"].append(old)
+                    found["new"].append(new)
+                    found["beside"].append(beside[number][differ][0])
+                    found["share"].append(shares[number][differ].sum())
+                    found["volume"].append(volumes[number])
+                    found["other"].append(volumes[other])
+    whole = {name: np.array(found[name], np.int64) for name in ("old", "new", "beside")}
+    return whole | {name: np.array(found[name], np.float64) for name in ("share", "volume", "other")}
+
+
+def stands(pairs: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """(CHEMISTRIES, KNOWN, KNOWN) shares, see `Isotypes`."""
+    counts = np.zeros((CHEMISTRIES, KNOWN, KNOWN))
+    np.add.at(counts, (pairs["beside"], pairs["old"], pairs["new"]), 1.0)
+    every = counts.sum(axis=0)
+    counts += LENT * every / np.maximum(every.sum(axis=1, keepdims=True), 1.0)
+    return counts / np.maximum(counts.sum(axis=2, keepdims=True), 1e-30)
+
+
+def sizes(pairs: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """(CHEMISTRIES, KNOWN) Å3, see `Isotypes`: from differences of volume, by least squares that doubt pairs
+    which fit ill. A chemistry's own numbers are those of all and what sets it apart."""
+    slope = pairs["share"] / pairs["volume"]
+    wanted = pairs["other"] / pairs["volume"] - 1
+    new, old = (
+        np.stack([pairs[name], KNOWN * (1 + pairs["beside"]) + pairs[name]]) for name in ("new", "old")
+    )
+    places = np.concatenate([new, old])
+    signs = np.array([1.0, 1.0, -1.0, -1.0])[:, None] * slope
+    unknown = KNOWN * (1 + CHEMISTRIES)
+    weight = np.ones(len(slope))
+    found = np.zeros(unknown)
+    for _ in range(ROUNDS):
+        normal = np.diag(np.where(np.arange(unknown) < KNOWN, RIDGE, APART))
+        right = np.zeros(unknown)
+        for place, sign in zip(places, signs, strict=True):
+            np.add.at(right, place, weight * sign * wanted)
+            for other, opposite in zip(places, signs, strict=True):
+                np.add.at(normal, (place, other), weight * sign * opposite)
+        found = np.linalg.solve(normal, right)
+        error = np.abs((signs * found[places]).sum(axis=0) - wanted)
+        weight = np.minimum(1.0, DOUBTED / np.maximum(error, 1e-12))
+    return found[:KNOWN] + found[KNOWN:].reshape(CHEMISTRIES, KNOWN)
+
+
+def add_isotypes(model: str | Path, dataset: Dataset, out: Path) -> Model:
+    """Write a model with the isotypes of its dataset beside its network, as a folder like that of a run.
+
+    The sets of the new model are fitted to its own answers on ``val``.
+
+    Args:
+        model: name of a bundled model, run folder, or ONNX file; of the kind masked-site.
+        dataset: the one that it was trained on.
+        out: where to.
+
+    Raises:
+        InputError: the model was trained on another dataset, is of another kind, or the folder holds another
+            model.
+    """
+    from atomsight.models import calibrate, load_model
+    from atomsight.models.export import add_metadata
+    from atomsight.models.masked_site.inference import MaskedSiteModel
+    from atomsight.models.run_folder import write_text
+    from atomsight.models.runtime import MODEL_FILE, model_file
+    from atomsight.models.sets import fit_sets, unseen_answers
+
+    old = load_model(model)
+    if not isinstance(old, MaskedSiteModel):
+        raise InputError(f"{old.name} is a {old.kind} model; isotypes stand beside a masked-site model")
+    target = out / MODEL_FILE
+    if target.exists():
+        raise InputError(f"{out} holds a model; give another OUT")
+    alone, truth = unseen_answers(old, dataset)
+    bank = isotypes(dataset)
+    out.mkdir(parents=True, exist_ok=True)
+    draft = out / "draft.onnx"
+    add_metadata(model_file(model), draft, {"isotypes": bank.text()})
+    together, _ = unseen_answers(load_model(draft), dataset)
+    rows = np.arange(len(truth))
+
+    def figures(answers: NDArray[np.float32]) -> dict[str, float]:
+        right = answers.argmax(axis=1) == truth
+        counts = np.bincount(truth)
+        recalls = np.bincount(truth, right)[counts > 0] / counts[counts > 0]
+        own = np.maximum(answers[rows, truth].astype(np.float64), 1e-30)
+        return {
+            "sites": len(truth),
+            "accuracy": float(right.mean()),
+            "macro_recall": float(recalls.mean()),
+            "log_loss": float(-np.log(own).mean()),
+            "calibration_error": calibrate.calibration_error(answers, truth),
+        }
+
+    val = figures(together) | {f"{name}_of_the_network": value for name, value in figures(alone).items()}
+    told = {
+        "isotypes": bank.text(),
+        "isotypes_beside": {"model": old.name, "fingerprint": old.fingerprint, "crystals": len(bank.sites)},
+        "sets": fit_sets(together, truth).as_dict(old.elements),
+        "val": val,
+    }
+    add_metadata(model_file(model), draft, told)
+    draft.replace(target)
+    result = {"temperature": old.metadata["temperature"], "val": val}
+    write_text(out / "result.json", json.dumps(result, indent=1) + "\n")
+    return load_model(out)
+
+
+def main() -> None:
+    """The command line."""
+    from atomsight.dataset import open_dataset
+    from atomsight.errors import AtomsightError
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("out", type=Path)
+    given = parser.parse_args()
+    try:
+        model = add_isotypes(given.model, open_dataset(given.dataset), given.out)
+    except AtomsightError as error:
+        parser.error(str(error))
+    print(f"{given.out}: {model.metadata['val']}")
+
+
+if __name__ == "__main__":
+    main()
