@@ -4,7 +4,8 @@
 
 Models whose training went on from the same weights often lie in one basin of the loss, and their mean
 generalises better than each (model soups: Wortsman et al. 2022, arXiv:2203.05482), even that of a model and
-what it was trained on from (the same authors, arXiv:2109.01903). It costs no more at work than one of them. The temperature is fitted anew on ``val``; whether the mean is better is for ``val`` to say.
+the one that it was trained on from (Wortsman et al. 2022, arXiv:2109.01903). It costs no more at work than
+one of them. The temperature is fitted anew on ``val``; whether the mean is better is for ``val`` to say.
 """
 
 from __future__ import annotations

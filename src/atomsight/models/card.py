@@ -119,17 +119,34 @@ def _card(
     settings = metadata["settings"]
     symbols = " ".join(SYMBOLS[z] for z in numbers)
     chosen = ", ".join(f"{key} {value}" for key, value in settings.items() if value is not None)
-    epochs = ", ".join(f"{stage} {n}" for stage, n in result["epochs"].items())
     trained = metadata["data"]
-    made = (
-        f"`atomsight train` of version {metadata['atomsight']} with {chosen}.\n\n"
-        f"Epochs: {epochs}; the one best on val was kept."
-    )
-    if parts:
-        names = " and ".join(f"`{part['model']}`" for part in parts)
-        made = f"The mean of the weights of {names}, by `python -m atomsight.models.average`."
-    splits = ", ".join(f"{split} {n:,}" for split, n in sorted(trained["crystals"].items()))
     val = result["val"]
+    if "isotypes_beside" in metadata:
+        beside = metadata["isotypes_beside"]
+        made = (
+            f"The network of `{beside['model']}` (temperature {result['temperature']:.3f}) beside "
+            f"{beside['crystals']:,} of its train crystals without carbon as isotypes, by\n"
+            "`python -m atomsight.models.isotypes.learn`. On val the network alone has an expected "
+            f"calibration error of {_figure(val['calibration_error_of_the_network'])} and a log loss of "
+            f"{_figure(val['log_loss_of_the_network'])}, with them\n{_figure(val['calibration_error'])} and "
+            f"{_figure(val['log_loss'])}."
+        )
+    else:
+        epochs = ", ".join(f"{stage} {n}" for stage, n in result["epochs"].items())
+        made = (
+            f"`atomsight train` of version {metadata['atomsight']} with {chosen}.\n\n"
+            f"Epochs: {epochs}; the one best on val was kept."
+        )
+        if parts:
+            names = " and ".join(f"`{part['model']}`" for part in parts)
+            made = f"The mean of the weights of {names}, by `python -m atomsight.models.average`."
+        made += (
+            f" Temperature {result['temperature']:.3f}, fitted on val:\n"
+            f"expected calibration error there {_figure(val['calibration_error_uncalibrated'])} before,\n"
+            f"{_figure(val['calibration_error'])} after; log loss {_figure(val['log_loss_uncalibrated'])} "
+            f"before,\n{_figure(val['log_loss'])} after."
+        )
+    splits = ", ".join(f"{split} {n:,}" for split, n in sorted(trained["crystals"].items()))
     figures = "\n".join(f"| {text} | {_figure(test[key])} |" for key, text in FIGURES.items())
     rows = "\n".join(
         f"| {row['element']} | {int(row['sites']):,} "
@@ -157,10 +174,7 @@ are in one split. Dataset fingerprint `{trained["fingerprint"]}`.
 
 ## How
 
-{made} Temperature {result["temperature"]:.3f}, fitted on val:
-expected calibration error there {_figure(val["calibration_error_uncalibrated"])} before,
-{_figure(val["calibration_error"])} after; log loss {_figure(val["log_loss_uncalibrated"])} before,
-{_figure(val["log_loss"])} after.
+{made}
 
 ## How good, on the test split
 

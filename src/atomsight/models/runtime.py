@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PRETRAINED = Path(__file__).parent / "pretrained"
 """Folder of the bundled weights, ``<name>.onnx`` each with its card ``<name>.md``."""
 
-DEFAULT = "masked-site-angles-2"
+DEFAULT = "masked-site-isotypes"
 """Name of the bundled model that is meant where none is named."""
 
 MODEL_FILE = "model.onnx"

@@ -181,8 +181,8 @@ def calibrate_file(model: Model, file: Path, dataset: Dataset, coverage: float =
 
 
 def unseen_answers(model: Model, dataset: Dataset) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """What a model says of the ``val`` sites of its dataset, (n, elements), and the column of the true element,
-    (n,), of up to `CALIBRATION_SITES` sites.
+    """What a model says of the ``val`` sites of its dataset, (n, elements), and the column of the true
+    element, (n,), of up to `CALIBRATION_SITES` sites.
 
     Raises:
         InputError: the model says that it was trained on another dataset.

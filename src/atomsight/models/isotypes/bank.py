@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,35 +28,6 @@ KNOWN = 119
 ANIONS = ((9,), (8,), (7,), (17, 35, 53), (16, 34, 52))
 """The first of these of which a crystal holds an element tells its chemistry; a sixth is of all others. An
 atom's volume depends on it, and so does which other element may take its place."""
-
-MOST = 0.06
-"""Largest difference of isotypic crystals, see `match.difference`: about 6 % of each distance."""
-
-ALIKE = 0.006
-"""The difference at which what an isotype says counts 1/e."""
-
-SPREAD = 0.004
-"""Scale of the errors of an expected length, relative."""
-
-SAME = 0.02
-"""Chance that a crystal of an isotype's length is that isotype, beside that of an exchange: those that are
-asked about are new, as a rule. One that is not is named by the network all the same."""
-
-HEED = 0.6
-"""Power of the network's opinion of a crystal's other sites in what an isotype says of one."""
-
-LEAST = 1e-3
-"""Added to the network's probabilities there."""
-
-SCARCE = 1e-3
-"""Weight of not knowing; an isotype exactly alike, of exactly the length that an exchange leads to expect,
-has the share of that exchange."""
-
-FLOOR = 3e-3
-"""Added to each probability: no element is ruled out because no isotype has it."""
-
-TRUST = 0.7
-"""Power of the isotypes' answer in the pool; the network's has 1."""
 
 
 def chemistry(elements: set[int]) -> int:
@@ -100,12 +72,32 @@ def scaled(distances: NDArray[np.floating]) -> Scaled:
 
 
 class Scales(NamedTuple):
-    """`MOST`, `ALIKE`, `SPREAD` and `SAME`."""
+    """How alike, how long and how sure; chosen on ``val``, where neighbouring values do as well. They go with
+    the file, so that a released one answers the same for ever.
 
-    most: float
-    alike: float
-    spread: float
-    same: float
+    Attributes:
+        most: largest difference of isotypic crystals, see `match.difference`: so much of each distance.
+        alike: the difference at which what an isotype says counts 1/e.
+        spread: scale of the errors of an expected length, relative.
+        same: chance that a crystal of an isotype's length is that isotype, beside that of an exchange: those
+            that are asked about are new, as a rule. One that is not is named by the network all the same.
+        heed: power of the network's opinion of a crystal's other sites in what an isotype says of one.
+        least: added to the network's probabilities there.
+        scarce: weight of not knowing; an isotype exactly alike, of exactly the length that an exchange leads
+            to expect, has the share of that exchange.
+        floor: added to each probability: no element is ruled out because no isotype has it.
+        trust: power of the isotypes' answer in the pool; the network's has 1.
+    """
+
+    most: float = 0.06
+    alike: float = 0.006
+    spread: float = 0.004
+    same: float = 0.02
+    heed: float = 0.6
+    least: float = 1e-3
+    scarce: float = 1e-3
+    floor: float = 3e-3
+    trust: float = 0.7
 
 
 class Group(NamedTuple):
@@ -145,6 +137,7 @@ class Isotypes:
             element, beside elements of such a chemistry (see `chemistry`), that of the third takes its place.
         size: (chemistries, KNOWN) float32 Å3; what an atom of the element adds to the volume beside such
             elements, up to a constant.
+        scales: how they are compared.
     """
 
     sites: NDArray[np.uint8]
@@ -155,6 +148,7 @@ class Isotypes:
     volumes: NDArray[np.float32]
     stands: NDArray[np.float32]
     size: NDArray[np.float32]
+    scales: Scales = field(default_factory=Scales)
 
     @cached_property
     def groups(self) -> dict[int, Group]:
@@ -192,9 +186,8 @@ class Isotypes:
         if group is None:
             return None
         weight = np.zeros((len(distances), KNOWN))
-        others = HEED * np.log(opinion.astype(np.float64) + LEAST)
-        scales = Scales(MOST, ALIKE, SPREAD, SAME)
-        found = heard(scaled(distances), group, self.stands, self.size, scales, others, weight)
+        others = self.scales.heed * np.log(opinion.astype(np.float64) + self.scales.least)
+        found = heard(scaled(distances), group, self.stands, self.size, self.scales, others, weight)
         return weight if found else None
 
     def pooled(
@@ -215,7 +208,7 @@ class Isotypes:
         begins = np.append(np.flatnonzero(np.asarray(site) == 0), len(site))
         columns = np.array(elements)
         answer = probabilities
-        for start, end in zip(begins[:-1].tolist(), begins[1:].tolist(), strict=True):
+        for start, end in pairwise(begins.tolist()):
             if end - start > MOST_SITES:
                 continue
             opinion = np.zeros((end - start, KNOWN))
@@ -226,8 +219,8 @@ class Isotypes:
             if answer is probabilities:
                 answer = probabilities.copy()
             weight = weight[:, columns]
-            said = weight / (weight.sum(axis=1, keepdims=True) + SCARCE) + FLOOR
-            joined = probabilities[start:end] * said**TRUST
+            said = weight / (weight.sum(axis=1, keepdims=True) + self.scales.scarce) + self.scales.floor
+            joined = probabilities[start:end] * said**self.scales.trust
             answer[start:end] = joined / joined.sum(axis=1, keepdims=True)
         return answer
 
@@ -246,7 +239,8 @@ class Isotypes:
         """
         try:
             with np.load(io.BytesIO(base64.b85decode(text))) as file:
-                arrays: Mapping[str, NDArray[Any]] = dict(file)
+                arrays: dict[str, Any] = dict(file)
+            arrays["scales"] = Scales(*arrays["scales"].tolist())
             return cls(**arrays)
-        except (ValueError, OSError, TypeError, EOFError) as error:
+        except (ValueError, OSError, TypeError, EOFError, KeyError, BadZipFile) as error:
             raise ModelError(f"the isotypes in {source} are damaged; load the file anew") from error

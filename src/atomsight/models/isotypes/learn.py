@@ -2,9 +2,9 @@
 
     python -m atomsight.models.isotypes.learn MODEL DATASET OUT
 
-MODEL is a masked-site model, DATASET the one that it was trained on, OUT a folder for the new model. Taken are the
-crystals of ``train`` without carbon: where a skeleton of carbon sets the lengths, they say little of the other
-elements, and on ``val`` such crystals gained nothing.
+MODEL is a masked-site model, DATASET the one that it was trained on, OUT a folder for the new model. Taken
+are the crystals of ``train`` without carbon: where a skeleton of carbon sets the lengths, they say little of
+the other elements, and on ``val`` such crystals gained nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.errors import InputError, ModelError
-from atomsight.models.isotypes.bank import ANIONS, KNOWN, MOST_SITES, Isotypes, scaled
+from atomsight.models.isotypes.bank import ANIONS, COMPARED, KNOWN, MOST_SITES, Isotypes, scaled
 from atomsight.models.isotypes.match import isotypes_of
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def crystals_of(dataset: Dataset) -> Iterator[dict[str, Any]]:
     columns = ("crystal", "site", "element", "multiplicity", "distances")
     for batch in dataset.batches(columns, split="train", whole_crystals=True):
         begins = np.append(np.flatnonzero(batch["site"] == 0), len(batch["site"]))
-        for start, end in zip(begins[:-1], begins[1:], strict=True):
+        for start, end in pairwise(begins.tolist()):
             if end - start <= MOST_SITES and CARBON not in batch["element"][start:end]:
                 part = {name: column[start:end] for name, column in batch.items()}
                 yield part | {"volume": volume[str(part["crystal"][0])]}
@@ -93,8 +94,12 @@ def isotypes(dataset: Dataset) -> Isotypes:
 
 
 def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
-    """Pairs of isotypic crystals that differ by one element: ``old`` and ``new`` atomic number, the
-    chemistry of the elements ``beside``, ``share`` of the atoms, and the old crystal's ``volume`` and the new one's ``other``, Å3 an atom."""
+    """Pairs of isotypic crystals that differ by one element.
+
+    Returns:
+        ``old`` and ``new`` atomic number, the `chemistry` of the elements ``beside``, ``share`` of the atoms,
+        and the old crystal's ``volume`` and the new one's ``other``, Å3 an atom.
+    """
     found: dict[str, list[float]] = {
         name: [] for name in ("old", "new", "beside", "share", "volume", "other")
     }
@@ -166,8 +171,9 @@ def add_isotypes(model: str | Path, dataset: Dataset, out: Path) -> Model:
         out: where to.
 
     Raises:
-        InputError: the model was trained on another dataset, is of another kind, or the folder holds another
-            model.
+        InputError: the model was trained on another dataset, is of another kind or looks at too few
+            neighbours, or the folder holds another model.
+        ModelError: no crystal of the dataset may become an isotype.
     """
     from atomsight.models import calibrate, load_model
     from atomsight.models.export import add_metadata
@@ -179,6 +185,8 @@ def add_isotypes(model: str | Path, dataset: Dataset, out: Path) -> Model:
     old = load_model(model)
     if not isinstance(old, MaskedSiteModel):
         raise InputError(f"{old.name} is a {old.kind} model; isotypes stand beside a masked-site model")
+    if old.k < COMPARED:
+        raise InputError(f"{old.name} looks at {old.k} neighbours; isotypes take at least {COMPARED}")
     target = out / MODEL_FILE
     if target.exists():
         raise InputError(f"{out} holds a model; give another OUT")

@@ -126,7 +126,7 @@ def heard(
         group: crystals of as many sites.
         stands, size: see `bank.Isotypes`.
         scales: see there.
-        others: (n, 119) logarithms of the network's probabilities, times `bank.HEED`.
+        others: (n, 119) logarithms of the network's probabilities, times `Scales.heed`.
         weight: out.
     """
     n = len(own.rows)
