@@ -22,6 +22,13 @@ COMPARED = 12
 MOST_SITES = 24
 """Crystals of more sites are not compared: few of them have isotypes."""
 
+CARBON = 6
+"""Crystals that hold it are no isotypes: where its skeleton sets the lengths, they say little of the other
+elements, and on ``val`` they gained nothing."""
+
+HALF = 0.5
+"""A crystal with a site that is carbon, as the network thinks with this probability, is not compared."""
+
 KNOWN = 119
 """Columns of a table over atomic numbers."""
 
@@ -89,7 +96,7 @@ class Scales(NamedTuple):
         trust: power of the isotypes' answer in the pool; the network's has 1.
     """
 
-    most: float = 0.06
+    most: float = 0.025
     alike: float = 0.006
     spread: float = 0.004
     same: float = 0.02
@@ -207,9 +214,10 @@ class Isotypes:
         """
         begins = np.append(np.flatnonzero(np.asarray(site) == 0), len(site))
         columns = np.array(elements)
+        carbon = columns == CARBON
         answer = probabilities
         for start, end in pairwise(begins.tolist()):
-            if end - start > MOST_SITES:
+            if end - start > MOST_SITES or probabilities[start:end, carbon].max(initial=0.0) > HALF:
                 continue
             opinion = np.zeros((end - start, KNOWN))
             opinion[:, columns] = probabilities[start:end]

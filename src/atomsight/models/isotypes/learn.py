@@ -3,8 +3,7 @@
     python -m atomsight.models.isotypes.learn MODEL DATASET OUT
 
 MODEL is a masked-site model, DATASET the one that it was trained on, OUT a folder for the new model. Taken
-are the crystals of ``train`` without carbon: where a skeleton of carbon sets the lengths, they say little of
-the other elements, and on ``val`` such crystals gained nothing.
+are the crystals of ``train`` without carbon (`bank.CARBON`).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.errors import InputError, ModelError
-from atomsight.models.isotypes.bank import ANIONS, COMPARED, KNOWN, MOST_SITES, Isotypes, scaled
+from atomsight.models.isotypes.bank import ANIONS, CARBON, COMPARED, KNOWN, MOST_SITES, Isotypes, scaled
 from atomsight.models.isotypes.match import isotypes_of
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 NEAR = 0.05
 """Largest difference of the pairs that exchanges are counted in."""
-
-CARBON = 6
 
 CHEMISTRIES = len(ANIONS) + 1
 
