@@ -207,7 +207,7 @@ class Isotypes:
         """(n, e) probabilities of a network joined with what the isotypes of each crystal say.
 
         Args:
-            probabilities: (n, e).
+            probabilities: (n, e), of blind prediction.
             distances: (n, k) Å.
             site: (n,) number of the site within its crystal, from 0.
             elements: e atomic numbers.
@@ -222,14 +222,43 @@ class Isotypes:
             opinion = np.zeros((end - start, KNOWN))
             opinion[:, columns] = probabilities[start:end]
             weight = self.weights(distances[start:end], opinion)
-            if weight is None:
-                continue
-            if answer is probabilities:
-                answer = probabilities.copy()
-            weight = weight[:, columns]
-            said = weight / (weight.sum(axis=1, keepdims=True) + self.scales.scarce) + self.scales.floor
-            joined = probabilities[start:end] * said**self.scales.trust
-            answer[start:end] = joined / joined.sum(axis=1, keepdims=True)
+            if weight is not None:
+                if answer is probabilities:
+                    answer = probabilities.copy()
+                answer[start:end] = self._joined(probabilities[start:end], weight[:, columns])
+        return answer
+
+    def given(
+        self,
+        probabilities: NDArray[np.float32],
+        hidden: NDArray[np.integer],
+        distances: NDArray[np.floating],
+        element: NDArray[np.integer],
+        elements: tuple[int, ...],
+    ) -> NDArray[np.float32]:
+        """(m, e) as `pooled`, for some sites of one crystal, each asked for with the elements of all others
+        given.
+
+        Args:
+            probabilities: (m, e).
+            hidden: (m,) the sites.
+            distances: (n, k) Å, of all sites.
+            element: (n,) atomic numbers.
+            elements: e atomic numbers.
+        """
+        if len(element) > MOST_SITES or CARBON in element:
+            return probabilities
+        opinion = np.zeros((len(element), KNOWN))
+        opinion[np.arange(len(element)), element] = 1.0
+        weight = self.weights(distances, opinion)
+        if weight is None:
+            return probabilities
+        return self._joined(probabilities, weight[hidden][:, np.array(elements)])
+
+    def _joined(self, probabilities: NDArray[np.float32], weight: NDArray[np.float64]) -> NDArray[np.float32]:
+        said = weight / (weight.sum(axis=1, keepdims=True) + self.scales.scarce) + self.scales.floor
+        joined = probabilities * said**self.scales.trust
+        answer: NDArray[np.float32] = (joined / joined.sum(axis=1, keepdims=True)).astype(np.float32)
         return answer
 
     def text(self) -> str:

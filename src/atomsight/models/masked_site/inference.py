@@ -168,7 +168,9 @@ class MaskedSiteModel(Model):
             ways = None if directions is None else np.tile(directions, (len(sites), 1, 1))
             whole = self._run(np.tile(distances, (len(sites), 1)), shifted, shown, begins[:1], ways)
             answer[start : start + copies] = whole[begins + sites]
-        return answer
+        if self.isotypes is None:
+            return answer
+        return self.isotypes.given(answer, hidden, distances, element, self.elements)
 
     def columns_of(self, crystal: Crystal) -> dict[str, NDArray[Any]]:
         """The k-NN distances of the crystal's sites, whose sites the neighbours are, and where they lie."""
