@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import pairwise
+from functools import cached_property, lru_cache
+from itertools import pairwise, permutations
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
@@ -25,6 +25,9 @@ MOST_SITES = 24
 CARBON = 6
 """Crystals that hold it are no isotypes: where its skeleton sets the lengths, they say little of the other
 elements, and on ``val`` they gained nothing."""
+
+MOST_ORDERED = 4
+"""Sites that are paired with an isotype's in every order; of more, the most alike are paired first."""
 
 HALF = 0.5
 """A crystal with a site that is carbon, as the network thinks with this probability, is not compared."""
@@ -56,6 +59,14 @@ def company(elements: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return answer
 
 
+@lru_cache
+def orders_of(sites: int) -> NDArray[np.int64]:
+    """(p, n) all orders of up to `MOST_ORDERED` sites; none of more."""
+    if sites > MOST_ORDERED:
+        return np.empty((0, sites), np.int64)
+    return np.array(list(permutations(range(sites))), np.int64).reshape(-1, sites)
+
+
 class Scaled(NamedTuple):
     """A crystal's distances without its size.
 
@@ -83,7 +94,7 @@ class Scales(NamedTuple):
     the file, so that a released one answers the same for ever.
 
     Attributes:
-        most: largest difference of isotypic crystals, see `match.difference`: so much of each distance.
+        most: largest difference of isotypic crystals, see `match.pairings`: so much of each distance.
         alike: the difference at which what an isotype says counts 1/e.
         spread: scale of the errors of an expected length, relative.
         same: chance that a crystal of an isotype's length is that isotype, beside that of an exchange: those
@@ -96,11 +107,11 @@ class Scales(NamedTuple):
         trust: power of the isotypes' answer in the pool; the network's has 1.
     """
 
-    most: float = 0.025
-    alike: float = 0.006
-    spread: float = 0.004
-    same: float = 0.02
-    heed: float = 0.6
+    most: float = 0.03
+    alike: float = 0.008
+    spread: float = 0.005
+    same: float = 0.01
+    heed: float = 1.0
     least: float = 1e-3
     scarce: float = 1e-3
     floor: float = 3e-3
@@ -136,7 +147,7 @@ class Isotypes:
     Attributes:
         sites: (c,) uint8 sites of each crystal.
         rows: (n, COMPARED) float16, see `Scaled`.
-        elements: (n,) uint8 atomic numbers.
+        elements: (n,) uint8 atomic numbers, each crystal's ascending.
         shares: (n,) float32 share of the crystal's atoms.
         lengths: (c,) float32, see `Scaled`.
         volumes: (c,) float32 Å3 an atom.
@@ -192,10 +203,17 @@ class Isotypes:
         group = self.groups.get(len(distances))
         if group is None:
             return None
+        # sites that a geometry does not tell apart are paired in their order: those of the isotypes stand by
+        # atomic number, and so do these as far as the network knows; the order of a file tells nothing
+        order = np.argsort(opinion @ np.arange(KNOWN), kind="stable")
         weight = np.zeros((len(distances), KNOWN))
-        others = self.scales.heed * np.log(opinion.astype(np.float64) + self.scales.least)
-        found = heard(scaled(distances), group, self.stands, self.size, self.scales, others, weight)
-        return weight if found else None
+        others = self.scales.heed * np.log(opinion[order].astype(np.float64) + self.scales.least)
+        own, orders = scaled(distances[order]), orders_of(len(distances))
+        if not heard(own, group, self.stands, self.size, self.scales, orders, others, weight):
+            return None
+        answer = np.empty_like(weight)
+        answer[order] = weight
+        return answer
 
     def pooled(
         self,

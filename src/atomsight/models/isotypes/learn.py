@@ -18,9 +18,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight.compiled import compiled
 from atomsight.errors import InputError, ModelError
-from atomsight.models.isotypes.bank import ANIONS, CARBON, COMPARED, KNOWN, MOST_SITES, Isotypes, scaled
-from atomsight.models.isotypes.match import isotypes_of
+from atomsight.models.isotypes.bank import (
+    ANIONS,
+    CARBON,
+    COMPARED,
+    KNOWN,
+    MOST_SITES,
+    Group,
+    Isotypes,
+    Scales,
+    orders_of,
+    scaled,
+)
+from atomsight.models.isotypes.match import WAYS, may_match, pairings
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -67,10 +79,11 @@ def isotypes(dataset: Dataset) -> Isotypes:
     sites, rows, elements, shares, lengths, volumes = [], [], [], [], [], []
     for crystal in crystals_of(dataset):
         own = scaled(crystal["distances"])
+        order = np.argsort(crystal["element"], kind="stable")
         sites.append(len(own.rows))
-        rows.append(own.rows)
-        elements.append(crystal["element"])
-        shares.append(crystal["multiplicity"] / crystal["multiplicity"].sum())
+        rows.append(own.rows[order])
+        elements.append(crystal["element"][order])
+        shares.append(crystal["multiplicity"][order] / crystal["multiplicity"].sum())
         lengths.append(own.length)
         volumes.append(crystal["volume"])
     if not sites:
@@ -97,29 +110,58 @@ def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
         ``old`` and ``new`` atomic number, the `chemistry` of the elements ``beside``, ``share`` of the atoms,
         and the old crystal's ``volume`` and the new one's ``other``, Å3 an atom.
     """
-    found: dict[str, list[float]] = {
-        name: [] for name in ("old", "new", "beside", "share", "volume", "other")
+    found = []
+    for n, group in bank.groups.items():
+        found.append(_exchanges(group, orders_of(n), NEAR, Scales().alike))
+    old, new, beside, share, volume, other = np.concatenate(found).T
+    whole = {"old": old, "new": new, "beside": beside}
+    return {name: column.astype(np.int64) for name, column in whole.items()} | {
+        "share": share,
+        "volume": volume,
+        "other": other,
     }
-    for rows, means, _, elements, shares, volumes, beside in bank.groups.values():
-        for number in range(len(rows)):
-            which, places = isotypes_of(rows[number], means[number], rows, means, NEAR)
-            own = elements[number]
-            for other, place in zip(which.tolist(), places, strict=True):
-                theirs = elements[other][place]
-                differ = own != theirs
-                if not differ.any():
-                    continue
-                old, new = own[differ][0], theirs[differ][0]
+
+
+@compiled
+def _exchanges(group: Group, orders: NDArray[np.int64], most: float, alike: float) -> NDArray[np.float64]:
+    """(p, 6) the pairs of a group, see `exchanges`."""
+    crystals, n = group.elements.shape
+    places, near = np.zeros((WAYS, n), np.int64), np.zeros(WAYS)
+    rows = []
+    for one in range(crystals):
+        for two in range(crystals):
+            if one == two or not may_match(group.means[one], group.means[two], most):
+                continue
+            ways = pairings(group.rows[one], group.rows[two], most, alike, orders, places, near)
+            for way in range(ways):
                 # the same crystal with every atom of one element exchanged for one that it did not hold
-                if np.array_equal(np.where(own == old, new, own), theirs) and new not in own:
-                    found["old"].append(old)
-                    found["new"].append(new)
-                    found["beside"].append(beside[number][differ][0])
-                    found["share"].append(shares[number][differ].sum())
-                    found["volume"].append(volumes[number])
-                    found["other"].append(volumes[other])
-    whole = {name: np.array(found[name], np.int64) for name in ("old", "new", "beside")}
-    return whole | {name: np.array(found[name], np.float64) for name in ("share", "volume", "other")}
+                old, new, beside, share = 0, 0, 0, 0.0
+                good = True
+                for i in range(n):
+                    own, theirs = int(group.elements[one, i]), int(group.elements[two, places[way, i]])
+                    if own == theirs:
+                        continue
+                    if old and (own != old or theirs != new):
+                        good = False
+                        break
+                    old, new, beside = own, theirs, int(group.company[one, i])
+                    share += group.shares[one, i]
+                if not good or not old:
+                    continue
+                for i in range(n):
+                    own = group.elements[one, i]
+                    if own == new or (own == old and group.elements[two, places[way, i]] == old):
+                        good = False
+                if good:
+                    volume, other = float(group.volumes[one]), float(group.volumes[two])
+                    rows.append((float(old), float(new), float(beside), float(share), volume, other))
+                    break
+    found = np.zeros((len(rows), 6))
+    for number in range(len(rows)):
+        row = rows[number]
+        found[number, 0], found[number, 1], found[number, 2] = row[0], row[1], row[2]
+        found[number, 3], found[number, 4], found[number, 5] = row[3], row[4], row[5]
+    return found
 
 
 def stands(pairs: dict[str, NDArray[Any]]) -> NDArray[np.float64]:

@@ -15,20 +15,38 @@ if TYPE_CHECKING:
 FAR = 1e9
 """The difference of crystals that are not isotypic."""
 
+WORTH = 1e-3
+"""Ways to pair sites that count less than this beside the nearest one are left out."""
+
+WAYS = 64
+"""At most so many ways are looked at."""
+
 
 @compiled
-def difference(
-    one: NDArray[np.float32], other: NDArray[np.float32], most: float, place: NDArray[np.int64]
-) -> float:
-    """How far two crystals of as many sites differ: the mean over the sites of the root mean square
-    difference of their logarithmic distances, or `FAR` beyond ``most``.
+def pairings(
+    one: NDArray[np.float32],
+    other: NDArray[np.float32],
+    most: float,
+    alike: float,
+    orders: NDArray[np.int64],
+    places: NDArray[np.int64],
+    near: NDArray[np.float64],
+) -> int:
+    """Ways to pair the sites of two crystals of as many; returns how many there are, 0 where no way is as
+    near as ``most``.
 
-    Sites are paired off greedily, the most alike first.
+    The difference of a way is the mean over the sites of the root mean square difference of their logarithmic
+    distances. Where all orders are given, all are tried; else the most alike sites are paired off first, and
+    then any two of them exchanged. A geometry alone often cannot tell which site is which: those of rock salt
+    are alike, and so both ways are near.
 
     Args:
         one, other: (n, m) logarithms of distances, less their crystal's mean.
-        most: largest difference of isotypic crystals.
-        place: (n,) out: the site of the other that each site is paired with.
+        most: largest difference of the nearest way.
+        alike: the difference at which a way counts 1/e.
+        orders: (p, n) all orders of the sites, or none.
+        places: (w, n) out: for each way, the site of the other that each site is paired with.
+        near: (w,) out: what each way counts; together what the nearest way would alone.
     """
     n, m = one.shape
     apart = np.empty((n, n))
@@ -42,7 +60,50 @@ def difference(
             apart[i, j] = np.sqrt(total / m)
             least = min(least, apart[i, j])
         if least > n * most:
-            return FAR
+            return 0
+    ways = 0
+    best = FAR
+    if len(orders):
+        for order in orders:
+            total = 0.0
+            for i in range(n):
+                total += apart[i, order[i]]
+            best = min(best, total / n)
+        if best > most:
+            return 0
+        for order in orders:
+            total = 0.0
+            for i in range(n):
+                total += apart[i, order[i]]
+            counts = np.exp(-((total / n / alike) ** 2))
+            if ways < len(near) and counts >= WORTH * np.exp(-((best / alike) ** 2)):
+                places[ways] = order
+                near[ways] = counts
+                ways += 1
+    else:
+        best = _greedily(apart, n * most, places[0]) / n
+        if best > most:
+            return 0
+        near[0] = np.exp(-((best / alike) ** 2))
+        ways = 1
+        for i in range(n):
+            for j in range(i):
+                u, v = places[0, i], places[0, j]
+                change = apart[i, v] + apart[j, u] - apart[i, u] - apart[j, v]
+                counts = np.exp(-(((best + change / n) / alike) ** 2))
+                if ways < len(near) and counts >= WORTH * near[0]:
+                    places[ways] = places[0]
+                    places[ways, i], places[ways, j] = v, u
+                    near[ways] = counts
+                    ways += 1
+    near[:ways] *= np.exp(-((best / alike) ** 2)) / near[:ways].sum()
+    return ways
+
+
+@compiled
+def _greedily(apart: NDArray[np.float64], most: float, place: NDArray[np.int64]) -> float:
+    """Pair sites off, the most alike first; returns the sum of their differences, `FAR` beyond ``most``."""
+    n = len(apart)
     taken = np.zeros((2, n), np.bool_)
     total = 0.0
     for _ in range(n):
@@ -56,14 +117,15 @@ def difference(
         taken[0, i] = taken[1, j] = True
         place[i] = j
         total += least
-        if total > n * most:
+        if total > most:
             return FAR
-    return total / n
+    return total
 
 
 @compiled
 def may_match(one: NDArray[np.float32], other: NDArray[np.float32], most: float) -> bool:
-    """Whether `difference` may be at most ``most``, by (n,) ascending means of the sites' rows.
+    """Whether crystals may differ by at most ``most``, see `pairings`, by (n,) ascending means of the sites'
+    rows.
 
     The means of two rows differ by no more than the root mean square difference of their entries, and of all
     ways to pair numbers off the ascending order has the least sum of differences.
@@ -75,40 +137,13 @@ def may_match(one: NDArray[np.float32], other: NDArray[np.float32], most: float)
 
 
 @compiled
-def isotypes_of(
-    scaled: NDArray[np.float32],
-    means: NDArray[np.float32],
-    all_scaled: NDArray[np.float32],
-    all_means: NDArray[np.float32],
-    most: float,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which of the crystals of as many sites are isotypic with one: (f,) which, and (f, n) the site of each
-    that every site of the one is paired with.
-
-    Args:
-        scaled: (n, m) logarithms of distances of the one, less their mean.
-        means: (n,) ascending means of its rows.
-        all_scaled: (c, n, m) of the others.
-        all_means: (c, n).
-        most: largest difference.
-    """
-    n = len(scaled)
-    which, places = np.empty(len(all_means), np.int64), np.empty((len(all_means), n), np.int64)
-    found = 0
-    for c in range(len(all_means)):
-        if may_match(means, all_means[c], most):
-            which[found] = c
-            found += difference(scaled, all_scaled[c], most, places[found]) <= most
-    return which[:found].copy(), places[:found].copy()
-
-
-@compiled
 def heard(
     own: Scaled,
     group: Group,
     stands: NDArray[np.float32],
     size: NDArray[np.float32],
     scales: Scales,
+    orders: NDArray[np.int64],
     others: NDArray[np.float64],
     weight: NDArray[np.float64],
 ) -> int:
@@ -126,66 +161,66 @@ def heard(
         group: crystals of as many sites.
         stands, size: see `bank.Isotypes`.
         scales: see there.
+        orders: see `pairings`.
         others: (n, 119) logarithms of the network's probabilities, times `Scales.heed`.
         weight: out.
     """
     n = len(own.rows)
-    place, kind = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    element, beside = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    places, near = np.zeros((WAYS, n), np.int64), np.zeros(WAYS)
+    kind, element, beside = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
     share, members = np.zeros(n), np.zeros(n)
     belief = np.zeros((n, others.shape[1]))
     counted = 0
     for c in range(len(group.lengths)):
         if not may_match(own.means, group.means[c], scales.most):
             continue
-        apart = difference(own.rows, group.rows[c], scales.most, place)
-        if apart > scales.most:
-            continue
-        counted += 1
-        near = np.exp(-((apart / scales.alike) ** 2))
+        ways = pairings(own.rows, group.rows[c], scales.most, scales.alike, orders, places, near)
+        counted += ways > 0
         longer = own.length - group.lengths[c]
-        kinds = 0
-        for i in range(n):  # its elements, each with what the network thinks of its sites
-            found = group.elements[c, place[i]]
-            k = 0
-            while k < kinds and element[k] != found:
-                k += 1
-            if k == kinds:
-                element[k], beside[k] = found, group.company[c, place[i]]
-                share[k], members[k], belief[k] = 0.0, 0.0, 0.0
-                kinds += 1
-            kind[i] = k
-            members[k] += 1.0
-            share[k] += group.shares[c, place[i]]
-            belief[k] += others[i]
-        total = 0.0
-        for k in range(kinds):
-            belief[k] /= members[k]
-            total += belief[k, element[k]]
-        unchanged = scales.same * near * likely(longer / scales.spread)
-        for i in range(n):
-            old = element[kind[i]]
-            weight[i, old] += unchanged * np.exp(total - belief[kind[i], old])
-        for k in range(kinds):
-            old = element[k]
-            slope = share[k] / (3.0 * group.volumes[c])
-            rest = total - belief[k, old]
-            believed = np.exp(rest)
-            passed = 0.0
-            for new in range(stands.shape[2]):
-                often = stands[beside[k], old, new]
-                if often == 0.0:
-                    continue
-                change = slope * (size[beside[k], new] - size[beside[k], old])
-                said = near * often * likely((longer - change) / scales.spread) / kinds
-                passed += said * np.exp(belief[k, new])
-                for i in range(n):
-                    if kind[i] == k:
-                        weight[i, new] += said * believed
+        for way in range(ways):
+            place = places[way]
+            kinds = 0
+            for i in range(n):  # its elements, each with what the network thinks of its sites
+                found = group.elements[c, place[i]]
+                k = 0
+                while k < kinds and element[k] != found:
+                    k += 1
+                if k == kinds:
+                    element[k], beside[k] = found, group.company[c, place[i]]
+                    share[k], members[k], belief[k] = 0.0, 0.0, 0.0
+                    kinds += 1
+                kind[i] = k
+                members[k] += 1.0
+                share[k] += group.shares[c, place[i]]
+                belief[k] += others[i]
+            total = 0.0
+            for k in range(kinds):
+                belief[k] /= members[k]
+                total += belief[k, element[k]]
+            unchanged = scales.same * near[way] * likely(longer / scales.spread)
             for i in range(n):
-                if kind[i] != k:
-                    held = element[kind[i]]
-                    weight[i, held] += passed * np.exp(rest - belief[kind[i], held])
+                old = element[kind[i]]
+                weight[i, old] += unchanged * np.exp(total - belief[kind[i], old])
+            for k in range(kinds):
+                old = element[k]
+                slope = share[k] / (3.0 * group.volumes[c])
+                rest = total - belief[k, old]
+                believed = np.exp(rest)
+                passed = 0.0
+                for new in range(stands.shape[2]):
+                    often = stands[beside[k], old, new]
+                    if often == 0.0:
+                        continue
+                    change = slope * (size[beside[k], new] - size[beside[k], old])
+                    said = near[way] * often * likely((longer - change) / scales.spread) / kinds
+                    passed += said * np.exp(belief[k, new])
+                    for i in range(n):
+                        if kind[i] == k:
+                            weight[i, new] += said * believed
+                for i in range(n):
+                    if kind[i] != k:
+                        held = element[kind[i]]
+                        weight[i, held] += passed * np.exp(rest - belief[kind[i], held])
     return counted
 
 

@@ -1,0 +1,334 @@
+"""Known crystals of the same structure type beside a network."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from atomsight.crystal import Crystal
+from atomsight.dataset import Dataset, build_from, open_dataset
+from atomsight.errors import InputError, ModelError
+from atomsight.models import load_model
+from atomsight.models.export import write_model
+from atomsight.models.isotypes import learn
+from atomsight.models.isotypes.bank import (
+    COMPARED,
+    KNOWN,
+    MOST_SITES,
+    Isotypes,
+    Scales,
+    chemistry,
+    company,
+    scaled,
+)
+from atomsight.models.isotypes.match import FAR, difference, isotypes_of, may_match
+from atomsight.models.masked_site.graph import masked_site_graph
+from atomsight.models.masked_site.network import MaskedSiteNetwork
+
+ROWS = arrays(np.float32, (4, 3), elements=st.floats(-1, 1, width=32))
+METALS = {21: 1.0, 39: 1.1, 57: 1.25, 71: 1.05, 64: 1.15}
+"""Å added to a length of 3 by an element of the made-up rock salts below."""
+
+ANIONS = {7: 0.0, 15: 0.4, 33: 0.5}
+
+
+def salt(metal: int, anion: int, strain: float = 0.0) -> Crystal:
+    """Rock salt whose edge is 6 Å and what its elements add."""
+    corner = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    edge = (4 + METALS[metal] + ANIONS[anion]) * (1 + strain)
+    return Crystal(
+        name=f"salt-{metal}-{anion}",
+        lattice=np.eye(3) * edge,
+        fractional=np.vstack([corner, (corner + 0.5) % 1]),
+        numbers=np.repeat([metal, anion], 4).astype(np.uint8),
+        orbits=np.repeat([0, 1], 4).astype(np.int32),
+        labels=("A", "B"),
+        source=f"made/{metal}-{anion}",
+    )
+
+
+SALTS = [(m, a) for m, a in product(METALS, ANIONS) if (m, a) != (57, 15)]
+
+
+@pytest.fixture(scope="module")
+def salts(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    out = tmp_path_factory.mktemp("isotypes") / "dataset"
+    build_from((salt(*pair) for pair in SALTS), out, 16)
+    return open_dataset(out)
+
+
+@pytest.fixture(scope="module")
+def bank(salts: Dataset, monkeypatch_module: pytest.MonkeyPatch) -> Isotypes:
+    return learn.isotypes(salts)
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module(salts: Dataset) -> pytest.MonkeyPatch:
+    """All crystals of the small dataset are learnt from, whatever their split."""
+    patch = pytest.MonkeyPatch()
+    batches = salts.batches
+
+    def all_of_them(columns: object, split: str, **more: object) -> object:
+        return batches(columns, split=None, **more)
+
+    patch.setattr(type(salts), "batches", lambda self, columns, **k: all_of_them(columns, **k))
+    yield patch
+    patch.undo()
+
+
+def distances(crystal: Crystal) -> np.ndarray:
+    from atomsight.neighbours import site_neighbours
+
+    return np.asarray(site_neighbours(crystal, 16)[0], np.float32)
+
+
+def opinion_of(rows: int, sure: dict[int, int] | None = None) -> np.ndarray:
+    """No opinion, but of some sites."""
+    opinion = np.full((rows, KNOWN), 1 / KNOWN)
+    for site, z in (sure or {}).items():
+        opinion[site] = 0.0
+        opinion[site, z] = 1.0
+    return opinion
+
+
+@given(ROWS, ROWS, st.permutations(range(4)))
+@settings(max_examples=60, deadline=None)
+def test_a_difference_is_the_same_whatever_the_order_of_the_sites(
+    one: np.ndarray, other: np.ndarray, order: list[int]
+) -> None:
+    place, turned = np.zeros(4, np.int64), np.zeros(4, np.int64)
+    assert difference(one, one[order], 5.0, place) == pytest.approx(0, abs=1e-6)
+    np.testing.assert_allclose(one[order][place], one)
+    # with all differences different, the greedy pairs do not hang on the order
+    apart = np.sqrt(((one[:, None] - other) ** 2).mean(axis=2))
+    if len(np.unique(apart.round(4))) == 16:
+        expected = difference(one, other, 5.0, place)
+        assert difference(one[order], other, 5.0, turned) == pytest.approx(expected, abs=1e-6)
+
+
+@given(ROWS, ROWS, st.floats(0.01, 2))
+@settings(max_examples=100, deadline=None)
+def test_nothing_that_matches_is_passed_over(one: np.ndarray, other: np.ndarray, most: float) -> None:
+    place = np.zeros(4, np.int64)
+    found = difference(one, other, most, place)
+    assert found <= most or found == FAR
+    if found <= most:
+        means = (np.sort(rows.mean(axis=1)) for rows in (one, other))
+        assert may_match(*means, most)
+        assert sorted(place.tolist()) == [0, 1, 2, 3]
+
+
+def test_sites_are_paired_by_what_is_most_alike() -> None:
+    one = np.array([[0.0, 0.0], [1.0, 1.0]], np.float32)
+    all_of_them = np.stack([one[::-1], one + 3, one + 0.01])
+    means = np.sort(all_of_them.mean(axis=2), axis=1)
+    which, places = isotypes_of(one, means[0], all_of_them, means, 0.1)
+    assert which.tolist() == [0, 2]
+    assert places.tolist() == [[1, 0], [0, 1]]
+
+
+def test_what_is_scaled_does_not_tell_the_size() -> None:
+    small, large = (scaled(distances(salt(21, 7, strain))) for strain in (0.0, 0.1))
+    np.testing.assert_allclose(small.rows, large.rows, atol=1e-6)
+    assert large.length - small.length == pytest.approx(np.log(1.1), abs=1e-6)
+    assert small.rows.shape == (2, COMPARED)
+
+
+def test_the_company_of_a_site_is_what_is_beside_its_element() -> None:
+    assert [chemistry(kinds) for kinds in ({26, 8}, {8, 9}, {26}, {35}, {52}, {7})] == [1, 0, 5, 3, 4, 2]
+    assert company(np.array([[26, 8, 8], [26, 26, 28]], np.uint8)).tolist() == [[1, 5, 5], [5, 5, 5]]
+
+
+def slow_weights(bank: Isotypes, rows: np.ndarray, opinion: np.ndarray) -> np.ndarray:
+    """What `Isotypes.weights` gives, hypothesis by hypothesis."""
+    own, scales = scaled(rows), bank.scales
+    n = len(rows)
+    weight = np.zeros((n, KNOWN))
+    first = np.concatenate([[0], np.cumsum(bank.sites, dtype=np.int64)])
+    for c in np.flatnonzero(bank.sites == n):
+        part = slice(first[c], first[c + 1])
+        place = np.zeros(n, np.int64)
+        apart = difference(own.rows, bank.rows[part].astype(np.float32), scales.most, place)
+        if apart > scales.most:
+            continue
+        near = np.exp(-((apart / scales.alike) ** 2))
+        elements, shares = bank.elements[part][place].astype(int), bank.shares[part][place]
+        kinds = sorted(set(elements.tolist()))
+        longer = own.length - bank.lengths[c]
+        told = [(elements, scales.same * near / (1 + (longer / scales.spread) ** 2) ** 2)]
+        for old in kinds:
+            beside = chemistry(set(kinds) - {old})
+            for new in np.flatnonzero(bank.stands[beside, old]):
+                change = shares[elements == old].sum() * (bank.size[beside, new] - bank.size[beside, old])
+                step = (longer - change / 3 / bank.volumes[c]) / scales.spread
+                likely = near * bank.stands[beside, old, new] / (1 + step**2) ** 2 / len(kinds)
+                told.append((np.where(elements == old, new, elements), likely))
+        log = scales.heed * np.log(opinion + scales.least)
+        for said, likely in told:
+            # the mean over the sites that the isotype gives one element, of each of the other elements
+            belief = {kind: log[elements == kind, said[elements == kind]].mean() for kind in kinds}
+            for i in range(n):
+                rest = sum(value for kind, value in belief.items() if kind != elements[i])
+                weight[i, said[i]] += likely * np.exp(rest)
+    return weight
+
+
+@pytest.mark.parametrize("strain", [0.0, 0.003, 0.02])
+def test_the_kernel_says_what_every_hypothesis_says_one_by_one(bank: Isotypes, strain: float) -> None:
+    rows = distances(salt(57, 33, strain))
+    opinion = np.random.default_rng(0).dirichlet(np.ones(KNOWN), 2)
+    found = bank.weights(rows, opinion)
+    assert found is not None
+    np.testing.assert_allclose(found, slow_weights(bank, rows, opinion), rtol=1e-3, atol=1e-9)
+
+
+def test_an_element_between_two_others_is_named_by_its_length(bank: Isotypes) -> None:
+    # LaP is in no dataset; LaN, LaAs and the phosphides of the others are
+    assert (57, 15) not in SALTS
+    rows = distances(salt(57, 15))
+    metal = int(rows[:, 0].argmin())  # both sites see the same distances: either may be the metal
+    weight = bank.weights(rows, opinion_of(2, {1 - metal: 15}))
+    assert weight is not None
+    assert weight[metal].argmax() == 57
+    unseen = bank.weights(rows * 1.2, opinion_of(2))
+    assert unseen is not None
+    assert unseen.sum() < weight.sum() / 100  # no exchange explains such a length
+
+
+def test_volumes_of_elements_are_found_from_differences() -> None:
+    generator = np.random.default_rng(1)
+    true = generator.uniform(5, 30, KNOWN)
+    old, new = generator.integers(1, 20, (2, 400))
+    share, volume = generator.uniform(0.2, 0.8, 400), generator.uniform(12, 20, 400)
+    pairs = {"old": old, "new": new, "beside": np.zeros(400, np.int64), "share": share, "volume": volume}
+    pairs["other"] = volume + share * (true[new] - true[old])
+    pairs["other"][:5] *= 1.5  # a few that are no exchange at all
+    found = learn.sizes(pairs)[0]
+    np.testing.assert_allclose(np.diff(found[1:20]), np.diff(true[1:20]), atol=0.3)
+
+
+def test_exchanges_are_of_one_element_and_count_towards_what_stands_for_what(bank: Isotypes) -> None:
+    pairs = learn.exchanges(bank)
+    assert set(zip(pairs["old"].tolist(), pairs["new"].tolist(), strict=True)) >= {(21, 39), (7, 15)}
+    assert not {(a, b) for a in METALS for b in ANIONS} & set(
+        zip(pairs["old"].tolist(), pairs["new"].tolist(), strict=True)
+    )
+    rows = bank.stands.sum(axis=2)
+    assert rows[:, 21] == pytest.approx(1, abs=1e-5)
+    assert rows[:, 1] == pytest.approx(0)
+
+
+def test_pooled_answers_are_probabilities_and_follow_the_order_of_the_sites(bank: Isotypes) -> None:
+    elements = (6, 7, 15, 21, 33, 39, 57, 64, 71)
+    rows = distances(salt(57, 15))
+    network = np.random.default_rng(2).dirichlet(np.ones(9), 2).astype(np.float32)
+    network[:, 0] = 0.01
+    network /= network.sum(axis=1, keepdims=True)
+    answer = bank.pooled(network, rows, np.arange(2), elements)
+    np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-6)
+    assert not np.allclose(answer, network, atol=1e-3)
+    turned = bank.pooled(network[::-1].copy(), rows[::-1], np.arange(2), elements)
+    np.testing.assert_allclose(turned[::-1], answer, atol=1e-5)
+    both = bank.pooled(np.tile(network, (2, 1)), np.tile(rows, (2, 1)), np.tile(np.arange(2), 2), elements)
+    np.testing.assert_allclose(both, np.tile(answer, (2, 1)), atol=1e-6)
+
+
+def test_crystals_with_carbon_or_of_many_sites_or_unlike_all_are_left_to_the_network(bank: Isotypes) -> None:
+    elements = (6, 7, 15, 21)
+    rows = distances(salt(57, 15))
+    organic = np.array([[0.9, 0.05, 0.03, 0.02], [0.2, 0.3, 0.3, 0.2]], np.float32)
+    assert bank.pooled(organic, rows, np.arange(2), elements) is organic
+    many = np.full((MOST_SITES + 1, 4), 0.25, np.float32)
+    wide = np.tile(rows[:1], (MOST_SITES + 1, 1))
+    assert bank.pooled(many, wide, np.arange(MOST_SITES + 1), elements) is many
+    strange = np.tile(np.linspace(1, 9, 16, dtype=np.float32), (2, 1))
+    plain = np.full((2, 4), 0.25, np.float32)
+    assert bank.pooled(plain, strange, np.arange(2), elements) is plain
+    assert bank.given(plain, np.array([0]), rows, np.array([6, 21]), elements) is plain
+
+
+def test_what_is_said_of_a_hidden_site_does_not_hang_on_its_own_element(bank: Isotypes) -> None:
+    elements = (7, 15, 21, 33, 39, 57, 64, 71)
+    rows = distances(salt(57, 15))
+    network = np.full((1, 8), 0.125, np.float32)
+    hidden = np.array([0])
+    answers = [bank.given(network, hidden, rows, np.array([z, 15]), elements) for z in (57, 21, 7)]
+    np.testing.assert_allclose(answers[0], answers[1])
+    np.testing.assert_allclose(answers[0], answers[2])
+    assert elements[int(answers[0].argmax())] == 57
+    other = bank.given(network, hidden, rows, np.array([57, 33]), elements)
+    assert not np.allclose(other, answers[0], atol=1e-3)
+
+
+def test_isotypes_survive_as_text_and_damage_is_told(bank: Isotypes) -> None:
+    again = Isotypes.from_text(bank.text(), "here")
+    assert again.scales == bank.scales == Scales()
+    for name in ("sites", "rows", "elements", "shares", "lengths", "volumes", "stands", "size"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(bank, name))
+    for text in ("", bank.text()[:200], "no base 85 \N{SNOWMAN}"):
+        with pytest.raises(ModelError, match="isotypes in here are damaged"):
+            Isotypes.from_text(text, "here")
+
+
+@pytest.fixture
+def network(salts: Dataset, tmp_path: Path) -> Path:
+    """A masked-site model that learnt nothing, but says that it is of the dataset."""
+    torch.manual_seed(0)
+    symbols = "N,P,Sc,As,Y,La,Gd,Lu"
+    weights = {name: tensor.numpy() for name, tensor in MaskedSiteNetwork(16, 8).state_dict().items()}
+    metadata = {
+        "kind": "masked-site",
+        "k": 16,
+        "elements": symbols,
+        "temperature": 1.0,
+        "data": {"fingerprint": salts.fingerprint},
+    }
+    file = tmp_path / "network.onnx"
+    write_model(masked_site_graph(weights, 16, 1.0), metadata, file)
+    return file
+
+
+@pytest.mark.usefixtures("monkeypatch_module")
+def test_a_model_with_isotypes_is_another_and_names_by_them(
+    network: Path,
+    salts: Dataset,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["learn", str(network), str(salts.path), str(tmp_path / "run")])
+    learn.main()
+    assert "accuracy" in capsys.readouterr().out
+    alone, beside = load_model(network), load_model(tmp_path / "run")
+    assert alone.fingerprint != beside.fingerprint
+    assert beside.metadata["isotypes_beside"]["crystals"] == len(SALTS)
+    assert len(beside.metadata["isotypes"]) == 64
+    assert beside.set_rule is not None
+    unknown = salt(57, 15)
+    blind = next(iter(beside.predict(unknown))).probabilities
+    np.testing.assert_allclose(blind.sum(axis=1), 1, atol=1e-5)
+    assert not np.allclose(blind, next(iter(alone.predict(unknown))).probabilities, atol=1e-3)
+    given_others = beside.site_likelihoods(unknown)
+    assert beside.elements[int(given_others[0].argmax())] == 57
+    with pytest.raises(InputError, match="holds a model"):
+        learn.add_isotypes(network, salts, tmp_path / "run")
+
+
+def test_what_cannot_stand_beside_isotypes_is_refused(salts: Dataset, network: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="two-stage model"):
+        learn.add_isotypes("two-stage", salts, tmp_path / "run")
+    with pytest.raises(InputError, match="trained on the dataset of fingerprint"):
+        learn.add_isotypes("masked-site-angles-2", salts, tmp_path / "run")
+    weights = {name: tensor.numpy() for name, tensor in MaskedSiteNetwork(4, 2).state_dict().items()}
+    metadata = {"kind": "masked-site", "k": 4, "elements": "N,P", "temperature": 1.0}
+    write_model(masked_site_graph(weights, 4, 1.0), metadata, tmp_path / "short.onnx")
+    with pytest.raises(InputError, match="looks at 4 neighbours"):
+        learn.add_isotypes(tmp_path / "short.onnx", salts, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
