@@ -50,6 +50,23 @@ def test_each_weight_is_the_mean_whatever_the_temperatures(crystals: Dataset, tm
     assert average(parts, crystals, tmp_path / "run").fingerprint == mean.fingerprint  # only opened
 
 
+def test_models_may_have_shares_of_their_own(
+    crystals: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [exported(tmp_path, 0, 1.3), exported(tmp_path, 1, 0.8)]
+    shares = ("--shares", "3", "1")
+    monkeypatch.setattr(
+        "sys.argv", ["average", *map(str, (crystals.path, *parts, "--out", tmp_path / "run")), *shares]
+    )
+    main()
+    found, (one, other) = weights(tmp_path / "run" / "model.onnx"), (weights(part) for part in parts)
+    for name, array in found.items():
+        np.testing.assert_allclose(array, 0.75 * one[name] + 0.25 * other[name], atol=1e-5)
+    for wrong in ([1.0], [1.0, 0.0], [1.0, -1.0]):
+        with pytest.raises(InputError, match="as many positive shares"):
+            average(parts, crystals, tmp_path / "other", wrong)
+
+
 def test_what_does_not_belong_together_is_refused(crystals: Dataset, tmp_path: Path) -> None:
     one, other = exported(tmp_path, 0, 1.0), exported(tmp_path, 1, 1.0)
     with pytest.raises(InputError, match="at least two"):

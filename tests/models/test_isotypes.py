@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,10 @@ from atomsight.models.isotypes.bank import (
     Scales,
     chemistry,
     company,
+    orders_of,
     scaled,
 )
-from atomsight.models.isotypes.match import FAR, difference, isotypes_of, may_match
+from atomsight.models.isotypes.match import WAYS, may_match, pairings
 from atomsight.models.masked_site.graph import masked_site_graph
 from atomsight.models.masked_site.network import MaskedSiteNetwork
 
@@ -98,40 +99,57 @@ def opinion_of(rows: int, sure: dict[int, int] | None = None) -> np.ndarray:
     return opinion
 
 
+def ways_of(
+    one: np.ndarray, other: np.ndarray, most: float = 5.0, alike: float = 1.0, every: bool = True
+) -> dict[tuple[int, ...], float]:
+    """What each way to pair the sites counts."""
+    n = len(one)
+    places, near = np.zeros((WAYS, n), np.int64), np.zeros(WAYS)
+    orders = orders_of(n) if every else np.empty((0, n), np.int64)
+    count = pairings(
+        np.ascontiguousarray(one), np.ascontiguousarray(other), most, alike, orders, places, near
+    )
+    return {tuple(place): counts for place, counts in zip(places[:count].tolist(), near, strict=False)}
+
+
 @given(ROWS, ROWS, st.permutations(range(4)))
 @settings(max_examples=60, deadline=None)
-def test_a_difference_is_the_same_whatever_the_order_of_the_sites(
+def test_ways_to_pair_sites_follow_the_order_of_the_sites(
     one: np.ndarray, other: np.ndarray, order: list[int]
 ) -> None:
-    place, turned = np.zeros(4, np.int64), np.zeros(4, np.int64)
-    assert difference(one, one[order], 5.0, place) == pytest.approx(0, abs=1e-6)
-    np.testing.assert_allclose(one[order][place], one)
-    # with all differences different, the greedy pairs do not hang on the order
-    apart = np.sqrt(((one[:, None] - other) ** 2).mean(axis=2))
-    if len(np.unique(apart.round(4))) == 16:
-        expected = difference(one, other, 5.0, place)
-        assert difference(one[order], other, 5.0, turned) == pytest.approx(expected, abs=1e-6)
+    expected = {tuple(place[site] for site in order): counts for place, counts in ways_of(one, other).items()}
+    found = ways_of(one[order], other)
+    assert set(found) == set(expected)
+    for place, counts in found.items():
+        assert counts == pytest.approx(expected[place], rel=1e-4)
 
 
 @given(ROWS, ROWS, st.floats(0.01, 2))
 @settings(max_examples=100, deadline=None)
 def test_nothing_that_matches_is_passed_over(one: np.ndarray, other: np.ndarray, most: float) -> None:
-    place = np.zeros(4, np.int64)
-    found = difference(one, other, most, place)
-    assert found <= most or found == FAR
-    if found <= most:
+    apart = np.sqrt(((one[:, None].astype(float) - other) ** 2).mean(axis=2))
+    best = min(apart[range(4), order].mean() for order in permutations(range(4)))
+    ways = ways_of(one, other, most)
+    if abs(best - most) > 1e-5:
+        assert bool(ways) == (best <= most)
+    if ways:
         means = (np.sort(rows.mean(axis=1)) for rows in (one, other))
         assert may_match(*means, most)
-        assert sorted(place.tolist()) == [0, 1, 2, 3]
+        assert all(sorted(place) == [0, 1, 2, 3] for place in ways)
+        assert sum(ways.values()) == pytest.approx(np.exp(-(best**2)), rel=1e-4)
 
 
-def test_sites_are_paired_by_what_is_most_alike() -> None:
-    one = np.array([[0.0, 0.0], [1.0, 1.0]], np.float32)
-    all_of_them = np.stack([one[::-1], one + 3, one + 0.01])
-    means = np.sort(all_of_them.mean(axis=2), axis=1)
-    which, places = isotypes_of(one, means[0], all_of_them, means, 0.1)
-    assert which.tolist() == [0, 2]
-    assert places.tolist() == [[1, 0], [0, 1]]
+@pytest.mark.parametrize("every", [True, False])
+def test_sites_are_paired_by_what_is_most_alike(every: bool) -> None:
+    one = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.1]], np.float32)
+    assert ways_of(one, one[[2, 0, 1]], alike=0.01, every=every) == {(1, 2, 0): 1.0}
+    assert ways_of(one, one + 9, every=every) == {}
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_sites_that_are_alike_are_paired_both_ways(every: bool) -> None:
+    one = np.array([[0.5, 0.5], [2.0, 2.1], [0.5, 0.5]], np.float32)
+    assert ways_of(one, one, alike=0.01, every=every) == pytest.approx({(0, 1, 2): 0.5, (2, 1, 0): 0.5})
 
 
 def test_what_is_scaled_does_not_tell_the_size() -> None:
@@ -154,29 +172,27 @@ def slow_weights(bank: Isotypes, rows: np.ndarray, opinion: np.ndarray) -> np.nd
     first = np.concatenate([[0], np.cumsum(bank.sites, dtype=np.int64)])
     for c in np.flatnonzero(bank.sites == n):
         part = slice(first[c], first[c + 1])
-        place = np.zeros(n, np.int64)
-        apart = difference(own.rows, bank.rows[part].astype(np.float32), scales.most, place)
-        if apart > scales.most:
-            continue
-        near = np.exp(-((apart / scales.alike) ** 2))
-        elements, shares = bank.elements[part][place].astype(int), bank.shares[part][place]
-        kinds = sorted(set(elements.tolist()))
-        longer = own.length - bank.lengths[c]
-        told = [(elements, scales.same * near / (1 + (longer / scales.spread) ** 2) ** 2)]
-        for old in kinds:
-            beside = chemistry(set(kinds) - {old})
-            for new in np.flatnonzero(bank.stands[beside, old]):
-                change = shares[elements == old].sum() * (bank.size[beside, new] - bank.size[beside, old])
-                step = (longer - change / 3 / bank.volumes[c]) / scales.spread
-                likely = near * bank.stands[beside, old, new] / (1 + step**2) ** 2 / len(kinds)
-                told.append((np.where(elements == old, new, elements), likely))
-        log = scales.heed * np.log(opinion + scales.least)
-        for said, likely in told:
-            # the mean over the sites that the isotype gives one element, of each of the other elements
-            belief = {kind: log[elements == kind, said[elements == kind]].mean() for kind in kinds}
-            for i in range(n):
-                rest = sum(value for kind, value in belief.items() if kind != elements[i])
-                weight[i, said[i]] += likely * np.exp(rest)
+        ways = ways_of(own.rows, bank.rows[part].astype(np.float32), scales.most, scales.alike)
+        for place, near in ways.items():
+            elements, shares = bank.elements[part][[*place]].astype(int), bank.shares[part][[*place]]
+            kinds = sorted(set(elements.tolist()))
+            longer = own.length - bank.lengths[c]
+            told = [(elements, scales.same * near / (1 + (longer / scales.spread) ** 2) ** 2)]
+            for old in kinds:
+                beside = chemistry(set(kinds) - {old})
+                for new in np.flatnonzero(bank.stands[beside, old]):
+                    change = bank.size[beside, new] - bank.size[beside, old]
+                    change *= shares[elements == old].sum() / 3 / bank.volumes[c]
+                    step = (longer - change) / scales.spread
+                    likely = near * bank.stands[beside, old, new] / (1 + step**2) ** 2 / len(kinds)
+                    told.append((np.where(elements == old, new, elements), likely))
+            log = scales.heed * np.log(opinion + scales.least)
+            for said, likely in told:
+                # the mean over the sites that the isotype gives one element, of each of the other elements
+                belief = {kind: log[elements == kind, said[elements == kind]].mean() for kind in kinds}
+                for i in range(n):
+                    rest = sum(value for kind, value in belief.items() if kind != elements[i])
+                    weight[i, said[i]] += likely * np.exp(rest)
     return weight
 
 
@@ -193,10 +209,10 @@ def test_an_element_between_two_others_is_named_by_its_length(bank: Isotypes) ->
     # LaP is in no dataset; LaN, LaAs and the phosphides of the others are
     assert (57, 15) not in SALTS
     rows = distances(salt(57, 15))
-    metal = int(rows[:, 0].argmin())  # both sites see the same distances: either may be the metal
-    weight = bank.weights(rows, opinion_of(2, {1 - metal: 15}))
-    assert weight is not None
-    assert weight[metal].argmax() == 57
+    for metal in (0, 1):  # both sites see the same distances: either may be the metal
+        weight = bank.weights(rows, opinion_of(2, {1 - metal: 15}))
+        assert weight is not None
+        assert weight[metal].argmax() == 57
     unseen = bank.weights(rows * 1.2, opinion_of(2))
     assert unseen is not None
     assert unseen.sum() < weight.sum() / 100  # no exchange explains such a length
