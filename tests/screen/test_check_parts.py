@@ -18,7 +18,7 @@ from atomsight.models import load_model
 from atomsight.neighbours import site_surroundings
 from atomsight.screen import calibration, usual
 from atomsight.screen.calibrate_check import learn_weights, struck
-from atomsight.screen.calibration import calibration_of, kind_of, reference
+from atomsight.screen.calibration import MODEL, calibration_of, kind_of, reference
 from atomsight.screen.likeness import LIKENESS
 from atomsight.screen.plausibility.runtime import Plausibility, crystal_logits
 from atomsight.screen.signs import signs_of
@@ -157,7 +157,7 @@ def test_kinds() -> None:
 
 
 def test_calibration_is_bound_to_its_model(tmp_path: Path) -> None:
-    model, network = load_model(threads=1), Plausibility(threads=1)
+    model, network = load_model(MODEL, threads=1), Plausibility(threads=1)
     held = calibration_of(model, network)
     file = tmp_path / "check.json"
     calibration.write(held, file)
@@ -214,7 +214,7 @@ def test_versions_of_a_structure_are_judged_as_each_by_itself() -> None:
 
 
 def test_a_change_that_makes_the_crystal_plausible_counts(tmp_path: Path) -> None:
-    model, network = load_model(threads=1), Plausibility(threads=1)
+    model, network = load_model(MODEL, threads=1), Plausibility(threads=1)
     crystal = next(atomsight.read(EXAMPLES / "ibuprofen-wrong-element.cif"))
     distances, neighbours, ways = site_surroundings(crystal, model.k)
     weights = calibration_of(model, network).weights["with carbon"]

@@ -17,6 +17,7 @@ from atomsight.dataset import build, open_dataset
 from atomsight.elements import NUMBERS
 from atomsight.errors import ModelError
 from atomsight.models.masked_site.inference import MaskedSiteModel
+from atomsight.screen.calibration import MODEL
 from atomsight.screen.precedents import Witnesses
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,7 @@ IBUPROFEN = ROOT / "examples" / "ibuprofen.cif"
 
 @pytest.fixture(scope="module")
 def model() -> MaskedSiteModel:
-    loaded = atomsight.load_model(threads=1)
+    loaded = atomsight.load_model(MODEL, threads=1)
     assert isinstance(loaded, MaskedSiteModel)
     return loaded
 

@@ -176,7 +176,8 @@ def calibration_of(model: Model, network: Plausibility, path: Path | None = None
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{file} is no calibration of check ({error}); {remedy}") from error
     if calibration.fingerprint != model.fingerprint:
-        raise ModelError(f"{file} was calibrated for another model than {model.name}; {remedy}")
+        else_ = f"name no model, which takes {MODEL}, or " if path is None else ""
+        raise ModelError(f"{file} was calibrated for another model than {model.name}; {else_}{remedy}")
     if calibration.network != network.fingerprint:
         raise ModelError(f"{file} was calibrated with another plausibility network; {remedy}")
     return calibration
