@@ -29,6 +29,9 @@ elements, and on ``val`` they gained nothing."""
 MOST_ORDERED = 4
 """Sites that are paired with an isotype's in every order; of more, the most alike are paired first."""
 
+TINY = 1e-9
+"""The network's probabilities count as at least this."""
+
 HALF = 0.5
 """A crystal with a site that is carbon, as the network thinks with this probability, is not compared."""
 
@@ -104,7 +107,11 @@ class Scales(NamedTuple):
         scarce: weight of not knowing; an isotype exactly alike, of exactly the length that an exchange leads
             to expect, has the share of that exchange.
         floor: added to each probability: no element is ruled out because no isotype has it.
-        trust: power of the isotypes' answer in the pool; the network's has 1.
+        trust: power of the isotypes' answer in the pool.
+        own: power of the network's answer where the isotypes know nothing of use.
+        yields: share of that power that goes where they know much: the network learnt them by heart, and
+            takes what is like them for one of them.
+        much: weight of the isotypes at which half of that share is gone.
     """
 
     most: float = 0.03
@@ -116,6 +123,9 @@ class Scales(NamedTuple):
     scarce: float = 1e-3
     floor: float = 3e-3
     trust: float = 0.7
+    own: float = 0.85
+    yields: float = 0.3
+    much: float = 0.05
 
 
 class Group(NamedTuple):
@@ -274,8 +284,10 @@ class Isotypes:
         return self._joined(probabilities, weight[hidden][:, np.array(elements)])
 
     def _joined(self, probabilities: NDArray[np.float32], weight: NDArray[np.float64]) -> NDArray[np.float32]:
-        said = weight / (weight.sum(axis=1, keepdims=True) + self.scales.scarce) + self.scales.floor
-        joined = probabilities * said**self.scales.trust
+        total = weight.sum(axis=1, keepdims=True)
+        said = weight / (total + self.scales.scarce) + self.scales.floor
+        own = self.scales.own * (1 - self.scales.yields * total / (total + self.scales.much))
+        joined = np.maximum(probabilities, TINY) ** own * said**self.scales.trust
         answer: NDArray[np.float32] = (joined / joined.sum(axis=1, keepdims=True)).astype(np.float32)
         return answer
 
