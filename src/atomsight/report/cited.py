@@ -29,8 +29,11 @@ EVALUATION = ("calibration", "selective")
 SWEEP = ("bootstrap", "resampled-seeds", "fixed-sequence", "holm", "one-standard-error")
 TRAINED = ("calibration",)
 GROWN = ("net2net",)
+ISOTYPES = ("substitutions", "opinion-pools")
+
 MODELS = {
     "two-stage": ("amd", "pdd", "soap"),
+    "masked-site-isotypes": ("amd", "pdd", "crystal-graphs", "power-spectrum", *ISOTYPES),
     "masked-site": ("amd", "pdd", "crystal-graphs", "power-spectrum"),
 }
 """Works to cite, by kind of model."""
