@@ -21,6 +21,7 @@ from atomsight.models.isotypes import learn
 from atomsight.models.isotypes.bank import (
     COMPARED,
     KNOWN,
+    MOST_ORDERED,
     MOST_SITES,
     Isotypes,
     Scales,
@@ -172,7 +173,8 @@ def slow_weights(bank: Isotypes, rows: np.ndarray, opinion: np.ndarray) -> np.nd
     first = np.concatenate([[0], np.cumsum(bank.sites, dtype=np.int64)])
     for c in np.flatnonzero(bank.sites == n):
         part = slice(first[c], first[c + 1])
-        ways = ways_of(own.rows, bank.rows[part].astype(np.float32), scales.most, scales.alike)
+        theirs = bank.rows[part].astype(np.float32)
+        ways = ways_of(own.rows, theirs, scales.most, scales.alike, every=n <= MOST_ORDERED)
         for place, near in ways.items():
             elements, shares = bank.elements[part][[*place]].astype(int), bank.shares[part][[*place]]
             kinds = sorted(set(elements.tolist()))
@@ -203,6 +205,61 @@ def test_the_kernel_says_what_every_hypothesis_says_one_by_one(bank: Isotypes, s
     found = bank.weights(rows, opinion)
     assert found is not None
     np.testing.assert_allclose(found, slow_weights(bank, rows, opinion), rtol=1e-3, atol=1e-9)
+
+
+def made_up(sites: int, crystals: list[list[int]], tied: bool = False) -> Isotypes:
+    """Isotypes of one another, of given elements; all sites are alike if tied."""
+    generator = np.random.default_rng(sites)
+    base = generator.normal(0, 0.0 if tied else 0.2, (sites, COMPARED))
+    rows = [base + generator.normal(0, 0.002, base.shape) for _ in crystals]
+    stands = generator.uniform(size=(6, KNOWN, KNOWN)) * (generator.uniform(size=(6, KNOWN, KNOWN)) < 0.3)
+    shares = [generator.dirichlet(np.ones(sites)) for _ in crystals]
+    return Isotypes(
+        np.full(len(crystals), sites, np.uint8),
+        np.concatenate(rows).astype(np.float16),
+        np.concatenate(crystals).astype(np.uint8),
+        np.concatenate(shares).astype(np.float32),
+        generator.normal(1.0, 0.003, len(crystals)).astype(np.float32),
+        generator.uniform(12, 20, len(crystals)).astype(np.float32),
+        (stands / stands.sum(axis=2, keepdims=True)).astype(np.float32),
+        generator.uniform(5, 9, (6, KNOWN)).astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(
+    "crystals", [[[8, 22, 56], [8, 38, 40]], [[8, 8, 8, 22, 22, 56], [8, 8, 8, 9, 40, 50]]]
+)
+def test_the_kernel_knows_crystals_of_several_elements(crystals: list[list[int]], tied: bool) -> None:
+    bank = made_up(len(crystals[0]), crystals, tied)
+    # ascending in what is thought of the sites, as the isotypes are, so that the oracle need not put in order
+    opinion = np.sort(np.random.default_rng(3).dirichlet(np.ones(KNOWN), len(crystals[0])), axis=0)
+    opinion /= opinion.sum(axis=1, keepdims=True)
+    opinion = opinion[np.argsort(opinion @ np.arange(KNOWN))]
+    rows = np.exp(1.0 + bank.rows[: len(crystals[0])].astype(np.float32))
+    found = bank.weights(rows, opinion)
+    assert found is not None
+    np.testing.assert_allclose(found, slow_weights(bank, rows, opinion), rtol=2e-3, atol=1e-9)
+
+
+def test_many_sites_that_are_alike_follow_no_order(bank: Isotypes) -> None:
+    crystals = [[8, 8, 8, 22, 22, 56], [8, 8, 9, 40, 40, 50]]
+    tied = made_up(6, crystals, tied=True)
+    rows = np.exp(1.0 + np.zeros((6, COMPARED), np.float32))
+    opinion = np.random.default_rng(4).dirichlet(np.full(KNOWN, 0.05), 6)
+    found = tied.weights(rows, opinion)
+    order = np.array([3, 0, 5, 1, 4, 2])
+    turned = tied.weights(rows[order], opinion[order])
+    assert found is not None
+    assert turned is not None
+    np.testing.assert_allclose(turned, found[order])
+    assert (np.diff(bank.elements.reshape(-1, 2).astype(int), axis=1) > 0).all()  # as they are learnt
+
+
+def test_an_element_that_the_crystal_holds_is_no_exchange() -> None:
+    bank = made_up(3, [[8, 22, 56], [8, 22, 22], [8, 22, 38]])
+    pairs = learn.exchanges(bank)
+    assert sorted(zip(pairs["old"].tolist(), pairs["new"].tolist(), strict=True)) == [(38, 56), (56, 38)]
 
 
 def test_an_element_between_two_others_is_named_by_its_length(bank: Isotypes) -> None:
