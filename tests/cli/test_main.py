@@ -39,7 +39,7 @@ def test_ctrl_c_ends_with_a_word(tmp_path: Path) -> None:
     started = tmp_path / "out"
     with started.open("wb") as out:
         process = subprocess.Popen(
-            [*COMMAND, "neighbours", *[str(source)] * 500, "--json"],
+            [*COMMAND, "neighbours", *[str(source)] * 2000, "--json"],
             stdout=out,
             stderr=subprocess.PIPE,
             text=True,
@@ -47,10 +47,11 @@ def test_ctrl_c_ends_with_a_word(tmp_path: Path) -> None:
         while started.stat().st_size == 0 and process.poll() is None:
             time.sleep(0.02)
         # Python drops an interrupt that falls into a destructor; a user then presses the keys again.
-        for _ in range(5):
+        # So does this test, soon, lest the work ends by itself before the second time.
+        for _ in range(60):
             process.send_signal(signal.SIGINT)
             try:
-                message = process.communicate(timeout=10)[1]
+                message = process.communicate(timeout=1)[1]
                 break
             except subprocess.TimeoutExpired:
                 continue
