@@ -33,6 +33,13 @@ def log_loss(logits: NDArray[np.floating], targets: NDArray[np.integer], tempera
     return float((normaliser - scaled[np.arange(len(targets)), targets]).mean())
 
 
+def macro_recall(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
+    """Mean over the elements that are present of the share of their sites that get them as first choice."""
+    present = np.bincount(targets)
+    right = np.bincount(targets[probabilities.argmax(axis=1) == targets], minlength=len(present))
+    return float((right / np.maximum(present, 1))[present > 0].mean())
+
+
 def calibration_error(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
     """Expected calibration error, of the first choice.
 

@@ -327,7 +327,7 @@ def finish(
         "val": {
             "sites": len(target),
             "accuracy": float((after.argmax(axis=1) == target).mean()),
-            "macro_recall": _macro_recall(after.argmax(axis=1), target),
+            "macro_recall": calibrate.macro_recall(after, target),
             "log_loss": calibrate.log_loss(logits, target, temperature),
             "log_loss_uncalibrated": calibrate.log_loss(logits, target),
             "calibration_error": calibrate.calibration_error(after, target),
@@ -354,12 +354,6 @@ def finish(
     )
     run.write_result(result)
     draft.replace(run.model)
-
-
-def _macro_recall(predicted: np.ndarray, target: np.ndarray) -> float:
-    present = np.bincount(target)
-    right = np.bincount(target[predicted == target], minlength=len(present))
-    return float((right / np.maximum(present, 1))[present > 0].mean())
 
 
 def _description(dataset: Dataset, elements: tuple[int, ...], settings: Settings) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,8 +100,8 @@ def isotypes(dataset: Dataset) -> Isotypes:
         np.zeros((CHEMISTRIES, KNOWN), np.float32),
     )
     pairs = exchanges(bank)
-    tables = {"stands": stands(pairs).astype(np.float32), "size": sizes(pairs).astype(np.float32)}
-    return Isotypes(**{name: getattr(bank, name) for name in bank.__dataclass_fields__} | tables)
+    found = stands(pairs).astype(np.float32), sizes(pairs).astype(np.float32)
+    return replace(bank, stands=found[0], size=found[1])
 
 
 def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
@@ -231,28 +232,24 @@ def add_isotypes(model: str | Path, dataset: Dataset, out: Path) -> Model:
         raise InputError(f"{out} holds a model; give another OUT")
     alone, truth = unseen_answers(old, dataset)
     bank = isotypes(dataset)
+    text = bank.text()
     out.mkdir(parents=True, exist_ok=True)
     draft = out / "draft.onnx"
-    add_metadata(model_file(model), draft, {"isotypes": bank.text()})
+    add_metadata(model_file(model), draft, {"isotypes": text})
     together, _ = unseen_answers(load_model(draft), dataset)
-    rows = np.arange(len(truth))
 
     def figures(answers: NDArray[np.float32]) -> dict[str, float]:
-        right = answers.argmax(axis=1) == truth
-        counts = np.bincount(truth)
-        recalls = np.bincount(truth, right)[counts > 0] / counts[counts > 0]
-        own = np.maximum(answers[rows, truth].astype(np.float64), 1e-30)
         return {
             "sites": len(truth),
-            "accuracy": float(right.mean()),
-            "macro_recall": float(recalls.mean()),
-            "log_loss": float(-np.log(own).mean()),
+            "accuracy": float((answers.argmax(axis=1) == truth).mean()),
+            "macro_recall": calibrate.macro_recall(answers, truth),
+            "log_loss": calibrate.log_loss(np.log(np.maximum(answers, 1e-30)), truth),
             "calibration_error": calibrate.calibration_error(answers, truth),
         }
 
     val = figures(together) | {f"{name}_of_the_network": value for name, value in figures(alone).items()}
     told = {
-        "isotypes": bank.text(),
+        "isotypes": text,
         "isotypes_beside": {"model": old.name, "fingerprint": old.fingerprint, "crystals": len(bank.sites)},
         "sets": fit_sets(together, truth).as_dict(old.elements),
         "val": val,
