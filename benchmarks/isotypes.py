@@ -40,7 +40,7 @@ LEAST = 1e-9
 def ranks_of(
     answer: NDArray[np.floating], element: NDArray[np.integer], elements: tuple[int, ...]
 ) -> NDArray:
-    """(n,) how many elements are thought more likely than the true one; 99 where the model does not name it."""
+    """(n,) how many elements are thought more likely than the true one; 99 where it is not among them."""
     column = np.full(256, -1)
     column[list(elements)] = np.arange(len(elements))
     own = column[element]
