@@ -1,7 +1,7 @@
 """Real crystals of a split among decoys of their formula and density, and among other compositions.
 
     python benchmarks/rank_decoys.py DATASET --small ARCHIVE --large ARCHIVE ... --molecular DATASET ARCHIVE
-        [--split test] [--most 60] [--decoys 100] [--leave-out FILE] [--copies]
+        [--split test] [--most 60] [--all] [--decoys 100] [--leave-out FILE] [--copies]
 
 First table: each real crystal against decoys made of it: geometries of other crystals, swapped elements,
 shifted atoms, strained cells and random packings for inorganic crystals; the same without other geometries
@@ -105,11 +105,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--small", type=Path, nargs="+", required=True)
+    parser.add_argument("--kinds", nargs="+", choices=MOST_ATOMS, default=list(MOST_ATOMS))
     parser.add_argument("--large", type=Path, nargs="*", default=[])
     parser.add_argument("--molecular", type=Path, nargs=2, metavar=("DATASET", "ARCHIVE"))
     parser.add_argument("--leave-out", type=Path, help="file of formulas, one a line")
     parser.add_argument("--split", default="test")
     parser.add_argument("--most", type=int, default=60, help="crystals of each kind")
+    parser.add_argument(
+        "--all", action="store_true", help="every crystal of the archives, up to --most of each"
+    )
     parser.add_argument("--decoys", type=int, default=100)
     parser.add_argument(
         "--copies", action="store_true", help="count the least shifted and strained copies, too"
@@ -128,13 +132,14 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
 
     def chosen(archives: list[Path], kind: str) -> Iterator[Crystal]:
-        per = given.most if kind == "inorganic" else 1 + given.most // len(archives)
-        for crystal in split_crystals(given.dataset, archives, given.split, left, 2 * per, 2):
-            if crystal.n_atoms <= MOST_ATOMS[kind] and generator.random() < 0.7:
+        per = given.most if kind == "inorganic" or given.all else 1 + given.most // len(archives)
+        most = per if given.all else 2 * per
+        for crystal in split_crystals(given.dataset, archives, given.split, left, most, 2):
+            if crystal.n_atoms <= MOST_ATOMS[kind] and (given.all or generator.random() < 0.7):
                 yield crystal
 
     for kind, archives, templates in (("inorganic", given.small, bank), ("framework", given.large, {})):
-        if not archives:
+        if not archives or kind not in given.kinds:
             continue
         known = forms_of(split_crystals(given.dataset, archives, given.split, left)) if templates else {}
         groups = (
@@ -143,7 +148,7 @@ def main() -> None:
             for forms in [known.get(crystal.formula, ())]
         )
         print(row(kind, ranker, groups), flush=True)
-    if given.molecular:
+    if given.molecular and "molecular" in given.kinds:
         home, archive = given.molecular
         loose = molecular(list(split_crystals(home, [archive], given.split)))
         groups = (
