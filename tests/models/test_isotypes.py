@@ -14,9 +14,10 @@ from hypothesis.extra.numpy import arrays
 
 from atomsight.crystal import Crystal
 from atomsight.dataset import Dataset, build_from, open_dataset
+from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError, ModelError
 from atomsight.models import load_model
-from atomsight.models.export import write_model
+from atomsight.models.export import add_metadata, write_model
 from atomsight.models.isotypes import learn
 from atomsight.models.isotypes.bank import (
     COMPARED,
@@ -35,16 +36,15 @@ from atomsight.models.masked_site.graph import masked_site_graph
 from atomsight.models.masked_site.network import MaskedSiteNetwork
 
 ROWS = arrays(np.float32, (4, 3), elements=st.floats(-1, 1, width=32))
-METALS = {21: 1.0, 39: 1.1, 57: 1.25, 71: 1.05, 64: 1.15}
-"""Å added to a length of 3 by an element of the made-up rock salts below."""
-
-ANIONS = {7: 0.0, 15: 0.4, 33: 0.5}
+METALS = {z: 14 + 2.5 * place for place, z in enumerate((21, 71, 69, 67, 65, 64, 62, 60, 59, 57, 39))}
+ANIONS = {7: 18.0, 15: 27.0, 33: 30.0, 51: 34.0, 83: 37.0}
+"""Å3 of an atom of each element in the made-up rock salts below."""
 
 
 def salt(metal: int, anion: int, strain: float = 0.0) -> Crystal:
-    """Rock salt whose edge is 6 Å and what its elements add."""
+    """Rock salt of the volume of its atoms."""
     corner = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
-    edge = (4 + METALS[metal] + ANIONS[anion]) * (1 + strain)
+    edge = (4 * (METALS[metal] + ANIONS[anion])) ** (1 / 3) * (1 + strain)
     return Crystal(
         name=f"salt-{metal}-{anion}",
         lattice=np.eye(3) * edge,
@@ -67,22 +67,8 @@ def salts(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def bank(salts: Dataset, monkeypatch_module: pytest.MonkeyPatch) -> Isotypes:
+def bank(salts: Dataset) -> Isotypes:
     return learn.isotypes(salts)
-
-
-@pytest.fixture(scope="module")
-def monkeypatch_module(salts: Dataset) -> pytest.MonkeyPatch:
-    """All crystals of the small dataset are learnt from, whatever their split."""
-    patch = pytest.MonkeyPatch()
-    batches = salts.batches
-
-    def all_of_them(columns: object, split: str, **more: object) -> object:
-        return batches(columns, split=None, **more)
-
-    patch.setattr(type(salts), "batches", lambda self, columns, **k: all_of_them(columns, **k))
-    yield patch
-    patch.undo()
 
 
 def distances(crystal: Crystal) -> np.ndarray:
@@ -354,12 +340,13 @@ def test_isotypes_survive_as_text_and_damage_is_told(bank: Isotypes) -> None:
 def network(salts: Dataset, tmp_path: Path) -> Path:
     """A masked-site model that learnt nothing, but says that it is of the dataset."""
     torch.manual_seed(0)
-    symbols = "N,P,Sc,As,Y,La,Gd,Lu"
-    weights = {name: tensor.numpy() for name, tensor in MaskedSiteNetwork(16, 8).state_dict().items()}
+    numbers = sorted({*METALS, *ANIONS})
+    network = MaskedSiteNetwork(16, len(numbers))
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     metadata = {
         "kind": "masked-site",
         "k": 16,
-        "elements": symbols,
+        "elements": ",".join(SYMBOLS[z] for z in numbers),
         "temperature": 1.0,
         "data": {"fingerprint": salts.fingerprint},
     }
@@ -368,7 +355,6 @@ def network(salts: Dataset, tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.usefixtures("monkeypatch_module")
 def test_a_model_with_isotypes_is_another_and_names_by_them(
     network: Path,
     salts: Dataset,
@@ -381,7 +367,8 @@ def test_a_model_with_isotypes_is_another_and_names_by_them(
     assert "accuracy" in capsys.readouterr().out
     alone, beside = load_model(network), load_model(tmp_path / "run")
     assert alone.fingerprint != beside.fingerprint
-    assert beside.metadata["isotypes_beside"]["crystals"] == len(SALTS)
+    learnt = salts.crystals(["split"]).column("split").to_pylist().count("train")
+    assert beside.metadata["isotypes_beside"]["crystals"] == learnt < len(SALTS)
     assert len(beside.metadata["isotypes"]) == 64
     assert beside.set_rule is not None
     unknown = salt(57, 15)
@@ -405,3 +392,14 @@ def test_what_cannot_stand_beside_isotypes_is_refused(salts: Dataset, network: P
     with pytest.raises(InputError, match="looks at 4 neighbours"):
         learn.add_isotypes(tmp_path / "short.onnx", salts, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dataset_without_sites_to_judge_by_is_told(network: Path, salts: Dataset, tmp_path: Path) -> None:
+    table = salts.crystals(["source", "split"]).to_pydict()
+    source = table["source"][table["split"].index("train")]
+    metal, anion = map(int, source.removeprefix("made/").split("-"))
+    build_from([salt(metal, anion)], tmp_path / "one", 16)
+    one = open_dataset(tmp_path / "one")
+    add_metadata(network, tmp_path / "own.onnx", {"data": {"fingerprint": one.fingerprint}})
+    with pytest.raises(InputError, match="holds no val site"):
+        learn.add_isotypes(tmp_path / "own.onnx", one, tmp_path / "run")

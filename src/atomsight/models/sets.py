@@ -185,7 +185,7 @@ def unseen_answers(model: Model, dataset: Dataset) -> tuple[NDArray[np.float32],
     element, (n,), of up to `CALIBRATION_SITES` sites.
 
     Raises:
-        InputError: the model says that it was trained on another dataset.
+        InputError: the model says that it was trained on another dataset, or there are no such sites.
     """
     learnt = model.metadata.get("data", {}).get("fingerprint")
     if learnt != dataset.fingerprint:
@@ -206,6 +206,8 @@ def unseen_answers(model: Model, dataset: Dataset) -> tuple[NDArray[np.float32],
         sites += len(targets[-1])
         if sites >= CALIBRATION_SITES:
             break
+    if not sites:
+        raise InputError(f"{dataset.path} holds no val site of an element that {model.name} names")
     return np.concatenate(pieces), np.concatenate(targets)
 
 
