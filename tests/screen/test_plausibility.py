@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from perovskite import perovskite
+from salts import ROCK_SALT, ZINC_BLENDE, archive_of, cubic
 
 from atomsight.crystal import Crystal
-from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError, ModelError
 from atomsight.screen import decoys
 from atomsight.screen.decoys import scaled
@@ -25,21 +23,6 @@ torch = pytest.importorskip("torch")
 K = 16
 
 
-def cubic(symbols: str, length: float, second: tuple[float, float, float]) -> Crystal:
-    """Two face-centred cubic lattices, the second shifted: rock salt or zinc blende."""
-    corners = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
-    one, other = (SYMBOLS.index(symbol) for symbol in symbols.split())
-    return Crystal(
-        name=symbols.replace(" ", ""),
-        lattice=np.eye(3) * length,
-        fractional=np.concatenate([corners, (corners + second) % 1]),
-        numbers=np.array([one] * 4 + [other] * 4, np.uint8),
-        orbits=np.repeat([0, 1], 4).astype(np.int32),
-        labels=(f"{symbols.split()[0]}1", f"{symbols.split()[1]}1"),
-    )
-
-
-ROCK_SALT, ZINC_BLENDE = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 SALTS = [
     *(
         cubic(f"{metal} {anion}", length, ROCK_SALT)
@@ -108,28 +91,9 @@ def salts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     from atomsight.dataset import build
 
     root = tmp_path_factory.mktemp("salts")
-    with tarfile.open(root / "salts.tar.gz", "w:gz") as archive:
-        for crystal in SALTS:
-            text = _cif(crystal).encode()
-            entry = tarfile.TarInfo(f"{crystal.name}.cif")
-            entry.size = len(text)
-            archive.addfile(entry, io.BytesIO(text))
-    build(root / "salts.tar.gz", root / "dataset", K, workers=1)
-    return root / "dataset", root / "salts.tar.gz"
-
-
-def _cif(crystal: Crystal) -> str:
-    length = crystal.lattice[0, 0]
-    rows = "\n".join(
-        f"{SYMBOLS[z]}{i} {SYMBOLS[z]} {x:.4f} {y:.4f} {w:.4f}"
-        for i, (z, (x, y, w)) in enumerate(zip(crystal.numbers.tolist(), crystal.fractional, strict=True))
-    )
-    cell = "\n".join(f"_cell_length_{axis} {length}" for axis in "abc")
-    cell += "\n" + "\n".join(f"_cell_angle_{angle} 90" for angle in ("alpha", "beta", "gamma"))
-    site = "\n".join(
-        f"_atom_site_{name}" for name in ("label", "type_symbol", "fract_x", "fract_y", "fract_z")
-    )
-    return f"data_{crystal.name}\n{cell}\nloop_\n{site}\n{rows}\n"
+    archive = archive_of(SALTS, root / "salts.tar.gz")
+    build(archive, root / "dataset", K, workers=1)
+    return root / "dataset", archive
 
 
 @pytest.mark.parametrize("more", [["--unrelaxed"], ["--unrelaxed", "--angular", "0"], []])
