@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import permutations, product
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from hypothesis.extra.numpy import arrays
 from atomsight.crystal import Crystal
 from atomsight.dataset import Dataset, build_from, open_dataset
 from atomsight.elements import SYMBOLS
-from atomsight.errors import InputError, ModelError
-from atomsight.models import load_model
+from atomsight.errors import InputError, MissingExtraError, ModelError
+from atomsight.models import load_model, sets
 from atomsight.models.export import add_metadata, write_model
 from atomsight.models.isotypes import learn
 from atomsight.models.isotypes.bank import (
@@ -403,3 +404,12 @@ def test_a_dataset_without_sites_to_judge_by_is_told(network: Path, salts: Datas
     add_metadata(network, tmp_path / "own.onnx", {"data": {"fingerprint": one.fingerprint}})
     with pytest.raises(InputError, match="holds no val site"):
         learn.add_isotypes(tmp_path / "own.onnx", one, tmp_path / "run")
+
+
+def test_what_is_not_installed_is_told_at_once(
+    network: Path, salts: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.setattr(sets, "unseen_answers", lambda *_: pytest.fail("answered for nothing"))
+    with pytest.raises(MissingExtraError, match="train"):
+        learn.add_isotypes(network, salts, tmp_path / "run")

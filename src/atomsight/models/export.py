@@ -32,7 +32,7 @@ def write_model(graph: GraphProto, metadata: Mapping[str, Any], path: Path) -> N
         metadata: at least ``kind``, ``k`` and ``elements``; values that are no strings are stored as JSON.
         path: where to.
     """
-    onnx = _onnx()
+    onnx = onnx_library()
     proto = onnx.helper.make_model(
         graph,
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
@@ -46,7 +46,7 @@ def write_model(graph: GraphProto, metadata: Mapping[str, Any], path: Path) -> N
 
 def add_metadata(source: Path, target: Path, metadata: Mapping[str, Any]) -> None:
     """Copy a model file, with more or other metadata."""
-    onnx = _onnx()
+    onnx = onnx_library()
     proto = onnx.load(source)
     _annotate(proto, metadata)
     _write(proto.SerializeToString(deterministic=True), target)
@@ -67,7 +67,12 @@ def check_agreement(expected: NDArray[np.floating], answer: NDArray[np.floating]
     return difference
 
 
-def _onnx() -> Any:
+def onnx_library() -> Any:
+    """The package onnx, which ``pip install atomsight`` leaves out.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         import onnx
     except ImportError as error:

@@ -214,14 +214,16 @@ def add_isotypes(model: str | Path, dataset: Dataset, out: Path) -> Model:
         InputError: the model was trained on another dataset, is of another kind or looks at too few
             neighbours, or the folder holds another model.
         ModelError: no crystal of the dataset may become an isotype.
+        MissingExtraError: the extra ``train`` is not installed.
     """
     from atomsight.models import calibrate, load_model
-    from atomsight.models.export import add_metadata
+    from atomsight.models.export import add_metadata, onnx_library
     from atomsight.models.masked_site.inference import MaskedSiteModel
     from atomsight.models.run_folder import write_text
     from atomsight.models.runtime import MODEL_FILE, model_file
     from atomsight.models.sets import fit_sets, unseen_answers
 
+    onnx_library()  # for the last step; better told now than after minutes
     old = load_model(model)
     if not isinstance(old, MaskedSiteModel):
         raise InputError(f"{old.name} is a {old.kind} model; isotypes stand beside a masked-site model")
