@@ -11,9 +11,9 @@ import pytest
 from atomsight.errors import ModelError
 from atomsight.models.masked_site.regraph import regraph
 from atomsight.models.runtime import PRETRAINED
-from atomsight.screen.plausibility.runtime import PRESSED, WEIGHTS
+from atomsight.screen.plausibility.runtime import CELLS, PRESSED, WEIGHTS
 
-FILES = [*sorted(PRETRAINED.glob("masked-site*.onnx")), WEIGHTS, PRESSED]
+FILES = [*sorted(PRETRAINED.glob("masked-site*.onnx")), WEIGHTS, CELLS, PRESSED]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

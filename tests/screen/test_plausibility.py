@@ -11,12 +11,13 @@ from salts import ROCK_SALT, ZINC_BLENDE, archive_of, cubic
 
 from atomsight.crystal import Crystal
 from atomsight.errors import InputError, ModelError
+from atomsight.models.masked_site.graph import weights_of
 from atomsight.screen import decoys
 from atomsight.screen.decoys import scaled
 from atomsight.screen.plausibility import unrelaxed
 from atomsight.screen.plausibility.examples import decoys_of
 from atomsight.screen.plausibility.prototypes import Geometry, kin, orders, same_prototype, with_elements
-from atomsight.screen.plausibility.runtime import Plausibility
+from atomsight.screen.plausibility.runtime import PRESSED, Plausibility
 
 torch = pytest.importorskip("torch")
 
@@ -129,6 +130,44 @@ def test_training_goes_on_where_it_stopped_and_exports(
         run(tmp_path / "other", 10, "--from", file, "--angular", 3 if "0" in more else 0)
 
 
+@pytest.mark.parametrize(("name", "channels"), [("masked-site-angles-2", 24), ("masked-site", 0)])
+def test_a_network_begins_with_the_trunk_of_one_that_names_elements(name: str, channels: int) -> None:
+    from atomsight.models.masked_site.inference import MaskedSiteModel
+    from atomsight.models.runtime import load_model, model_file
+    from atomsight.screen.plausibility.fit import network_from
+
+    onnx = pytest.importorskip("onnx")
+    network = network_from(name).eval()
+    assert network.angular == channels
+    assert network.out.weight.shape[0] == 1
+    crystal = perovskite()
+    model = load_model(name)
+    assert isinstance(model, MaskedSiteModel)
+    columns = model.columns_of(crystal)
+    held = {one.name: one for one in onnx.load(model_file(name)).graph.initializer}
+    with torch.no_grad():
+        # with the last layer of the model, the answers are the model's
+        network.out = torch.nn.Linear(network.out.in_features, len(model.elements))
+        weights = weights_of({k: onnx.numpy_helper.to_array(v) for k, v in held.items()}, 1.0)
+        network.out.weight.copy_(torch.from_numpy(weights["out.weight"].copy()))
+        network.out.bias.copy_(torch.from_numpy(weights["out.bias"].copy()))
+        ways = None
+        if channels:
+            ways = torch.from_numpy(np.array(columns["directions"])).reshape(3, -1, 3).float()[:, : model.k]
+            ways = ways / ways.norm(dim=-1, keepdim=True)
+        rows = torch.from_numpy(columns["neighbours"].astype(np.int64))[:, : model.k]
+        lengths = torch.from_numpy(columns["distances"])[:, : model.k].float()
+        answer = network(lengths, rows, torch.zeros(3, dtype=torch.long), ways).softmax(dim=1)
+    np.testing.assert_allclose(answer.numpy(), model.probabilities(columns), rtol=0.02, atol=1e-3)
+
+
+def test_another_model_has_no_trunk() -> None:
+    from atomsight.screen.plausibility.fit import network_from
+
+    with pytest.raises(ModelError, match="another kind of network"):
+        network_from("two-stage")
+
+
 def test_the_mean_of_networks(tmp_path: Path) -> None:
     from atomsight.screen.plausibility import fit
     from atomsight.screen.plausibility.mean import mean
@@ -145,7 +184,7 @@ def test_the_mean_of_networks(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least two"):
         mean(files[:1], tmp_path / "one.onnx")
     with pytest.raises(ModelError, match="another kind"):
-        mean(files, tmp_path / "one.onnx", angular=0)
+        mean([*files, PRESSED], tmp_path / "one.onnx")
 
 
 def _check_exported(path: Path, weights: dict[str, torch.Tensor], turned: bool) -> None:

@@ -18,6 +18,8 @@ from atomsight.errors import InputError
 from atomsight.models import load_model
 from atomsight.screen.combine import Combination, fit_logistic, margin
 from atomsight.screen.decoys import packed, shifted, swapped
+from atomsight.screen.features import NAMES, describe
+from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.rank import Ledger, Ranked, Ranker, rank
 from atomsight.screen.verdicts import LEAST, Verdicts, sort_of
 from atomsight.web.ranking import Ranking
@@ -113,17 +115,34 @@ def test_what_does_not_count_is_not_computed_and_changes_no_score(
     for crystal, score in zip(crystals, expected, strict=True):
         assert quick.score([crystal])[0].score == pytest.approx(score, abs=1e-3)
     ran: list[str] = []
-    for name in ("whole", "pressed"):
+    for name in ("whole", "cells", "pressed"):
         network = getattr(quick.networks, name)
         site_logits = network.site_logits
         monkeypatch.setattr(
             network, "site_logits", lambda *a, f=site_logits, n=name: (ran.append(n), f(*a))[1]
         )
     quick.score(crystals[:1])  # inorganic
-    assert ran == (["whole", "pressed"] if relaxed else ["pressed"])
+    assert ran == (["whole", "cells"] if relaxed else ["pressed"])
+    ran.clear()
+    quick.score(crystals[1:2])  # a framework
+    assert ran == ["whole"]
     ran.clear()
     quick.score(crystals[-1:])  # molecules
     assert ran == []
+
+
+def test_inorganic_crystals_are_judged_by_the_mean_of_two_networks(ranker: Ranker) -> None:
+    crystals = [perovskite(), *read(DATA / "halite.cif")]
+    whole, cells = ranker.networks.whole, ranker.networks.cells
+
+    def plausibility(networks: Networks) -> np.ndarray:
+        found = describe(crystals, ranker.model, networks, ranker.tables)
+        parts = [float(np.sum(site)) for site in found.site_logits]
+        return np.column_stack([found.values[:, NAMES.index("plausibility")], parts])
+
+    one, other = (plausibility(ranker.networks._replace(whole=same, cells=same)) for same in (whole, cells))
+    assert not np.allclose(one, other)
+    np.testing.assert_allclose(plausibility(ranker.networks), (one + other) / 2, rtol=1e-5, atol=1e-5)
 
 
 def test_kinds_are_told_from_the_crystal(ranker: Ranker) -> None:

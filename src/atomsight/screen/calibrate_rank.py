@@ -37,15 +37,7 @@ from atomsight.screen.volume import element_counts, fit_volumes
 
 SIGNS: dict[str, dict[str, int]] = {
     "unrelaxed": {"pressed": 1},
-    "inorganic": {
-        "pressed": 1,
-        "plausibility": 1,
-        "blind": 1,
-        "worst_blind": 1,
-        "closest": 1,
-        "dense": -1,
-        "loose": -1,
-    },
+    "inorganic": {"plausibility": 1, "closest": 1, "dense": -1, "loose": -1},
     "framework": {"plausibility": 1, "blind": 1, "worst_blind": 1, "closest": 1, "dense": -1},
     "molecular": {"closest": 1, "cohesion": 1, "clash": -1, "unmet": -1},
 }

@@ -25,7 +25,8 @@ NAMES: tuple[str, ...] = (
 )
 """Columns of the features:
 
-- ``plausibility``: log-odds of real against decoy by the network, see `plausibility`;
+- ``plausibility``: log-odds of real against decoy by the network, see `plausibility`; for inorganic crystals
+  the mean of two networks;
 - ``pressed``: the same by the network of distances alone, for the structure at the volume that its formula
   lets expect, for inorganic crystals;
 - ``blind``, ``worst_blind``: mean over the atoms, and least over the sites, of log p(element | geometry) by
@@ -128,13 +129,15 @@ def describe(
         asked("pressed") & inorganic,
         asked("blind", "worst_blind"),
     )
+    of_cells = of_whole & inorganic
     looking = (
         ("directions" in model.columns, of_blind),
         (networks.whole.sees_directions, of_whole),
+        (networks.cells.sees_directions, of_cells),
         (networks.pressed.sees_directions, of_pressed),
     )
     turned = any(sees and bool(chosen.any()) for sees, chosen in looking)
-    sites = Sites.of(crystals, max(model.k, networks.whole.k, networks.pressed.k), turned)
+    sites = Sites.of(crystals, max(model.k, *(network.k for network in networks)), turned)
     sizes, begins, weight = sites.sizes, sites.begins, sites.weight
 
     values = np.zeros((len(crystals), len(NAMES)))
@@ -153,11 +156,14 @@ def describe(
     logits, blind = np.zeros(len(weight), np.float32), np.zeros(len(weight))
     factor = np.where(inorganic, SLACK * np.exp(-excess / 3), 1.0)
     stretched = sites.distances * np.repeat(factor, sizes)[:, None].astype(np.float32)
-    if of_whole.any():
-        some = sites.of_crystals(of_whole, sites.distances)
-        found = judged(networks.whole, some)
-        logits[np.repeat(of_whole, sizes)] = found
-        column["plausibility"][of_whole] = crystal_logits(found, some.weight, some.sizes)
+    for network, those in ((networks.whole, of_whole), (networks.cells, of_cells)):
+        if those.any():
+            some = sites.of_crystals(those, sites.distances)
+            found = judged(network, some)
+            logits[np.repeat(those, sizes)] += found
+            column["plausibility"][those] += crystal_logits(found, some.weight, some.sizes)
+    logits[np.repeat(of_cells, sizes)] /= 2
+    column["plausibility"][of_cells] /= 2
     if of_pressed.any():
         some = sites.of_crystals(of_pressed, stretched)
         column["pressed"][of_pressed] = crystal_logits(

@@ -5,7 +5,9 @@
 Crystals of the dataset's ``train`` split are read again from the archives: `--small` are inorganic cells,
 which serve each other as templates, `--large` are frameworks. With `--unrelaxed` the network learns to judge
 inorganic candidates that are not relaxed, from `--small` alone. Formulas named by `--leave-out`, one a line,
-are kept out with all that shares their chemical systems. The run goes on where it stopped.
+are kept out with all that shares their chemical systems. With `--from` the weights are those of an earlier
+network, or the trunk of a masked-site model, which has learnt from more crystals what elements do where; its
+size is that of the network then. The run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from atomsight.errors import ModelError
 from atomsight.models.export import write_model
 from atomsight.models.masked_site.graph import masked_site_graph, weights_of
-from atomsight.models.masked_site.network import MaskedSiteNetwork
+from atomsight.models.masked_site.network import DEGREES, MaskedSiteNetwork
 from atomsight.models.masked_site.training import OWN, compiler_found
 from atomsight.screen.plausibility.runtime import POOL
 from atomsight.screen.plausibility.unrelaxed import Unrelaxed
@@ -102,16 +104,16 @@ def train(
     epochs: int,
     seed: int,
     minutes: float,
-    angular: int = ANGULAR,
+    angular: int | None = None,
     rate: float = RATE,
-    begin_with: Path | None = None,
+    begin_with: str | Path | None = None,
 ) -> nn.Module | None:
-    """Train, or go on; None where the time is up before the end. ``begin_with`` is a network's file whose
-    weights are the first."""
+    """Train, or go on; None where the time is up before the end. ``angular`` and ``begin_with`` as in
+    `network_from`."""
     torch.manual_seed(seed)
-    network = network_of(angular)
+    network = network_of(ANGULAR if angular is None else angular)
     if begin_with is not None:
-        take_up(network, begin_with)
+        network = network_from(begin_with, angular)
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=DECAY)
     steps = sum(1 for _ in source.batches(np.random.default_rng(seed)))
     total = max(1, epochs * steps)
@@ -161,27 +163,53 @@ def train(
     return network
 
 
-def network_of(angular: int) -> MaskedSiteNetwork:
+def network_of(angular: int, hidden: int = HIDDEN, layers: int = LAYERS) -> MaskedSiteNetwork:
     """A network with random weights."""
-    network = MaskedSiteNetwork(K, 1, HIDDEN, angular=angular, dropped=DROPPED)
-    network.layers = network.layers[:LAYERS]
+    network = MaskedSiteNetwork(K, 1, hidden, angular=angular, dropped=DROPPED)
+    if layers > len(network.layers):
+        raise ModelError(f"the network has {layers} layers, more than {len(network.layers)}")
+    network.layers = network.layers[:layers]
     return network
 
 
-def take_up(network: nn.Module, path: Path) -> None:
-    """Give a network the weights of a file that `export` wrote.
+def network_from(model: str | Path, angular: int | None = None) -> MaskedSiteNetwork:
+    """A network of the size and with the weights of another. Where that one names elements, the last layer is
+    a new one: its logit is of another kind.
+
+    Args:
+        model: file that `export` wrote, or name, run folder or file of a masked-site model.
+        angular: channels by direction that it is to have; None takes any.
 
     Raises:
-        ModelError: the file's network is built otherwise.
+        ModelError: it is built otherwise.
     """
     import onnx
 
-    held = {one.name: onnx.numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer}
-    state, weights = network.state_dict(), weights_of(held, 1.0)
-    if weights.keys() | set(OWN) != state.keys():
-        raise ModelError(f"{path} holds another kind of network")
-    taken = {name: torch.from_numpy(array).reshape(state[name].shape) for name, array in weights.items()}
+    from atomsight.models.runtime import model_file
+
+    file = model_file(model)
+    held = {one.name: onnx.numpy_helper.to_array(one) for one in onnx.load(file).graph.initializer}
+    weights = weights_of(held, 1.0)
+    try:
+        hidden = weights["element.weight"].shape[1]
+        layers = sum(name.endswith("message.weight") for name in weights)
+        turned = weights["layers.0.angle.weight"].shape[1] if "layers.0.angle.weight" in weights else 0
+        channels = turned // (len(DEGREES) - 1)
+        network = network_of(channels, hidden, layers)
+        state = network.state_dict()
+        taken = {
+            name: torch.from_numpy(array.copy()).reshape(state[name].shape)
+            for name, array in weights.items()
+            if name.partition(".")[0] != "out" or array.size == state[name].numel()
+        }
+        if taken.keys() | {*OWN, "out.weight", "out.bias"} != state.keys():
+            raise KeyError("other weights")
+    except (KeyError, IndexError, RuntimeError) as error:
+        raise ModelError(f"{model} holds another kind of network") from error
+    if angular is not None and angular != channels:
+        raise ModelError(f"{model} holds another kind of network: {channels} channels by direction")
     network.load_state_dict({**state, **taken})
+    return network
 
 
 def export(network: nn.Module, path: Path, metadata: dict[str, object]) -> None:
@@ -208,10 +236,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=7.5, help="stop after the epoch that would overrun")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--angular", type=int, default=ANGULAR, help="channels by direction; 0 sees distances"
+        "--angular", type=int, help=f"channels by direction, {ANGULAR} by default; 0 sees distances"
     )
     parser.add_argument("--large-share", type=float, default=LARGE_SHARE, help="of frameworks in an epoch")
-    parser.add_argument("--from", dest="begin_with", type=Path, help="a network's file to go on from")
+    parser.add_argument(
+        "--from", dest="begin_with", metavar="MODEL", help="network's file or masked-site model to go on from"
+    )
     parser.add_argument("--rate", type=float, default=RATE, help="peak of the learning rate")
     parser.add_argument("--unrelaxed", action="store_true", help="for candidates that are not relaxed")
     parser.add_argument("--out", type=Path, required=True)

@@ -11,34 +11,36 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from atomsight.errors import InputError
+from atomsight.errors import InputError, ModelError
 from atomsight.screen.plausibility import fit
 
 
-def mean(files: Sequence[Path], out: Path, angular: int = fit.ANGULAR) -> None:
+def mean(files: Sequence[Path], out: Path) -> None:
     """Write the network whose weights are the means of those of some files.
 
     Args:
         files: as `fit.export` writes them.
         out: the new file.
-        angular: channels by direction of all of them.
 
     Raises:
         InputError: there are fewer than two.
-        ModelError: the network of one is built otherwise.
+        ModelError: one is built otherwise than the others.
     """
     if len(files) < 2:
         raise InputError("a mean takes at least two networks")
-    network = fit.network_of(angular)
-    states = []
-    for path in files:
-        fit.take_up(network, path)
-        states.append({name: weights.double() for name, weights in network.state_dict().items()})
+    networks = [fit.network_from(path) for path in files]
+    states = [
+        {name: weights.double() for name, weights in one.state_dict().items() if weights.is_floating_point()}
+        for one in networks
+    ]
+    network = networks[0]
+    shapes = [{name: weights.shape for name, weights in state.items()} for state in states]
+    for path, one in zip(files, shapes, strict=True):
+        if one != shapes[0]:
+            raise ModelError(f"{path} holds another kind of network than {files[0]}")
     held = network.state_dict()
     means = {
-        name: (sum(state[name] for state in states) / len(states)).to(weights.dtype)
-        for name, weights in held.items()
-        if weights.is_floating_point()
+        name: (sum(state[name] for state in states) / len(states)).to(held[name].dtype) for name in states[0]
     }
     network.load_state_dict({**held, **means})
     fit.export(network, out, {"mean_of": len(files)})

@@ -22,6 +22,10 @@ SITES_PER_CALL = 96
 WEIGHTS = Path(__file__).parent / "plausibility.onnx"
 """Looks at distances and directions."""
 
+CELLS = Path(__file__).parent / "cells.onnx"
+"""The same for inorganic structures alone, larger, and begun as a network that names elements. The mean of
+both tells more than either, as it does not of networks that began at random."""
+
 PRESSED = Path(__file__).parent / "pressed.onnx"
 """Looks at distances alone, for inorganic structures that are not relaxed, whose angles are not those that
 they will have: among such candidates it orders energies better (docs/screening.md)."""
@@ -109,15 +113,17 @@ class Plausibility:
 
 
 class Networks(NamedTuple):
-    """What candidates are judged by: ``whole`` as they are, ``pressed`` at the volume of their formula."""
+    """What candidates are judged by: ``whole`` as they are, and ``cells`` beside it where they are inorganic;
+    ``pressed`` at the volume of their formula."""
 
     whole: Plausibility
+    cells: Plausibility
     pressed: Plausibility
 
     @classmethod
     def load(cls, threads: int = 0) -> Networks:
         """Those that ship; `threads` as in `Plausibility`."""
-        return cls(Plausibility(WEIGHTS, threads), Plausibility(PRESSED, threads))
+        return cls(*(Plausibility(path, threads) for path in (WEIGHTS, CELLS, PRESSED)))
 
 
 def crystal_logits(
