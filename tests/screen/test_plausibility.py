@@ -169,6 +169,7 @@ def test_another_model_has_no_trunk() -> None:
 
 
 def test_the_mean_of_networks(tmp_path: Path) -> None:
+    from atomsight.models.runtime import model_file
     from atomsight.screen.plausibility import fit
     from atomsight.screen.plausibility.mean import mean
 
@@ -185,6 +186,8 @@ def test_the_mean_of_networks(tmp_path: Path) -> None:
         mean(files[:1], tmp_path / "one.onnx")
     with pytest.raises(ModelError, match="another kind"):
         mean([*files, PRESSED], tmp_path / "one.onnx")
+    with pytest.raises(ModelError, match="another kind"):  # its last layer would be drawn at random
+        mean([model_file("masked-site")] * 2, tmp_path / "one.onnx")
 
 
 def _check_exported(path: Path, weights: dict[str, torch.Tensor], turned: bool) -> None:

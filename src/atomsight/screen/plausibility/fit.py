@@ -111,8 +111,9 @@ def train(
     """Train, or go on; None where the time is up before the end. ``angular`` and ``begin_with`` as in
     `network_from`."""
     torch.manual_seed(seed)
-    network = network_of(ANGULAR if angular is None else angular)
-    if begin_with is not None:
+    if begin_with is None:
+        network = network_of(ANGULAR if angular is None else angular)
+    else:
         network = network_from(begin_with, angular)
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=DECAY)
     steps = sum(1 for _ in source.batches(np.random.default_rng(seed)))
@@ -172,13 +173,14 @@ def network_of(angular: int, hidden: int = HIDDEN, layers: int = LAYERS) -> Mask
     return network
 
 
-def network_from(model: str | Path, angular: int | None = None) -> MaskedSiteNetwork:
+def network_from(model: str | Path, angular: int | None = None, judging: bool = False) -> MaskedSiteNetwork:
     """A network of the size and with the weights of another. Where that one names elements, the last layer is
     a new one: its logit is of another kind.
 
     Args:
         model: file that `export` wrote, or name, run folder or file of a masked-site model.
         angular: channels by direction that it is to have; None takes any.
+        judging: refuse one that names elements.
 
     Raises:
         ModelError: it is built otherwise.
@@ -187,27 +189,27 @@ def network_from(model: str | Path, angular: int | None = None) -> MaskedSiteNet
 
     from atomsight.models.runtime import model_file
 
-    file = model_file(model)
-    held = {one.name: onnx.numpy_helper.to_array(one) for one in onnx.load(file).graph.initializer}
-    weights = weights_of(held, 1.0)
-    try:
-        hidden = weights["element.weight"].shape[1]
-        layers = sum(name.endswith("message.weight") for name in weights)
-        turned = weights["layers.0.angle.weight"].shape[1] if "layers.0.angle.weight" in weights else 0
-        channels = turned // (len(DEGREES) - 1)
-        network = network_of(channels, hidden, layers)
-        state = network.state_dict()
-        taken = {
-            name: torch.from_numpy(array.copy()).reshape(state[name].shape)
-            for name, array in weights.items()
-            if name.partition(".")[0] != "out" or array.size == state[name].numel()
-        }
-        if taken.keys() | {*OWN, "out.weight", "out.bias"} != state.keys():
-            raise KeyError("other weights")
-    except (KeyError, IndexError, RuntimeError) as error:
-        raise ModelError(f"{model} holds another kind of network") from error
-    if angular is not None and angular != channels:
-        raise ModelError(f"{model} holds another kind of network: {channels} channels by direction")
+    other = ModelError(f"{model} holds another kind of network")
+    graph = onnx.load(model_file(model)).graph
+    weights = weights_of({one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}, 1.0)
+    if not {"element.weight", "out.bias"} <= weights.keys():
+        raise other
+    layers = sum(name.endswith(".message.weight") for name in weights)
+    turned = weights.get("layers.0.angle.weight")
+    channels = 0 if turned is None else turned.shape[1] // (len(DEGREES) - 1)
+    names_elements = weights["out.bias"].size > 1
+    if (judging and names_elements) or (angular is not None and angular != channels):
+        raise other
+    network = network_of(channels, weights["element.weight"].shape[1], layers)
+    state = network.state_dict()
+    last = {"out.weight", "out.bias"} if names_elements else set()
+    if weights.keys() | set(OWN) != state.keys():
+        raise other
+    taken = {
+        name: torch.from_numpy(array.copy()).reshape(state[name].shape)
+        for name, array in weights.items()
+        if name not in last
+    }
     network.load_state_dict({**state, **taken})
     return network
 

@@ -24,11 +24,11 @@ def mean(files: Sequence[Path], out: Path) -> None:
 
     Raises:
         InputError: there are fewer than two.
-        ModelError: one is built otherwise than the others.
+        ModelError: one is built otherwise than the others, or names elements.
     """
     if len(files) < 2:
         raise InputError("a mean takes at least two networks")
-    networks = [fit.network_from(path) for path in files]
+    networks = [fit.network_from(path, judging=True) for path in files]
     states = [
         {name: weights.double() for name, weights in one.state_dict().items() if weights.is_floating_point()}
         for one in networks
