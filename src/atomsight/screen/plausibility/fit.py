@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from atomsight.errors import ModelError
+from atomsight.errors import AtomsightError, ModelError
 from atomsight.models.export import write_model
 from atomsight.models.masked_site.graph import masked_site_graph, weights_of
 from atomsight.models.masked_site.network import DEGREES, MaskedSiteNetwork
@@ -248,6 +248,11 @@ def main() -> None:
     parser.add_argument("--unrelaxed", action="store_true", help="for candidates that are not relaxed")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
+    if given.begin_with is not None:
+        try:
+            network_from(given.begin_with, given.angular)  # told before minutes of making examples
+        except AtomsightError as error:
+            parser.error(str(error))
     given.out.mkdir(parents=True, exist_ok=True)
     left = given.leave_out.read_text().split() if given.leave_out else []
     source: Source

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from atomsight.errors import InputError, ModelError
+from atomsight.errors import AtomsightError, InputError, ModelError
 from atomsight.screen.plausibility import fit
 
 
@@ -52,7 +52,10 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    mean(given.files, given.out)
+    try:
+        mean(given.files, given.out)
+    except AtomsightError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":
