@@ -49,6 +49,11 @@ def test_limits_are_found_from_archives(
     assert LEAST < once["crowd"][2] <= few + 1
     assert (once["margins_2"] <= 0).all()
     assert (once["margins_0"] == shipped["margins_0"]).all()  # what was not asked for stays
+    corpora = calibrate_verdicts.Corpora(dataset, [salts], [EXAMPLES], (dataset, EXAMPLES), [], 300)
+    places = [
+        [one.fractional.tolist() for group in corpora.groups("inorganic") for one in group] for _ in range(2)
+    ]
+    assert places[0] == places[1]
     again = run("--kinds", "inorganic", "molecular")
     for name, values in once.items():  # a kind draws from a generator of its own
         if not name.endswith("_0") and name != "crowd":

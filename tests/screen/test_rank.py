@@ -16,10 +16,11 @@ from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError
 from atomsight.models import load_model
+from atomsight.neighbours import site_surroundings
 from atomsight.screen.combine import Combination, fit_logistic, margin
 from atomsight.screen.decoys import packed, shifted, swapped
 from atomsight.screen.features import NAMES, describe
-from atomsight.screen.plausibility.runtime import Networks
+from atomsight.screen.plausibility.runtime import crystal_logits
 from atomsight.screen.rank import Ledger, Ranked, Ranker, rank
 from atomsight.screen.verdicts import LEAST, Verdicts, sort_of
 from atomsight.web.ranking import Ranking
@@ -133,16 +134,21 @@ def test_what_does_not_count_is_not_computed_and_changes_no_score(
 
 def test_inorganic_crystals_are_judged_by_the_mean_of_two_networks(ranker: Ranker) -> None:
     crystals = [perovskite(), *read(DATA / "halite.cif")]
-    whole, cells = ranker.networks.whole, ranker.networks.cells
-
-    def plausibility(networks: Networks) -> np.ndarray:
-        found = describe(crystals, ranker.model, networks, ranker.tables)
-        parts = [float(np.sum(site)) for site in found.site_logits]
-        return np.column_stack([found.values[:, NAMES.index("plausibility")], parts])
-
-    one, other = (plausibility(ranker.networks._replace(whole=same, cells=same)) for same in (whole, cells))
-    assert not np.allclose(one, other)
-    np.testing.assert_allclose(plausibility(ranker.networks), (one + other) / 2, rtol=1e-5, atol=1e-5)
+    found = describe(crystals, ranker.model, ranker.networks, ranker.tables)
+    for place, crystal in enumerate(crystals):
+        distances, neighbours, directions = site_surroundings(crystal, 16)
+        lengths, rows = distances.astype(np.float32), neighbours.astype(np.int64)
+        element = crystal.site_numbers.astype(np.int64)
+        begins = np.zeros(1, np.int64)
+        sites = [
+            network.site_logits(lengths, rows, element, begins, directions)
+            for network in (ranker.networks.whole, ranker.networks.cells)
+        ]
+        assert not np.allclose(*sites)
+        np.testing.assert_allclose(found.site_logits[place], np.mean(sites, axis=0), atol=1e-4)
+        weight = crystal.multiplicities / crystal.n_atoms
+        alone = [crystal_logits(one, weight, [crystal.n_sites])[0] for one in sites]
+        assert found.values[place, NAMES.index("plausibility")] == pytest.approx(np.mean(alone), abs=1e-4)
 
 
 def test_kinds_are_told_from_the_crystal(ranker: Ranker) -> None:
