@@ -43,6 +43,8 @@ def test_ctrl_c_ends_with_a_word(tmp_path: Path) -> None:
             stdout=out,
             stderr=subprocess.PIPE,
             text=True,
+            # tests that run in the background of a shell inherit that interrupts are ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         while started.stat().st_size == 0 and process.poll() is None:
             time.sleep(0.02)
