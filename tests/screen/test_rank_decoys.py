@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,16 @@ from perovskite import perovskite
 from atomsight import nearest_neighbours, read
 from atomsight.crystal import Crystal
 from atomsight.screen import decoys
+from atomsight.screen.beside import Beside
 from atomsight.screen.calibrate_rank import apart
-from atomsight.screen.calibrate_verdicts import Beside, forms_of, mixed, under_pressure, write
+from atomsight.screen.calibrate_verdicts import (
+    MOST_DRAWS,
+    drawn,
+    forms_of,
+    mixed,
+    under_pressure,
+    write,
+)
 from atomsight.screen.contacts import BINS, PAIRS, atom_types, contacts_of, histogram, packing, potential
 from atomsight.screen.features import KINDS, kind_of
 from atomsight.screen.molecules import HYDROGEN_LENGTHS, joined_by_metals, molecules_of, normalised
@@ -204,16 +213,51 @@ def test_crystals_under_pressure_are_found(tmp_path: Path) -> None:
     assert found == {"pressed", "frozen", "short"}
 
 
+def beside_of(margins: list[float], archives: list[str], formulas: list[str]) -> Beside:
+    return Beside(margins, [0.0] * len(margins), [9] * len(margins), archives, formulas)
+
+
 def test_archives_count_alike_for_a_limit() -> None:
-    few = Beside([-3.0, -1.0, -1.5, -0.5, 0.0], [9] * 5, ["small", *["large"] * 4])
-    assert few.balanced.tolist() == [*[-3.0] * 4, -1.5, -1.0, -0.5, 0.0]
+    archives, formulas = ["small", *["large"] * 4], ["NaCl", "KCl", "KBr", "KI", "KF"]
+    few = beside_of([-3.0, -1.0, -1.5, -0.5, 0.0], archives, formulas)
+    assert few.balanced(few.margins).tolist() == [-3.0, -3.0, -0.5]  # 8 ** 2 / (4 ** 2 + 4) compounds
+
+
+def test_crystals_of_one_formula_count_as_one_for_a_limit() -> None:
+    margins = [-3.0, -1.0, -1.5, -0.5]
+    four = beside_of(margins, ["a"] * 4, ["Na", "K", "Rb", "Cs"])
+    two = beside_of(margins, ["a"] * 4, ["Na", "K"] * 2)
+    assert four.balanced(margins).tolist() == sorted(margins)
+    assert two.balanced(margins).tolist() == [-3.0, -1.0]
+    assert Beside().balanced([]).tolist() == []
+
+
+def test_crystals_that_are_looked_at_again_make_no_limit_surer() -> None:
+    generator = np.random.default_rng(0)
+    margins, formulas = generator.normal(size=500).tolist(), [f"C{i}" for i in range(1, 501)]
+    once = beside_of(margins, ["a"] * 500, formulas)
+    thrice = beside_of(margins * 3, ["a"] * 1500, formulas * 3)
+    assert once.balanced(once.margins).tolist() == thrice.balanced(thrice.margins).tolist() == sorted(margins)
+
+
+def test_smaller_archives_are_drawn_more_often() -> None:
+    salt = next(read(DATA / "halite.cif"))
+    crystals = [replace(salt, source=f"large::{i}") for i in range(30)]
+    crystals += [
+        replace(salt, source="some::0"),
+        replace(salt, source="some::1"),
+        replace(salt, source="one::0"),
+    ]
+    found = Counter(one.source for one in drawn(crystals, 2))
+    assert {found[f"large::{i}"] for i in range(30)} == {2}
+    assert found["some::0"] == found["some::1"] == found["one::0"] == 2 * MOST_DRAWS
 
 
 def test_limits_go_to_their_places_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "rank.npz"
     path.write_bytes(FILE.read_bytes())
     before = dict(np.load(path))
-    write({"element": Beside([-1.0, -3.0], [51, 101], ["a", "a"], [2.0, 1.0])}, path)
+    write({"element": Beside([-1.0, -3.0], [2.0, 1.0], [51, 101], ["a", "a"], ["Kr", "H"])}, path)
     after = dict(np.load(path))
     assert after["margins_5"].tolist() == [-3.0, -1.0]
     assert after["real_5"].tolist() == [1.0, 2.0]

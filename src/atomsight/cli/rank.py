@@ -31,7 +31,10 @@ def rank(
         list[Path], typer.Argument(metavar="CANDIDATES...", help="CIFs, folders, tar or zip archives.")
     ],
     risk: Annotated[
-        float, typer.Option(help="Chance that a real structure is called unlikely: above 0, at most 0.5.")
+        float,
+        typer.Option(
+            help="Chance that a real structure is called unlikely is at most this: above 0, up to 0.5."
+        ),
     ] = 0.005,
     relaxed: Annotated[
         bool,
@@ -110,7 +113,7 @@ def rank(
     if handled and not as_json:
         err.print(
             f"{handled:,} candidates: {kept:,} to keep, {handled - kept:,} unlikely; a real structure is "
-            f"called unlikely with a chance of {100 * risk:g} %",
+            f"called unlikely with a chance of at most {100 * risk:g} %",
             highlight=False,
         )
     finish(handled)

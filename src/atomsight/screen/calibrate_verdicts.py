@@ -11,26 +11,25 @@ own, so that they may be found side by side, each by a process of its own.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.models import load_model
 from atomsight.readers import iter_members
 from atomsight.screen import decoys
+from atomsight.screen.beside import Beside, archive_of, beside
 from atomsight.screen.calibrate_rank import MOST_ATOMS, Judge, apart, arguments, molecular, packings_of
-from atomsight.screen.combine import Combination, margin
 from atomsight.screen.features import KINDS
 from atomsight.screen.plausibility.examples import Bank, bank_of, split_crystals
 from atomsight.screen.plausibility.prototypes import same_prototype
 from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import MODEL, Tables, load_combination
-from atomsight.screen.verdicts import LEAST, SORTS, sort_of
+from atomsight.screen.verdicts import SORTS
 
 CROWD = {"molecular": 100, "framework": 60, "inorganic": 100}
 """Decoys beside which each real crystal is looked at; there are more frameworks than others."""
@@ -48,9 +47,12 @@ PRESSED = 10_000.0
 random packings may well be better than one of them without the pressure (beta-alanine at 6 GPa, COD 7219429,
 10.1039/C4CE02550D)."""
 
-DRAWS = {"inorganic": 3}
+DRAWS = {"inorganic": 3, "framework": 2}
 """Times that each real crystal of a kind is looked at, beside other decoys each time; once where nothing is
-said. The limit of inorganic crystals rests on the worst half dozen, whose best decoy is a matter of luck."""
+said. A limit rests on the worst half dozen, whose best decoy is a matter of luck."""
+
+MOST_DRAWS = 10
+"""Times as many for those of an archive with few."""
 
 TRIES = 3
 """Times a decoy is tried for each that is wanted."""
@@ -121,62 +123,11 @@ def mixed(
         yield decoy
 
 
-@dataclass
-class Beside:
-    """How real crystals of one of `verdicts.SORTS` stand beside decoys of their formula.
-
-    Attributes:
-        margins: see `combine.margin`.
-        sizes: candidates in each group.
-        archives: the file that each of these crystals is from.
-        scores: of all real crystals.
-    """
-
-    margins: list[float] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    archives: list[str] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-
-    @property
-    def crowd(self) -> float:
-        """Median size of a group."""
-        return float(np.median(self.sizes)) if self.sizes else 1.0
-
-    @property
-    def balanced(self) -> NDArray[np.float64]:
-        """The margins, ascending, those of smaller archives as often as makes all archives count alike.
-
-        Who asks may have crystals like those of any: computed covalent frameworks stand nearer to their
-        decoys than measured metal-organic ones, of which there are twenty times as many.
-        """
-        archives = np.array(self.archives)
-        counts = {name: int((archives == name).sum()) for name in set(self.archives)}
-        often = [round(max(counts.values()) / counts[name]) for name in self.archives]
-        return np.sort(np.repeat(self.margins, often))
-
-
 def forms_of(crystals: Iterable[Crystal]) -> dict[str, list[Crystal]]:
     """Crystals by their formula, see `mixed`."""
     found = defaultdict(list)
     for crystal in crystals:
         found[crystal.formula].append(crystal)
-    return found
-
-
-def beside(
-    groups: Iterable[Sequence[Crystal]], judge: Judge, combination: Combination
-) -> defaultdict[str, Beside]:
-    """How real crystals, the first of each group, stand beside the others, by sort."""
-    found: defaultdict[str, Beside] = defaultdict(Beside)
-    for group in groups:
-        described = judge.describe(group)
-        scores = combination.scores(described.kind, described.values)
-        own = found[sort_of(KINDS[described.kind[0]], group[0].formula)]
-        own.scores.append(float(scores[0]))
-        if len(scores) >= LEAST:
-            own.margins.append(margin(float(scores[0]), float(scores.max())))
-            own.sizes.append(len(scores))
-            own.archives.append(group[0].source.partition("::")[0])
     return found
 
 
@@ -224,10 +175,21 @@ class Corpora:
             train = split_crystals(self.dataset, archives, "train", self.leave_out)
             bank = bank_of(crystal for crystal in train if crystal.n_atoms <= 80)
         forms = forms_of(crystals) if bank else {}
-        for crystal in (crystal for _ in range(DRAWS.get(kind, 1)) for crystal in crystals):
-            if crystal.n_atoms <= MOST_ATOMS:
-                others = mixed(crystal, bank, wanted, generator, forms.get(crystal.formula, ()))
-                yield crystal, list(others)
+        crystals = [crystal for crystal in crystals if crystal.n_atoms <= MOST_ATOMS]
+        for crystal in drawn(crystals, DRAWS.get(kind, 1)):
+            others = mixed(crystal, bank, wanted, generator, forms.get(crystal.formula, ()))
+            yield crystal, list(others)
+
+
+def drawn(crystals: Sequence[Crystal], times: int) -> Iterator[Crystal]:
+    """Each so many times, and those of smaller archives up to `MOST_DRAWS` as often, until all archives are
+    drawn alike."""
+    counts = Counter(archive_of(crystal) for crystal in crystals)
+    for turn in range(MOST_DRAWS * times):
+        for crystal in crystals:
+            often = round(max(counts.values()) / counts[archive_of(crystal)])
+            if turn < times * min(often, MOST_DRAWS):
+                yield crystal
 
 
 def under_pressure(archive: Path) -> frozenset[str]:
@@ -247,10 +209,10 @@ def write(found: dict[str, Beside], path: Path) -> None:
         arrays = dict(file)
     for sort, one in found.items():
         place = PLACES[sort]
-        arrays[f"margins_{place}"] = one.balanced
+        arrays[f"margins_{place}"] = one.balanced(one.margins)
         arrays["crowd"][place] = one.crowd
         if sort != "molecular":  # judged there by contacts that were fitted without each of them
-            arrays[f"real_{place}"] = np.sort(one.scores)
+            arrays[f"real_{place}"] = one.balanced(one.scores)
     np.savez_compressed(path, **arrays)
 
 
@@ -270,7 +232,9 @@ def main() -> None:
         found = beside(corpora.groups(kind), judge, combination)
         write({sort: found[sort] for sort in FOUND[kind]}, given.out)
         for sort in FOUND[kind]:
-            print(f"{sort}: {len(found[sort].margins)} crystals beside decoys", flush=True)
+            one = found[sort]
+            compounds = len(one.balanced(one.margins))
+            print(f"{sort}: {len(one.margins)} times beside decoys, as {compounds} compounds", flush=True)
     limits = load_combination(True, given.out).margin_thresholds(0.005)
     print("limits at 0.5 %:", {s: t and round(t, 3) for s, t in zip(SORTS, limits, strict=True)})
 

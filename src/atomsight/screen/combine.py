@@ -1,9 +1,10 @@
 """One score from the features, and the verdict on it.
 
 For each kind of crystal a logistic regression tells real crystals from their decoys; its log-odds are the
-score. The verdict ``unlikely`` goes to scores that only a share of real crystals fall below, the *risk*
-(split conformal
-prediction: Vovk et al. 2005, 10.1007/b106715).
+score. The verdict ``unlikely`` goes to scores that at most a share of real crystals fall below, the *risk*: a
+lower tolerance limit (Wilks 1941, 10.1214/aoms/1177731788), which is split conformal prediction that holds
+for the crystals that the limit happens to rest on, and not on average over all that it might rest on (Vovk
+2013, 10.1007/s10994-013-5355-6).
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ from numpy.typing import NDArray
 
 from atomsight.errors import InputError
 
-TAIL = 0.1
-"""Share of the real crystals that tells how their scores fall off where there are too few for a quantile."""
+CONFIDENCE = 0.9
+"""That a limit loses no more real crystals than the risk, whatever crystals it happens to rest on."""
 
+FEW = 460
+"""Real crystals from which on the lowest of them is a limit for a risk of 0.5 %: 0.995 to the power of 460 is
+0.1."""
+
+TAIL = 0.1
+"""Share of the real crystals that tells how their scores fall off where there are fewer."""
 
 OWN = 0.25
 """Weight of a candidate's own score beside its distance from the best. On ``val`` from 0 to 0.5 were alike;
@@ -51,21 +58,21 @@ class Combination:
     def thresholds(self, risk: float) -> NDArray[np.float64]:
         """(sorts,) score below which a crystal is ``unlikely``.
 
-        Of n real crystals the floor(risk * (n + 1))-th lowest score is the threshold: a further real crystal
-        falls below it with a chance of at most `risk`. Where n is too small for that, the scores are taken to
-        fall off exponentially below their lowest tenth.
+        With a confidence of `CONFIDENCE` at most a share `risk` of all real crystals falls below it. Where
+        fewer than `FEW` are known, the scores are taken to fall off exponentially below their lowest tenth,
+        which is an estimate without such confidence.
 
         Raises:
             InputError: the risk does not lie between 0 and 0.5.
         """
         if not 0 < risk <= 0.5:
             raise InputError(f"the risk must lie above 0 and be at most 0.5, not {risk:g}")
-        return np.array([_threshold(scores, risk) for scores in self.real])
+        return np.array([_limit(scores, risk) for scores in self.real])
 
     def margin_thresholds(self, risk: float) -> list[float | None]:
         """For each sort the margin below which a candidate is ``unlikely`` beside the others; see
         `thresholds`."""
-        return [_threshold(margins, risk) if len(margins) else None for margins in self.margins]
+        return [_limit(margins, risk) if len(margins) else None for margins in self.margins]
 
 
 def margin(score: float, best: float) -> float:
@@ -74,14 +81,32 @@ def margin(score: float, best: float) -> float:
     return score - best + OWN * min(score, 0.0)
 
 
-def _threshold(scores: NDArray[np.float64], risk: float) -> float:
-    place = int(risk * (len(scores) + 1))
-    if place >= 1:
-        return float(scores[place - 1])
-    tail = max(2, int(TAIL * len(scores)))
-    edge = float(scores[tail])
-    excess = float((edge - scores[:tail]).mean())
-    return edge - excess * float(np.log(tail / len(scores) / risk))
+def tolerated(count: int, risk: float) -> int:
+    """How many of so many real crystals a limit may lose, itself counted, so that with `CONFIDENCE` it loses
+    at most a share `risk` of all: what lies below the i-th lowest of n is beta distributed (i, n + 1 - i)."""
+    from scipy.special import betainc
+
+    place = np.arange(1, int(risk * (count + 1)) + 1)
+    return int((betainc(place, count + 1 - place, risk) >= CONFIDENCE).sum())
+
+
+def _limit(values: NDArray[np.float64], risk: float) -> float:
+    """Of ascending values of real crystals."""
+    if len(values) < FEW:
+        place = int(max(risk, TAIL) * (len(values) + 1))
+        quantile = float(values[max(place, 1) - 1])
+        return quantile if place and risk >= TAIL else min(quantile, _tail(values, risk))
+    place = tolerated(len(values), risk)
+    return float(values[place - 1]) if place else min(float(values[0]), _tail(values, risk))
+
+
+def _tail(values: NDArray[np.float64], risk: float) -> float:
+    tail = min(max(2, int(TAIL * len(values))), len(values) - 1)
+    if tail < 1:
+        return float(values[0])
+    edge = float(values[tail])
+    excess = float((edge - values[:tail]).mean())
+    return edge - excess * max(0.0, float(np.log(tail / len(values) / risk)))
 
 
 def fit_logistic(

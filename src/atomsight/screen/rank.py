@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from atomsight.readers.sources import OnSkip
 
 RISK = 0.005
-"""Chance that a real structure is called ``unlikely``, where none is asked for."""
+"""Most chance that a real structure is called ``unlikely``, where none is asked for."""
 
 SITES_PER_BATCH = 4096
 """Sites gathered over candidates before the networks run."""
@@ -74,7 +74,7 @@ class Ranker:
     """Scores candidates one batch after another; memory does not grow with their number.
 
     Args:
-        risk: chance that a real structure is called ``unlikely``.
+        risk: chance that a real structure is called ``unlikely``, at most; see `combine`.
         explain: find evidence too.
         relaxed: trust the volume of inorganic candidates.
         model: names elements blindly; None is the bundled default, which the scores are calibrated for.
@@ -291,7 +291,8 @@ def rank(
     Args:
         crystals: candidates; or files (`atomsight.models.spread.sources_of`), which are read where the work
             is done.
-        risk: chance that a real structure gets the verdict ``unlikely``, above 0, at most 0.5.
+        risk: chance that a real structure gets the verdict ``unlikely`` is at most this, above 0 and up to
+            0.5; holds with a confidence of `combine.CONFIDENCE`.
         explain: fill `Ranked.evidence`.
         relaxed: trust the volume of inorganic candidates. Else they are judged, in the main, at the volume
             that their formula lets expect.

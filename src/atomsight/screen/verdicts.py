@@ -3,7 +3,7 @@
 A score is the log-odds of real against decoy over all formulas, and for some formulas even the real crystal
 scores low. Beside the candidates of its own formula it seldom does: it is the best or close to it. Where
 there are enough candidates, the verdict therefore goes by how far one falls short of the best; how far real
-crystals fall short of the best of their decoys sets the limit (split conformal prediction, as in `combine`).
+crystals fall short of the best of their decoys sets the limit (as in `combine`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Verdicts:
 
     Args:
         combination: what the scores come from.
-        risk: chance that a real structure is called ``unlikely``.
+        risk: chance that a real structure is called ``unlikely``, at most.
 
     Raises:
         InputError: the risk does not lie between 0 and 0.5.
@@ -82,5 +82,5 @@ class Verdicts:
             return ()
         return (
             f"its score is {best - score:.1f} below the best of {among:,} candidates of its formula; a real "
-            f"structure falls as short with a chance of {100 * self.risk:g} %",
+            f"structure falls as short with a chance of at most {100 * self.risk:g} %",
         )

@@ -44,7 +44,9 @@ class RankRequest(BaseModel):
 
     upload: str | None = None
     example: str | None = None
-    risk: float = Field(0.005, gt=0, le=0.5, description="chance that a real structure is called unlikely")
+    risk: float = Field(
+        0.005, gt=0, le=0.5, description="most chance that a real structure is called unlikely"
+    )
     relaxed: bool = Field(False, description="trust the volume of inorganic candidates")
 
 
