@@ -31,9 +31,7 @@ CANDIDATES = 60
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
-    parser.add_argument(
-        "--candidates", type=Path, help="a folder of candidates; else crystals of the examples"
-    )
+    parser.add_argument("--candidates", type=Path, help="a folder of candidates; else decoys of an example")
     given = parser.parse_args()
     command = [sys.executable, "-m", "atomsight.cli.main", "serve", "--port", "0", "--no-browser", "--json"]
     with (
@@ -50,7 +48,7 @@ def main() -> None:
         page.goto(address)
         structure(page, given.out)
         with tempfile.TemporaryDirectory() as folder:
-            candidates(page, given.out, decoys(Path(folder)))
+            candidates(page, given.out, given.candidates or decoys(Path(folder)))
         explore(page, given.out)
         browser.close()
         server.terminate()

@@ -292,7 +292,7 @@ def rank(
         crystals: candidates; or files (`atomsight.models.spread.sources_of`), which are read where the work
             is done.
         risk: chance that a real structure gets the verdict ``unlikely`` is at most this, above 0 and up to
-            0.5; holds with a confidence of `combine.CONFIDENCE`.
+            0.5; see `combine.Combination.thresholds` for how sure that is.
         explain: fill `Ranked.evidence`.
         relaxed: trust the volume of inorganic candidates. Else they are judged, in the main, at the volume
             that their formula lets expect.
