@@ -45,3 +45,11 @@ def test_a_smaller_risk_never_throws_more_away(
     known = alone(np.repeat(values, times) + np.linspace(0, 1e-3, len(values) * times))
     less, more = (known.thresholds(risk)[0] for risk in sorted(risks))
     assert less <= more
+
+
+@pytest.mark.parametrize(("count", "more", "less"), [(999, 0.0025, 0.0005), (14, 0.1, 0.09)])
+def test_one_that_stands_far_below_counts_at_smaller_risks_too(count: int, more: float, less: float) -> None:
+    """The others, of whom the tail is told, would set a higher limit."""
+    known = alone(np.append(np.linspace(0, 1, count - 1), -1000.0))
+    assert known.thresholds(more)[0] == -1000
+    assert known.thresholds(less)[0] <= -1000

@@ -229,6 +229,8 @@ def test_crystals_of_one_formula_count_as_one_for_a_limit() -> None:
     two = beside_of(margins, ["a"] * 4, ["Na", "K"] * 2)
     assert four.balanced(margins).tolist() == sorted(margins)
     assert two.balanced(margins).tolist() == [-3.0, -1.0]
+    often = beside_of([-3.0, -3.0, -3.0, -1.0], ["a"] * 4, ["Na", "Na", "Na", "K"])
+    assert often.balanced(often.margins).tolist() == [-3.0, -1.0]
     assert Beside().balanced([]).tolist() == []
 
 
@@ -263,6 +265,8 @@ def test_limits_go_to_their_places_in_the_file(tmp_path: Path) -> None:
     assert after["real_5"].tolist() == [1.0, 2.0]
     assert after["crowd"][5] == 76
     changed = {"margins_5", "real_5", "crowd"}
+    write({"element": Beside()}, path)  # of no crystals nothing is learnt
+    assert dict(np.load(path))["real_5"].tolist() == [1.0, 2.0]
     assert all((before[name] == after[name]).all() for name in before if name not in changed)
     relaxed, unrelaxed = load_combination(True, path), load_combination(False, path)
     assert relaxed.margin_thresholds(0.4)[SORTS.index("element")] == -3.0

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
-from atomsight.screen.calibrate_rank import Judge
 from atomsight.screen.combine import Combination, margin
 from atomsight.screen.features import KINDS
 from atomsight.screen.verdicts import LEAST, sort_of
+
+if TYPE_CHECKING:
+    from atomsight.screen.calibrate_rank import Judge
 
 
 @dataclass

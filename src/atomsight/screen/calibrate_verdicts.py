@@ -182,8 +182,8 @@ class Corpora:
 
 
 def drawn(crystals: Sequence[Crystal], times: int) -> Iterator[Crystal]:
-    """Each so many times, and those of smaller archives up to `MOST_DRAWS` as often, until all archives are
-    drawn alike."""
+    """Each so many times, and those of smaller archives up to `MOST_DRAWS` times as often, so that archives
+    count alike."""
     counts = Counter(archive_of(crystal) for crystal in crystals)
     for turn in range(MOST_DRAWS * times):
         for crystal in crystals:
@@ -204,10 +204,12 @@ def under_pressure(archive: Path) -> frozenset[str]:
 
 
 def write(found: dict[str, Beside], path: Path) -> None:
-    """Put what was found in its place in the file of the ranking."""
+    """Put what was found in its place in the file of the ranking; a sort without crystals keeps its own."""
     with np.load(path) as file:
         arrays = dict(file)
     for sort, one in found.items():
+        if not one.margins:
+            continue
         place = PLACES[sort]
         arrays[f"margins_{place}"] = one.balanced(one.margins)
         arrays["crowd"][place] = one.crowd
