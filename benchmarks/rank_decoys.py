@@ -45,9 +45,9 @@ MOST_ATOMS = {"inorganic": 60, "framework": 250, "molecular": 250}
 def rows(
     name: str, ranker: Ranker, groups: Iterator[tuple[Crystal, list[Crystal]]], risks: list[float]
 ) -> Iterator[str]:
-    """Lines of the first table, one for each risk."""
+    """Lines of the first table, one for each risk, and one that names the crystals lost at the first."""
     judges = [Verdicts(ranker.combination, risk) for risk in risks]
-    areas, firsts, scores, truth = [], [], [], []
+    areas, firsts, scores, truth, lost = [], [], [], [], []
     told: list[list[NDArray[np.bool_]]] = [[] for _ in risks]
     for crystal, others in groups:
         if not others:
@@ -56,6 +56,8 @@ def rows(
         score = np.array([entry.score for entry in scored])
         for judge, verdicts in zip(judges, told, strict=True):
             verdicts.append(unlikely(scored, judge))
+        if told[0][-1][0]:
+            lost.append(f"{crystal.name} ({crystal.formula})")
         areas.append((score[1:] < score[0]).mean() + 0.5 * (score[1:] == score[0]).mean())
         firsts.append(bool((score[1:] < score[0]).all()))
         scores.append(score)
@@ -72,6 +74,8 @@ def rows(
             f"{together:.4f} | {100 * np.mean(firsts):.0f} % | {100 * (~thrown[real]).mean():.1f} % "
             f"({thrown[real].sum()} lost) | {100 * thrown[~real].mean():.1f} % |"
         )
+    if lost:
+        yield f"\nlost at {100 * risks[0]:g} %: {', '.join(lost)}\n"
 
 
 def unlikely(scored: list[Ranked], verdicts: Verdicts) -> NDArray[np.bool_]:
