@@ -246,10 +246,18 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert (tmp_path / "run" / "model.onnx").read_bytes() == (trained / "model.onnx").read_bytes()
 
 
-def test_a_large_run_trains_in_half_precision_and_exports_in_full(
-    paired: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("capability", ["AVX512", "AVX2"])
+def test_a_large_run_trains_in_half_precision_where_that_pays_and_exports_in_full(
+    paired: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capability: str
 ) -> None:
-    compiled = []
+    compiled: list[torch.nn.Module] = []
+    precisions = set()
+    forward = MaskedSiteNetwork.forward
+
+    def noted(network: MaskedSiteNetwork, *given: torch.Tensor) -> torch.Tensor:
+        answer = forward(network, *given)
+        precisions.add(answer.dtype)
+        return answer
 
     def compile_nothing(network: torch.nn.Module, dynamic: bool) -> torch.nn.Module:
         compiled.append(network)
@@ -258,8 +266,11 @@ def test_a_large_run_trains_in_half_precision_and_exports_in_full(
     monkeypatch.setattr("atomsight.models.masked_site.training.WORTH_COMPILING", 1)
     monkeypatch.setattr("atomsight.models.masked_site.training.compiler_found", lambda: True)
     monkeypatch.setattr(torch, "compile", compile_nothing)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(MaskedSiteNetwork, "forward", noted)
     train_model(paired, tmp_path / "run", replace(SETTINGS, epochs=1))
     assert len(compiled) == 1
+    assert (torch.bfloat16 in precisions) == (capability == "AVX512")
     assert json.loads((tmp_path / "run" / "result.json").read_text())["export_difference"] < 1e-6
 
 

@@ -57,7 +57,7 @@ class MaskedSite(Architecture):
         self.k = k
         self.network: MaskedSiteNetwork = MaskedSiteNetwork(k, len(elements))
         self._forward: Callable[..., Tensor] = self.network
-        self._worth_compiling = self._half = False
+        self._worth_compiling = self._compiled = self._half = False
 
     def prepare(self, batches: Iterable[SiteBatch]) -> None:
         """Count the elements, for their weights in the loss, and find out whether compiling pays."""
@@ -124,9 +124,9 @@ class MaskedSite(Architecture):
         device, n = batch["site"].device.type, len(batch["site"])
         if device == "cpu":
             batch = filled(batch)
-        if self._worth_compiling and not self._half and self.network.training and device == "cpu":
+        if self._worth_compiling and not self._compiled and self.network.training and device == "cpu":
             self._forward = torch.compile(self.network, dynamic=True)
-            self._half = True
+            self._compiled, self._half = True, half_pays()
         with torch.autocast(device, torch.bfloat16, enabled=self._half):
             if not self.network.training:
                 logits = self.logits(batch)
@@ -160,3 +160,9 @@ def filled(batch: SiteBatch) -> SiteBatch:
 def compiler_found() -> bool:
     """Whether ``torch.compile`` will find a C++ compiler."""
     return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++"))
+
+
+def half_pays() -> bool:
+    """Whether this CPU multiplies matrices of half precision (bfloat16) as fast as others. Where it lacks
+    AVX-512, oneDNN goes the long way round, and a step takes eight times as long."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"

@@ -28,7 +28,7 @@ from atomsight.errors import AtomsightError, ModelError
 from atomsight.models.export import write_model
 from atomsight.models.masked_site.graph import masked_site_graph, weights_of
 from atomsight.models.masked_site.network import DEGREES, MaskedSiteNetwork
-from atomsight.models.masked_site.training import OWN, compiler_found
+from atomsight.models.masked_site.training import OWN, compiler_found, half_pays
 from atomsight.screen.plausibility.runtime import POOL
 from atomsight.screen.plausibility.unrelaxed import Unrelaxed
 from atomsight.screen.plausibility.whole import LARGE_SHARE, Whole
@@ -78,7 +78,7 @@ def loss_of(
     The loss is that of naming each real structure among the decoys of its formula, and half of calling each
     structure real or not by itself.
     """
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=half_pays()):
         logits = forward(batch["distances"], batch["neighbours"], batch["element"], batch["directions"])[:, 0]
     score = pooled(logits.float(), batch["weight"], batch["structure"], len(batch["group"]))
     group, real = batch["group"], batch["real"]
