@@ -15,6 +15,7 @@ from atomsight.compiled import compiled
 from atomsight.crystal import BOND_TYPES
 from atomsight.readers._atoms import AtomTable, Words
 from atomsight.readers._block import Block, Loop, header_of, start_of
+from atomsight.readers._hash import word_hash
 from atomsight.readers._numbers import POWERS, number
 
 UNKNOWN = BOND_TYPES.index("unknown")
@@ -143,19 +144,7 @@ def _hashes() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Hashes of the words for types, and the types."""
     words = [np.frombuffer(word.encode(), np.uint8) for word in _WORDS]
     kinds = [BOND_TYPES.index(kind) for kind in _WORDS.values()]
-    return np.array([_hash(word, 0, len(word), True) for word in words], np.uint64), np.array(kinds)
-
-
-@compiled
-def _hash(data: NDArray[np.uint8], begin: int, end: int, lower: bool) -> np.uint64:
-    """FNV-1a of a word, 64 bits."""
-    value = np.uint64(14695981039346656037)
-    for at in range(begin, end):
-        byte = data[at]
-        if lower and 65 <= byte <= 90:
-            byte += 32
-        value = (value ^ np.uint64(byte)) * np.uint64(1099511628211)
-    return value
+    return np.array([word_hash(word, 0, len(word), True) for word in words], np.uint64), np.array(kinds)
 
 
 @compiled
@@ -190,7 +179,7 @@ def _scan(
     twice = np.zeros(len(labels), np.bool_)
     for row in range(len(labels)):
         begin, end = labels[row]
-        place = np.int64(_hash(data, begin, end, False) & np.uint64(room - 1))
+        place = np.int64(word_hash(data, begin, end, False) & np.uint64(room - 1))
         while held[place] >= 0 and not _same(
             data, begin, end, labels[held[place], 0], labels[held[place], 1]
         ):
@@ -220,7 +209,7 @@ def _scan(
             started = True
         role = roles[column]
         if role == 1 or role == 2:
-            place = np.int64(_hash(data, begin, at, False) & np.uint64(room - 1))
+            place = np.int64(word_hash(data, begin, at, False) & np.uint64(room - 1))
             while held[place] >= 0:
                 atom = held[place]
                 if _same(data, begin, at, labels[atom, 0], labels[atom, 1]):
@@ -234,7 +223,7 @@ def _scan(
             if end < 0:
                 return False
         elif role == 6:
-            word = _hash(data, begin, at, True)
+            word = word_hash(data, begin, at, True)
             for which in range(len(words)):
                 if words[which] == word:
                     kinds[row] = word_kinds[which]

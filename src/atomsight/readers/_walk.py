@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.compiled import compiled
+from atomsight.readers._hash import lower, word_hash
 from atomsight.readers._numbers import number
 
 CELL = tuple(f"_cell_{name}" for name in ("length_a", "length_b", "length_c")) + tuple(
@@ -67,18 +68,10 @@ def _blank(byte: int) -> bool:
     return byte == 32 or byte == 10 or byte == 13 or byte == 9
 
 
-@compiled(inline="always")
-def _lower(byte: int) -> int:
-    return byte + 32 if 65 <= byte <= 90 else byte
-
-
 @compiled
-def _hash(data: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
-    """FNV-1a of a word in small letters, 64 bits; never 0."""
-    value = np.uint64(14695981039346656037)
-    for at in range(begin, end):
-        value = (value ^ np.uint64(_lower(data[at]))) * np.uint64(1099511628211)
-    return value | np.uint64(1)
+def _key(data: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
+    """The hash of a tag; never 0."""
+    return word_hash(data, begin, end, True) | np.uint64(1)
 
 
 @lru_cache(maxsize=1)
@@ -87,7 +80,7 @@ def wanted() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     table, places = np.zeros(256, np.uint64), np.zeros(256, np.int64)
     for place, tag in enumerate(TAGS):
         word = np.frombuffer(tag.encode(), np.uint8)
-        key = _hash(word, 0, len(word))
+        key = _key(word, 0, len(word))
         at = int(key) >> 8 & 255
         while table[at]:
             at = at + 1 & 255
@@ -126,7 +119,7 @@ def _value_end(data: NDArray[np.uint8], at: int, size: int) -> int:
     if at < size and not _blank(data[at]):
         return -1
     if at - begin >= 5:  # data_ loop_ save_ stop_ global_, and what begins so
-        letter = _lower(first)
+        letter = lower(first)
         if letter == 100 or letter == 108 or letter == 115 or letter == 103:
             mark = begin + (6 if letter == 103 else 4)
             if mark < at and data[mark] == 95:
@@ -163,10 +156,10 @@ def _is(data: NDArray[np.uint8], at: int, end: int, a: int, b: int, c: int, d: i
     """Whether a word begins with four letters, small or capital, and ``_``."""
     return (
         end - at >= 5
-        and _lower(data[at]) == a
-        and _lower(data[at + 1]) == b
-        and _lower(data[at + 2]) == c
-        and _lower(data[at + 3]) == d
+        and lower(data[at]) == a
+        and lower(data[at + 1]) == b
+        and lower(data[at + 2]) == c
+        and lower(data[at + 3]) == d
         and data[at + 4] == 95
     )
 
@@ -181,7 +174,7 @@ def _place(
     met: NDArray[np.uint64],
 ) -> int:
     """Place of a tag in `TAGS`, -1 for another one, -2 for one that was met before."""
-    key = _hash(data, begin, end)
+    key = _key(data, begin, end)
     at = np.int64(key >> np.uint64(8)) & (len(met) - 1)
     while met[at] != 0:
         if met[at] == key:
@@ -302,7 +295,7 @@ def walk(
             if at >= size:
                 break
         # What is no value must be a tag or another list, which the next turn sees.
-        if count == 0 or count % width or (at < size and data[at] != 95 and _lower(data[at]) != 108):
+        if count == 0 or count % width or (at < size and data[at] != 95 and lower(data[at]) != 108):
             return refused
         if asked:
             record = loops_at + LOOP_FIELDS * n_loops
