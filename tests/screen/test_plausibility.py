@@ -97,7 +97,10 @@ def salts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return root / "dataset", archive
 
 
-@pytest.mark.parametrize("more", [["--unrelaxed"], ["--unrelaxed", "--angular", "0"], []])
+@pytest.mark.parametrize(
+    "more",
+    [["--unrelaxed"], ["--unrelaxed", "--angular", "0"], [], ["--exchange", "masked-site-isotypes"]],
+)
 def test_training_goes_on_where_it_stopped_and_exports(
     more: list[str],
     salts: tuple[Path, Path],
@@ -133,6 +136,10 @@ def test_training_goes_on_where_it_stopped_and_exports(
     with pytest.raises(SystemExit):
         run(tmp_path / "other", 10, "--from", file, "--angular", 3 if "0" in more else 0)
     assert "another kind of network" in capsys.readouterr().err
+    if "--unrelaxed" in more:
+        with pytest.raises(SystemExit):
+            run(tmp_path / "other", 10, "--exchange", "masked-site-isotypes")
+        assert "of no use with --unrelaxed" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 
 

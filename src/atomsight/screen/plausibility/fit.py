@@ -7,7 +7,9 @@ which serve each other as templates, `--large` are frameworks. With `--unrelaxed
 inorganic candidates that are not relaxed, from `--small` alone. Formulas named by `--leave-out`, one a line,
 are kept out with all that shares their chemical systems. With `--from` the weights are those of an earlier
 network, or the trunk of a masked-site model, which has learnt from more crystals what elements do where; its
-size is that of the network then. The run goes on where it stopped.
+size is that of the network then. With `--exchange` elements of the inorganic crystals give way to others
+that stand for them in isotypic crystals, as a model with isotypes knows them (`exchange`). The run goes on
+where it stopped.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from atomsight.models.export import write_model
 from atomsight.models.masked_site.graph import masked_site_graph, weights_of
 from atomsight.models.masked_site.network import DEGREES, MaskedSiteNetwork
 from atomsight.models.masked_site.training import OWN, compiler_found, half_pays
+from atomsight.screen.plausibility.exchange import Exchanges
 from atomsight.screen.plausibility.runtime import POOL
 from atomsight.screen.plausibility.unrelaxed import Unrelaxed
 from atomsight.screen.plausibility.whole import LARGE_SHARE, Whole
@@ -245,14 +248,20 @@ def main() -> None:
         "--from", dest="begin_with", metavar="MODEL", help="network's file or masked-site model to go on from"
     )
     parser.add_argument("--rate", type=float, default=RATE, help="peak of the learning rate")
+    parser.add_argument("--exchange", metavar="MODEL", help="model whose isotypes exchange elements")
     parser.add_argument("--unrelaxed", action="store_true", help="for candidates that are not relaxed")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    if given.begin_with is not None:
-        try:
-            network_from(given.begin_with, given.angular)  # told before minutes of making examples
-        except AtomsightError as error:
-            parser.error(str(error))
+    exchanges = None
+    try:  # told before minutes of making examples
+        if given.begin_with is not None:
+            network_from(given.begin_with, given.angular)
+        if given.exchange is not None:
+            exchanges = Exchanges.of_model(given.exchange)
+    except AtomsightError as error:
+        parser.error(str(error))
+    if given.unrelaxed and exchanges is not None:
+        parser.error("--exchange is of no use with --unrelaxed, which takes other compounds' geometries")
     given.out.mkdir(parents=True, exist_ok=True)
     left = given.leave_out.read_text().split() if given.leave_out else []
     source: Source
@@ -262,6 +271,7 @@ def main() -> None:
         source = Whole.prepared(
             *(given.dataset, given.small, given.large, given.most, left, given.seed, K, given.out),
             given.large_share,
+            exchanges,
         )
     done = train(
         source,

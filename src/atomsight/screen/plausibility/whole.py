@@ -11,6 +11,7 @@ from torch import Tensor
 
 from atomsight.screen.plausibility.batch import batch_of
 from atomsight.screen.plausibility.examples import Examples, bank_of, examples_of, split_crystals
+from atomsight.screen.plausibility.exchange import Exchanges
 from atomsight.screen.volume import element_counts, fit_volumes
 
 SITES_PER_STEP = 3000
@@ -31,15 +32,23 @@ LARGE_SHARE = 0.5
 class Whole:
     """Steps of training for structures that are judged as they are, see `fit.Source`.
 
+    Args:
+        examples: crystals with their decoys.
+        large_share: of the frameworks in an epoch.
+        exchanges: of elements in inorganic crystals and their decoys, drawn anew each time; None for none.
+
     Attributes:
         real_weight: see `fit.Source`.
     """
 
     real_weight = 4.0
 
-    def __init__(self, examples: Examples, large_share: float = LARGE_SHARE) -> None:
+    def __init__(
+        self, examples: Examples, large_share: float = LARGE_SHARE, exchanges: Exchanges | None = None
+    ) -> None:
         self._examples = examples
         self._large_share = large_share
+        self._exchanges = exchanges
         self._structures = np.searchsorted(examples.structure, np.arange(len(examples.real) + 1))
         self._groups = np.searchsorted(examples.group, np.arange(int(examples.group[-1]) + 2))
         self._donors = _Donors(examples, self._structures, self._groups)
@@ -56,11 +65,12 @@ class Whole:
         k: int,
         out: Path,
         large_share: float = LARGE_SHARE,
+        exchanges: Exchanges | None = None,
     ) -> Whole:
         """From archives, or from what an earlier call left in ``out``."""
         kept = out / "examples.npz"
         if kept.is_file():
-            return cls(Examples.load(kept), large_share)
+            return cls(Examples.load(kept), large_share, exchanges)
         generator = np.random.default_rng(seed)
         inorganic = [
             crystal
@@ -81,7 +91,7 @@ class Whole:
             f"{len(inorganic)} inorganic crystals, {len(frameworks)} frameworks, "
             f"{len(examples.real)} structures, {len(examples.element)} sites"
         )
-        return cls(examples, large_share)
+        return cls(examples, large_share, exchanges)
 
     def batches(self, generator: np.random.Generator) -> Iterator[dict[str, Tensor]]:
         """One pass over all groups in random order, some together, strained and with noise."""
@@ -99,10 +109,10 @@ class Whole:
                 sites += len(elements)
             number += 1
             if sites >= SITES_PER_STEP:
-                yield _batch(self._examples, structures, held, generator)
+                yield _batch(self._examples, structures, held, generator, self._exchanges)
                 held, sites, number = [], 0, 0
         if held:
-            yield _batch(self._examples, structures, held, generator)
+            yield _batch(self._examples, structures, held, generator, self._exchanges)
 
 
 def joined(one: Examples, other: Examples) -> Examples:
@@ -160,21 +170,28 @@ def _batch(
     structures: NDArray[np.int64],
     held: list[tuple[int, NDArray[np.uint8] | None, int]],
     generator: np.random.Generator,
+    exchanges: Exchanges | None,
 ) -> dict[str, Tensor]:
     rows = [np.arange(structures[s], structures[s + 1]) for s, _, _ in held]
     sizes = np.array([len(r) for r in rows])
     at = np.concatenate(rows)
     stretch = np.exp(generator.normal(0, STRAIN, len(held)))
+    elements = [examples.element[r] if e is None else e for r, (_, e, _) in zip(rows, held, strict=True)]
+    groups = np.array([g for _, _, g in held])
+    if exchanges is not None:
+        for group in range(groups[-1] + 1):
+            first, last = np.searchsorted(groups, [group, group + 1])
+            if examples.small[held[first][0]]:
+                own = [elements[i] for i in range(first, last) if held[i][1] is None]
+                stretch[first:last] *= exchanges.apply(own, examples.weight[rows[first]], generator)
     return batch_of(
         examples.distances[at] * np.repeat(stretch, sizes)[:, None],
         examples.neighbours[at],
         examples.directions[at],
-        np.concatenate(
-            [examples.element[r] if e is None else e for r, (_, e, _) in zip(rows, held, strict=True)]
-        ),
+        np.concatenate(elements),
         examples.weight[at],
         sizes,
-        [g for _, _, g in held],
+        groups.tolist(),
         [e is None and bool(examples.real[s]) for s, e, _ in held],
         NOISE * generator.random(len(held)) ** 2,
         generator,
