@@ -19,8 +19,11 @@ from atomsight.models import load_model
 from atomsight.models.isotypes.bank import Isotypes, chemistry
 from atomsight.screen.tables import Tables
 
-OFTEN, AGAIN = 0.5, 0.3
-"""Chance of an exchange, and of a further one after each."""
+OFTEN = 0.5
+"""Chance of an exchange, where nothing is said."""
+
+AGAIN = 0.3
+"""Chance of a further one after each."""
 
 LEAST = 0.2
 """Share of an element's exchanges that must lead to elements which the crystal does not hold."""
@@ -38,15 +41,17 @@ class Exchanges:
     Args:
         isotypes: tell which elements stand for each other, and what each adds to the volume.
         volumes: (128,) Å³ of each element, see `volume.fit_volumes`.
+        often: chance of an exchange.
     """
 
-    def __init__(self, isotypes: Isotypes, volumes: NDArray[np.float64]) -> None:
+    def __init__(self, isotypes: Isotypes, volumes: NDArray[np.float64], often: float = OFTEN) -> None:
         self._stands = isotypes.stands.astype(np.float64)
         self._size = isotypes.size
         self._volumes = volumes
+        self._often = often
 
     @classmethod
-    def of_model(cls, model: str) -> Exchanges:
+    def of_model(cls, model: str, often: float = OFTEN) -> Exchanges:
         """Those that a masked-site model with isotypes holds.
 
         Raises:
@@ -56,7 +61,7 @@ class Exchanges:
         if isotypes is None:
             raise ModelError(f"{model} holds no isotypes; masked-site-isotypes does")
         inorganic = Tables.load().volumes[-1]
-        return cls(isotypes, inorganic)
+        return cls(isotypes, inorganic, often)
 
     def apply(
         self,
@@ -74,7 +79,7 @@ class Exchanges:
         Returns:
             What the lengths grow by.
         """
-        factor, chance = 1.0, OFTEN
+        factor, chance = 1.0, self._often
         while generator.random() < chance:
             found = self._one(structures[0], weight, generator)
             if found is None:

@@ -31,7 +31,7 @@ from atomsight.models.export import write_model
 from atomsight.models.masked_site.graph import masked_site_graph, weights_of
 from atomsight.models.masked_site.network import DEGREES, MaskedSiteNetwork
 from atomsight.models.masked_site.training import OWN, compiler_found, half_pays
-from atomsight.screen.plausibility.exchange import Exchanges
+from atomsight.screen.plausibility.exchange import OFTEN, Exchanges
 from atomsight.screen.plausibility.runtime import POOL
 from atomsight.screen.plausibility.unrelaxed import Unrelaxed
 from atomsight.screen.plausibility.whole import LARGE_SHARE, Whole
@@ -249,6 +249,7 @@ def main() -> None:
     )
     parser.add_argument("--rate", type=float, default=RATE, help="peak of the learning rate")
     parser.add_argument("--exchange", metavar="MODEL", help="model whose isotypes exchange elements")
+    parser.add_argument("--often", type=float, default=OFTEN, help="chance of an exchange in a crystal")
     parser.add_argument("--unrelaxed", action="store_true", help="for candidates that are not relaxed")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -257,7 +258,7 @@ def main() -> None:
         if given.begin_with is not None:
             network_from(given.begin_with, given.angular)
         if given.exchange is not None:
-            exchanges = Exchanges.of_model(given.exchange)
+            exchanges = Exchanges.of_model(given.exchange, given.often)
     except AtomsightError as error:
         parser.error(str(error))
     if given.unrelaxed and exchanges is not None:
