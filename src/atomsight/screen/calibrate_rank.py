@@ -1,12 +1,14 @@
 """Fit the tables and the weights of the ranking, and write them beside the networks.
 
     python -m atomsight.screen.calibrate_rank DATASET --small ARCHIVE ... --large ARCHIVE ...
-        --molecular DATASET ARCHIVE [--leave-out FILE] [--model NAME]
+        --molecular DATASET ARCHIVE [--leave-out FILE] [--model NAME] [--kinds KIND ...]
 
 Tables (volumes, closest distances, contacts) come from the ``train`` split; weights from crystals of the
 ``val`` split and decoys of them. Molecular crystals are few: there the contacts are fitted in folds, and each
 crystal of ``train`` and ``val`` is judged by the contacts of the other folds. ``calibrate_verdicts`` comes
-next: until then no candidates are judged beside each other.
+next: until then no candidates are judged beside each other. With `--kinds` those weights alone are fitted
+anew, by the tables that the file holds, as after a change of one network; each kind draws from a generator of
+its own.
 """
 
 from __future__ import annotations
@@ -25,14 +27,14 @@ from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.neighbours import nearest_neighbours
 from atomsight.screen import decoys
-from atomsight.screen.combine import Combination, fit_logistic
+from atomsight.screen.combine import fit_logistic
 from atomsight.screen.contacts import BINS, PAIRS, histogram, packing, potential
 from atomsight.screen.features import KINDS, NAMES, describe
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.packings import repacked
-from atomsight.screen.plausibility.examples import TOO_CLOSE, bank_of, decoys_of, split_crystals
+from atomsight.screen.plausibility.examples import TOO_CLOSE, Bank, bank_of, decoys_of, split_crystals
 from atomsight.screen.plausibility.runtime import Networks
-from atomsight.screen.tables import FILE, MODEL, Tables, shortest_distances
+from atomsight.screen.tables import FILE, MODEL, Tables, load_combination, shortest_distances
 from atomsight.screen.volume import element_counts, fit_volumes
 
 SIGNS: dict[str, dict[str, int]] = {
@@ -70,6 +72,13 @@ MOST_ATOMS = 250
 SIZES = 0.08
 """Deviation of the logarithm of the lengths of inorganic candidates that are not relaxed: those of
 ``csp-inorganic`` lie from 0.85 to 1.33 of what the formula lets expect."""
+
+ROWS = ("molecular", "framework", "inorganic", "unrelaxed")
+"""The rows of weights in the file."""
+
+PLACES = {"molecular": (0, 4), "framework": (1,), "inorganic": (2, 5), "unrelaxed": (3,)}
+"""Where the scores of real crystals of each stand in the file; 4 and 5 are the sorts without weights of their
+own (`calibrate_verdicts.PLACES`), which begin with those of the whole kind."""
 
 BATCH = 200
 
@@ -184,30 +193,26 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
-    """The command line."""
-    parser = arguments(__doc__)
-    parser.add_argument("--most", type=int, default=300, help="frameworks of each archive")
-    given = parser.parse_args()
-    left = given.leave_out.read_text().split() if given.leave_out else []
-    model = load_model(given.model or MODEL, threads=1)
-    generator = np.random.default_rng(0)
+def made_tables(given: argparse.Namespace, left: Sequence[str]) -> Tables:
+    """Volumes and closest distances of the ``train`` split; contacts are still to be found."""
+    home, archive = given.molecular
+    crystals = [c for split in ("train", "val") for c in split_crystals(home, [archive], split)]
+    sets = (
+        [crystal for crystal, _ in molecular(crystals)],
+        list(split_crystals(given.dataset, given.large, "train", left, given.most)),
+        list(split_crystals(given.dataset, given.small, "train", left)),
+    )
+    volumes = [fit_volumes(element_counts(some), np.array([one.volume for one in some])) for some in sets]
+    closest = shortest_distances(open_dataset(given.dataset))
+    return Tables(np.array(volumes), closest, np.zeros((PAIRS, BINS)))
 
-    inorganic = list(split_crystals(given.dataset, given.small, "train", left))
-    frameworks = list(split_crystals(given.dataset, given.large, "train", left, given.most))
+
+def of_molecules(given: argparse.Namespace, judge: Judge) -> tuple[Sample, Tables]:
+    """Molecular crystals and packings of them, each judged by the contacts of the other folds; and the tables
+    with the contacts of all."""
+    generator = np.random.default_rng([0, 0])
     home, archive = given.molecular
     loose = molecular([c for split in ("train", "val") for c in split_crystals(home, [archive], split)])
-    volumes = [
-        fit_volumes(element_counts(crystals), np.array([crystal.volume for crystal in crystals]))
-        for crystals in ([crystal for crystal, _ in loose], frameworks, inorganic)
-    ]
-    tables = Tables(
-        np.array(volumes), shortest_distances(open_dataset(given.dataset)), np.zeros((PAIRS, BINS))
-    )
-    networks = Networks.load(threads=1)
-    samples = [Sample(0), Sample(1), Sample(2), Sample(2, unrelaxed=True)]
-    print("tables are made", flush=True)
-
     packed = [
         packings_of(crystal, parts, PACKINGS, generator) if crystal.n_atoms <= MOST_ATOMS else []
         for crystal, parts in loose
@@ -216,46 +221,72 @@ def main() -> None:
         (histogram(crystal, parts), [histogram(one, molecules_of(one)) for one in relaxed_of(packings)])
         for (crystal, parts), packings in zip(loose, packed, strict=True)
     ]
+    sample = Sample(0)
     for fold in range(FOLDS):
         folded = potential([pair for i, pair in enumerate(seen) if i % FOLDS != fold])
-        judge = Judge(model, networks, replace(tables, potential=folded))
+        beside = replace(judge, tables=replace(judge.tables, potential=folded))
         for (crystal, _), packings in list(zip(loose, packed, strict=True))[fold::FOLDS]:
-            samples[0].add([crystal, *packings], [True, *[False] * len(packings)], judge)
-    tables = replace(tables, potential=potential(seen))
-    judge = Judge(model, networks, tables)
-    print("molecules are judged", flush=True)
+            sample.add([crystal, *packings], [True, *[False] * len(packings)], beside)
+    return sample, replace(judge.tables, potential=potential(seen))
 
-    bank = bank_of(crystal for crystal in inorganic if crystal.n_atoms <= 80)
-    for kind, archives, templates in ((2, given.small, bank), (1, given.large, {})):
-        for crystal in split_crystals(
-            given.dataset, archives, "val", left, given.most * (1 if kind == 1 else 5), 1
-        ):
-            others = [d for d in decoys_of(crystal, templates, tables.volumes[2], generator) if apart(d)]
-            structures, real = [crystal, *others], [True, *[False] * len(others)]
-            samples[kind].add(structures, real, judge)
-            if kind == 2:
-                factors = np.exp(3 * generator.normal(0, SIZES, len(structures)))
-                blown = [decoys.scaled(s, s.volume * f) for s, f in zip(structures, factors, strict=True)]
-                samples[3].add(blown, real, judge)
-    fitted = [sample.fit() for sample in samples]
-    for *_, line in fitted:
+
+def of_crystals(name: str, given: argparse.Namespace, left: Sequence[str], judge: Judge) -> Sample:
+    """Crystals of the ``val`` split and decoys of them, of another kind than molecules."""
+    place = ROWS.index(name)
+    generator = np.random.default_rng([0, place])
+    framework = name == "framework"
+    sample = Sample(1 if framework else 2, unrelaxed=name == "unrelaxed")
+    archives, most = (given.large, given.most) if framework else (given.small, 5 * given.most)
+    bank: Bank = {}
+    if not framework:
+        train = split_crystals(given.dataset, archives, "train", left)
+        bank = bank_of(crystal for crystal in train if crystal.n_atoms <= 80)
+    for crystal in split_crystals(given.dataset, archives, "val", left, most, 1):
+        others = [d for d in decoys_of(crystal, bank, judge.tables.volumes[2], generator) if apart(d)]
+        structures, real = [crystal, *others], [True, *[False] * len(others)]
+        if sample.unrelaxed:
+            factors = np.exp(3 * generator.normal(0, SIZES, len(structures)))
+            structures = [decoys.scaled(s, s.volume * f) for s, f in zip(structures, factors, strict=True)]
+        sample.add(structures, real, judge)
+    return sample
+
+
+def main() -> None:
+    """The command line."""
+    parser = arguments(__doc__)
+    parser.add_argument("--most", type=int, default=300, help="frameworks of each archive")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=ROWS, default=list(ROWS), help="others stay as the file has them"
+    )
+    given = parser.parse_args()
+    left = given.leave_out.read_text().split() if given.leave_out else []
+    model = load_model(given.model or MODEL, threads=1)
+    everything = set(given.kinds) == set(ROWS)
+    tables = made_tables(given, left) if everything else Tables.load(given.out)
+    judge = Judge(model, Networks.load(threads=1), tables)
+    if "molecular" in given.kinds:
+        sample, tables = of_molecules(given, judge)
+        samples = {"molecular": sample}
+        judge = replace(judge, tables=tables)
+    else:
+        samples = {}
+    samples |= {name: of_crystals(name, given, left, judge) for name in given.kinds if name != "molecular"}
+    if everything:
+        arrays = {"weights": np.zeros((len(ROWS), len(NAMES))), "bias": np.zeros(len(ROWS))}
+        arrays["crowd"] = np.ones(max(max(places) for places in PLACES.values()) + 1)
+    else:
+        with np.load(given.out) as file:
+            arrays = dict(file)
+    for name, sample in samples.items():
+        row = ROWS.index(name)
+        arrays["weights"][row], arrays["bias"][row], scores, line = sample.fit()
+        for place in PLACES[name]:
+            arrays |= {f"real_{place}": scores, f"margins_{place}": np.empty(0)}
+            arrays["crowd"][place] = 1.0
         print(line)
-    combination = Combination(
-        np.array([weights for weights, *_ in fitted]),
-        np.array([bias for _, bias, *_ in fitted]),
-        tuple(scores for _, _, scores, _ in fitted),
-    )
-    sorted_scores = [*combination.real, combination.real[0], combination.real[2]]
-    tables.save(
-        given.out,
-        weights=combination.weights,
-        bias=combination.bias,
-        fingerprint=np.array(model.fingerprint),
-        **{f"real_{place}": scores for place, scores in enumerate(sorted_scores)},
-        **{f"margins_{place}": np.empty(0) for place in range(len(sorted_scores))},
-        crowd=np.ones(len(sorted_scores)),
-    )
-    print("thresholds at 0.5 %:", combination.thresholds(0.005).round(3).tolist())
+    kept = {name: array for name, array in arrays.items() if name not in vars(tables)}
+    tables.save(given.out, **kept | {"fingerprint": np.array(model.fingerprint)})
+    print("thresholds at 0.5 %:", load_combination(True, given.out).thresholds(0.005).round(3).tolist())
 
 
 if __name__ == "__main__":
