@@ -9,7 +9,8 @@ energies above the convex hull of 3,938 entries of the Materials Project (Faber 
 their ids. Those far above the hull either were never made or are not what their entry says. For each limit:
 the chance that a crystal above it is judged worse than one within it (area under the receiver's curve), by
 the score of `atomsight rank --relaxed`, each crystal by itself, by the suspicion and by the mean
-log-likelihood of `atomsight check`.
+log-likelihood of `atomsight check`. With `--stable FOLDER` the archives are only copied there, under their
+names, without the entries that are known to lie more than 0.1 eV above: to train on.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from atomsight.screen.rank import Ranker
 
 LIMITS = (0.05, 0.1, 0.2, 0.5)
 """eV an atom."""
+
+UNSTABLE = 0.1
+"""The same, of entries that are not to be learnt from."""
 
 TABLE = "datasets/flla_2015.csv"
 
@@ -57,6 +61,19 @@ def area(bad: NDArray, good: NDArray) -> float:
     return float((bad[:, None] < good).mean() + 0.5 * (bad[:, None] == good).mean())
 
 
+def without(archive: Path, names: set[str], folder: Path) -> int:
+    """Copy an archive of CIFs into a folder but for those of these names; how many are left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    left = 0
+    with tarfile.open(archive) as old, tarfile.open(folder / archive.name, "x:xz", preset=1) as new:
+        for member in old:
+            if Path(member.name).stem in names:
+                left += 1
+            else:
+                new.addfile(member, old.extractfile(member) if member.isfile() else None)
+    return left
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -65,8 +82,14 @@ def main() -> None:
     parser.add_argument("--small", type=Path, nargs="+", required=True)
     parser.add_argument("--splits", nargs="+", default=["val", "test"])
     parser.add_argument("--show", type=int, default=10, help="crystals above 0.1 eV, the worst score first")
+    parser.add_argument("--stable", type=Path, metavar="FOLDER", help="copy the archives and stop")
     given = parser.parse_args()
     known = energies(given.package)
+    if given.stable is not None:
+        unstable = {name for name, energy in known.items() if energy > UNSTABLE}
+        for archive in given.small:
+            print(f"{archive.name}: {without(archive, unstable, given.stable)} entries left out")
+        return
     ranker = Ranker(relaxed=True, threads=1)
     print(f"{date.today()}, {platform.machine()}, model {ranker.model.fingerprint[:12]}\n")
     header = ("split", "above", "crystals above", "within", "rank", "check: suspicion", "check: likelihood")

@@ -229,7 +229,8 @@ CITATIONS: tuple[Citation, ...] = (
     _article(
         "substitutions",
         "method",
-        "which elements stand for each other in isotypic crystals, in masked-site-isotypes",
+        "which elements stand for each other in isotypic crystals, in masked-site-isotypes and in what rank "
+        "learnt from",
         author="Hautier, Geoffroy and Fischer, Chris and Ehrlacher, Virginie and Jain, Anubhav and Ceder, "
         "Gerbrand",
         title="Data mined ionic substitutions for the discovery of new compounds",
@@ -436,6 +437,18 @@ CITATIONS: tuple[Citation, ...] = (
         pages="011002",
         year="2013",
         doi="10.1063/1.4812323",
+    ),
+    _article(
+        "amcsd",
+        "data",
+        "the American Mineralogist Crystal Structure Database: measured minerals, in the training of rank",
+        author="Downs, Robert T. and Hall-Wallace, Michelle",
+        title="The {American Mineralogist} crystal structure database",
+        journal="American Mineralogist",
+        volume="88",
+        pages="247--250",
+        year="2003",
+        url="https://rruff.geo.arizona.edu/AMS/amcsd.php",
     ),
     _article(
         "curated-cofs",
