@@ -143,6 +143,29 @@ def test_training_goes_on_where_it_stopped_and_exports(
     assert not (tmp_path / "other").exists()
 
 
+def test_exchanges_bring_elements_in_and_leave_what_else_a_step_holds(
+    salts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from atomsight.screen.plausibility.exchange import Exchanges
+    from atomsight.screen.plausibility.whole import Whole
+
+    dataset, archive = salts
+    exchanges = Exchanges.of_model("masked-site-isotypes", often=1.0)
+    steps = [
+        list(
+            Whole.prepared(dataset, [archive], [], 0, [], 0, K, tmp_path, exchanges=drawn).batches(
+                np.random.default_rng(0)
+            )
+        )
+        for drawn in (None, exchanges)
+    ]
+    held = [set(torch.cat([step["element"] for step in some]).tolist()) for some in steps]
+    assert held[1] - held[0]
+    for plain, exchanged in zip(*steps, strict=True):
+        for name in ("structure", "group", "real", "weight"):
+            assert torch.equal(plain[name], exchanged[name])
+
+
 @pytest.mark.parametrize(("name", "channels"), [("masked-site-angles-2", 24), ("masked-site", 0)])
 def test_a_network_begins_with_the_trunk_of_one_that_names_elements(name: str, channels: int) -> None:
     from atomsight.models.masked_site.inference import MaskedSiteModel

@@ -34,7 +34,7 @@ from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.packings import repacked
 from atomsight.screen.plausibility.examples import TOO_CLOSE, Bank, bank_of, decoys_of, split_crystals
 from atomsight.screen.plausibility.runtime import Networks
-from atomsight.screen.tables import FILE, MODEL, Tables, load_combination, shortest_distances
+from atomsight.screen.tables import FILE, MODEL, Tables, calibrated_for, load_combination, shortest_distances
 from atomsight.screen.volume import element_counts, fit_volumes
 
 SIGNS: dict[str, dict[str, int]] = {
@@ -262,14 +262,14 @@ def main() -> None:
     left = given.leave_out.read_text().split() if given.leave_out else []
     model = load_model(given.model or MODEL, threads=1)
     everything = set(given.kinds) == set(ROWS)
+    if not everything and calibrated_for(given.out) != model.fingerprint:
+        parser.error(f"{given.out} was fitted with another model than {model.name}; fit all kinds together")
     tables = made_tables(given, left) if everything else Tables.load(given.out)
     judge = Judge(model, Networks.load(threads=1), tables)
+    samples: dict[str, Sample] = {}
     if "molecular" in given.kinds:
-        sample, tables = of_molecules(given, judge)
-        samples = {"molecular": sample}
+        samples["molecular"], tables = of_molecules(given, judge)
         judge = replace(judge, tables=tables)
-    else:
-        samples = {}
     samples |= {name: of_crystals(name, given, left, judge) for name in given.kinds if name != "molecular"}
     if everything:
         arrays = {"weights": np.zeros((len(ROWS), len(NAMES))), "bias": np.zeros(len(ROWS))}

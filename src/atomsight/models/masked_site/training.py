@@ -164,5 +164,6 @@ def compiler_found() -> bool:
 
 def half_pays() -> bool:
     """Whether this CPU multiplies matrices of half precision (bfloat16) as fast as others. Where it lacks
-    AVX-512, oneDNN goes the long way round, and a step takes eight times as long."""
+    AVX-512, oneDNN goes the long way round, and a step takes seven times as long
+    (benchmarks/half_precision.py)."""
     return torch.backends.cpu.get_cpu_capability() == "AVX512"

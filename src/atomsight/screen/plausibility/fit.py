@@ -261,6 +261,8 @@ def main() -> None:
             exchanges = Exchanges.of_model(given.exchange, given.often)
     except AtomsightError as error:
         parser.error(str(error))
+    if not 0 <= given.often <= 1:
+        parser.error(f"--often is a chance, from 0 to 1, not {given.often:g}")
     if given.unrelaxed and exchanges is not None:
         parser.error("--exchange is of no use with --unrelaxed, which takes other compounds' geometries")
     given.out.mkdir(parents=True, exist_ok=True)
