@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from atomsight.dataset import Dataset, open_dataset
 from atomsight.elements import SYMBOLS, TWENTY, parse_elements
-from atomsight.models import Settings, train_model
+from atomsight.training import Settings, train_model
 from masked_site import HEAD, Tally, print_row
 
 PARTS = ("train", "val", "test")

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 
 from atomsight.dataset import open_dataset
-from atomsight.models import Settings, train_model
-from atomsight.models.grow import EPOCHS, LEARNING_RATE, grow_model
-from atomsight.models.run_folder import RunFolder
+from atomsight.training import Settings, train_model
+from atomsight.training.grow import EPOCHS, LEARNING_RATE, grow_model
+from atomsight.training.run_folder import RunFolder
 
 ANEW = (2, 4, 8, 12, None)
 """Epochs of each stage; None is what `atomsight train` does by itself."""

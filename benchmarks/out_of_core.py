@@ -80,7 +80,7 @@ def train(dataset: Path, run: Path, limit: int, minutes: float | None) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     from atomsight.dataset import open_dataset
-    from atomsight.models import Settings, train_model
+    from atomsight.training import Settings, train_model
 
     opened = open_dataset(dataset)
     begun = time.process_time()

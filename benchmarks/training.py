@@ -30,9 +30,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.models import Settings, load_model, train_model
-from atomsight.models.settings import chosen_elements
-from atomsight.models.two_stage.network import TwoStageNetwork, weighted_cross_entropy
+from atomsight.models import load_model
+from atomsight.training import Settings, train_model
+from atomsight.training.settings import chosen_elements
+from atomsight.training.two_stage.network import TwoStageNetwork, weighted_cross_entropy
 
 FULL_EPOCHS = 60
 

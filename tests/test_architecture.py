@@ -22,6 +22,7 @@ FLOORS = [
     {"bonds"},
     {"dataset"},
     {"models"},
+    {"training"},
     {"evaluate"},
     {"analyse"},
     {"screen"},

@@ -88,7 +88,7 @@ def test_json_lines(dataset: Path, atomsight: Any, tmp_path: Path) -> None:
 def test_ctrl_c_tells_how_to_go_on(
     dataset: Path, atomsight: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from atomsight.models.two_stage.training import TwoStage
+    from atomsight.training.two_stage.training import TwoStage
 
     def interrupted(self: TwoStage, batch: object) -> None:
         raise KeyboardInterrupt

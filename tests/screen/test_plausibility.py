@@ -11,13 +11,13 @@ from salts import ROCK_SALT, ZINC_BLENDE, archive_of, cubic
 
 from atomsight.crystal import Crystal
 from atomsight.errors import InputError, ModelError
-from atomsight.models.masked_site.graph import weights_of
+from atomsight.models.plausibility.inference import PRESSED, Plausibility
 from atomsight.screen import decoys
 from atomsight.screen.decoys import scaled
-from atomsight.screen.plausibility import unrelaxed
-from atomsight.screen.plausibility.examples import decoys_of
-from atomsight.screen.plausibility.prototypes import Geometry, kin, orders, same_prototype, with_elements
-from atomsight.screen.plausibility.runtime import PRESSED, Plausibility
+from atomsight.training.masked_site.graph import weights_of
+from workshop.plausibility import unrelaxed
+from workshop.plausibility.examples import decoys_of
+from workshop.plausibility.prototypes import Geometry, kin, orders, same_prototype, with_elements
 
 torch = pytest.importorskip("torch")
 
@@ -108,7 +108,7 @@ def test_training_goes_on_where_it_stopped_and_exports(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from atomsight.screen.plausibility import fit
+    from atomsight.training.plausibility import training as fit
 
     monkeypatch.setattr(fit, "compiler_found", lambda: False)
     dataset, archive = salts
@@ -146,8 +146,8 @@ def test_training_goes_on_where_it_stopped_and_exports(
 def test_exchanges_bring_elements_in_and_leave_what_else_a_step_holds(
     salts: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    from atomsight.screen.plausibility.exchange import Exchanges
-    from atomsight.screen.plausibility.whole import Whole
+    from workshop.plausibility.exchange import Exchanges
+    from workshop.plausibility.whole import Whole
 
     dataset, archive = salts
     exchanges = Exchanges.of_model("masked-site-isotypes", often=1.0)
@@ -168,9 +168,9 @@ def test_exchanges_bring_elements_in_and_leave_what_else_a_step_holds(
 
 @pytest.mark.parametrize(("name", "channels"), [("masked-site-angles-2", 24), ("masked-site", 0)])
 def test_a_network_begins_with_the_trunk_of_one_that_names_elements(name: str, channels: int) -> None:
+    from atomsight.models.load import load_model, model_file
     from atomsight.models.masked_site.inference import MaskedSiteModel
-    from atomsight.models.runtime import load_model, model_file
-    from atomsight.screen.plausibility.fit import network_from
+    from atomsight.training.plausibility.training import network_from
 
     onnx = pytest.importorskip("onnx")
     network = network_from(name).eval()
@@ -198,16 +198,16 @@ def test_a_network_begins_with_the_trunk_of_one_that_names_elements(name: str, c
 
 
 def test_another_model_has_no_trunk() -> None:
-    from atomsight.screen.plausibility.fit import network_from
+    from atomsight.training.plausibility.training import network_from
 
     with pytest.raises(ModelError, match="another kind of network"):
         network_from("two-stage")
 
 
 def test_the_mean_of_networks(tmp_path: Path) -> None:
-    from atomsight.models.runtime import model_file
-    from atomsight.screen.plausibility import fit
-    from atomsight.screen.plausibility.mean import mean
+    from atomsight.models.load import model_file
+    from atomsight.training.plausibility import training as fit
+    from atomsight.training.plausibility.mean import mean
 
     files, states = [tmp_path / "a.onnx", tmp_path / "b.onnx"], []
     for seed, file in enumerate(files):
@@ -227,8 +227,8 @@ def test_the_mean_of_networks(tmp_path: Path) -> None:
 
 
 def _check_exported(path: Path, weights: dict[str, torch.Tensor], turned: bool) -> None:
-    from atomsight.models.masked_site.network import MaskedSiteNetwork
-    from atomsight.screen.plausibility import fit
+    from atomsight.training.masked_site.network import MaskedSiteNetwork
+    from atomsight.training.plausibility import training as fit
 
     network = MaskedSiteNetwork(K, 1, fit.HIDDEN, angular=fit.ANGULAR if turned else 0)
     network.layers = network.layers[: fit.LAYERS]

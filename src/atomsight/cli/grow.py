@@ -46,7 +46,7 @@ def grow(
 
     from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import open_dataset
-    from atomsight.models.grow import EPOCHS, GROWN_FILE, LEARNING_RATE, grow_model
+    from atomsight.training.grow import EPOCHS, GROWN_FILE, LEARNING_RATE, grow_model
 
     dataset = open_dataset(dataset_path)
     try:

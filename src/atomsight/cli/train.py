@@ -88,9 +88,9 @@ def train(
     from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import open_dataset
     from atomsight.errors import InputError
-    from atomsight.models import Settings, train_model
-    from atomsight.models.further import train_further
-    from atomsight.models.processes import is_first_process
+    from atomsight.training import Settings, train_model
+    from atomsight.training.finetune import train_further
+    from atomsight.training.processes import is_first_process
 
     settings = Settings(
         model=model,

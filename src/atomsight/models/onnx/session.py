@@ -1,0 +1,46 @@
+"""Networks in ONNX Runtime: opened and run alike everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from atomsight.errors import ModelError
+from atomsight.models.onnx.floats import flushed
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+def open_session(path: Path, threads: int) -> InferenceSession:
+    """Open a network for the CPU.
+
+    Args:
+        path: an ONNX file.
+        threads: threads that one run may use; 0 leaves it to ONNX Runtime (all cores).
+
+    Raises:
+        ModelError: the file is no network that ONNX Runtime can open.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # in threads of its own
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        with flushed():
+            return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises classes of its own that share no public base
+        raise ModelError(f"{path} is not a model that ONNX Runtime can open: {error}") from error
+
+
+def run(session: InferenceSession, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """The network's only output, with denormal numbers taken as zero, see `floats`."""
+    with flushed():
+        answer: NDArray[Any] = session.run(None, dict(inputs))[0]
+    return answer
