@@ -110,7 +110,7 @@ def test_ctrl_c_tells_how_to_go_on(
         (("-k", 9), 1, "holds k = 5"),
         (("--elements", "H,Kryptonite"), 2, "'Kryptonite' is not a chemical element"),
         (("--elements", "H,U"), 1, "holds no U"),
-        (("--model", "three-stage"), 2, "the kinds are two-stage"),
+        (("--model", "three-stage"), 2, "the kinds are masked-site"),
         (("-k", 0), 2, "k is 0"),
     ],
 )

@@ -18,7 +18,7 @@ from atomsight.errors import InputError, ModelError
 from atomsight.evaluate import evaluate_model
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
-from atomsight.training import Settings, train_model
+from atomsight.training import Hardware, Settings, train_model
 from atomsight.training.data import SiteStream
 from atomsight.training.in_memory import HeldCrystals
 from atomsight.training.masked_site.graph import masked_site_graph
@@ -26,6 +26,7 @@ from atomsight.training.masked_site.network import MaskedSiteNetwork, harmonics
 from atomsight.training.masked_site.training import MaskedSite
 from learnable_crystals import learnable_crystals
 
+HELD = Hardware(in_memory=True)
 SETTINGS = Settings(
     model="masked-site", k=2, elements="C,N,O", epochs=8, batch_size=256, learning_rate=5e-3, patience=50
 )
@@ -198,10 +199,15 @@ def test_held_in_memory_it_sees_the_same_crystals(paired: Dataset, tmp_path: Pat
 
     assert first_of(1) == first_of(1)
     assert first_of(1) != first_of(2), "each epoch has an order of its own"
-    model = train_model(paired, tmp_path / "run", SETTINGS, in_memory=True)
+    model = train_model(paired, tmp_path / "run", SETTINGS, hardware=HELD)
     assert model.kind == "masked-site"
     with pytest.raises(InputError, match="in_memory"):
-        train_model(paired, tmp_path / "other", replace(SETTINGS, model="two-stage"), in_memory=True)
+        train_model(
+            paired,
+            tmp_path / "other",
+            replace(SETTINGS, model="two-stage"),
+            hardware=HELD,
+        )
 
 
 @pytest.mark.parametrize(
@@ -286,6 +292,6 @@ def test_large_crystals_drawn_less_often(paired: Dataset, tmp_path: Path) -> Non
     assert model.k == SETTINGS.k
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["per_crystal"] == 2
     with pytest.raises(InputError, match="without in_memory"):
-        train_model(paired, tmp_path / "held", replace(SETTINGS, per_crystal=2), in_memory=True)
+        train_model(paired, tmp_path / "held", replace(SETTINGS, per_crystal=2), hardware=HELD)
     with pytest.raises(InputError, match="single sites"):
         train_model(paired, tmp_path / "two", Settings(k=2, elements="C,N,O", per_crystal=2))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from atomsight.crystal import Crystal
 from atomsight.dataset import open_dataset
 from atomsight.elements import formula_counts
+from atomsight.errors import InputError
 from atomsight.neighbours import site_surroundings
 from atomsight.readers import crystals_of, iter_members
 from atomsight.screen import decoys
@@ -25,8 +26,14 @@ SMALL = 40
 LARGE = 160
 """Atoms beyond which no decoy that breaks the symmetry is made: all its atoms would be sites."""
 
+MOST_ATOMS = 80
+"""Inorganic crystals with more atoms in the cell are left out."""
+
 TOO_CLOSE = 0.5
 """Å; what comes closer is no candidate that anyone would score."""
+
+SPLITS = ("train", "val")
+"""Splits of a dataset that a network learns from, and is chosen by."""
 
 Bank = Mapping[tuple[int, ...], Sequence[Crystal]]
 
@@ -105,6 +112,24 @@ def split_crystals(
         for member in iter_members(archive):
             if f"{archive.name}::{member.source.partition('::')[2]}" in names:
                 yield from crystals_of(member)
+
+
+def inorganic_cells(
+    dataset: Path, archives: Sequence[Path], split: str, leave_out: Iterable[str]
+) -> list[Crystal]:
+    """The inorganic crystals of one split that examples are made of, see `split_crystals`.
+
+    Raises:
+        InputError: there are none.
+    """
+    found = [
+        crystal
+        for crystal in split_crystals(dataset, archives, split, leave_out)
+        if crystal.n_atoms <= MOST_ATOMS and "missing_hydrogen" not in crystal.flags
+    ]
+    if not found:
+        raise InputError(f"the {split} split of {dataset} holds no inorganic crystal of the archives")
+    return found
 
 
 def bank_of(crystals: Iterable[Crystal]) -> Bank:

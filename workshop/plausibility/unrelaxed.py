@@ -19,7 +19,7 @@ from atomsight.crystal import Crystal
 from atomsight.screen import decoys
 from atomsight.screen.volume import element_counts, expected_volume, fit_volumes
 from atomsight.training.plausibility.batch import batch_of
-from workshop.plausibility.examples import SMALL, TOO_CLOSE, split_crystals
+from workshop.plausibility.examples import SMALL, TOO_CLOSE, inorganic_cells
 from workshop.plausibility.prototypes import Geometry, Kin, kin, with_elements
 
 LIKE, UNLIKE = 3, 7
@@ -51,10 +51,10 @@ class Candidate:
 
 
 class Unrelaxed:
-    """Steps of training for candidates that are not relaxed, see `fit.Source`.
+    """Steps of training for candidates that are not relaxed, see `train.Source`.
 
     Attributes:
-        real_weight: see `fit.Source`.
+        real_weight: see `train.Source`.
     """
 
     real_weight = 1.0
@@ -70,15 +70,11 @@ class Unrelaxed:
 
     @classmethod
     def prepared(
-        cls, dataset: Path, archives: list[Path], leave_out: list[str], seed: int, k: int
+        cls, dataset: Path, archives: Sequence[Path], split: str, leave_out: Sequence[str], seed: int, k: int
     ) -> Unrelaxed:
-        """From the inorganic crystals of archives."""
+        """From the inorganic crystals of archives that are in a split of a dataset."""
         generator = np.random.default_rng(seed)
-        crystals = [
-            crystal
-            for crystal in split_crystals(dataset, archives, "train", leave_out)
-            if crystal.n_atoms <= 80 and "missing_hydrogen" not in crystal.flags
-        ]
+        crystals = inorganic_cells(dataset, archives, split, leave_out)
         volumes = fit_volumes(element_counts(crystals), np.array([crystal.volume for crystal in crystals]))
         lengths = [(expected_volume(c.numbers, volumes) / c.n_atoms) ** (1 / 3) for c in crystals]
         made = cls(
@@ -87,7 +83,7 @@ class Unrelaxed:
             [spoilt(crystal, k, generator) for crystal in crystals],
         )
         alone = np.mean([not one.like for one in made._kin])
-        print(f"{len(crystals)} inorganic crystals, {alone:.0%} without another of their prototype")
+        print(f"{split}: {len(crystals)} inorganic crystals, {alone:.0%} without another of their prototype")
         return made
 
     def batches(self, generator: np.random.Generator) -> Iterator[dict[str, Tensor]]:

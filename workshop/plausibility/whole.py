@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,15 @@ from torch import Tensor
 
 from atomsight.screen.volume import element_counts, fit_volumes
 from atomsight.training.plausibility.batch import batch_of
-from workshop.plausibility.examples import Examples, bank_of, examples_of, split_crystals
+from workshop.plausibility.examples import (
+    SPLITS,
+    Bank,
+    Examples,
+    bank_of,
+    examples_of,
+    inorganic_cells,
+    split_crystals,
+)
 from workshop.plausibility.exchange import Exchanges
 
 SITES_PER_STEP = 3000
@@ -29,8 +38,25 @@ LARGE_SHARE = 0.5
 """Share of the frameworks that an epoch visits: they have ten times the sites of inorganic cells."""
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Which crystals become examples.
+
+    Attributes:
+        most: frameworks of each archive and split.
+        leave_out: formulas whose chemical systems are passed over.
+        seed: of what is drawn.
+        k: neighbours of a site.
+    """
+
+    most: int
+    leave_out: Sequence[str]
+    seed: int
+    k: int
+
+
 class Whole:
-    """Steps of training for structures that are judged as they are, see `fit.Source`.
+    """Steps of training for structures that are judged as they are, see `train.Source`.
 
     Args:
         examples: crystals with their decoys.
@@ -38,7 +64,7 @@ class Whole:
         exchanges: of elements in inorganic crystals and their decoys, drawn anew each time; None for none.
 
     Attributes:
-        real_weight: see `fit.Source`.
+        real_weight: see `train.Source`.
     """
 
     real_weight = 4.0
@@ -52,46 +78,6 @@ class Whole:
         self._structures = np.searchsorted(examples.structure, np.arange(len(examples.real) + 1))
         self._groups = np.searchsorted(examples.group, np.arange(int(examples.group[-1]) + 2))
         self._donors = _Donors(examples, self._structures, self._groups)
-
-    @classmethod
-    def prepared(
-        cls,
-        dataset: Path,
-        small: list[Path],
-        large: list[Path],
-        most: int,
-        leave_out: list[str],
-        seed: int,
-        k: int,
-        out: Path,
-        large_share: float = LARGE_SHARE,
-        exchanges: Exchanges | None = None,
-    ) -> Whole:
-        """From archives, or from what an earlier call left in ``out``."""
-        kept = out / "examples.npz"
-        if kept.is_file():
-            return cls(Examples.load(kept), large_share, exchanges)
-        generator = np.random.default_rng(seed)
-        inorganic = [
-            crystal
-            for crystal in split_crystals(dataset, small, "train", leave_out)
-            if crystal.n_atoms <= 80 and "missing_hydrogen" not in crystal.flags
-        ]
-        volumes = fit_volumes(element_counts(inorganic), np.array([crystal.volume for crystal in inorganic]))
-        frameworks = [
-            crystal
-            for crystal in split_crystals(dataset, large, "train", leave_out, most, seed)
-            if crystal.n_sites <= 300
-        ]
-        examples = examples_of(inorganic, bank_of(inorganic), volumes, k, generator)
-        if frameworks:
-            examples = joined(examples, examples_of(frameworks, {}, volumes, k, generator))
-        examples.save(kept)
-        print(
-            f"{len(inorganic)} inorganic crystals, {len(frameworks)} frameworks, "
-            f"{len(examples.real)} structures, {len(examples.element)} sites"
-        )
-        return cls(examples, large_share, exchanges)
 
     def batches(self, generator: np.random.Generator) -> Iterator[dict[str, Tensor]]:
         """One pass over all groups in random order, some together, strained and with noise."""
@@ -113,6 +99,54 @@ class Whole:
                 held, sites, number = [], 0, 0
         if held:
             yield _batch(self._examples, structures, held, generator, self._exchanges)
+
+
+def examples_of_splits(
+    dataset: Path, small: Sequence[Path], large: Sequence[Path], folder: Path, choice: Choice
+) -> dict[str, Examples]:
+    """Crystals with their decoys by split, ``train`` and ``val``, from archives or from an earlier call.
+
+    Decoys of both splits are made with the templates and volumes of the ``train`` crystals.
+
+    Args:
+        dataset: tells the splits.
+        small: archives of inorganic cells, which serve each other as templates.
+        large: archives of frameworks.
+        folder: takes ``train.npz`` and ``val.npz``; what an earlier call left there is read.
+        choice: which crystals.
+
+    Raises:
+        InputError: a split holds no crystal.
+    """
+    files = {split: folder / f"{split}.npz" for split in SPLITS}
+    if all(file.is_file() for file in files.values()):
+        return {split: Examples.load(file) for split, file in files.items()}
+    generator = np.random.default_rng(choice.seed)
+    found: dict[str, Examples] = {}
+    bank: Bank = {}
+    volumes = np.empty(0)
+    for split in SPLITS:
+        cells = inorganic_cells(dataset, small, split, choice.leave_out)
+        if split == "train":
+            bank = bank_of(cells)
+            volumes = fit_volumes(element_counts(cells), np.array([crystal.volume for crystal in cells]))
+        frameworks = [
+            crystal
+            for crystal in split_crystals(dataset, large, split, choice.leave_out, choice.most, choice.seed)
+            if crystal.n_sites <= 300
+        ]
+        examples = examples_of(cells, bank, volumes, choice.k, generator)
+        if frameworks:
+            examples = joined(examples, examples_of(frameworks, {}, volumes, choice.k, generator))
+        print(
+            f"{split}: {len(cells)} inorganic crystals, {len(frameworks)} frameworks, "
+            f"{len(examples.real)} structures, {len(examples.element)} sites"
+        )
+        found[split] = examples
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, file in files.items():
+        found[split].save(file)
+    return found
 
 
 def joined(one: Examples, other: Examples) -> Examples:

@@ -27,6 +27,7 @@ from atomsight.evaluate.suggest_k import GroupCounts
 from atomsight.evaluate.tables import write_tables
 from atomsight.models import load_model
 from atomsight.training import train_model
+from atomsight.training.hardware import Hardware
 from atomsight.training.run_folder import RunFolder
 from atomsight.training.settings import Settings, check_dataset, chosen_elements
 
@@ -190,7 +191,7 @@ def _run(dataset: Dataset, place: Path, settings: Settings, threads: int | None,
         place,
         settings,
         resume=True,
-        threads=threads,
+        hardware=Hardware(threads),
         watch=lambda record: watch({**record, **which}),
     )
     for split in SPLITS:

@@ -5,6 +5,7 @@
 | `settings`, `run_folder` | what a training run was asked for; what it leaves behind |
 | `architecture`, `registry` | the interface of an architecture, a folder with a module `training` |
 | `train` | `train_model`: from a dataset to an exported model |
+| `hardware` | threads, devices and machines |
 | `loop` | the training loop that serves every architecture |
 | `data`, `in_memory` | batches of a dataset, streamed or held on the device |
 | `processes` | training in several processes, on one machine or many |
@@ -25,12 +26,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from atomsight.training.hardware import Hardware as Hardware
     from atomsight.training.settings import Settings as Settings
     from atomsight.training.train import train_model as train_model
 
-_HOME = {"Settings": "settings", "train_model": "train"}
+_HOME = {"Hardware": "hardware", "Settings": "settings", "train_model": "train"}
 
-__all__ = ["Settings", "train_model"]
+__all__ = ["Hardware", "Settings", "train_model"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,19 +15,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atomsight import __version__
 from atomsight.elements import SYMBOLS
-from atomsight.errors import InputError
+from atomsight.errors import InputError, ModelError
 from atomsight.models.load import load_model, model_file
+from atomsight.training.extra import require_training_packages
 from atomsight.training.finetune import constants_of
 from atomsight.training.registry import architecture_class
 from atomsight.training.run_folder import RunFolder, held_origin
 from atomsight.training.settings import Settings
-from atomsight.training.train import finish, require_training_packages
+from atomsight.training.train import dataset_record
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from atomsight.dataset import Dataset
     from atomsight.models.base import Model
+    from atomsight.training.architecture import Architecture
 
 ROWS = 4096
 """Sites of ``val`` looked at together."""
@@ -57,9 +60,8 @@ def average(
         raise InputError(f"{len(models)} models take as many positive shares, got {list(shares)}")
     parts = [share / sum(shares) for share in shares] if shares else [1 / len(models)] * len(models)
     require_training_packages()
-    import torch
-
-    from atomsight.training.data import SiteStream
+    from atomsight.training.data import Task
+    from atomsight.training.export import finish
 
     loaded = [load_model(model) for model in models]
     first = loaded[0]
@@ -76,34 +78,44 @@ def average(
     if shares is not None:
         for told, part in zip(average_of, parts, strict=True):
             told["share"] = part
-    record = {
-        "average_of": average_of,
-        "chosen": symbols,
-        "dataset": str(dataset.path),
-        "fingerprint": dataset.fingerprint,
-        "atomsight": __version__,
-    }
+    record = {"average_of": average_of, **dataset_record(dataset, elements)}
     if held_origin(run.path, "average_of") not in ((False, None), (True, record["average_of"])):
         raise InputError(f"{out} holds another run; give another --out")
     if run.ended:
         run.claim(settings, record, resume=True)
         return load_model(run.path)
     architecture = architecture_class(first.kind)(first.k, elements)
-    total: dict[str, torch.Tensor] = {}
-    for model, part in zip(models, parts, strict=True):
-        architecture.restore(*constants_of(model_file(model)))
-        for name, weights in architecture.network.state_dict().items():
-            if weights.is_floating_point():
-                total[name] = total.get(name, 0) + weights.double() * part
+    mean_of_weights(architecture, [model_file(model) for model in models], parts)
+    # not before: a model that cannot be taken apart leaves no folder
+    run.claim(settings, record, resume=True)
+    finish(architecture, Task(dataset, settings, elements), run, [], 0.0)
+    return load_model(run.path)
+
+
+def mean_of_weights(architecture: Architecture, files: Sequence[Path], shares: Sequence[float]) -> None:
+    """Give the network of an architecture the mean of the weights of exported models.
+
+    Args:
+        architecture: of the models' kind.
+        files: of the models.
+        shares: of each in the mean; they sum to 1.
+
+    Raises:
+        InputError: models of this kind cannot be taken out of their files.
+        ModelError: a model is not built as the others are, or as those trained today.
+    """
+    total: dict[str, Tensor] = {}
+    for file, share in zip(files, shares, strict=True):
+        architecture.restore(*constants_of(file))
+        state = architecture.network.state_dict()
+        weights = {name: values for name, values in state.items() if values.is_floating_point()}
+        if total and {n: w.shape for n, w in weights.items()} != {n: w.shape for n, w in total.items()}:
+            raise ModelError(f"{file} holds another kind of network than {files[0]}")
+        for name, values in weights.items():
+            total[name] = total.get(name, 0) + values.double() * share
     held = architecture.network.state_dict()
     mean = {name: weights.to(held[name].dtype) for name, weights in total.items()}
     architecture.network.load_state_dict({**held, **mean})
-    run.claim(
-        settings, record, resume=True
-    )  # not before: a model that cannot be taken apart leaves no folder
-    stream = SiteStream(dataset, settings, elements, architecture.columns, "val", architecture.whole_crystals)
-    finish(architecture, dataset, elements, settings, run, stream, [], 0.0)
-    return load_model(run.path)
 
 
 def main() -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from atomsight.training.processes import share_of_crystals, share_of_rows
+from atomsight.training.architecture import DEFAULT_BATCH, Architecture, SiteBatch
+from atomsight.training.processes import alone, share_of_crystals, share_of_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,10 +24,57 @@ if TYPE_CHECKING:
 READ_AHEAD = 8
 """Batches held ready."""
 
-DEFAULT_BATCH = 4096
-"""Sites a batch where nothing else is asked for."""
 
-SiteBatch = dict[str, Tensor]
+@dataclass(frozen=True)
+class Task:
+    """What a model learns from, and what it is to tell apart.
+
+    Attributes:
+        dataset: an open dataset.
+        settings: of the training.
+        elements: atomic numbers that the model names, ascending.
+    """
+
+    dataset: Dataset
+    settings: Settings
+    elements: tuple[int, ...]
+
+    def stream(self, architecture: Architecture, split: str) -> SiteStream:
+        """Batches of one split as an architecture takes them."""
+        return SiteStream(
+            self.dataset,
+            self.settings,
+            self.elements,
+            architecture.columns,
+            split,
+            architecture.whole_crystals,
+        )
+
+    def sized(self, architecture: Architecture) -> Task:
+        """The same with the architecture's own batch size, where the settings leave it open."""
+        size = self.settings.batch_size or architecture.batch_size(self.sites_of_epoch(architecture))
+        return replace(self, settings=replace(self.settings, batch_size=size))
+
+    def steps(self, architecture: Architecture) -> int:
+        """Steps of an epoch."""
+        size = self.settings.batch_size or DEFAULT_BATCH
+        return -(-self.sites_of_epoch(architecture) // size)
+
+    def train_sites(self) -> int:
+        """Sites of the ``train`` split that are of the model's elements, at most the cap of each."""
+        counts, cap = self.dataset.element_counts("train"), self.settings.cap
+        return sum(min(counts[z], cap or counts[z]) for z in self.elements if z in counts)
+
+    def sites_of_epoch(self, architecture: Architecture) -> int:
+        """Sites that an epoch sees, on average with ``per_crystal``."""
+        most = self.settings.per_crystal
+        if not architecture.whole_crystals:
+            return self.train_sites()
+        if most is None:
+            return self.dataset.n_sites("train")
+        crystals = self.dataset.crystals(["n_sites", "split"]).to_pydict()
+        sizes = zip(crystals["n_sites"], crystals["split"], strict=True)
+        return sum(min(n, most) for n, split in sizes if split == "train")
 
 
 class SiteStream(IterableDataset):
@@ -109,11 +157,6 @@ class SiteStream(IterableDataset):
                 column = column.astype(np.int64)
             tensors[name] = torch.from_numpy(np.require(column, requirements=["C", "W"]))
         return tensors
-
-
-def alone() -> tuple[int, int]:
-    """The place of the only process."""
-    return 0, 1
 
 
 def read_ahead(source: Iterator[Any], size: int) -> Iterator[Any]:

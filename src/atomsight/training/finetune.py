@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError, ModelError
 from atomsight.models.load import load_model, model_file
+from atomsight.training.extra import require_training_packages
 from atomsight.training.run_folder import held_origin
-from atomsight.training.train import require_training_packages, train_model
+from atomsight.training.train import Start, train_model
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
     from atomsight.models.base import Model
-    from atomsight.training.data import SiteBatch
-    from atomsight.training.loop import Architecture
+    from atomsight.training.architecture import Architecture, SiteBatch
     from atomsight.training.settings import Settings
 
 TOLERANCE = 1e-4
@@ -66,18 +66,18 @@ def train_further(
                 f"training; {TOLERANCE} is allowed"
             )
 
-    record = {"further_from": origin}
-    return train_model(dataset, out, settings, start=start, origin=record, all_present=False, **how)
+    beginning = Start(start, {"further_from": origin}, all_present=False)
+    return train_model(dataset, out, settings, start=beginning, **how)
 
 
 def constants_of(path: Path) -> tuple[dict[str, Any], float]:
-    """The arrays of an exported file by name, and the temperature that its logits are divided by."""
+    """The arrays of an exported file by name, and the temperature of its logits, 1 if it states none."""
     import onnx
 
     proto = onnx.load(path)
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     arrays = {one.name: onnx.numpy_helper.to_array(one) for one in proto.graph.initializer}
-    return arrays, float(metadata["temperature"])
+    return arrays, float(metadata.get("temperature", 1.0))
 
 
 def _difference(architecture: Architecture, old: Model, batch: SiteBatch, temperature: float) -> float:

@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING, Any
 from atomsight.elements import parse_elements
 from atomsight.errors import InputError, ModelError
 from atomsight.training import calibrate
+from atomsight.training.extra import require_training_packages
+from atomsight.training.hardware import Hardware
 from atomsight.training.registry import architecture_class
-from atomsight.training.run_folder import RunFolder, held_origin, write_text
+from atomsight.training.run_folder import RunFolder, held_origin, read_settings, write_text
 from atomsight.training.settings import Settings, check_dataset
-from atomsight.training.train import require_training_packages, train_model
+from atomsight.training.train import Start, train_model
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from atomsight.dataset import Dataset
     from atomsight.models.base import Model
-    from atomsight.training.data import SiteBatch
-    from atomsight.training.loop import Architecture, Watcher
+    from atomsight.training.architecture import Architecture, SiteBatch
+    from atomsight.training.loop import Watcher
 
 TOLERANCE = 1e-6
 """Largest difference between a probability of the grown network before its training and the old one's."""
@@ -71,28 +73,22 @@ def read_parent(run: str | Path) -> Parent:
     Raises:
         ModelError: it is no run folder, its training has not ended, or its checkpoint is missing or damaged.
     """
-    import torch
+    from atomsight.training.loop import read_checkpoint
 
     folder = RunFolder(Path(run))
     if not (folder.path / "settings.json").is_file():
         raise ModelError(f"{run} is no run folder; growing needs the folder that atomsight train wrote")
     if not folder.ended:
         raise ModelError(f"the training run {run} has not ended; go on with: atomsight train ... --resume")
+    settings, held = read_settings(folder)
     try:
-        held = json.loads((folder.path / "settings.json").read_text(encoding="utf-8"))
         result = json.loads((folder.path / "result.json").read_text(encoding="utf-8"))
-        checkpoint = folder.checkpoints / f"{list(result['epochs'])[-1]}.ckpt"
-        settings = Settings(**{name: held[name] for name in Settings().as_dict()})
+        checkpoint = folder.checkpoint(list(result["epochs"])[-1])
         chosen, fingerprint = tuple(held["chosen"]), held["fingerprint"]
         temperature = float(result["temperature"])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ModelError(f"the run folder {run} is damaged ({error}); train the model again") from error
-    if not checkpoint.is_file():
-        raise ModelError(f"{checkpoint} is missing, and with it the weights; train the model again")
-    try:
-        weights = torch.load(checkpoint, weights_only=True)["callbacks"]["keeper"]["best_weights"]
-    except Exception as error:  # torch raises what pickle, zipfile and its own reader raise
-        raise ModelError(f"{checkpoint} is damaged ({error}); train the model again") from error
+    weights = read_checkpoint(checkpoint)["best_weights"]
     digest = hashlib.sha256(folder.model.read_bytes()).hexdigest()
     return Parent(folder.path, settings, chosen, fingerprint, weights, temperature, digest)
 
@@ -107,8 +103,7 @@ def grow_model(
     learning_rate: float = LEARNING_RATE,
     seed: int | None = None,
     resume: bool = False,
-    threads: int | None = None,
-    accelerator: str = "cpu",
+    hardware: Hardware | None = None,
     watch: Watcher | None = None,
 ) -> Model:
     """Take a trained model to a larger k and fine-tune it.
@@ -126,8 +121,7 @@ def grow_model(
         learning_rate: peak of the schedule.
         seed: of the order of the sites; None takes the run's.
         resume: go on with the grown run in ``out``.
-        threads: threads of PyTorch.
-        accelerator: as Lightning takes it.
+        hardware: where; None is this process, on the CPU.
         watch: receives progress, and first ``{"event": "grown", "from_k", "k", "difference", "sites", ...}``.
 
     Raises:
@@ -159,11 +153,9 @@ def grow_model(
         out,
         settings,
         resume=resume,
-        threads=threads,
-        accelerator=accelerator,
+        hardware=hardware,
         watch=watch,
-        start=_neutral_start(parent, k, Path(out), origin, watch),
-        origin={"grown_from": origin},
+        start=Start(_neutral_start(parent, k, Path(out), origin, watch), {"grown_from": origin}),
     )
 
 

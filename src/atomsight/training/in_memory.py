@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.utils.data import IterableDataset
 
-from atomsight.training.data import DEFAULT_BATCH, SiteBatch, SiteStream
+from atomsight.training.architecture import DEFAULT_BATCH, SiteBatch
+from atomsight.training.data import SiteStream
+from atomsight.training.processes import alone
 
 SPARE = 8
 """Neighbours beyond the model's k that are held, for those that move up where hydrogens are left out."""
@@ -26,6 +28,7 @@ class HeldCrystals(IterableDataset):
         super().__init__()
         self.elements = stream.elements
         self.epoch = epoch
+        self.place: Callable[[], tuple[int, int]] = alone
         self.size = stream.settings.batch_size or DEFAULT_BATCH
         self.shuffled = stream.split == "train"
         self.seed = stream.settings.seed

@@ -1,130 +1,36 @@
-"""One stage of training under Lightning: what an architecture provides, and the loop that serves them all."""
+"""The training loop, under Lightning: one for all architectures."""
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from math import cos, pi
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import lightning.pytorch as lightning
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from atomsight.errors import InputError
-from atomsight.training.data import DEFAULT_BATCH, SiteBatch
-from atomsight.training.soap import Soap
+from atomsight.errors import ModelError
+from atomsight.training.architecture import Architecture, SiteBatch, Stage
+from atomsight.training.hardware import Hardware
+from atomsight.training.processes import alone
+from atomsight.training.run_folder import RunFolder
 
-if TYPE_CHECKING:
-    from onnx import GraphProto
+CHECKPOINT_FORMAT = 1
+"""Version of what `Keeper` writes into a checkpoint. Checkpoints without the field are of version 1."""
 
 WARM_UP = 0.2
 """Share of the steps in which the learning rate rises; in the rest it falls along a cosine to zero."""
 
 Watcher = Callable[[dict[str, Any]], None]
 """Receives ``{"event": "step", stage, epoch, epochs, done, steps}``, or ``"epoch"`` with the scores."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One part of a network, trained by itself while the rest stands still.
-
-    Attributes:
-        name: a word for progress, metrics and file names.
-        module: the part that is trained.
-        loss: from a batch to (mean loss, (n, elements) scores whose largest is the prediction). Sites with a
-            target below 0 are in neither loss nor scores.
-        epochs: passes over the train sites, at most.
-        learning_rate: peak of the one-cycle schedule (Smith and Topin 2018, arXiv:1708.07120).
-        weight_decay: decoupled, of the matrices.
-        monitor: the score on ``val`` that tells which epoch was best and when to stop early.
-        optimiser: made from parameters, ``lr`` and ``weight_decay``.
-        longest_gradient: longer ones are shortened to this; None leaves them.
-    """
-
-    name: str
-    module: nn.Module
-    loss: Callable[[SiteBatch], tuple[Tensor, Tensor]]
-    epochs: int
-    learning_rate: float
-    weight_decay: float
-    monitor: Literal["accuracy", "loss"]
-    optimiser: Callable[..., torch.optim.Optimizer] = Soap
-    longest_gradient: float | None = None
-
-
-class Architecture(ABC):
-    """How a kind of model is trained and exported: what a kind implements for the training loop to serve it.
-
-    Attributes:
-        network: holds all weights; its state is what a checkpoint keeps.
-    """
-
-    columns: tuple[str, ...]
-    """Columns of the dataset that the batches hold."""
-
-    whole_crystals: bool = False
-    """Whether the batches hold whole crystals, with all their sites."""
-
-    network: nn.Module
-
-    @abstractmethod
-    def __init__(self, k: int, elements: tuple[int, ...]) -> None:
-        """Make the network with its initial weights; torch's generator is seeded before."""
-
-    @abstractmethod
-    def prepare(self, batches: Iterable[SiteBatch]) -> None:
-        """Look at all train sites once, for scales and the like."""
-
-    def batch_size(self, train_sites: int) -> int:
-        """Sites a step where the settings leave it open."""
-        return DEFAULT_BATCH
-
-    @abstractmethod
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages in the order in which they are trained."""
-
-    @abstractmethod
-    def logits(self, batch: SiteBatch) -> Tensor:
-        """(n, elements): their softmax is the model's answer."""
-
-    @abstractmethod
-    def adopt(self, weights: Mapping[str, Tensor]) -> None:
-        """Take the weights of a trained network of this kind and of smaller k, and answer exactly as it did.
-
-        Args:
-            weights: the smaller network's state.
-
-        Raises:
-            InputError: networks of this kind cannot grow.
-        """
-
-    def restore(self, constants: Mapping[str, Any], temperature: float) -> None:
-        """Take the weights back out of an exported graph.
-
-        Args:
-            constants: arrays by name, as `graph` names them.
-            temperature: the one that the graph was made with.
-
-        Raises:
-            InputError: networks of this kind are trained anew only.
-            ModelError: the graph is of a network that is built otherwise.
-        """
-        raise InputError(
-            "only masked-site models are trained further; a two-stage model grows (atomsight grow)"
-        )
-
-    @abstractmethod
-    def graph(self, temperature: float) -> GraphProto:
-        """The network as an ONNX graph whose probabilities are the softmax of logits / temperature."""
-
-
-Start = Callable[[Architecture, Iterable[SiteBatch]], None]
-"""Sets initial weights; receives the architecture and the batches of ``val``."""
 
 
 class Scores:
@@ -168,11 +74,11 @@ class Scores:
 class StageModule(lightning.LightningModule):
     """A stage as Lightning wants it. Holds the whole network, so that a checkpoint does too."""
 
-    def __init__(self, network: nn.Module, stage: Stage, elements: int, steps: int) -> None:
+    def __init__(self, network: nn.Module, stage: Stage, classes: int, steps: int) -> None:
         super().__init__()
         self.network = network
         self.stage = stage
-        self.elements = elements
+        self.classes = classes
         self.steps = steps
         for parameter in network.parameters():
             parameter.requires_grad_(False)
@@ -190,7 +96,7 @@ class StageModule(lightning.LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        self.scores = Scores(self.elements)
+        self.scores = Scores(self.classes)
 
     def validation_step(self, batch: SiteBatch, index: int) -> None:
         loss, scores = self.stage.loss(batch)
@@ -216,6 +122,8 @@ def one_cycle(share: float) -> float:
 class Keeper(lightning.Callback):
     """At the end of each epoch: keep the best weights, write metrics and checkpoint, stop when it is time."""
 
+    _KEPT = ("history", "best_score", "best_epoch", "best_weights", "finished")
+
     def __init__(
         self,
         checkpoint: Path,
@@ -238,12 +146,11 @@ class Keeper(lightning.Callback):
         return "keeper"
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("history", "best_score", "best_epoch", "best_weights", "finished")
-        return {name: getattr(self, name) for name in names}
+        return {"format": CHECKPOINT_FORMAT, **{name: getattr(self, name) for name in self._KEPT}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for name, value in state_dict.items():
-            setattr(self, name, value)
+        for name in self._KEPT:
+            setattr(self, name, state_dict[name])
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.started = time.perf_counter()
@@ -283,3 +190,138 @@ class Keeper(lightning.Callback):
             self.watch({"event": "epoch", "epochs": stage.epochs, **record})
         if self.finished:
             trainer.should_stop = True
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a training runs.
+
+    Attributes:
+        steps: of an epoch.
+        patience: epochs without a better score on ``val`` before a stage stops.
+        epochs: of each stage at most; None is the architecture's own choice.
+        learning_rate: peak; None is the architecture's own choice.
+    """
+
+    steps: int
+    patience: int
+    epochs: int | None = None
+    learning_rate: float | None = None
+
+
+def prepare(hardware: Hardware, seed: int) -> None:
+    """Set PyTorch's threads, seed, and the precision of products of matrices."""
+    if hardware.threads is not None:
+        torch.set_num_threads(hardware.threads)
+    if hardware.accelerator != "cpu":
+        torch.set_float32_matmul_precision("high")  # TF32 where the device has it
+    torch.manual_seed(seed)
+
+
+@dataclass
+class Training:
+    """The training of one network.
+
+    Attributes:
+        architecture: its network is trained in place.
+        batches: by split, ``train`` and ``val``: iterable datasets of PyTorch with the attributes
+            ``epoch``, which gives the number of the epoch that is about to be read, and ``place``, which
+            gives the rank of this process and the number of processes.
+        run: takes checkpoints and metrics; a run that was interrupted goes on.
+        schedule: how long and how fast.
+        hardware: where.
+        watch: receives progress.
+    """
+
+    architecture: Architecture
+    batches: Mapping[str, Any]
+    run: RunFolder
+    schedule: Schedule
+    hardware: Hardware
+    watch: Watcher | None = None
+
+    def fit(self) -> list[dict[str, Any]]:
+        """Train what is left of all stages; the network then has its best weights.
+
+        Returns:
+            The records of all epochs.
+
+        Raises:
+            ModelError: a checkpoint is damaged or of another version.
+        """
+        history: list[dict[str, Any]] = []
+        for stage in self.architecture.stages():
+            epochs = self.schedule.epochs or stage.epochs
+            learning_rate = self.schedule.learning_rate or stage.learning_rate
+            history += self._fit(replace(stage, epochs=epochs, learning_rate=learning_rate), history)
+        return history
+
+    def _fit(self, stage: Stage, earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Train what is left of a stage, after epochs of earlier ones."""
+        checkpoint, network = self.run.checkpoint(stage.name), self.architecture.network
+
+        def write(history: list[dict[str, Any]]) -> None:
+            self.run.write_epochs(earlier + history)
+
+        keeper = Keeper(checkpoint, self.schedule.patience, write, self.watch)
+        resumed = checkpoint.is_file()
+        if resumed:
+            keeper.load_state_dict(read_checkpoint(checkpoint))
+        if not keeper.finished:
+            self.batches["train"].epoch = lambda: len(keeper.history)
+            module = StageModule(network, stage, self.architecture.classes, self.schedule.steps)
+            with warnings.catch_warnings():
+                # Reading is done in a thread of its own; Lightning's advice on worker processes does not
+                # apply.
+                warnings.filterwarnings("ignore", module="lightning")
+                self._run_lightning(module, keeper, checkpoint if resumed else None)
+        network.load_state_dict(keeper.best_weights)
+        return keeper.history
+
+    def _run_lightning(self, module: StageModule, keeper: Keeper, checkpoint: Path | None) -> None:
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        trainer = lightning.Trainer(
+            accelerator=self.hardware.accelerator,
+            devices=self.hardware.devices,
+            num_nodes=self.hardware.nodes,
+            strategy="ddp" if self.hardware.processes > 1 else "auto",
+            max_epochs=module.stage.epochs,
+            gradient_clip_val=module.stage.longest_gradient,
+            callbacks=[keeper],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=self.run.path,
+        )
+        loaders = {split: DataLoader(one, batch_size=None) for split, one in self.batches.items()}
+        for one in self.batches.values():
+            one.place = lambda: (trainer.global_rank, trainer.world_size)
+        try:
+            trainer.fit(module, loaders["train"], loaders["val"], ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        for one in self.batches.values():
+            one.place = alone
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What `Keeper` wrote: ``history``, ``best_weights``, ``finished``, ...
+
+    Raises:
+        ModelError: the file is missing or damaged, or another version of atomsight wrote it.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path} is missing, and with it the weights; train the model again")
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)["callbacks"]["keeper"]
+        version = state.get("format", 1)
+    except Exception as error:  # torch raises what pickle, zipfile and its own reader raise
+        raise ModelError(f"{path} is damaged ({error}); train the model again") from error
+    if version != CHECKPOINT_FORMAT:
+        raise ModelError(
+            f"{path} is a checkpoint of format {version}; this version of atomsight reads format "
+            f"{CHECKPOINT_FORMAT}: use the version that wrote it, or train the model again"
+        )
+    return state

@@ -21,6 +21,11 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """Where Lightning, torchrun and Slurm tell a process its place."""
 
 
+def alone() -> tuple[int, int]:
+    """The place of the only process."""
+    return 0, 1
+
+
 def is_first_process() -> bool:
     """Whether this process is the one that writes files and tells of progress."""
     return all(os.environ.get(name, "0") == "0" for name in RANKS)

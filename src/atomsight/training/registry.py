@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from atomsight.errors import InputError
 
 if TYPE_CHECKING:
-    from atomsight.training.loop import Architecture
+    from atomsight.training.architecture import Architecture
 
 
 def architectures() -> tuple[str, ...]:

@@ -14,13 +14,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from atomsight.errors import InputError, ModelError
 from atomsight.models.load import MODEL_FILE
-
-if TYPE_CHECKING:
-    from atomsight.training.settings import Settings
+from atomsight.training.settings import RunSettings, Settings
 
 
 class RunFolder:
@@ -36,7 +34,7 @@ class RunFolder:
         """Whether the run has come to its end."""
         return self.model.is_file()
 
-    def claim(self, settings: Settings, record: dict[str, Any], resume: bool) -> None:
+    def claim(self, settings: RunSettings, record: dict[str, Any], resume: bool) -> None:
         """Make the folder this run's, or prove that it already is.
 
         Args:
@@ -63,7 +61,7 @@ class RunFolder:
             )
         self.checkpoints.mkdir(exist_ok=True)
 
-    def _compare(self, file: Path, settings: Settings, record: dict[str, Any]) -> None:
+    def _compare(self, file: Path, settings: RunSettings, record: dict[str, Any]) -> None:
         try:
             held = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -75,6 +73,10 @@ class RunFolder:
             )
         if differences:
             raise InputError(f"cannot go on with {self.path} under other settings: {'; '.join(differences)}")
+
+    def checkpoint(self, stage: str) -> Path:
+        """The checkpoint of a stage."""
+        return self.checkpoints / f"{stage}.ckpt"
 
     def epochs(self) -> list[dict[str, Any]]:
         """The records of ``metrics.jsonl``."""
@@ -90,6 +92,22 @@ class RunFolder:
     def write_result(self, result: dict[str, Any]) -> None:
         """Write ``result.json``."""
         write_text(self.path / "result.json", json.dumps(result, indent=1) + "\n")
+
+
+def read_settings(run: RunFolder) -> tuple[Settings, dict[str, Any]]:
+    """The settings of a run, and all that its ``settings.json`` holds.
+
+    Raises:
+        ModelError: it is no run folder, or ``settings.json`` is damaged.
+    """
+    file = run.path / "settings.json"
+    if not file.is_file():
+        raise ModelError(f"{run.path} is no run folder: it holds no settings.json")
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        return Settings(**{name: held[name] for name in Settings().as_dict()}), held
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{file} is damaged ({error}); train the model again") from error
 
 
 def held_origin(out: Path, name: str) -> tuple[bool, Any]:

@@ -17,7 +17,38 @@ NAMED_ELEMENTS = {"twenty": TWENTY, "ten": TEN}
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
+    """Settings that a run folder keeps, and compares on resume."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values by name, for JSON."""
+        return asdict(self)
+
+    def differences(self, other: dict[str, Any]) -> list[str]:
+        """How other settings, as a dict, differ from these: ``name was OTHER, is THIS``."""
+        return [
+            f"{field.name} was {other.get(field.name)}, is {getattr(self, field.name)}"
+            for field in fields(self)
+            if other.get(field.name) != getattr(self, field.name)
+        ]
+
+    def check_numbers(self, **least: int) -> None:
+        """Refuse numbers that are too small; None passes.
+
+        Raises:
+            InputError: one is below what is given under its name.
+        """
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < smallest:
+                raise InputError(f"{name} is {value}; it must be at least {smallest}")
+        rate = getattr(self, "learning_rate", None)
+        if rate is not None and not 0 < rate < float("inf"):
+            raise InputError(f"learning_rate is {rate}; it must be positive")
+
+
+@dataclass(frozen=True)
+class Settings(RunSettings):
     """Everything that decides what a training run yields, besides the dataset.
 
     Attributes:
@@ -48,32 +79,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_architecture(self.model)
-        for name, least in (
-            ("k", 1),
-            ("cap", 1),
-            ("per_crystal", 1),
-            ("epochs", 1),
-            ("batch_size", 1),
-            ("patience", 1),
-            ("seed", 0),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} is {value}; it must be at least {least}")
-        if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
-            raise InputError(f"learning_rate is {self.learning_rate}; it must be positive")
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values by name, for JSON."""
-        return asdict(self)
-
-    def differences(self, other: dict[str, Any]) -> list[str]:
-        """How other settings, as a dict, differ from these: ``name was OTHER, is THIS``."""
-        return [
-            f"{field.name} was {other.get(field.name)}, is {getattr(self, field.name)}"
-            for field in fields(self)
-            if other.get(field.name) != getattr(self, field.name)
-        ]
+        self.check_numbers(k=1, cap=1, per_crystal=1, epochs=1, batch_size=1, patience=1, seed=0)
 
 
 def chosen_elements(text: str, dataset: Dataset, *, all_present: bool = True) -> tuple[int, ...]:

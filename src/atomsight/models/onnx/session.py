@@ -14,6 +14,10 @@ from atomsight.models.onnx.floats import flushed
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+FORMAT = 1
+"""Version of the inputs, outputs and metadata of exported networks, which say it in their metadata
+``format``. Files without the field are of version 1."""
+
 
 def open_session(path: Path, threads: int) -> InferenceSession:
     """Open a network for the CPU.
@@ -23,7 +27,7 @@ def open_session(path: Path, threads: int) -> InferenceSession:
         threads: threads that one run may use; 0 leaves it to ONNX Runtime (all cores).
 
     Raises:
-        ModelError: the file is no network that ONNX Runtime can open.
+        ModelError: the file is no network that ONNX Runtime can open, or is of another format version.
     """
     import onnxruntime
 
@@ -34,9 +38,16 @@ def open_session(path: Path, threads: int) -> InferenceSession:
     options.log_severity_level = 3
     try:
         with flushed():
-            return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises classes of its own that share no public base
         raise ModelError(f"{path} is not a model that ONNX Runtime can open: {error}") from error
+    version = session.get_modelmeta().custom_metadata_map.get("format", str(FORMAT))
+    if version != str(FORMAT):
+        raise ModelError(
+            f"{path} is a model of format {version}; this version of atomsight reads format {FORMAT}: "
+            "export it again from its run folder (python -m atomsight.training.export RUN)"
+        )
+    return session
 
 
 def run(session: InferenceSession, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

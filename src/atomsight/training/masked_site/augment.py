@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from atomsight.neighbours.directions import UNIT
-from atomsight.training.data import SiteBatch
+from atomsight.training.architecture import SiteBatch
 
 DISTURBED = 0.7
 """Share of the crystals that get noise and strain."""

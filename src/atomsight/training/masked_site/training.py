@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from atomsight.errors import InputError, ModelError
-from atomsight.training.data import SiteBatch
-from atomsight.training.loop import Architecture, Stage
+from atomsight.training.architecture import Architecture, SiteBatch, Stage
 from atomsight.training.masked_site.augment import disturb, rows_of_neighbours, unit_vectors
 from atomsight.training.masked_site.graph import masked_site_graph, weights_of
 from atomsight.training.masked_site.network import MaskedSiteNetwork
@@ -55,6 +54,7 @@ class MaskedSite(Architecture):
 
     def __init__(self, k: int, elements: tuple[int, ...]) -> None:
         self.k = k
+        self.classes = len(elements)
         self.network: MaskedSiteNetwork = MaskedSiteNetwork(k, len(elements))
         self._forward: Callable[..., Tensor] = self.network
         self._worth_compiling = self._compiled = self._half = False

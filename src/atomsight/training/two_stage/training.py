@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from atomsight.errors import DatasetError
-from atomsight.training.data import DEFAULT_BATCH, SiteBatch
-from atomsight.training.loop import Architecture, Stage
+from atomsight.training.architecture import DEFAULT_BATCH, Architecture, SiteBatch, Stage
 from atomsight.training.two_stage.graph import two_stage_graph
 from atomsight.training.two_stage.network import TwoStageNetwork, weighted_cross_entropy
 
@@ -29,6 +28,7 @@ class TwoStage(Architecture):
     columns = ("distances",)
 
     def __init__(self, k: int, elements: tuple[int, ...]) -> None:
+        self.classes = len(elements)
         self.network: TwoStageNetwork = TwoStageNetwork(k, elements)
 
     def prepare(self, batches: Iterable[SiteBatch]) -> None:
