@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from atomsight.dataset import Dataset, open_dataset
 from atomsight.elements import SYMBOLS, TWENTY, parse_elements
-from atomsight.models import Settings, train_model
+from atomsight.training import Hardware, Settings, train_model
 from masked_site import HEAD, Tally, print_row
 
 PARTS = ("train", "val", "test")
@@ -126,7 +126,7 @@ def network(
     shown = dataset if parts is None else AtomLevel(dataset, parts)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(k=k, elements=elements, seed=options.seed)
-        model = train_model(shown, Path(folder) / "run", settings, threads=1)
+        model = train_model(shown, Path(folder) / "run", settings, hardware=Hardware(threads=1))
     return model.probabilities, "as the command line trains it"
 
 

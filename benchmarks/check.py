@@ -25,9 +25,9 @@ from atomsight.dataset import open_dataset
 from atomsight.elements import NUMBERS
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
+from atomsight.models.plausibility.inference import Plausibility
 from atomsight.screen.calibrate_check import Case, sample, struck
 from atomsight.screen.calibration import FLAGGED, MODEL, calibration_of, sort_of
-from atomsight.screen.plausibility.runtime import Plausibility
 from atomsight.screen.swaps import SWAPS, random_swap
 
 BY_DEFINITION = 0.02

@@ -17,8 +17,8 @@ import numpy as np
 
 from atomsight import load_model
 from atomsight.dataset import open_dataset
-from atomsight.models import session
-from atomsight.models.floats import flushed
+from atomsight.models.onnx import session
+from atomsight.models.onnx.floats import flushed
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from atomsight.dataset import open_dataset
 from atomsight.errors import InputError
 from atomsight.models import load_model
-from atomsight.models.formula import fit_formula
+from atomsight.models.composition.formula import fit_formula
 from masked_site import COLUMNS, Batch, print_row, without_hydrogens
 
 CASES = ("complete", "formula without H", "sites without H", "a site missing")

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 
 from atomsight.dataset import open_dataset
-from atomsight.models import Settings, train_model
-from atomsight.models.grow import EPOCHS, LEARNING_RATE, grow_model
-from atomsight.models.run_folder import RunFolder
+from atomsight.training import Hardware, Settings, train_model
+from atomsight.training.grow import EPOCHS, LEARNING_RATE, grow_model
+from atomsight.training.run_folder import RunFolder
 
 ANEW = (2, 4, 8, 12, None)
 """Epochs of each stage; None is what `atomsight train` does by itself."""
@@ -74,7 +74,7 @@ def main() -> None:
     def trained(k: int, epochs: int | None, seed: int) -> Path:
         folder = options.work / f"k{k}-epochs{epochs or 'all'}-seed{seed}"
         settings = Settings(k=k, elements=options.elements, epochs=epochs, seed=seed)
-        train_model(dataset, folder, settings, resume=True, threads=1)
+        train_model(dataset, folder, settings, resume=True, hardware=Hardware(threads=1))
         return folder
 
     def grown(epochs: int, seed: int) -> Path:
@@ -87,7 +87,7 @@ def main() -> None:
             folder,
             epochs=epochs,
             resume=folder.exists(),
-            threads=1,
+            hardware=Hardware(threads=1),
         )
         return folder
 

@@ -16,8 +16,8 @@ from datetime import date
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from atomsight.models.masked_site.network import MaskedSiteNetwork
-from atomsight.models.masked_site.training import ROWS_OF_STEP, half_pays
+from atomsight.training.masked_site.network import MaskedSiteNetwork
+from atomsight.training.masked_site.training import ROWS_OF_STEP, half_pays
 
 K, ELEMENTS = 24, 88
 

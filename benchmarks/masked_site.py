@@ -37,8 +37,8 @@ from atomsight.evaluate import metrics
 from atomsight.evaluate.calibration import Calibration
 from atomsight.evaluate.run import whole_crystals
 from atomsight.models import load_model
-from atomsight.models.assignment import optimal_assignment
 from atomsight.models.base import Model
+from atomsight.models.composition.assignment import optimal_assignment
 from atomsight.neighbours.directions import UNIT
 
 Batch = dict[str, NDArray[Any]]

@@ -80,14 +80,15 @@ def train(dataset: Path, run: Path, limit: int, minutes: float | None) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     from atomsight.dataset import open_dataset
-    from atomsight.models import Settings, train_model
+    from atomsight.training import Hardware, Settings, train_model
 
     opened = open_dataset(dataset)
     begun = time.process_time()
     settings = Settings(k=10, elements="twenty", epochs=1, batch_size=16384)
     accuracy = float("nan")
     if minutes is None:
-        accuracy = train_model(opened, run, settings, threads=1).metadata["val"]["accuracy"]
+        model = train_model(opened, run, settings, hardware=Hardware(threads=1))
+        accuracy = model.metadata["val"]["accuracy"]
     else:
         settings = Settings(model="masked-site", k=16, elements="all", epochs=1)
         first = None
@@ -99,7 +100,7 @@ def train(dataset: Path, run: Path, limit: int, minutes: float | None) -> None:
                 raise TimeoutError
 
         with contextlib.suppress(TimeoutError):
-            train_model(opened, run, settings, threads=1, watch=end)
+            train_model(opened, run, settings, hardware=Hardware(threads=1), watch=end)
     seconds, training = time.process_time() - begun, most
     rows = opened.n_sites("train")
     if minutes is None:

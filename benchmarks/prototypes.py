@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.screen.plausibility.examples import SMALL, split_crystals
-from atomsight.screen.plausibility.prototypes import Geometry, kin, with_elements
-from atomsight.screen.plausibility.runtime import PRESSED, WEIGHTS, Plausibility, crystal_logits
+from atomsight.models.plausibility.inference import PRESSED, WEIGHTS, Plausibility, crystal_logits
 from atomsight.screen.volume import element_counts, expected_volume, fit_volumes
+from workshop.plausibility.examples import SMALL, split_crystals
+from workshop.plausibility.prototypes import Geometry, kin, with_elements
 
 K = 16
 LIKE, UNLIKE = 3, 40

@@ -35,9 +35,9 @@ from atomsight.crystal import Crystal
 from atomsight.screen import decoys
 from atomsight.screen.calibrate_rank import molecular, packings_of
 from atomsight.screen.calibrate_verdicts import forms_of, mixed
-from atomsight.screen.plausibility.examples import bank_of, split_crystals
 from atomsight.screen.rank import RISK, Ledger, Ranked, Ranker
 from atomsight.screen.verdicts import Verdicts, sort_of
+from workshop.plausibility.examples import bank_of, split_crystals
 
 MOST_ATOMS = {"inorganic": 60, "framework": 250, "molecular": 250}
 

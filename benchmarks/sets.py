@@ -23,7 +23,7 @@ from atomsight.evaluate import metrics
 from atomsight.evaluate.conformal import SetCounts
 from atomsight.models import load_model
 from atomsight.models.base import Model
-from atomsight.models.sets import COVERAGE, ENOUGH, SetRule
+from atomsight.models.conformal import COVERAGE, ENOUGH, SetRule
 from masked_site import FEWEST, Batch, noisy, print_row, without_hydrogens
 
 Floats = NDArray[np.floating]

@@ -30,9 +30,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.models import Settings, load_model, train_model
-from atomsight.models.settings import chosen_elements
-from atomsight.models.two_stage.network import TwoStageNetwork, weighted_cross_entropy
+from atomsight.models import load_model
+from atomsight.training import Hardware, Settings, train_model
+from atomsight.training.settings import chosen_elements
+from atomsight.training.two_stage.network import TwoStageNetwork, weighted_cross_entropy
 
 FULL_EPOCHS = 60
 
@@ -109,7 +110,7 @@ def atomsight_way(
     """`atomsight train` as a user runs it; its scores on ``val`` and the seconds that it took."""
     with tempfile.TemporaryDirectory() as folder:
         wall, cpu = time.perf_counter(), time.process_time()
-        train_model(dataset, Path(folder) / "run", settings, threads=threads)
+        train_model(dataset, Path(folder) / "run", settings, hardware=Hardware(threads=threads))
         seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
         answer = load_model(Path(folder) / "run").probabilities({"distances": val[0].numpy()})
     return {**scores(answer, val[1].numpy()), **seconds}

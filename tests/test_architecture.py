@@ -22,6 +22,7 @@ FLOORS = [
     {"bonds"},
     {"dataset"},
     {"models"},
+    {"training"},
     {"evaluate"},
     {"analyse"},
     {"screen"},
@@ -64,6 +65,121 @@ def test_imports_point_downwards(path: Path) -> None:
             continue
         assert imported in LEVEL, f"{path} imports {imported}, which has no floor"
         assert LEVEL[imported] < LEVEL[room], f"{room} may not import {imported}: imports point downwards"
+
+
+def modules() -> dict[str, Path]:
+    """Every file of the package by its module name."""
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def names_of(path: Path) -> list[str]:
+    """Full names that a file imports anywhere, under TYPE_CHECKING and inside functions too."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def cycles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Groups of modules that import each other, by Tarjan's algorithm (1972, 10.1137/0201010)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(module: str) -> None:
+        number[module] = lowest[module] = len(number)
+        stack.append(module)
+        for other in graph[module]:
+            if other not in number:
+                visit(other)
+            if other in stack:
+                lowest[module] = min(lowest[module], lowest[other])
+        if lowest[module] == number[module]:
+            place = stack.index(module)
+            group = set(stack[place:])
+            del stack[place:]
+            if len(group) > 1:
+                found.append(group)
+
+    for module in graph:
+        if module not in number:
+            visit(module)
+    return found
+
+
+KNOWN_CYCLES = [
+    {f"atomsight.readers.{name}" for name in ("ase", "extxyz", "formats", "plain", "sources")},
+    {  # by the version, which they take from the package itself
+        *("atomsight", "atomsight.dataset", "atomsight.dataset.builder"),
+        *("atomsight.screen.check", "atomsight.screen.evidence_rank", "atomsight.screen.features"),
+        *("atomsight.screen.precedents", "atomsight.screen.rank", "atomsight.screen.tables"),
+        "atomsight.screen.verdicts",
+    },
+]
+
+KNOWN_PRIVATE = {("atomsight.web.api", "atomsight.readers._web.Web")}
+
+KNOWN_ABOVE_MODELS = {("atomsight.models.spread", "dataset")}
+
+KNOWN_WORKSHOP = {"atomsight.screen.calibrate_rank", "atomsight.screen.calibrate_verdicts"}
+
+
+def test_cycles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": set(), "f": {"a"}}
+    assert cycles(graph) == [{"a", "b", "c"}]
+
+
+def test_no_files_import_each_other() -> None:
+    files = modules()
+    graph: dict[str, set[str]] = {}
+    for module, path in files.items():
+        names = names_of(path)
+        named = {name if name in files else name.rpartition(".")[0] for name in names}
+        graph[module] = (named & files.keys()) - {module}
+    assert [group for group in cycles(graph) if group not in KNOWN_CYCLES] == []
+
+
+def test_private_names_stay_in_their_package() -> None:
+    found = set()
+    for module, path in modules().items():
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        for name in names_of(path):
+            parts = name.split(".")
+            for place, part in enumerate(parts):
+                if part.startswith("_") and not part.startswith("__") and parts[0] == "atomsight":
+                    owner = parts[:place]
+                    if not SOURCE.parent.joinpath(*owner).is_dir():
+                        owner = owner[:-1]
+                    if package.split(".")[: len(owner)] != owner:
+                        found.add((module, name))
+    assert found - KNOWN_PRIVATE == set()
+
+
+def test_inference_stands_below_dataset_training_and_evaluation() -> None:
+    found = {
+        (module, room)
+        for module, path in modules().items()
+        if module.startswith("atomsight.models")
+        for room in imports_of(path) & {"dataset", "training", "evaluate"}
+    }
+    assert found - KNOWN_ABOVE_MODELS == set()
+
+
+def test_the_package_never_imports_the_workshop() -> None:
+    found = {
+        module
+        for module, path in modules().items()
+        if any(name.split(".")[0] == "workshop" for name in names_of(path))
+    }
+    assert found - KNOWN_WORKSHOP == set()
 
 
 @pytest.mark.parametrize("module", ["atomsight", "atomsight.cli.main"])

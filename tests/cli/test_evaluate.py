@@ -17,8 +17,8 @@ from atomsight.crystal import Crystal
 from atomsight.dataset import build_from, open_dataset
 from atomsight.dataset.split import split_of
 from atomsight.elements import NUMBERS, SYMBOLS
-from atomsight.models.export import write_model
-from atomsight.models.two_stage.graph import two_stage_graph
+from atomsight.training.export import write_model
+from atomsight.training.two_stage.graph import two_stage_graph
 
 FILES = {
     *(

@@ -11,8 +11,8 @@ import pytest
 
 from atomsight.cli import main
 from atomsight.elements import SYMBOLS
-from atomsight.models.export import write_model
-from atomsight.models.two_stage.graph import two_stage_graph
+from atomsight.training.export import write_model
+from atomsight.training.two_stage.graph import two_stage_graph
 
 K, ELEMENTS = 4, (1, 6, 7, 8, 11)
 """Halite's chlorine is left out, so that one element of the tests' crystals is unknown to the model."""

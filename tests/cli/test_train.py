@@ -88,7 +88,7 @@ def test_json_lines(dataset: Path, atomsight: Any, tmp_path: Path) -> None:
 def test_ctrl_c_tells_how_to_go_on(
     dataset: Path, atomsight: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from atomsight.models.two_stage.training import TwoStage
+    from atomsight.training.two_stage.training import TwoStage
 
     def interrupted(self: TwoStage, batch: object) -> None:
         raise KeyboardInterrupt
@@ -110,7 +110,7 @@ def test_ctrl_c_tells_how_to_go_on(
         (("-k", 9), 1, "holds k = 5"),
         (("--elements", "H,Kryptonite"), 2, "'Kryptonite' is not a chemical element"),
         (("--elements", "H,U"), 1, "holds no U"),
-        (("--model", "three-stage"), 2, "the kinds are two-stage"),
+        (("--model", "three-stage"), 2, "the kinds are masked-site"),
         (("-k", 0), 2, "k is 0"),
     ],
 )

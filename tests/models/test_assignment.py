@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from learnable_crystals import learnable_crystals
 
 from atomsight.crystal import Crystal
 from atomsight.errors import InputError
-from atomsight.models.assignment import assign, optimal_assignment
+from atomsight.models.composition.assignment import assign, optimal_assignment
+from learnable_crystals import learnable_crystals
 
 
 def value(p: np.ndarray, multiplicities: np.ndarray, columns: np.ndarray) -> float:

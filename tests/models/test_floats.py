@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import atomsight
-from atomsight.models.floats import flushed
+from atomsight.models.onnx.floats import flushed
 from atomsight.web.uploads import EXAMPLES
 
 TINY = np.array([1e-40], dtype=np.float32)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import atomsight
 from atomsight.errors import InputError, ModelError
-from atomsight.models.assignment import optimal_assignment
-from atomsight.models.formula import FormulaFit, fit_formula, parse_formula
+from atomsight.models.composition.assignment import optimal_assignment
+from atomsight.models.composition.formula import FormulaFit, fit_formula, parse_formula
 
 IBUPROFEN = Path(__file__).parents[2] / "examples" / "ibuprofen.cif"
 

@@ -17,24 +17,24 @@ from atomsight.crystal import Crystal
 from atomsight.dataset import Dataset, build_from, open_dataset
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError, MissingExtraError, ModelError
-from atomsight.models import load_model, sets
-from atomsight.models.export import add_metadata, write_model
-from atomsight.models.isotypes import learn
+from atomsight.models import load_model
 from atomsight.models.isotypes.bank import (
     COMPARED,
     KNOWN,
     MOST_ORDERED,
     MOST_SITES,
     Isotypes,
-    Scales,
     chemistry,
     company,
     orders_of,
     scaled,
 )
 from atomsight.models.isotypes.match import WAYS, may_match, pairings
-from atomsight.models.masked_site.graph import masked_site_graph
-from atomsight.models.masked_site.network import MaskedSiteNetwork
+from atomsight.models.isotypes.types import Scales
+from atomsight.training.export import add_metadata, write_model
+from atomsight.training.masked_site.graph import masked_site_graph
+from atomsight.training.masked_site.network import MaskedSiteNetwork
+from workshop import isotypes as learn
 
 ROWS = arrays(np.float32, (4, 3), elements=st.floats(-1, 1, width=32))
 METALS = {z: 14 + 2.5 * place for place, z in enumerate((21, 71, 69, 67, 65, 64, 62, 60, 59, 57, 39))}
@@ -410,6 +410,6 @@ def test_what_is_not_installed_is_told_at_once(
     network: Path, salts: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    monkeypatch.setattr(sets, "unseen_answers", lambda *_: pytest.fail("answered for nothing"))
+    monkeypatch.setattr(learn, "unseen_answers", lambda *_: pytest.fail("answered for nothing"))
     with pytest.raises(MissingExtraError, match="train"):
         learn.add_isotypes(network, salts, tmp_path / "run")

@@ -13,7 +13,7 @@ import pytest
 
 from atomsight.crystal import Crystal
 from atomsight.models import bundled_models, load_model
-from atomsight.models.runtime import DEFAULT, PRETRAINED
+from atomsight.models.load import DEFAULT, PRETRAINED
 
 ANSWERS = Path(__file__).parent / "pretrained_answers.json"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learnable_crystals import PAIR_LENGTH, learnable_crystals
 
 from atomsight.dataset import Dataset
 from atomsight.errors import ModelError
 from atomsight.models import Model, load_model
-from atomsight.models.export import add_metadata, check_agreement, write_model
-from atomsight.models.two_stage.graph import two_stage_graph
+from atomsight.training.export import add_metadata, check_agreement, write_model
+from atomsight.training.two_stage.graph import two_stage_graph
+from learnable_crystals import PAIR_LENGTH, learnable_crystals
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import atomsight
 from atomsight.dataset import Dataset
 from atomsight.errors import InputError, ModelError
 from atomsight.models import bundled_models, load_model
-from atomsight.models.export import add_metadata
-from atomsight.models.sets import ENOUGH, SetRule, calibrate_file, file_beside, fit_sets
+from atomsight.models.conformal import ENOUGH, SetRule, file_beside, fit_sets
+from atomsight.training.export import add_metadata
+from workshop.sets import calibrate_file
 
 IBUPROFEN = Path(__file__).parents[2] / "examples" / "ibuprofen.cif"
 
@@ -98,7 +99,7 @@ def test_a_model_without_sets_gets_them_beside_its_file(
     add_metadata(tmp_path / "old.onnx", tmp_path / "old.onnx", {"sets": "null"})
     old = load_model(tmp_path / "old.onnx")
     prediction = next(old.predict(next(atomsight.read(IBUPROFEN))))
-    with pytest.raises(ModelError, match=r"atomsight\.models\.sets"):
+    with pytest.raises(ModelError, match=r"workshop\.sets"):
         prediction.sets()
     rule = calibrate_file(old, tmp_path / "old.onnx", learnable)
     again = load_model(tmp_path / "old.onnx")
@@ -126,7 +127,7 @@ def test_only_its_own_dataset_can_calibrate_a_model(run: Path, learnable: Datase
 @pytest.mark.parametrize("name", bundled_models())
 def test_bundled_models_have_sets_of_their_own(name: str) -> None:
     model = load_model(name)
-    assert model.set_rule is not None, f"run: python -m atomsight.models.sets {name} DATASET"
+    assert model.set_rule is not None, f"run: python -m workshop.sets {name} DATASET"
     blind = next(model.predict(crystal := next(atomsight.read(IBUPROFEN))))
     for site, members in enumerate(blind.sets()):
         assert members[0] == next(iter(blind.ranked(site)))

@@ -11,9 +11,9 @@ import pytest
 from hostile_crystals import HOSTILE, hostile_crystals
 
 from atomsight.dataset import build_from, open_dataset
-from atomsight.models.export import write_model
-from atomsight.models.two_stage.graph import two_stage_graph
 from atomsight.report import Report, write_report
+from atomsight.training.export import write_model
+from atomsight.training.two_stage.graph import two_stage_graph
 
 
 def write_run(folder: Path, dataset: Path, k: int = 4) -> Path:

@@ -15,12 +15,12 @@ from atomsight.crystal import Crystal
 from atomsight.elements import NUMBERS
 from atomsight.errors import InputError, ModelError
 from atomsight.models import load_model
+from atomsight.models.plausibility.inference import Plausibility, crystal_logits
 from atomsight.neighbours import site_surroundings
 from atomsight.screen import calibration, usual
 from atomsight.screen.calibrate_check import learn_weights, struck
 from atomsight.screen.calibration import MODEL, calibration_of, kind_of, reference
 from atomsight.screen.likeness import LIKENESS
-from atomsight.screen.plausibility.runtime import Plausibility, crystal_logits
 from atomsight.screen.signs import signs_of
 from atomsight.screen.suspicion import FEATURES, examine
 from atomsight.screen.swaps import PARTNERS, SWAPS, random_swap, swappable

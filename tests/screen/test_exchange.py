@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from atomsight.errors import ModelError
-from atomsight.screen.plausibility import exchange
-from atomsight.screen.plausibility.exchange import Exchanges
+from workshop.plausibility import exchange
+from workshop.plausibility.exchange import Exchanges
 
 
 @pytest.fixture(scope="module")

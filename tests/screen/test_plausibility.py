@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,13 @@ from salts import ROCK_SALT, ZINC_BLENDE, archive_of, cubic
 
 from atomsight.crystal import Crystal
 from atomsight.errors import InputError, ModelError
-from atomsight.models.masked_site.graph import weights_of
+from atomsight.models.plausibility.inference import PRESSED, Plausibility
 from atomsight.screen import decoys
 from atomsight.screen.decoys import scaled
-from atomsight.screen.plausibility import unrelaxed
-from atomsight.screen.plausibility.examples import decoys_of
-from atomsight.screen.plausibility.prototypes import Geometry, kin, orders, same_prototype, with_elements
-from atomsight.screen.plausibility.runtime import PRESSED, Plausibility
+from atomsight.training.masked_site.graph import weights_of
+from workshop.plausibility import unrelaxed
+from workshop.plausibility.examples import decoys_of
+from workshop.plausibility.prototypes import Geometry, kin, orders, same_prototype, with_elements
 
 torch = pytest.importorskip("torch")
 
@@ -88,75 +89,128 @@ def test_candidates_share_formula_and_volume() -> None:
 
 @pytest.fixture(scope="module")
 def salts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A dataset and its archive."""
+    """A dataset of binary salts with a val split, and its archive."""
     from atomsight.dataset import build
 
     root = tmp_path_factory.mktemp("salts")
-    archive = archive_of(SALTS, root / "salts.tar.gz")
+    crystals = [
+        *(
+            cubic(f"{metal} {anion}", 4.4 + 0.3 * place, ROCK_SALT)
+            for place, metal in enumerate(("Li", "Na", "K", "Rb"))
+            for anion in ("F", "Cl", "Br", "I")
+        ),
+        *(
+            cubic(f"{metal} {anion}", 5.4 + 0.3 * place, ZINC_BLENDE)
+            for place, metal in enumerate(("Zn", "Cd", "Hg"))
+            for anion in ("S", "Se", "Te")
+        ),
+    ]
+    archive = archive_of(crystals, root / "salts.tar.gz")
     build(archive, root / "dataset", K, workers=1)
     return root / "dataset", archive
 
 
+def command(monkeypatch: pytest.MonkeyPatch, salts: tuple[Path, Path], out: Path, *more: object) -> None:
+    """Run the training command for two epochs."""
+    from workshop.plausibility import train
+
+    arguments = [salts[0], "--small", salts[1], "--epochs", 2, "--threads", 1, "--out", out, *more]
+    monkeypatch.setattr("sys.argv", ["train", *map(str, arguments)])
+    monkeypatch.setattr("atomsight.training.plausibility.training.compiler_found", lambda: False)
+    train.main()
+
+
+@pytest.mark.train
 @pytest.mark.parametrize(
     "more",
-    [["--unrelaxed"], ["--unrelaxed", "--angular", "0"], [], ["--exchange", "masked-site-isotypes"]],
+    [["--unrelaxed", "--angular", "0"], ["--exchange", "masked-site-isotypes"]],
 )
-def test_training_goes_on_where_it_stopped_and_exports(
-    more: list[str],
+def test_an_interrupted_training_ends_with_the_same_weights(
+    more: list[str], salts: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workshop.plausibility import train
+
+    def stop(record: dict[str, object]) -> None:
+        if record["event"] == "epoch":
+            raise KeyboardInterrupt
+
+    whole, parts, further = (tmp_path / name for name in ("whole", "parts", "further"))
+    command(monkeypatch, salts, whole, *more)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "show", stop)
+        with pytest.raises(KeyboardInterrupt):
+            command(patch, salts, parts, *more)
+    assert not (parts / "model.onnx").exists()
+    command(monkeypatch, salts, parts, *more, "--resume")
+    weights = torch.load(whole / "checkpoints" / "plausibility.ckpt", weights_only=True)
+    kept = weights["callbacks"]["keeper"]
+    assert (parts / "model.onnx").read_bytes() == (whole / "model.onnx").read_bytes()
+    epochs = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2]
+    assert 0 <= epochs[-1]["val_accuracy"] <= 1
+    _check_exported(whole / "model.onnx", kept["best_weights"], "0" not in more)
+
+    command(monkeypatch, salts, further, *more, "--from", whole, "--rate", 1e-12)
+    after = torch.load(further / "checkpoints" / "plausibility.ckpt", weights_only=True)
+    for name, values in after["callbacks"]["keeper"]["best_weights"].items():
+        if name != "draws":
+            torch.testing.assert_close(values, kept["best_weights"][name], atol=1e-6, rtol=1e-5)
+
+
+def test_what_cannot_be_trained_leaves_no_folder(
     salts: tuple[Path, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from atomsight.screen.plausibility import fit
-
-    monkeypatch.setattr(fit, "compiler_found", lambda: False)
-    dataset, archive = salts
-
-    def run(out: Path, minutes: float, *also: object) -> None:
-        arguments = [dataset, "--small", archive, "--epochs", 2, "--minutes", minutes, "--out", out, *more]
-        arguments += also
-        monkeypatch.setattr("sys.argv", ["fit", *map(str, arguments)])
-        fit.main()
-
-    run(tmp_path / "whole", 10)
-    run(tmp_path / "parts", 0)
-    assert torch.load(tmp_path / "parts" / "last.pt", weights_only=True)["epoch"] == 1
-    run(tmp_path / "parts", 10)
-    states = [torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts")]
-    for name, weights in states[0]["network"].items():
-        torch.testing.assert_close(states[1]["network"][name], weights)
-    file = tmp_path / "whole" / "plausibility.onnx"
-    _check_exported(file, states[0]["network"], "0" not in more)
-    run(tmp_path / "further", 10, "--from", file, "--rate", 1e-12)
-    further = torch.load(tmp_path / "further" / "last.pt", weights_only=True)["network"]
-    for name, weights in states[0]["network"].items():
-        if name != "draws":
-            torch.testing.assert_close(further[name], weights, atol=1e-6, rtol=1e-5)
-    with pytest.raises(SystemExit):
-        run(tmp_path / "other", 10, "--from", file, "--angular", 3 if "0" in more else 0)
-    assert "another kind of network" in capsys.readouterr().err
-    if "--unrelaxed" in more:
+    for more, message in (
+        (["--from", PRESSED, "--angular", 3], "another kind of network"),
+        (["--from", "two-stage"], "another kind of network"),
+        (["--unrelaxed", "--exchange", "masked-site-isotypes"], "of no use with --unrelaxed"),
+        (["--exchange", "masked-site-isotypes", "--often", 2], "a chance, from 0 to 1"),
+    ):
         with pytest.raises(SystemExit):
-            run(tmp_path / "other", 10, "--exchange", "masked-site-isotypes")
-        assert "of no use with --unrelaxed" in capsys.readouterr().err
-    assert not (tmp_path / "other").exists()
+            command(monkeypatch, salts, tmp_path / "run", *more)
+        assert message in " ".join(capsys.readouterr().err.split())
+        assert not (tmp_path / "run").exists()
+
+
+def test_the_loss_names_the_real_crystal_among_its_decoys() -> None:
+    from atomsight.training.plausibility.training import contrast
+
+    group = torch.tensor([0, 0, 0, 1, 1, 2])
+    real = torch.tensor([True, True, False, True, False, True])
+    loss, scores = contrast(torch.tensor([2.0, 1.0, -1.0, -3.0, 4.0, 0.0]), group, real, 1.0)
+    assert scores.tolist() == [[2.0, -1.0], [-3.0, 4.0], [0.0, -np.inf]]
+    named = np.mean([np.mean(np.log1p(np.exp([-3.0, -2.0]))), np.log1p(np.exp(7.0)), 0.0])
+    alone = np.mean(np.log1p(np.exp([-2.0, -1.0, -1.0, 3.0, 4.0, 0.0])))
+    assert float(loss) == pytest.approx(named + 0.5 * alone, rel=1e-5)
+
+
+def test_structures_are_pooled_as_at_inference() -> None:
+    from atomsight.models.plausibility.inference import crystal_logits
+    from atomsight.training.plausibility.training import pooled
+
+    generator = np.random.default_rng(0)
+    logits, weight = generator.normal(size=5).astype(np.float32), np.array([0.5, 0.5, 0.2, 0.3, 0.5])
+    found = pooled(
+        torch.from_numpy(logits), torch.from_numpy(weight).float(), torch.tensor([0, 0, 1, 1, 1]), 2
+    )
+    np.testing.assert_allclose(found.numpy(), crystal_logits(logits, weight, [2, 3]), rtol=1e-5)
 
 
 def test_exchanges_bring_elements_in_and_leave_what_else_a_step_holds(
     salts: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    from atomsight.screen.plausibility.exchange import Exchanges
-    from atomsight.screen.plausibility.whole import Whole
+    from workshop.plausibility.exchange import Exchanges
+    from workshop.plausibility.whole import Choice, Whole, examples_of_splits
 
     dataset, archive = salts
     exchanges = Exchanges.of_model("masked-site-isotypes", often=1.0)
+    made = [examples_of_splits(dataset, [archive], [], tmp_path, Choice(0, [], 0, K)) for _ in range(2)]
+    assert all(np.array_equal(made[0][split].distances, made[1][split].distances) for split in made[0])
     steps = [
-        list(
-            Whole.prepared(dataset, [archive], [], 0, [], 0, K, tmp_path, exchanges=drawn).batches(
-                np.random.default_rng(0)
-            )
-        )
+        list(Whole(made[0]["train"], exchanges=drawn).batches(np.random.default_rng(0)))
         for drawn in (None, exchanges)
     ]
     held = [set(torch.cat([step["element"] for step in some]).tolist()) for some in steps]
@@ -168,12 +222,12 @@ def test_exchanges_bring_elements_in_and_leave_what_else_a_step_holds(
 
 @pytest.mark.parametrize(("name", "channels"), [("masked-site-angles-2", 24), ("masked-site", 0)])
 def test_a_network_begins_with_the_trunk_of_one_that_names_elements(name: str, channels: int) -> None:
+    from atomsight.models.load import load_model, model_file
     from atomsight.models.masked_site.inference import MaskedSiteModel
-    from atomsight.models.runtime import load_model, model_file
-    from atomsight.screen.plausibility.fit import network_from
+    from atomsight.training.plausibility.train import PlausibilitySettings, network_from
 
     onnx = pytest.importorskip("onnx")
-    network = network_from(name).eval()
+    network = network_from(PlausibilitySettings(begin=name)).network.eval()
     assert network.angular == channels
     assert network.out.weight.shape[0] == 1
     crystal = perovskite()
@@ -197,24 +251,18 @@ def test_a_network_begins_with_the_trunk_of_one_that_names_elements(name: str, c
     np.testing.assert_allclose(answer.numpy(), model.probabilities(columns), rtol=0.02, atol=1e-3)
 
 
-def test_another_model_has_no_trunk() -> None:
-    from atomsight.screen.plausibility.fit import network_from
-
-    with pytest.raises(ModelError, match="another kind of network"):
-        network_from("two-stage")
-
-
 def test_the_mean_of_networks(tmp_path: Path) -> None:
-    from atomsight.models.runtime import model_file
-    from atomsight.screen.plausibility import fit
-    from atomsight.screen.plausibility.mean import mean
+    from atomsight.models.load import model_file
+    from atomsight.training.plausibility.train import export
+    from atomsight.training.plausibility.training import Plausibility as Trained
+    from workshop.plausibility.mean import mean
 
     files, states = [tmp_path / "a.onnx", tmp_path / "b.onnx"], []
     for seed, file in enumerate(files):
         torch.manual_seed(seed)
-        network = fit.network_of(fit.ANGULAR)
-        fit.export(network, file, {})
-        states.append(network.state_dict())
+        architecture = Trained()
+        export(architecture, file, {})
+        states.append(architecture.network.state_dict())
     mean(files, tmp_path / "mean.onnx")
     halves = {name: (weights + states[1][name]) / 2 for name, weights in states[0].items()}
     _check_exported(tmp_path / "mean.onnx", {**halves, "draws": states[0]["draws"]}, True)
@@ -227,8 +275,8 @@ def test_the_mean_of_networks(tmp_path: Path) -> None:
 
 
 def _check_exported(path: Path, weights: dict[str, torch.Tensor], turned: bool) -> None:
-    from atomsight.models.masked_site.network import MaskedSiteNetwork
-    from atomsight.screen.plausibility import fit
+    from atomsight.training.masked_site.network import MaskedSiteNetwork
+    from atomsight.training.plausibility import training as fit
 
     network = MaskedSiteNetwork(K, 1, fit.HIDDEN, angular=fit.ANGULAR if turned else 0)
     network.layers = network.layers[: fit.LAYERS]

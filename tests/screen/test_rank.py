@@ -15,11 +15,11 @@ from atomsight.cli import main
 from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS
 from atomsight.models import load_model
+from atomsight.models.plausibility.inference import crystal_logits
 from atomsight.neighbours import site_surroundings
 from atomsight.screen.combine import Combination, fit_logistic, margin, tolerated
 from atomsight.screen.decoys import packed, shifted, swapped
 from atomsight.screen.features import NAMES, describe
-from atomsight.screen.plausibility.runtime import crystal_logits
 from atomsight.screen.rank import Ledger, Ranked, Ranker, rank
 from atomsight.screen.verdicts import LEAST, Verdicts, sort_of
 from atomsight.web.ranking import Ranking

@@ -27,11 +27,11 @@ from atomsight.screen.contacts import BINS, PAIRS, atom_types, contacts_of, hist
 from atomsight.screen.features import KINDS, kind_of
 from atomsight.screen.molecules import HYDROGEN_LENGTHS, joined_by_metals, molecules_of, normalised
 from atomsight.screen.packings import repacked
-from atomsight.screen.plausibility.examples import bank_of
-from atomsight.screen.plausibility.prototypes import same_prototype
 from atomsight.screen.tables import FILE, load_combination
 from atomsight.screen.verdicts import SORTS
 from atomsight.screen.volume import fit_volumes
+from workshop.plausibility.examples import bank_of
+from workshop.plausibility.prototypes import same_prototype
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = Path(__file__).parents[1] / "data"

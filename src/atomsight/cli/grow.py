@@ -46,7 +46,8 @@ def grow(
 
     from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import open_dataset
-    from atomsight.models.grow import EPOCHS, GROWN_FILE, LEARNING_RATE, grow_model
+    from atomsight.training.grow import EPOCHS, GROWN_FILE, LEARNING_RATE, grow_model
+    from atomsight.training.hardware import Hardware
 
     dataset = open_dataset(dataset_path)
     try:
@@ -60,8 +61,7 @@ def grow(
                 learning_rate=LEARNING_RATE if learning_rate is None else learning_rate,
                 seed=seed,
                 resume=resume,
-                threads=threads,
-                accelerator=accelerator,
+                hardware=Hardware(threads, accelerator),
                 watch=watch,
             )
     except KeyboardInterrupt:

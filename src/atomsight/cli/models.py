@@ -18,7 +18,7 @@ def models(
     from atomsight.cli._output import emit, finish, out
     from atomsight.elements import SYMBOLS
     from atomsight.models import bundled_models, load_model
-    from atomsight.models.runtime import DEFAULT, PRETRAINED
+    from atomsight.models.load import DEFAULT, PRETRAINED
 
     table = Table("model", "kind", "k", "elements", "test accuracy", "macro recall", box=None, pad_edge=False)
     names = bundled_models()

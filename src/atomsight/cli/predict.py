@@ -11,7 +11,7 @@ from atomsight.cli._engine import Cluster, Workers, executor_for
 
 if TYPE_CHECKING:
     from atomsight.models import Prediction
-    from atomsight.models.formula import FormulaFit
+    from atomsight.models.composition.formula import FormulaFit
 
 EPILOG = "Example: [bold]atomsight predict paracetamol.cif[/]"
 

@@ -74,7 +74,7 @@ def sweep(
     from atomsight.evaluate.k_sweep import PRESETS, parse_ks, sweep_k
     from atomsight.evaluate.suggest_k import suggest
     from atomsight.evaluate.sweep_report import report_sweep, write_sweep
-    from atomsight.models import Settings
+    from atomsight.training import Settings
 
     if preset is not None and preset not in PRESETS:
         raise InputError(f"--preset takes {' or '.join(PRESETS)}, not {preset!r}")

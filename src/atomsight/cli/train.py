@@ -88,9 +88,10 @@ def train(
     from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import open_dataset
     from atomsight.errors import InputError
-    from atomsight.models import Settings, train_model
-    from atomsight.models.further import train_further
-    from atomsight.models.processes import is_first_process
+    from atomsight.training import Settings, train_model
+    from atomsight.training.finetune import train_further
+    from atomsight.training.hardware import Hardware
+    from atomsight.training.processes import is_first_process
 
     settings = Settings(
         model=model,
@@ -116,11 +117,7 @@ def train(
                 folder,
                 settings,
                 resume=resume,
-                threads=threads,
-                accelerator=accelerator,
-                devices=devices,
-                nodes=nodes,
-                in_memory=in_memory,
+                hardware=Hardware(threads, accelerator, devices, nodes, in_memory),
                 watch=watch,
             )
     except KeyboardInterrupt:

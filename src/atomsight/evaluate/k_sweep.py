@@ -25,9 +25,11 @@ from atomsight.evaluate.mistakes import MistakeLog
 from atomsight.evaluate.run import evaluate_model
 from atomsight.evaluate.suggest_k import GroupCounts
 from atomsight.evaluate.tables import write_tables
-from atomsight.models import load_model, train_model
-from atomsight.models.run_folder import RunFolder
-from atomsight.models.settings import Settings, check_dataset, chosen_elements
+from atomsight.models import load_model
+from atomsight.training import train_model
+from atomsight.training.hardware import Hardware
+from atomsight.training.run_folder import RunFolder
+from atomsight.training.settings import Settings, check_dataset, chosen_elements
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -189,7 +191,7 @@ def _run(dataset: Dataset, place: Path, settings: Settings, threads: int | None,
         place,
         settings,
         resume=True,
-        threads=threads,
+        hardware=Hardware(threads),
         watch=lambda record: watch({**record, **which}),
     )
     for split in SPLITS:
@@ -231,10 +233,10 @@ def _evaluate(dataset: Dataset, place: Path, split: str, threads: int | None) ->
 
 
 def _parameters(settings: Settings, elements: tuple[int, ...]) -> int:
-    from atomsight.models.grow import parameters
-    from atomsight.models.registry import kind_named
+    from atomsight.training.grow import parameters
+    from atomsight.training.registry import architecture_class
 
-    return parameters(kind_named(settings.model).architecture_class()(settings.k, elements))
+    return parameters(architecture_class(settings.model)(settings.k, elements))
 
 
 def _matrix(file: Path, elements: tuple[int, ...]) -> NDArray[np.int64]:

@@ -1,24 +1,19 @@
-"""Networks that name the element of a site: training, export, and inference on ONNX Runtime.
+"""Trained models that name the element of a site: inference on ONNX Runtime.
 
-| module | what it holds |
+| module | contents |
 |---|---|
-| `base` | `Model` and `Prediction`: what every model offers once trained |
-| `runtime` | `load_model`, the bundled weights |
-| `session`, `floats` | networks opened and run in ONNX Runtime, denormal numbers as zero |
-| `registry` | the kinds of model; a new kind is a folder and a line there |
-| `two_stage` | the two-stage network |
-| `masked_site` | message passing over the quotient graph |
+| `base`, `prediction` | `Model` and `Prediction`: the interface of every trained model |
+| `load` | `load_model`, the bundled weights |
+| `registry` | the architectures; a new one is a folder with a module `inference` |
+| `two_stage`, `masked_site` | inference of the two architectures |
+| `isotypes` | known crystals that stand beside a masked-site network |
+| `plausibility` | networks that tell real crystals from decoys |
+| `composition` | the most likely elements that obey a formula, complete or not |
+| `conformal` | prediction sets: the elements that a site may be of, 99 % of the time |
+| `onnx` | networks opened and run in ONNX Runtime |
 | `predict`, `spread` | predictions for files; crystals judged by many workers |
-| `sets` | the elements that a site may be of, 99 % of the time |
-| `given`, `assignment`, `formula` | the most likely elements that obey a formula, complete or not |
-| `settings`, `run_folder` | what a training run was asked for; what it leaves behind |
-| `train`, `fitting`, `stream`, `soap`, `calibrate` | training (extra ``train``) |
-| `processes` | training in several processes, on one machine or many |
-| `grow` | a trained model taken to a larger k (extra ``train``) |
-| `further` | training that goes on from a trained model (extra ``train``) |
-| `export`, `card` | ONNX files and model cards (extra ``train``) |
 
-Nothing below `train`, `fitting`, `stream`, `soap` and the ``network`` of a kind needs PyTorch to be *used*.
+Nothing here needs PyTorch. `atomsight.training` trains the models.
 """
 
 from __future__ import annotations
@@ -28,22 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from atomsight.models.base import Model as Model
-    from atomsight.models.base import Prediction as Prediction
-    from atomsight.models.runtime import bundled_models as bundled_models
-    from atomsight.models.runtime import load_model as load_model
-    from atomsight.models.settings import Settings as Settings
-    from atomsight.models.train import train_model as train_model
+    from atomsight.models.load import bundled_models as bundled_models
+    from atomsight.models.load import load_model as load_model
+    from atomsight.models.prediction import Prediction as Prediction
 
-_HOME = {
-    "Model": "base",
-    "Prediction": "base",
-    "Settings": "settings",
-    "bundled_models": "runtime",
-    "load_model": "runtime",
-    "train_model": "train",
-}
+_HOME = {"Model": "base", "Prediction": "prediction", "bundled_models": "load", "load_model": "load"}
 
-__all__ = ["Model", "Prediction", "Settings", "bundled_models", "load_model", "train_model"]
+__all__ = ["Model", "Prediction", "bundled_models", "load_model"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atomsight.models.runtime import load_model
+from atomsight.models.load import load_model
 from atomsight.models.spread import Source, Work, spread
 
 if TYPE_CHECKING:
     from atomsight.crystal import Crystal
-    from atomsight.models.base import Prediction
+    from atomsight.models.prediction import Prediction
     from atomsight.readers.sources import OnSkip
 
 

@@ -25,9 +25,9 @@ from atomsight.dataset import Dataset, open_dataset
 from atomsight.errors import InputError
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
+from atomsight.models.plausibility.inference import Plausibility
 from atomsight.screen import usual
 from atomsight.screen.calibration import BARE, FILE, MODEL, Calibration, kind_of, reference, sort_of, write
-from atomsight.screen.plausibility.runtime import Plausibility
 from atomsight.screen.suspicion import FEATURES, Examined, Weights, examine
 from atomsight.screen.swaps import any_swap, random_swap
 

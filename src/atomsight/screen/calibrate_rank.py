@@ -25,6 +25,7 @@ from atomsight.crystal import Crystal
 from atomsight.dataset import open_dataset
 from atomsight.models import load_model
 from atomsight.models.base import Model
+from atomsight.models.plausibility.inference import Networks
 from atomsight.neighbours import nearest_neighbours
 from atomsight.screen import decoys
 from atomsight.screen.combine import fit_logistic
@@ -32,10 +33,9 @@ from atomsight.screen.contacts import BINS, PAIRS, histogram, packing, potential
 from atomsight.screen.features import KINDS, NAMES, describe
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.packings import repacked
-from atomsight.screen.plausibility.examples import TOO_CLOSE, Bank, bank_of, decoys_of, split_crystals
-from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import FILE, MODEL, Tables, calibrated_for, load_combination, shortest_distances
 from atomsight.screen.volume import element_counts, fit_volumes
+from workshop.plausibility.examples import TOO_CLOSE, Bank, bank_of, decoys_of, split_crystals
 
 SIGNS: dict[str, dict[str, int]] = {
     "unrelaxed": {"pressed": 1},

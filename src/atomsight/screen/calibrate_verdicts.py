@@ -20,16 +20,16 @@ import numpy as np
 
 from atomsight.crystal import Crystal
 from atomsight.models import load_model
+from atomsight.models.plausibility.inference import Networks
 from atomsight.readers import iter_members
 from atomsight.screen import decoys
 from atomsight.screen.beside import Beside, archive_of, beside
 from atomsight.screen.calibrate_rank import MOST_ATOMS, Judge, apart, arguments, molecular, packings_of
 from atomsight.screen.features import KINDS
-from atomsight.screen.plausibility.examples import Bank, bank_of, split_crystals
-from atomsight.screen.plausibility.prototypes import same_prototype
-from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import MODEL, Tables, load_combination
 from atomsight.screen.verdicts import SORTS
+from workshop.plausibility.examples import Bank, bank_of, split_crystals
+from workshop.plausibility.prototypes import same_prototype
 
 CROWD = {"molecular": 100, "framework": 60, "inorganic": 100}
 """Decoys beside which each real crystal is looked at; there are more frameworks than others."""

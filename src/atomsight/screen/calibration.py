@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from atomsight.bonds.radii import METAL
 from atomsight.errors import ModelError
 from atomsight.models.base import Model
-from atomsight.screen.plausibility.runtime import Plausibility
+from atomsight.models.plausibility.inference import Plausibility
 from atomsight.screen.suspicion import FEATURES, Weights
 
 MODEL = "masked-site-angles-2"

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.models.base import Model
+from atomsight.models.plausibility.inference import Networks, crystal_logits
 from atomsight.screen import cohesion
 from atomsight.screen.contacts import REACH, contacts_of, histogram, packing
 from atomsight.screen.molecules import Molecules, joined_by_metals, molecules_of, normalised
-from atomsight.screen.plausibility.runtime import Networks, crystal_logits
 from atomsight.screen.sites import Sites, judged, named
 from atomsight.screen.tables import Tables
 from atomsight.screen.volume import expected_volume

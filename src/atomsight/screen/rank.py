@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from atomsight.crystal import Crystal
 from atomsight.errors import InputError
 from atomsight.models.base import Model
+from atomsight.models.plausibility.inference import Networks
 from atomsight.models.spread import Source, Work, spread
 from atomsight.screen.combine import Combination, margin
 from atomsight.screen.evidence_rank import words
 from atomsight.screen.features import KINDS, describe
-from atomsight.screen.plausibility.runtime import Networks
 from atomsight.screen.tables import MODEL, Tables, calibrated_for, load_combination
 from atomsight.screen.verdicts import LEAST, Verdicts, sort_of
 

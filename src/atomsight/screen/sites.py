@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from atomsight.crystal import Crystal
 from atomsight.flat import Flat
 from atomsight.models.base import Model
+from atomsight.models.plausibility.inference import Plausibility
 from atomsight.neighbours import surroundings_in
-from atomsight.screen.plausibility.runtime import Plausibility
 
 LEAST = 1e-6
 """Smaller probabilities count as this."""

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.models.masked_site.inference import MaskedSiteModel
+from atomsight.models.plausibility.inference import Plausibility
 from atomsight.screen.likeness import LIKENESS, LIKENESSES
-from atomsight.screen.plausibility.runtime import Plausibility
 
 SURE = 0.993
 """A site whose element is blindly so probable is not hidden: its surroundings never spoke against one that

@@ -20,7 +20,7 @@ MODEL = "masked-site"
 """The bundled model that names elements blindly here: it sees distances alone and is nearly twice as quick as
 the default."""
 
-FILE = Path(__file__).parent / "plausibility" / "rank.npz"
+FILE = Path(__file__).parent / "rank.npz"
 
 SHORTEST = 0.002
 """Quantile of the distances of a pair of elements that counts as what such pairs keep."""

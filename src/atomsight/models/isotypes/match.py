@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.compiled import compiled
-
-if TYPE_CHECKING:
-    from atomsight.models.isotypes.bank import Group, Scaled, Scales
+from atomsight.models.isotypes.types import Group, Scaled, Scales
 
 FAR = 1e9
 """The difference of crystals that are not isotypic."""

@@ -6,12 +6,4 @@ One set of weights then answers three questions: all hidden is a blind predictio
 pseudo-likelihood of that one (Besag 1975, 10.2307/2987782); and anything between. Training by hidden words is
 that of Devlin et al. 2018 (arXiv:1810.04805); the gated messages are those of Xie and Grossman 2018
 (10.1103/PhysRevLett.120.145301), without their bond features' need for known elements.
-
-| module | what it holds |
-|---|---|
-| `network` | the network in PyTorch |
-| `disturb` | what training does to the crystals: noise, strain, dropped hydrogens, hidden elements |
-| `training` | how it is trained |
-| `graph` | the same network as an ONNX graph |
-| `inference` | the exported model at work |
 """

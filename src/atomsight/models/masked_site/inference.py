@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from atomsight.crystal import Crystal
 from atomsight.errors import ModelError
 from atomsight.models.base import Model
-from atomsight.models.session import run
+from atomsight.models.onnx.session import run
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -254,3 +254,6 @@ class MaskedSiteModel(Model):
             parts.append(run(self._session, inputs))
             start = end
         return np.concatenate(parts) if parts else np.empty((0, len(self.elements)), dtype=np.float32)
+
+
+MODEL = MaskedSiteModel

@@ -4,11 +4,4 @@ Stage one takes the k-NN distances of a site through three layers of 64 sigmoid 
 one per chemical element, under a binary cross-entropy in which the true class weighs 118 against the 117
 absent ones. It is trained first, then frozen. Stage two is a softmax regression on the 118 outputs and the k
 distances.
-
-| module | what it holds |
-|---|---|
-| `network` | the network in PyTorch, its initialisation and its losses |
-| `training` | how it is trained, stage by stage |
-| `graph` | the same network as an ONNX graph |
-| `inference` | the exported model at work |
 """

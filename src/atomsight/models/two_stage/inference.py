@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from atomsight.crystal import Crystal
 from atomsight.errors import ModelError
 from atomsight.models.base import Model
-from atomsight.models.session import run
+from atomsight.models.onnx.session import run
 
 SITES_PER_CALL = 65536
 
@@ -47,3 +47,6 @@ class TwoStageModel(Model):
         from atomsight.neighbours import site_neighbours
 
         return {"distances": site_neighbours(crystal, self.k)[0]}
+
+
+MODEL = TwoStageModel

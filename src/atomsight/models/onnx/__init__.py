@@ -1,0 +1,1 @@
+"""Networks in ONNX Runtime: how a session is opened, checked and run."""

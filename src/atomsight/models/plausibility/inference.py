@@ -1,0 +1,142 @@
+"""The exported plausibility network at work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.errors import ModelError
+from atomsight.models.onnx.session import open_session, run
+
+POOL = 1.0
+"""Softness of the minimum over the sites: a few bad ones condemn a crystal."""
+
+SITES_PER_CALL = 96
+"""Whole structures of about so many sites run together, see `models.masked_site.inference`."""
+
+WEIGHTS = Path(__file__).parent / "plausibility.onnx"
+"""Looks at distances and directions."""
+
+CELLS = Path(__file__).parent / "cells.onnx"
+"""The same for inorganic structures alone, larger, and begun as a network that names elements. The mean of
+both tells more than either, as it does not of networks that began at random."""
+
+PRESSED = Path(__file__).parent / "pressed.onnx"
+"""Looks at distances alone, for inorganic structures that are not relaxed, whose angles are not those that
+they will have: among such candidates it orders energies better (docs/screening.md)."""
+
+
+class Plausibility:
+    """The network in an ONNX session.
+
+    Attributes:
+        k: neighbours that it looks at.
+        sees_directions: whether it looks at where they lie.
+        fingerprint: SHA-256 of its file.
+    """
+
+    def __init__(self, path: Path = WEIGHTS, threads: int = 0) -> None:
+        self._session = open_session(path, threads)
+        self.fingerprint = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        self.sees_directions = any(given.name == "directions" for given in self._session.get_inputs())
+        self.k = int(self._session.get_modelmeta().custom_metadata_map["k"])
+
+    def site_logits(
+        self,
+        distances: NDArray[np.float32],
+        neighbours: NDArray[np.int64],
+        element: NDArray[np.int64],
+        begins: NDArray[np.int64],
+        directions: NDArray[np.int8] | None = None,
+    ) -> NDArray[np.float32]:
+        """(n,) log-odds of real against decoy for the sites of whole structures.
+
+        Args:
+            distances: (n, k) Å, ascending.
+            neighbours: (n, k) row of each neighbour's site.
+            element: (n,) atomic numbers.
+            begins: (s,) row where each structure begins.
+            directions: (n, k, 3) int8 as `atomsight.neighbours.site_surroundings` gives them, for a network
+                that looks at them.
+        """
+        parts = []
+        ends = np.append(begins[1:], len(distances))
+        start = 0
+        while start < len(distances):
+            end = int(ends[min(int(np.searchsorted(ends, start + SITES_PER_CALL)), len(ends) - 1)])
+            inputs: dict[str, NDArray[Any]] = {
+                "distances": distances[start:end],
+                "neighbours": neighbours[start:end] - start,
+                "element": element[start:end],
+            }
+            if self.sees_directions:
+                if directions is None:
+                    raise ModelError("the plausibility network looks at directions; give them")
+                inputs["directions"] = directions[start:end]
+            parts.append(run(self._session, inputs)[:, 0])
+            start = end
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def versions(
+        self,
+        distances: NDArray[np.float32],
+        neighbours: NDArray[np.int64],
+        elements: Sequence[NDArray[np.int64]],
+        weight: NDArray[np.floating],
+        directions: NDArray[np.int8] | None = None,
+    ) -> NDArray[np.float64]:
+        """(v,) log-odds of one geometry with several assignments of elements.
+
+        Args:
+            distances, neighbours, directions: (n, k or more) of the structure's sites, as in `site_logits`.
+            elements: v times (n,) atomic numbers.
+            weight: (n,) share of the structure's atoms.
+        """
+        n, v = len(weight), len(elements)
+        begins = n * np.arange(v)
+        ways = None
+        if self.sees_directions and directions is not None:
+            ways = np.tile(directions[:, : self.k], (v, 1, 1))
+        logits = self.site_logits(
+            np.tile(distances[:, : self.k], (v, 1)),
+            np.tile(neighbours[:, : self.k], (v, 1)) + np.repeat(begins, n)[:, None],
+            np.concatenate(elements),
+            begins,
+            ways,
+        )
+        return crystal_logits(logits, np.tile(weight, v), np.full(v, n))
+
+
+class Networks(NamedTuple):
+    """What candidates are judged by: ``whole`` as they are, and ``cells`` beside it where they are inorganic;
+    ``pressed`` at the volume of their formula."""
+
+    whole: Plausibility
+    cells: Plausibility
+    pressed: Plausibility
+
+    @classmethod
+    def load(cls, threads: int = 0) -> Networks:
+        """Those that ship; `threads` as in `Plausibility`."""
+        return cls(*(Plausibility(path, threads) for path in (WEIGHTS, CELLS, PRESSED)))
+
+
+def crystal_logits(
+    logits: NDArray[np.floating], weight: NDArray[np.floating], sizes: Sequence[int] | NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """(s,) log-odds of each structure: the middle between mean and soft minimum over its atoms.
+
+    Args:
+        logits: (n,) of the sites, one structure after another.
+        weight: (n,) share of the structure's atoms.
+        sizes: (s,) sites of each.
+    """
+    begins = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    mean = np.add.reduceat(weight * logits, begins)
+    power = np.add.reduceat(weight * np.exp(np.minimum(-logits.astype(np.float64) / POOL, 30)), begins)
+    return 0.5 * (mean - POOL * np.log(power))

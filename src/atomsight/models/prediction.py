@@ -1,0 +1,71 @@
+"""What a model predicts for one crystal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.crystal import Crystal
+from atomsight.elements import SYMBOLS
+from atomsight.errors import ModelError
+
+if TYPE_CHECKING:
+    from atomsight.models.composition.formula import FormulaFit
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says about the sites of one crystal.
+
+    Attributes:
+        crystal: the crystal.
+        elements: atomic numbers, the order of the columns.
+        probabilities: (sites, elements) float32, rows sum to 1.
+        predicted: (sites,) uint8, atomic number given to each site: the most probable one, or under a given
+            composition that of the best assignment as a whole.
+        members: (sites, elements) whether an element is in the site's set, see :meth:`sets`; None where the
+            model has no thresholds for it.
+        fit: how a given formula was laid over the sites; None where none was given.
+    """
+
+    crystal: Crystal
+    elements: tuple[int, ...]
+    probabilities: NDArray[np.float32]
+    predicted: NDArray[np.uint8]
+    members: NDArray[np.bool_] | None = None
+    fit: FormulaFit | None = None
+
+    @property
+    def agrees(self) -> NDArray[np.bool_]:
+        """(sites,) whether the predicted element is the crystal's own."""
+        return self.predicted == self.crystal.site_numbers
+
+    def ranked(self, site: int, least: float = 0.0) -> dict[str, float]:
+        """Probability by element symbol of one site, highest first, those of at least ``least``."""
+        row = self.probabilities[site]
+        order = np.argsort(-row, kind="stable")
+        return {SYMBOLS[self.elements[j]]: float(row[j]) for j in order if row[j] >= least}
+
+    def sets(self) -> list[tuple[str, ...]]:
+        """For each site the elements that it may be of, most probable first; 99 % of sets hold the true one.
+
+        See ``conformal.py`` for what is promised. Under a formula they are the sets of the blind prediction,
+        less the elements that the formula does not hold, which keeps the promise; the assigned element is
+        always in.
+
+        Raises:
+            ModelError: the model has no thresholds for its sets.
+        """
+        if self.members is None:
+            raise ModelError(
+                "the model has no thresholds for its sets; fit them on its own dataset: "
+                "python -m workshop.sets MODEL DATASET"
+            )
+        order = np.argsort(-self.probabilities, axis=1, kind="stable")
+        symbols = [SYMBOLS[z] for z in self.elements]
+        return [
+            tuple(symbols[j] for j in row if held[j]) for row, held in zip(order, self.members, strict=True)
+        ]

@@ -1,0 +1,237 @@
+"""Exported models: ONNX files that say what they are, and that ONNX Runtime computes as PyTorch does.
+
+    python -m atomsight.training.export RUN [--dataset DATASET]
+
+exports the model of a run folder anew from its last checkpoint, with the best weights so far, calibrated on
+the ``val`` split of its dataset. It serves runs of earlier versions, and runs that were stopped early.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from atomsight import __version__
+from atomsight.dataset import open_dataset
+from atomsight.elements import SYMBOLS, parse_elements
+from atomsight.errors import AtomsightError, InputError, ModelError
+from atomsight.models.conformal import CALIBRATION_SITES, fit_sets
+from atomsight.models.load import load_model
+from atomsight.models.onnx.session import FORMAT
+from atomsight.training import calibrate
+from atomsight.training.architecture import Architecture
+from atomsight.training.data import Task
+from atomsight.training.extra import onnx_library
+from atomsight.training.loop import read_checkpoint
+from atomsight.training.registry import architecture_class
+from atomsight.training.run_folder import RunFolder, read_settings
+
+if TYPE_CHECKING:
+    from onnx import GraphProto
+
+    from atomsight.models.base import Model
+
+OPSET = 20
+IR_VERSION = 9
+"""Old enough for ONNX Runtime 1.17, new enough for all that the graphs use."""
+
+TOLERANCE = 1e-5
+"""Largest difference between a probability in PyTorch and in ONNX Runtime."""
+
+
+def write_model(graph: GraphProto, metadata: Mapping[str, Any], path: Path) -> None:
+    """Write a graph with its metadata; the file is either whole or absent.
+
+    Args:
+        graph: the network.
+        metadata: at least ``kind``, ``k`` and ``elements``; values that are no strings are stored as JSON.
+        path: where to.
+    """
+    onnx = onnx_library()
+    proto = onnx.helper.make_model(
+        graph,
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="atomsight",
+    )
+    _annotate(proto, {"format": FORMAT, **metadata})
+    onnx.checker.check_model(proto, full_check=True)
+    _write(proto.SerializeToString(deterministic=True), path)
+
+
+def add_metadata(source: Path, target: Path, metadata: Mapping[str, Any]) -> None:
+    """Copy a model file, with more or other metadata."""
+    onnx = onnx_library()
+    proto = onnx.load(source)
+    _annotate(proto, metadata)
+    _write(proto.SerializeToString(deterministic=True), target)
+
+
+def check_agreement(expected: NDArray[np.floating], answer: NDArray[np.floating]) -> float:
+    """The largest difference between probabilities from PyTorch and from ONNX Runtime.
+
+    Raises:
+        ModelError: it is larger than ``TOLERANCE``, so that the exported file would not be the trained model.
+    """
+    difference = float(np.abs(expected - answer).max(initial=0.0))
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"the exported model differs from the trained one by {difference:.2g} in probability; "
+            f"{TOLERANCE} is allowed"
+        )
+    return difference
+
+
+def _annotate(proto: Any, metadata: Mapping[str, Any]) -> None:
+    held = {entry.key: entry.value for entry in proto.metadata_props}
+    for key, value in metadata.items():
+        held[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    del proto.metadata_props[:]
+    for key in sorted(held):
+        proto.metadata_props.add(key=key, value=held[key])
+
+
+def _write(data: bytes, path: Path) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def finish(
+    architecture: Architecture, task: Task, run: RunFolder, epochs: list[dict[str, Any]], seconds: float
+) -> None:
+    """Calibrate on ``val``, write the result and the exported model, and prove that it is the trained one.
+
+    Args:
+        architecture: with its best weights.
+        task: what it was trained for.
+        run: takes ``result.json`` and the model.
+        epochs: the records of the training.
+        seconds: that it took.
+
+    Raises:
+        ModelError: the exported model does not compute what the trained one does.
+    """
+    architecture.network.cpu().eval()
+    pieces, targets, sites = [], [], 0
+    sample = None
+    with torch.no_grad():
+        for batch in task.stream(architecture, "val"):
+            named = batch["target"] >= 0
+            pieces.append(architecture.logits(batch)[named].numpy())
+            targets.append(batch["target"][named].numpy())
+            sample = sample or {name: tensor.numpy() for name, tensor in batch.items()}
+            sites += len(targets[-1])
+            if sites >= CALIBRATION_SITES:
+                break
+    logits, target = np.concatenate(pieces), np.concatenate(targets)
+    temperature = calibrate.best_temperature(logits, target)
+    before, after = calibrate.softmax(logits), calibrate.softmax(logits, temperature)
+    result = {
+        "epochs": {
+            stage: sum(1 for e in epochs if e["stage"] == stage)
+            for stage in dict.fromkeys(e["stage"] for e in epochs)
+        },
+        "seconds": round(seconds, 1),
+        "temperature": temperature,
+        "val": {
+            "sites": len(target),
+            "accuracy": float((after.argmax(axis=1) == target).mean()),
+            "macro_recall": calibrate.macro_recall(after, target),
+            "log_loss": calibrate.log_loss(logits, target, temperature),
+            "log_loss_uncalibrated": calibrate.log_loss(logits, target),
+            "calibration_error": calibrate.calibration_error(after, target),
+            "calibration_error_uncalibrated": calibrate.calibration_error(before, target),
+        },
+    }
+    metadata = {
+        "kind": task.settings.model,
+        "k": task.settings.k,
+        "elements": ",".join(SYMBOLS[z] for z in task.elements),
+        "atomsight": __version__,
+        "settings": task.settings.as_dict(),
+        "temperature": temperature,
+        "val": result["val"],
+        "data": _description(task),
+        "sets": fit_sets(after, target).as_dict(task.elements),
+    }
+    draft = run.path / "draft.onnx"
+    write_model(architecture.graph(temperature), metadata, draft)
+    assert sample is not None
+    first = sample.pop("target") >= 0
+    answers = load_model(draft).probabilities(sample)[first]
+    result["export_difference"] = check_agreement(after[: len(answers)], answers)
+    run.write_result(result)
+    draft.replace(run.model)
+
+
+def _description(task: Task) -> dict[str, Any]:
+    """What the model learnt from: sizes, licences, and the fingerprint that tells the dataset."""
+    crystals = task.dataset.crystals()
+    licences = sorted({licence for licence in crystals["licence"].unique().to_pylist() if licence})
+    splits = Counter(crystals["split"].to_pylist())
+    return {
+        "fingerprint": task.dataset.fingerprint,
+        "crystals": splits,
+        "train_sites": task.train_sites(),
+        "licences": licences,
+    }
+
+
+def export_run(run: str | Path, dataset: str | Path | None = None) -> Model:
+    """Export the model of a run folder anew, from the best weights of its last checkpoint.
+
+    Args:
+        run: a run folder whose last stage has begun.
+        dataset: the dataset that it was trained on; None opens the one that ``settings.json`` names.
+
+    Raises:
+        ModelError: it is no run folder, or its checkpoint is missing, damaged or of another version.
+        InputError: the dataset is another one, or the last stage has not begun.
+        DatasetError: the dataset cannot be opened.
+    """
+    folder = RunFolder(Path(run))
+    settings, held = read_settings(folder)
+    opened = open_dataset(dataset or held["dataset"])
+    if opened.fingerprint != held["fingerprint"]:
+        raise InputError(
+            f"{run} was trained on the dataset of fingerprint {held['fingerprint']}, {opened.path} has "
+            f"{opened.fingerprint}"
+        )
+    elements = parse_elements(",".join(held["chosen"]))
+    architecture = architecture_class(settings.model)(settings.k, elements)
+    checkpoint = folder.checkpoint(architecture.stages()[-1].name)
+    if not checkpoint.is_file():
+        raise InputError(f"{run} has no {checkpoint.name} yet; go on with: atomsight train ... --resume")
+    architecture.network.load_state_dict(read_checkpoint(checkpoint)["best_weights"])
+    epochs = folder.epochs()
+    seconds = sum(record["seconds"] for record in epochs)
+    task = Task(opened, settings, elements).sized(architecture)
+    finish(architecture, task, folder, epochs, seconds)
+    return load_model(folder.path)
+
+
+def main() -> None:
+    """The command of the module's docstring."""
+    parser = argparse.ArgumentParser(description="Export the model of a run folder from its checkpoint.")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--dataset", type=Path, help="where the run's dataset lies now")
+    given = parser.parse_args()
+    try:
+        model = export_run(given.run, given.dataset)
+    except AtomsightError as error:
+        parser.error(str(error))
+    print(f"{given.run}: {model.metadata['val']}")
+
+
+if __name__ == "__main__":
+    main()

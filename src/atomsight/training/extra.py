@@ -1,0 +1,38 @@
+"""The packages of the extra ``train``, and the error that names it where they are missing."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from atomsight.errors import MissingExtraError
+
+
+def require_training_packages() -> None:
+    """Prove that what training needs is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    # Threads that wait for each other must sleep, not spin: on a machine that does other work too, spinning
+    # OpenMP threads make the small steps of these networks a hundred times slower. Read by OpenMP when
+    # PyTorch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for package in ("torch", "lightning", "onnx"):
+        try:
+            __import__(package)
+        except ImportError as error:
+            raise MissingExtraError(package, "train", "training a model") from error
+
+
+def onnx_library() -> Any:
+    """The package onnx, which ``pip install atomsight`` leaves out.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtraError("onnx", "train", "exporting a model") from error
+    return onnx

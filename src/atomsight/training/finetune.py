@@ -1,0 +1,99 @@
+"""Training that goes on from a trained model: its weights first, then the usual training.
+
+A model that knows many crystals is taken to others, as is usual for networks (Yosinski, Clune, Bengio and
+Lipson 2014, arXiv:1411.1792), or trained longer. The weights come back out of the exported file, so that
+bundled models serve as well as run folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atomsight.elements import SYMBOLS
+from atomsight.errors import InputError, ModelError
+from atomsight.models.load import load_model, model_file
+from atomsight.training.extra import require_training_packages
+from atomsight.training.run_folder import held_origin
+from atomsight.training.train import Start, train_model
+
+if TYPE_CHECKING:
+    from atomsight.dataset import Dataset
+    from atomsight.models.base import Model
+    from atomsight.training.architecture import Architecture, SiteBatch
+    from atomsight.training.settings import Settings
+
+TOLERANCE = 1e-4
+"""Largest difference between a probability before the first step and the old model's."""
+
+
+def train_further(
+    model: str | Path, dataset: Dataset, out: str | Path, settings: Settings, **how: Any
+) -> Model:
+    """Train on from the weights of a model, on the dataset that it learnt from or on another.
+
+    Kind, k and elements are the model's own; sites of other elements are seen but not named. Before the
+    first step the network answers as the model does, which is checked on sites of ``val``. All else is as in
+    `atomsight.training.train_model`: the schedule of the learning rate begins anew.
+
+    Args:
+        model: name of a bundled model, run folder, or file of a masked-site model.
+        dataset: an open dataset.
+        out: the new run folder.
+        settings: ``model``, ``k`` and ``elements`` are not looked at.
+        how: the other arguments of `train_model`.
+
+    Raises:
+        InputError: a model of this kind cannot be trained on, or ``out`` holds a run that began otherwise.
+        ModelError: there is no such model, or it is not built as those trained today.
+        DatasetError, MissingExtraError: as `train_model`.
+    """
+    require_training_packages()
+    old = load_model(model)
+    settings = replace(settings, model=old.kind, k=old.k, elements=",".join(SYMBOLS[z] for z in old.elements))
+    origin = {"model": old.name, "fingerprint": old.fingerprint}
+    _check_origin(Path(out), origin)
+    constants, temperature = constants_of(model_file(model))
+
+    def start(architecture: Architecture, val: Iterable[SiteBatch]) -> None:
+        architecture.restore(constants, temperature)
+        difference = _difference(architecture, old, next(iter(val)), temperature)
+        if not difference <= TOLERANCE:
+            raise ModelError(
+                f"the network differs from {old.name} by {difference:.2g} in probability before its "
+                f"training; {TOLERANCE} is allowed"
+            )
+
+    beginning = Start(start, {"further_from": origin}, all_present=False)
+    return train_model(dataset, out, settings, start=beginning, **how)
+
+
+def constants_of(path: Path) -> tuple[dict[str, Any], float]:
+    """The arrays of an exported file by name, and the temperature of its logits, 1 if it states none."""
+    import onnx
+
+    proto = onnx.load(path)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    arrays = {one.name: onnx.numpy_helper.to_array(one) for one in proto.graph.initializer}
+    return arrays, float(metadata.get("temperature", 1.0))
+
+
+def _difference(architecture: Architecture, old: Model, batch: SiteBatch, temperature: float) -> float:
+    import torch
+
+    architecture.network.eval()
+    with torch.no_grad():
+        now = torch.softmax(architecture.logits(batch) / temperature, dim=1).numpy()
+    architecture.network.train()
+    before = old.probabilities({name: rows.numpy() for name, rows in batch.items() if name != "target"})
+    return float(abs(now - before).max())
+
+
+def _check_origin(out: Path, origin: dict[str, Any]) -> None:
+    """Refuse to go on with a run that began otherwise."""
+    there, held = held_origin(out, "further_from")
+    if there and held != origin:
+        began = f"from {held['model']}" if held else "anew"
+        raise InputError(f"{out} holds a run that began {began}; give another --out")

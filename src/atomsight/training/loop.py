@@ -1,0 +1,327 @@
+"""The training loop, under Lightning: one for all architectures."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import cos, pi
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from atomsight.errors import ModelError
+from atomsight.training.architecture import Architecture, SiteBatch, Stage
+from atomsight.training.hardware import Hardware
+from atomsight.training.processes import alone
+from atomsight.training.run_folder import RunFolder
+
+CHECKPOINT_FORMAT = 1
+"""Version of what `Keeper` writes into a checkpoint. Checkpoints without the field are of version 1."""
+
+WARM_UP = 0.2
+"""Share of the steps in which the learning rate rises; in the rest it falls along a cosine to zero."""
+
+Watcher = Callable[[dict[str, Any]], None]
+"""Receives ``{"event": "step", stage, epoch, epochs, done, steps}``, or ``"epoch"`` with the scores."""
+
+
+class Scores:
+    """Confusion counts and mean loss over batches."""
+
+    def __init__(self, elements: int) -> None:
+        self.matrix = torch.zeros(elements, elements, dtype=torch.int64)
+        self.loss = 0.0
+
+    def add(self, loss: float, scores: Tensor, target: Tensor) -> None:
+        """Count a batch: mean loss, (n, elements) scores, (n,) true column or -1."""
+        n = len(self.matrix)
+        named = target >= 0
+        if not named.any():
+            return
+        pairs = torch.bincount((target * n + scores.argmax(dim=1))[named], minlength=n * n)
+        self.matrix += pairs.reshape(n, n).cpu()
+        self.loss += loss * int(named.sum())
+
+    def gather(self, device: torch.device) -> None:
+        """Add up what all processes counted."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            matrix, loss = self.matrix.to(device), torch.tensor(self.loss, dtype=torch.float32, device=device)
+            torch.distributed.all_reduce(matrix)
+            torch.distributed.all_reduce(loss)
+            self.matrix, self.loss = matrix.cpu(), float(loss)
+
+    def record(self) -> dict[str, float]:
+        """Mean loss, accuracy, and macro recall over the elements that are present."""
+        total = self.matrix.sum()
+        right = self.matrix.diagonal().double()
+        present = self.matrix.sum(dim=1)
+        recall = (right / present)[present > 0].mean()
+        return {
+            "val_loss": self.loss / int(total),
+            "val_accuracy": float(right.sum() / total),
+            "val_macro_recall": float(recall),
+        }
+
+
+class StageModule(lightning.LightningModule):
+    """A stage as Lightning wants it. Holds the whole network, so that a checkpoint does too."""
+
+    def __init__(self, network: nn.Module, stage: Stage, classes: int, steps: int) -> None:
+        super().__init__()
+        self.network = network
+        self.stage = stage
+        self.classes = classes
+        self.steps = steps
+        for parameter in network.parameters():
+            parameter.requires_grad_(False)
+        for parameter in stage.module.parameters():
+            parameter.requires_grad_(True)
+
+    def on_train_epoch_start(self) -> None:
+        self.train_loss, self.train_sites = 0.0, 0
+
+    def training_step(self, batch: SiteBatch, index: int) -> Tensor:
+        loss, _ = self.stage.loss(batch)
+        sites = len(batch["target"])
+        self.train_loss += float(loss.detach()) * sites
+        self.train_sites += sites
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.scores = Scores(self.classes)
+
+    def validation_step(self, batch: SiteBatch, index: int) -> None:
+        loss, scores = self.stage.loss(batch)
+        self.scores.add(float(loss), scores, batch["target"])
+
+    def configure_optimizers(self) -> Any:
+        stage = self.stage
+        optimiser = stage.optimiser(
+            stage.module.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay
+        )
+        total = self.steps * stage.epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / total))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def one_cycle(share: float) -> float:
+    """Factor of the learning rate after a share of the steps: up from zero, then down a half cosine."""
+    if share < WARM_UP:
+        return share / WARM_UP
+    return 0.5 * (1 + cos(pi * min(1.0, (share - WARM_UP) / (1 - WARM_UP))))
+
+
+class Keeper(lightning.Callback):
+    """At the end of each epoch: keep the best weights, write metrics and checkpoint, stop when it is time."""
+
+    _KEPT = ("history", "best_score", "best_epoch", "best_weights", "finished")
+
+    def __init__(
+        self,
+        checkpoint: Path,
+        patience: int,
+        write: Callable[[list[dict[str, Any]]], None],
+        watch: Watcher | None,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.patience = patience
+        self.write = write
+        self.watch = watch
+        self.history: list[dict[str, Any]] = []
+        self.best_score = -float("inf")
+        self.best_epoch = -1
+        self.best_weights: dict[str, Tensor] = {}
+        self.finished = False
+
+    @property
+    def state_key(self) -> str:
+        return "keeper"
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"format": CHECKPOINT_FORMAT, **{name: getattr(self, name) for name in self._KEPT}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name in self._KEPT:
+            setattr(self, name, state_dict[name])
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.watch is not None:
+            stage = module.stage
+            place = {"stage": stage.name, "epoch": trainer.current_epoch + 1, "epochs": stage.epochs}
+            self.watch({"event": "step", **place, "done": batch_idx + 1, "steps": module.steps})
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        epoch, stage = trainer.current_epoch, module.stage
+        module.scores.gather(module.device)
+        record = {
+            "stage": stage.name,
+            "epoch": epoch + 1,
+            "train_loss": module.train_loss / max(module.train_sites, 1),
+            **module.scores.record(),
+            "seconds": round(time.perf_counter() - self.started, 3),
+        }
+        self.history.append(record)
+        score = record["val_accuracy"] if stage.monitor == "accuracy" else -record["val_loss"]
+        if score > self.best_score:
+            self.best_score, self.best_epoch = score, epoch
+            self.best_weights = {
+                name: t.detach().cpu().clone() for name, t in module.network.state_dict().items()
+            }
+        self.finished = epoch + 1 >= stage.epochs or epoch - self.best_epoch >= self.patience
+        temporary = self.checkpoint.with_name(self.checkpoint.name + ".tmp")
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            os.replace(temporary, self.checkpoint)
+            self.write(self.history)
+        if self.watch is not None:
+            self.watch({"event": "epoch", "epochs": stage.epochs, **record})
+        if self.finished:
+            trainer.should_stop = True
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a training runs.
+
+    Attributes:
+        steps: of an epoch.
+        patience: epochs without a better score on ``val`` before a stage stops.
+        epochs: of each stage at most; None is the architecture's own choice.
+        learning_rate: peak; None is the architecture's own choice.
+    """
+
+    steps: int
+    patience: int
+    epochs: int | None = None
+    learning_rate: float | None = None
+
+
+def prepare(hardware: Hardware, seed: int) -> None:
+    """Set PyTorch's threads, seed, and the precision of products of matrices."""
+    if hardware.threads is not None:
+        torch.set_num_threads(hardware.threads)
+    if hardware.accelerator != "cpu":
+        torch.set_float32_matmul_precision("high")  # TF32 where the device has it
+    torch.manual_seed(seed)
+
+
+@dataclass
+class Training:
+    """The training of one network.
+
+    Attributes:
+        architecture: its network is trained in place.
+        batches: by split, ``train`` and ``val``: iterable datasets of PyTorch with the attributes
+            ``epoch``, which gives the number of the epoch that is about to be read, and ``place``, which
+            gives the rank of this process and the number of processes.
+        run: takes checkpoints and metrics; a run that was interrupted goes on.
+        schedule: how long and how fast.
+        hardware: where.
+        watch: receives progress.
+    """
+
+    architecture: Architecture
+    batches: Mapping[str, Any]
+    run: RunFolder
+    schedule: Schedule
+    hardware: Hardware
+    watch: Watcher | None = None
+
+    def fit(self) -> list[dict[str, Any]]:
+        """Train what is left of all stages; the network then has its best weights.
+
+        Returns:
+            The records of all epochs.
+
+        Raises:
+            ModelError: a checkpoint is damaged or of another version.
+        """
+        history: list[dict[str, Any]] = []
+        for stage in self.architecture.stages():
+            epochs = self.schedule.epochs or stage.epochs
+            learning_rate = self.schedule.learning_rate or stage.learning_rate
+            history += self._fit(replace(stage, epochs=epochs, learning_rate=learning_rate), history)
+        return history
+
+    def _fit(self, stage: Stage, earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Train what is left of a stage, after epochs of earlier ones."""
+        checkpoint, network = self.run.checkpoint(stage.name), self.architecture.network
+
+        def write(history: list[dict[str, Any]]) -> None:
+            self.run.write_epochs(earlier + history)
+
+        keeper = Keeper(checkpoint, self.schedule.patience, write, self.watch)
+        resumed = checkpoint.is_file()
+        if resumed:
+            keeper.load_state_dict(read_checkpoint(checkpoint))
+        if not keeper.finished:
+            self.batches["train"].epoch = lambda: len(keeper.history)
+            module = StageModule(network, stage, self.architecture.classes, self.schedule.steps)
+            with warnings.catch_warnings():
+                # Reading is done in a thread of its own; Lightning's advice on worker processes does not
+                # apply.
+                warnings.filterwarnings("ignore", module="lightning")
+                self._run_lightning(module, keeper, checkpoint if resumed else None)
+        network.load_state_dict(keeper.best_weights)
+        return keeper.history
+
+    def _run_lightning(self, module: StageModule, keeper: Keeper, checkpoint: Path | None) -> None:
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        trainer = lightning.Trainer(
+            accelerator=self.hardware.accelerator,
+            devices=self.hardware.devices,
+            num_nodes=self.hardware.nodes,
+            strategy="ddp" if self.hardware.processes > 1 else "auto",
+            max_epochs=module.stage.epochs,
+            gradient_clip_val=module.stage.longest_gradient,
+            callbacks=[keeper],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=self.run.path,
+        )
+        loaders = {split: DataLoader(one, batch_size=None) for split, one in self.batches.items()}
+        for one in self.batches.values():
+            one.place = lambda: (trainer.global_rank, trainer.world_size)
+        try:
+            trainer.fit(module, loaders["train"], loaders["val"], ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        for one in self.batches.values():
+            one.place = alone
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What `Keeper` wrote: ``history``, ``best_weights``, ``finished``, ...
+
+    Raises:
+        ModelError: the file is missing or damaged, or another version of atomsight wrote it.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path} is missing, and with it the weights; train the model again")
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)["callbacks"]["keeper"]
+        version = state.get("format", 1)
+    except Exception as error:  # torch raises what pickle, zipfile and its own reader raise
+        raise ModelError(f"{path} is damaged ({error}); train the model again") from error
+    if version != CHECKPOINT_FORMAT:
+        raise ModelError(
+            f"{path} is a checkpoint of format {version}; this version of atomsight reads format "
+            f"{CHECKPOINT_FORMAT}: use the version that wrote it, or train the model again"
+        )
+    return state

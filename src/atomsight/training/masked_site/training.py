@@ -1,0 +1,172 @@
+"""How the masked-site network is trained and exported."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from atomsight.errors import InputError, ModelError
+from atomsight.training.architecture import Architecture, SiteBatch, Stage
+from atomsight.training.masked_site.augment import disturb, rows_of_neighbours, unit_vectors
+from atomsight.training.masked_site.graph import masked_site_graph, weights_of
+from atomsight.training.masked_site.network import MaskedSiteNetwork
+
+if TYPE_CHECKING:
+    from onnx import GraphProto
+
+BALANCE = 0.4
+"""A site's loss weighs its element's abundance to the power of minus this: three sites of four are H or C,
+and their identity is learnt soon. The logits are left as this makes them: taking the logarithm of the weights
+off again (Menon et al. 2021, arXiv:2007.07314) gained less than 0.1 % of accuracy on ``val`` and lost some
+percent of macro recall, and the calibration was as good either way."""
+
+FEWEST = 30
+"""Elements with fewer train sites weigh as if they had so many."""
+
+WORTH_COMPILING = 100_000
+"""Train sites from which on a minute of compilation is won back within the training, on a CPU. A GPU runs an
+epoch in seconds as it is."""
+
+OWN = ("centres", "widths", "log_weight", "draws")
+"""Parts of the network's state that are no weights: the same in every network, or of one training."""
+
+ROWS_OF_STEP = 1024
+"""Sites a step where nothing else is asked for: on a CPU its arrays still fit into the cache."""
+
+ROWS_ALIKE = 64
+"""A CPU's batches are filled up to a multiple of this: oneDNN keeps a compiled product of matrices for every
+number of rows that it meets, and as whole crystals seldom fill the same number twice, memory would grow step
+by step and each step would compile."""
+
+
+@final
+class MaskedSite(Architecture):
+    """Training and export of `MaskedSiteNetwork`."""
+
+    columns = ("distances", "directions", "neighbours", "site", "element")
+    whole_crystals = True
+
+    def __init__(self, k: int, elements: tuple[int, ...]) -> None:
+        self.k = k
+        self.classes = len(elements)
+        self.network: MaskedSiteNetwork = MaskedSiteNetwork(k, len(elements))
+        self._forward: Callable[..., Tensor] = self.network
+        self._worth_compiling = self._compiled = self._half = False
+
+    def prepare(self, batches: Iterable[SiteBatch]) -> None:
+        """Count the elements, for their weights in the loss, and find out whether compiling pays."""
+        counts = torch.zeros_like(self.network.log_weight, dtype=torch.float64)
+        for batch in batches:
+            target = batch["target"]
+            counts += torch.bincount(target[target >= 0], minlength=len(counts))
+        share = counts / counts.sum()
+        weight = (counts.clamp_min(FEWEST) / counts.sum()) ** -BALANCE
+        self.network.log_weight.copy_((weight / (weight * share).sum()).log())
+        self._worth_compiling = bool(counts.sum() >= WORTH_COMPILING) and compiler_found()
+
+    def batch_size(self, train_sites: int) -> int:
+        """Few, see `ROWS_OF_STEP`."""
+        return ROWS_OF_STEP
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage: everything is trained together."""
+        return (
+            Stage(
+                "masked-site",
+                self.network,
+                self._loss,
+                epochs=20,
+                learning_rate=2e-3,
+                weight_decay=0.05,
+                monitor="accuracy",
+                optimiser=torch.optim.AdamW,
+                longest_gradient=1.0,
+            ),
+        )
+
+    def logits(self, batch: SiteBatch) -> Tensor:
+        """(n, elements) of the blind prediction, see `Architecture`."""
+        k, neighbours = self.k, rows_of_neighbours(batch["site"], batch["neighbours"])
+        hidden = torch.zeros_like(batch["element"])
+        ways = unit_vectors(batch["directions"])
+        return self._forward(batch["distances"][:, :k], neighbours[:, :k], hidden, ways[:, :k]).float()
+
+    def adopt(self, weights: Mapping[str, Tensor]) -> None:
+        """Refused: each message fades towards the k-th neighbour, so with another k every answer changes."""
+        raise InputError(
+            "a masked-site model cannot grow: its messages fade towards the k-th neighbour, so no larger "
+            "network answers as it does; train it anew with the larger k"
+        )
+
+    def restore(self, constants: Mapping[str, Any], temperature: float) -> None:
+        """Take the weights back out of an exported graph, see `Architecture`."""
+        held = self.network.state_dict()
+        weights = weights_of(constants, temperature)
+        shapes = {name: tuple(held[name].shape) for name in held if name not in OWN}
+        if {name: array.shape for name, array in weights.items()} != shapes:
+            raise ModelError(
+                "the model's network is built otherwise than those trained today; start from another model"
+            )
+        self.network.load_state_dict({**held, **{name: torch.from_numpy(w) for name, w in weights.items()}})
+
+    def graph(self, temperature: float) -> GraphProto:
+        """The network as an ONNX graph."""
+        weights = {name: t.detach().cpu().numpy() for name, t in self.network.state_dict().items()}
+        return masked_site_graph(weights, self.k, temperature)
+
+    def _loss(self, batch: SiteBatch) -> tuple[Tensor, Tensor]:
+        device, n = batch["site"].device.type, len(batch["site"])
+        if device == "cpu":
+            batch = filled(batch)
+        if self._worth_compiling and not self._compiled and self.network.training and device == "cpu":
+            self._forward = torch.compile(self.network, dynamic=True)
+            self._compiled, self._half = True, half_pays()
+        with torch.autocast(device, torch.bfloat16, enabled=self._half):
+            if not self.network.training:
+                logits = self.logits(batch)
+                return cross_entropy(logits, batch["target"], ignore_index=-1), logits[:n]
+            self.network.draws += 1
+            seed = int(self.network.draws)
+            torch.manual_seed(seed)  # of dropout, for a run that is taken up again
+            generator = torch.Generator(batch["site"].device).manual_seed(seed)
+            seen = disturb(batch, self.k, generator)
+            logits = self._forward(seen.distances, seen.neighbours, seen.element, seen.directions).float()
+        if not seen.scored.any():
+            return logits.sum() * 0.0, logits[:n].detach()
+        weight = self.network.log_weight.exp()
+        loss = cross_entropy(logits[seen.scored], batch["target"][seen.scored], weight=weight)
+        return loss, logits[:n].detach()
+
+
+def filled(batch: SiteBatch) -> SiteBatch:
+    """The batch with rows added up to a multiple of `ROWS_ALIKE`: crystals of one nameless site that counts
+    nowhere."""
+    missing = -len(batch["site"]) % ROWS_ALIKE
+    if not missing:
+        return batch
+    values = {"target": -1, "distances": 3}
+    return {
+        name: torch.cat([rows, rows.new_full((missing, *rows.shape[1:]), values.get(name, 0))])
+        for name, rows in batch.items()
+    }
+
+
+def compiler_found() -> bool:
+    """Whether ``torch.compile`` will find a C++ compiler."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++"))
+
+
+def half_pays() -> bool:
+    """Whether this CPU multiplies matrices of half precision (bfloat16) as fast as others. Where it lacks
+    AVX-512, oneDNN goes the long way round, and a step takes seven times as long
+    (benchmarks/half_precision.py)."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+ARCHITECTURE = MaskedSite

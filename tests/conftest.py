@@ -1,0 +1,36 @@
+"""A dataset that can be learnt, and a model that has learnt it: trained once for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from atomsight.dataset import Dataset
+
+
+@pytest.fixture(scope="session")
+def learnable(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """400 crystals, k = 6, four elements."""
+    from atomsight.dataset import build_from, open_dataset
+    from learnable_crystals import learnable_crystals
+
+    out = tmp_path_factory.mktemp("learnable") / "dataset"
+    build_from(learnable_crystals(400), out, 6, licence="CC0")
+    return open_dataset(out)
+
+
+@pytest.fixture(scope="session")
+def run(learnable: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run with ``QUICK`` settings."""
+    import torch
+
+    from atomsight.training import train_model
+    from learnable_crystals import QUICK
+
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("runs") / "quick"
+    train_model(learnable, out, QUICK)
+    return out

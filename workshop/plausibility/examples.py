@@ -1,0 +1,215 @@
+"""Real crystals, each followed by decoys of the same formula, flattened into arrays."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.crystal import Crystal
+from atomsight.dataset import open_dataset
+from atomsight.elements import formula_counts
+from atomsight.errors import InputError
+from atomsight.neighbours import site_surroundings
+from atomsight.readers import crystals_of, iter_members
+from atomsight.screen import decoys
+from atomsight.screen.volume import expected_volume
+from workshop.plausibility.prototypes import same_prototype
+
+SMALL = 40
+"""Atoms in the cell up to which a crystal gets templates and every other kind of decoy."""
+
+LARGE = 160
+"""Atoms beyond which no decoy that breaks the symmetry is made: all its atoms would be sites."""
+
+MOST_ATOMS = 80
+"""Inorganic crystals with more atoms in the cell are left out."""
+
+TOO_CLOSE = 0.5
+"""Å; what comes closer is no candidate that anyone would score."""
+
+SPLITS = ("train", "val")
+"""Splits of a dataset that a network learns from, and is chosen by."""
+
+Bank = Mapping[tuple[int, ...], Sequence[Crystal]]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Structures one after another, those of one formula together, the real one first.
+
+    Attributes:
+        distances, neighbours: (n, k) float32 Å and int32 site within the structure.
+        directions: (n, k, 3) int8, see `neighbours.directions.Surroundings`.
+        element: (n,) uint8 atomic number.
+        weight: (n,) float32 share of the structure's atoms.
+        structure: (n,) int32, which structure a site belongs to, ascending.
+        group: (s,) int32, which real crystal a structure belongs to, ascending.
+        real: (s,) bool.
+        small: (s,) bool, whether it is one of the crystals with templates.
+    """
+
+    distances: NDArray[np.float32]
+    neighbours: NDArray[np.int32]
+    directions: NDArray[np.int8]
+    element: NDArray[np.uint8]
+    weight: NDArray[np.float32]
+    structure: NDArray[np.int32]
+    group: NDArray[np.int32]
+    real: NDArray[np.bool_]
+    small: NDArray[np.bool_]
+
+    def save(self, path: Path) -> None:
+        """Write as ``.npz``."""
+        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Examples:
+        """Read what `save` wrote."""
+        with np.load(path) as file:
+            return cls(**{field.name: file[field.name] for field in fields(cls)})
+
+
+def system(formula: str) -> frozenset[str]:
+    """The elements of a formula."""
+    return frozenset(formula_counts(formula))
+
+
+def split_crystals(
+    dataset: Path,
+    archives: Sequence[Path],
+    split: str,
+    leave_out: Iterable[str] = (),
+    most: int | None = None,
+    seed: int = 0,
+) -> Iterator[Crystal]:
+    """The crystals of one split of a dataset, read again with their coordinates.
+
+    Args:
+        dataset: tells the split.
+        archives: where the files are; the dataset's sources begin with their names.
+        split: ``train``, ``val`` or ``test``.
+        leave_out: formulas whose chemical systems are passed over.
+        most: at most so many of each archive, chosen at random.
+        seed: of that choice.
+    """
+    table = open_dataset(dataset).crystals(["source", "formula", "split"]).to_pydict()
+    systems = {system(formula) for formula in leave_out}
+    for archive in archives:
+        wanted = [
+            source
+            for source, formula, where in zip(*table.values(), strict=True)
+            if where == split and source.split("::")[0] == archive.name and system(formula) not in systems
+        ]
+        if most is not None and len(wanted) > most:
+            chosen = np.random.default_rng(seed).choice(len(wanted), most, replace=False)
+            wanted = [wanted[i] for i in chosen]
+        names = set(wanted)
+        for member in iter_members(archive):
+            if f"{archive.name}::{member.source.partition('::')[2]}" in names:
+                yield from crystals_of(member)
+
+
+def inorganic_cells(
+    dataset: Path, archives: Sequence[Path], split: str, leave_out: Iterable[str]
+) -> list[Crystal]:
+    """The inorganic crystals of one split that examples are made of, see `split_crystals`.
+
+    Raises:
+        InputError: there are none.
+    """
+    found = [
+        crystal
+        for crystal in split_crystals(dataset, archives, split, leave_out)
+        if crystal.n_atoms <= MOST_ATOMS and "missing_hydrogen" not in crystal.flags
+    ]
+    if not found:
+        raise InputError(f"the {split} split of {dataset} holds no inorganic crystal of the archives")
+    return found
+
+
+def bank_of(crystals: Iterable[Crystal]) -> Bank:
+    """Crystals by their stoichiometry, as templates."""
+    bank: dict[tuple[int, ...], list[Crystal]] = defaultdict(list)
+    for crystal in crystals:
+        bank[decoys.stoichiometry(crystal)].append(crystal)
+    return bank
+
+
+def decoys_of(
+    crystal: Crystal, bank: Bank, volumes: NDArray[np.float64], generator: np.random.Generator
+) -> list[Crystal]:
+    """A handful of decoys of one crystal, of every kind that can be made of it. Exchanged elements that make
+    the crystal itself again, but for its scale, make no decoy, nor does another crystal of the same formula.
+
+    Args:
+        crystal: the real one.
+        bank: templates; empty for frameworks.
+        volumes: of the elements, see `volume.fit_volumes`.
+        generator: draws.
+    """
+    exchanged: list[Crystal | None] = []
+    moved: list[Crystal] = []
+    real = crystal.volume / crystal.n_atoms
+    if crystal.n_atoms <= SMALL and bank:
+        expected = expected_volume(crystal.numbers, volumes) / crystal.n_atoms
+        formula = crystal.formula
+        templates = [t for t in bank.get(decoys.stoichiometry(crystal), ()) if t.formula != formula]
+        for _ in range(4 if templates else 0):
+            template = templates[int(generator.integers(len(templates)))]
+            if template.n_atoms <= SMALL:
+                base = real if generator.random() < 0.5 else expected
+                volume = base * np.exp(generator.normal(0, 0.1))
+                exchanged.append(decoys.decorated(template, crystal, generator, volume))
+        if crystal.n_sites > 1:
+            exchanged.append(decoys.decorated(crystal, crystal, generator))
+    else:
+        exchanged += [decoys.swapped(crystal, generator, heavy=True) for _ in range(2)]
+    exchanged.append(decoys.swapped(crystal, generator, heavy=bool(generator.random() < 0.5)))
+    if crystal.n_atoms <= LARGE:
+        moved.append(decoys.shifted(crystal, generator, float(np.exp(generator.uniform(-2.5, -0.7)))))
+        moved.append(decoys.strained(crystal, generator, float(generator.uniform(0.04, 0.2))))
+        if generator.random() < (1.0 if crystal.n_atoms <= SMALL else 0.3):
+            moved.append(decoys.packed(crystal, generator))
+    false = [decoy for decoy in exchanged if decoy is not None and not same_prototype(decoy, crystal)]
+    return false + moved
+
+
+def examples_of(
+    crystals: Iterable[Crystal],
+    bank: Bank,
+    volumes: NDArray[np.float64],
+    k: int,
+    generator: np.random.Generator,
+) -> Examples:
+    """All crystals with their decoys, as arrays. Decoys with atoms closer than `TOO_CLOSE` are dropped."""
+    columns: dict[str, list[NDArray]] = {
+        name: [] for name in ("distances", "neighbours", "directions", "element", "weight")
+    }
+    sizes, groups, real, small = [], [], [], []
+    for group, crystal in enumerate(crystals):
+        for place, structure in enumerate([crystal, *decoys_of(crystal, bank, volumes, generator)]):
+            distances, neighbours, directions = site_surroundings(structure, k)
+            if place and distances[:, 0].min() < TOO_CLOSE:
+                continue
+            columns["distances"].append(distances.astype(np.float32))
+            columns["neighbours"].append(neighbours.astype(np.int32))
+            columns["directions"].append(directions)
+            columns["element"].append(structure.site_numbers)
+            columns["weight"].append((structure.multiplicities / structure.n_atoms).astype(np.float32))
+            sizes.append(structure.n_sites)
+            groups.append(group)
+            real.append(place == 0)
+            small.append(crystal.n_atoms <= SMALL and bool(bank))
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return Examples(
+        **joined,
+        structure=np.repeat(np.arange(len(sizes), dtype=np.int32), sizes),
+        group=np.array(groups, np.int32),
+        real=np.array(real),
+        small=np.array(small),
+    )

@@ -1,0 +1,57 @@
+"""One plausibility network from several that were trained from the same weights: the mean of theirs.
+
+    python -m workshop.plausibility.mean MODEL MODEL ... --out FILE
+
+Why a mean: see `atomsight.training.average`. Whether it is better is for ``val`` to say.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from atomsight.errors import AtomsightError, InputError, ModelError
+from atomsight.models.load import model_file
+from atomsight.training.average import mean_of_weights
+from atomsight.training.finetune import constants_of
+from atomsight.training.plausibility.train import export
+from atomsight.training.plausibility.training import Plausibility
+
+
+def mean(models: Sequence[str | Path], out: Path) -> None:
+    """Write the network whose weights are the means of those of some networks.
+
+    Args:
+        models: run folders or files of plausibility networks.
+        out: the new file.
+
+    Raises:
+        InputError: there are fewer than two.
+        ModelError: one is built otherwise than the others, or names elements.
+    """
+    if len(models) < 2:
+        raise InputError("a mean takes at least two networks")
+    files = [model_file(model) for model in models]
+    for file in files:
+        if constants_of(file)[0]["out.bias"].size != 1:
+            raise ModelError(f"{file} holds another kind of network: it names elements")
+    architecture = Plausibility()
+    mean_of_weights(architecture, files, [1 / len(files)] * len(files))
+    export(architecture, out, {"mean_of": len(files)})
+
+
+def main() -> None:
+    """The command of the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    try:
+        mean(given.models, given.out)
+    except AtomsightError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
