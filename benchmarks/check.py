@@ -26,7 +26,8 @@ from atomsight.elements import NUMBERS
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.screen.calibrate_check import Case, sample, struck
-from atomsight.screen.calibration import FLAGGED, MODEL, calibration_of, sort_of
+from atomsight.screen.calibration import FLAGGED, MODEL, calibration_of
+from atomsight.screen.crystal_class import weights_class
 from atomsight.screen.plausibility.runtime import Plausibility
 from atomsight.screen.swaps import SWAPS, random_swap
 
@@ -96,8 +97,8 @@ def main() -> None:
                     break
                 crystal = change(held)
                 case = Case.of(model, crystal)
-                element, kind = case.element, case.kind
-                weights = calibration.weights[sort_of(kind)]
+                element, kind = case.element, case.reference_class
+                weights = calibration.weights[weights_class(kind)]
                 suspicion = calibration.references[kind].suspicion
                 started = time.process_time()
                 found = case.examined(model, network, weights)
