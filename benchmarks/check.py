@@ -27,7 +27,8 @@ from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.plausibility.inference import Plausibility
 from atomsight.screen.calibrate_check import Case, sample, struck
-from atomsight.screen.calibration import FLAGGED, MODEL, calibration_of, sort_of
+from atomsight.screen.calibration import FLAGGED, MODEL, calibration_of
+from atomsight.screen.crystal_class import weights_class
 from atomsight.screen.swaps import SWAPS, random_swap
 
 BY_DEFINITION = 0.02
@@ -96,8 +97,8 @@ def main() -> None:
                     break
                 crystal = change(held)
                 case = Case.of(model, crystal)
-                element, kind = case.element, case.kind
-                weights = calibration.weights[sort_of(kind)]
+                element, kind = case.element, case.reference_class
+                weights = calibration.weights[weights_class(kind)]
                 suspicion = calibration.references[kind].suspicion
                 started = time.process_time()
                 found = case.examined(model, network, weights)

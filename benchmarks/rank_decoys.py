@@ -35,8 +35,10 @@ from atomsight.crystal import Crystal
 from atomsight.screen import decoys
 from atomsight.screen.calibrate_rank import molecular, packings_of
 from atomsight.screen.calibrate_verdicts import forms_of, mixed
-from atomsight.screen.rank import RISK, Ledger, Ranked, Ranker
-from atomsight.screen.verdicts import Verdicts, sort_of
+from atomsight.screen.crystal_class import verdict_class
+from atomsight.screen.ledger import Ledger, Ranked
+from atomsight.screen.rank import RISK, Ranker
+from atomsight.screen.verdicts import Verdicts
 from workshop.plausibility.examples import bank_of, split_crystals
 
 MOST_ATOMS = {"inorganic": 60, "framework": 250, "molecular": 250}
@@ -82,9 +84,8 @@ def unlikely(scored: list[Ranked], verdicts: Verdicts) -> NDArray[np.bool_]:
     """Which candidates of one formula are thrown away."""
     with Ledger(verdicts) as ledger:
         for place, entry in enumerate(scored):
-            alone = verdicts.alone(sort_of(entry.kind, entry.formula), entry.score)
+            alone = verdicts.alone(verdict_class(entry.kind, entry.formula), entry.score)
             ledger.add(replace(entry, crystal=str(place), verdict=alone))
-        ledger.settle()
         told = {int(entry.crystal): entry.verdict for entry in ledger.ordered()}
     return np.array([told[place] == "unlikely" for place in range(len(scored))])
 

@@ -28,7 +28,8 @@ from atomsight import load_model, read
 from atomsight.crystal import Crystal
 from atomsight.neighbours import site_surroundings
 from atomsight.screen.combine import fit_logistic
-from atomsight.screen.features import KINDS, NAMES, describe
+from atomsight.screen.crystal_class import CLASSES
+from atomsight.screen.features import NAMES, describe
 from atomsight.screen.rank import Ranker
 from atomsight.screen.sites import LEAST
 from atomsight.screen.volume import expected_volume
@@ -103,7 +104,8 @@ def likelihoods(crystals: Sequence[Crystal], ranker: Ranker) -> NDArray:
     """(c, 4 * LENGTHS) mean over the atoms and least over the sites of log p(element), blindly and given the
     other elements."""
     model = load_model(threads=1)
-    expected = [expected_volume(c.numbers, ranker.tables.volumes[KINDS.index("inorganic")]) for c in crystals]
+    volumes = ranker.tables.volumes[CLASSES.index("inorganic")]
+    expected = [expected_volume(c.numbers, volumes) for c in crystals]
     found = []
     for start in range(0, len(crystals), 64):
         some = crystals[start : start + 64]
@@ -170,7 +172,7 @@ def main() -> None:
         describe(crystals[i : i + BATCH], ranker.model, ranker.networks, ranker.tables)
         for i in range(0, len(crystals), BATCH)
     ]
-    kind = np.concatenate([part.kind for part in parts])
+    kind = np.concatenate([part.classes for part in parts])
     values = np.concatenate([part.values for part in parts])
     score = ranker.combination.scores(kind, values)
     scores = {"**score**": score}
@@ -202,7 +204,7 @@ def main() -> None:
     ]
     print(f"| trees learnt from the other half's energies | {halves[0]} | {halves[1]} | |")
     ground = [np.flatnonzero(composition == name)[np.argmin(energy[composition == name])] for name in names]
-    threshold = ranker.combination.thresholds(0.005)[2]
+    threshold = ranker.combination.thresholds(0.005)["inorganic"]
     print(
         f"\nverdict at a risk of 0.5 %: {np.mean(score[ground] >= threshold):.2f} of the ground states kept, "
         f"{np.mean(score < threshold):.2f} of all candidates unlikely"

@@ -38,7 +38,7 @@ def main() -> None:
     for folder in options.folder:
         crystals = list(read(folder))
         described = describe(crystals, ranker.model, ranker.networks, ranker.tables)
-        columns = [ranker.combination.scores(described.kind, described.values)]
+        columns = [ranker.combination.scores(described.classes, described.values)]
         for name in MOLECULAR:
             sign = -1 if name in ("clash", "unmet") else 1
             columns.append(sign * described.values[:, NAMES.index(name)])

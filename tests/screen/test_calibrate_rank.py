@@ -10,7 +10,8 @@ import pytest
 from salts import ROCK_SALT, ZINC_BLENDE, cubic
 
 from atomsight.screen import calibrate_rank
-from atomsight.screen.tables import FILE
+from atomsight.screen.calibrate_rank import stale_kinds
+from atomsight.screen.rank_calibration import FILE, MODEL, RankCalibration
 
 SALTS = [
     *(cubic(f"{metal} Cl", length, ROCK_SALT) for metal, length in (("Li", 5.1), ("Na", 5.6), ("K", 6.3))),
@@ -31,12 +32,12 @@ def test_the_other_kinds_stay_as_they_were(tmp_path: Path, monkeypatch: pytest.M
     with np.load(FILE) as before, np.load(out) as after:
         assert set(before) == set(after)
         changed = {name for name in before if not np.array_equal(before[name], after[name])}
-        assert changed == {"weights", "bias", "crowd", "real_2", "real_5", "margins_2", "margins_5"}
-        others = [0, 1, 3]
-        assert np.array_equal(before["weights"][others], after["weights"][others])
-        assert not np.array_equal(before["weights"][2], after["weights"][2])
-        assert len(after["real_2"]) == len(SALTS)
-        assert len(after["margins_2"]) == 0
+        limits = {
+            f"{what}_{name}" for what in ("real", "margins", "crowd") for name in ("inorganic", "element")
+        }
+        assert changed == {"weights_inorganic", "bias_inorganic"} | limits
+        assert len(after["real_inorganic"]) == len(SALTS)
+        assert len(after["margins_inorganic"]) == 0
 
 
 def test_one_kind_is_not_fitted_with_another_model(
@@ -45,5 +46,17 @@ def test_one_kind_is_not_fitted_with_another_model(
     out = Path(shutil.copy(FILE, tmp_path))
     with pytest.raises(SystemExit):
         run(monkeypatch, out, "--kinds", "inorganic", "--model", "masked-site-angles-2")
-    assert "another model" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "another model" in message
+    assert "fit framework, unrelaxed too" in " ".join(message.split())
     assert out.read_bytes() == FILE.read_bytes()
+
+
+def test_kinds_whose_network_has_changed_are_fitted_together() -> None:
+    held = RankCalibration.load()
+    same = dict(held.fitted_with)
+    assert stale_kinds(held, MODEL, same) == set()
+    assert stale_kinds(held, MODEL, same | {"pressed": "0"}) == {"unrelaxed"}
+    assert stale_kinds(held, MODEL, same | {"cells": "0"}) == {"inorganic"}
+    assert stale_kinds(held, MODEL, same | {"plausibility": "0"}) == {"framework", "inorganic"}
+    assert stale_kinds(held, MODEL, same | {MODEL: "0"}) == {"framework", "unrelaxed"}

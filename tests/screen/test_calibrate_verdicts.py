@@ -10,7 +10,7 @@ from salts import ROCK_SALT, ZINC_BLENDE, archive_of, cubic
 
 from atomsight.dataset import build
 from atomsight.screen import calibrate_verdicts
-from atomsight.screen.tables import FILE
+from atomsight.screen.rank_calibration import FILE
 from atomsight.screen.verdicts import LEAST
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "crystals.tar.xz"
@@ -44,11 +44,11 @@ def test_limits_are_found_from_archives(
 
     shipped = dict(np.load(FILE))
     once = run("--kinds", "inorganic")
-    assert len(once["margins_2"]) == len(VAL)  # each beside two draws of decoys
-    assert (np.diff(once["margins_2"]) >= 0).all()
-    assert LEAST < once["crowd"][2] <= few + 1
-    assert (once["margins_2"] <= 0).all()
-    assert (once["margins_0"] == shipped["margins_0"]).all()  # what was not asked for stays
+    assert len(once["margins_inorganic"]) == len(VAL)  # each beside two draws of decoys
+    assert (np.diff(once["margins_inorganic"]) >= 0).all()
+    assert LEAST < once["crowd_inorganic"] <= few + 1
+    assert (once["margins_inorganic"] <= 0).all()
+    assert (once["margins_molecular"] == shipped["margins_molecular"]).all()  # what was not asked for stays
     corpora = calibrate_verdicts.Corpora(dataset, [salts], [EXAMPLES], (dataset, EXAMPLES), [], 300)
     places = [
         [one.fractional.tolist() for group in corpora.groups("inorganic") for one in group] for _ in range(2)
@@ -56,9 +56,9 @@ def test_limits_are_found_from_archives(
     assert places[0] == places[1]
     again = run("--kinds", "inorganic", "molecular")
     for name, values in once.items():  # a kind draws from a generator of its own
-        if not name.endswith("_0") and name != "crowd":
+        if not name.endswith("_molecular"):
             assert (again[name] == values).all(), name
-    assert len(again["margins_0"]) >= 5
-    assert (again["margins_0"] <= 0).all()
-    assert (again["crowd"][[0, 2]] <= few + 1).all()
+    assert len(again["margins_molecular"]) >= 5
+    assert (again["margins_molecular"] <= 0).all()
+    assert again["crowd_molecular"] <= few + 1
     assert "molecular: " in capsys.readouterr().out

@@ -19,7 +19,8 @@ from atomsight.models.plausibility.inference import Plausibility, crystal_logits
 from atomsight.neighbours import site_surroundings
 from atomsight.screen import calibration, usual
 from atomsight.screen.calibrate_check import learn_weights, struck
-from atomsight.screen.calibration import MODEL, calibration_of, kind_of, reference
+from atomsight.screen.calibration import MODEL, calibration_of, reference
+from atomsight.screen.crystal_class import reference_class
 from atomsight.screen.likeness import LIKENESS
 from atomsight.screen.signs import signs_of
 from atomsight.screen.suspicion import FEATURES, examine
@@ -146,14 +147,16 @@ def test_weights_separate_what_can_be_separated() -> None:
     assert right.mean() > 0.98
 
 
-def test_kinds() -> None:
+def test_reference_classes() -> None:
     near, far = np.array([[1.4, 2.4]]), np.array([[2.0, 2.4]])
     neighbours = np.zeros((1, 2), dtype=int)
-    assert kind_of(np.array([6]), near, neighbours) == "organic, without hydrogen"
+    assert reference_class(np.array([6]), near, neighbours) == "organic, without hydrogen"
     both = np.array([[1, 1], [0, 0]])
-    assert kind_of(np.array([6, 1]), np.tile(near, (2, 1)), both) == "organic"
-    assert kind_of(np.array([6, 30]), np.tile(near, (2, 1)), np.zeros((2, 2), int)).startswith("with carbon")
-    assert kind_of(np.array([6]), far, neighbours) == "inorganic"
+    assert reference_class(np.array([6, 1]), np.tile(near, (2, 1)), both) == "organic"
+    assert reference_class(np.array([6, 30]), np.tile(near, (2, 1)), np.zeros((2, 2), int)).startswith(
+        "with carbon"
+    )
+    assert reference_class(np.array([6]), far, neighbours) == "inorganic"
 
 
 def test_calibration_is_bound_to_its_model(tmp_path: Path) -> None:

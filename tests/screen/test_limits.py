@@ -13,15 +13,15 @@ from atomsight.screen.combine import CONFIDENCE, Combination, tolerated
 
 
 def alone(scores: np.ndarray) -> Combination:
-    return Combination(np.zeros((1, 1)), np.zeros(1), (np.sort(scores),))
+    return Combination(np.zeros((1, 1)), np.zeros(1), {"x": np.sort(scores)})
 
 
 def test_thresholds_hold_the_risk_for_most_crystals_that_they_may_rest_on() -> None:
     generator = np.random.default_rng(0)
-    lost = [norm.cdf(alone(generator.normal(size=999)).thresholds(0.01)[0]) for _ in range(400)]
+    lost = [norm.cdf(alone(generator.normal(size=999)).thresholds(0.01)["x"]) for _ in range(400)]
     assert 0.88 < np.mean(np.array(lost) <= 0.01) < 0.97
     scores = np.sort(generator.normal(size=999))
-    assert alone(scores).thresholds(0.0001)[0] < scores[0]
+    assert alone(scores).thresholds(0.0001)["x"] < scores[0]
     with pytest.raises(InputError, match="risk"):
         alone(scores).thresholds(0)
 
@@ -43,7 +43,7 @@ def test_a_smaller_risk_never_throws_more_away(
     values: list[float], times: int, risks: tuple[float, float]
 ) -> None:
     known = alone(np.repeat(values, times) + np.linspace(0, 1e-3, len(values) * times))
-    less, more = (known.thresholds(risk)[0] for risk in sorted(risks))
+    less, more = (known.thresholds(risk)["x"] for risk in sorted(risks))
     assert less <= more
 
 
@@ -51,5 +51,5 @@ def test_a_smaller_risk_never_throws_more_away(
 def test_one_that_stands_far_below_counts_at_smaller_risks_too(count: int, more: float, less: float) -> None:
     """The others, of whom the tail is told, would set a higher limit."""
     known = alone(np.append(np.linspace(0, 1, count - 1), -1000.0))
-    assert known.thresholds(more)[0] == -1000
-    assert known.thresholds(less)[0] <= -1000
+    assert known.thresholds(more)["x"] == -1000
+    assert known.thresholds(less)["x"] <= -1000

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from atomsight.models import load_model
 from atomsight.models.plausibility.inference import crystal_logits
 from atomsight.neighbours import site_surroundings
 from atomsight.screen.combine import Combination, fit_logistic, margin, tolerated
+from atomsight.screen.crystal_class import VERDICT_CLASSES, verdict_class
 from atomsight.screen.decoys import packed, shifted, swapped
 from atomsight.screen.features import NAMES, describe
-from atomsight.screen.rank import Ledger, Ranked, Ranker, rank
-from atomsight.screen.verdicts import LEAST, Verdicts, sort_of
-from atomsight.web.ranking import Ranking
+from atomsight.screen.ledger import Ledger, Ranked
+from atomsight.screen.rank import Ranker, rank
+from atomsight.screen.verdicts import LEAST, Verdicts
 
 DATA = Path(__file__).parents[1] / "data"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -89,7 +91,7 @@ def test_scores_do_not_depend_on_company_or_cell(ranker: Ranker) -> None:
     alone = [ranker.score([crystal])[0].score for crystal in crystals]
     np.testing.assert_allclose(together, alone, atol=1e-3)
     with pytest.warns(UserWarning, match="calibrated for another model"):
-        angles = Ranker(model=load_model("masked-site-angles", threads=1), threads=1)
+        angles = Ranker(model=load_model("masked-site-angles-2", threads=1), threads=1)
     alone = [angles.score([crystal])[0].score for crystal in crystals]
     np.testing.assert_allclose([entry.score for entry in angles.score(crystals)], alone, atol=1e-3)
     first = crystals[0]
@@ -114,6 +116,8 @@ def test_what_does_not_count_is_not_computed_and_changes_no_score(
     np.testing.assert_allclose([entry.score for entry in quick.score(crystals)], expected, atol=1e-3)
     for crystal, score in zip(crystals, expected, strict=True):
         assert quick.score([crystal])[0].score == pytest.approx(score, abs=1e-3)
+    assert ("cells" in vars(quick.networks)) == relaxed  # a network that is not needed is not opened
+    assert ("pressed" in vars(quick.networks)) == (not relaxed)
     ran: list[str] = []
     for name in ("whole", "cells", "pressed"):
         network = getattr(quick.networks, name)
@@ -215,7 +219,7 @@ def test_many_candidates_are_judged_beside_each_other(
     verdicts = Ranker(0.05, relaxed=True, threads=1).verdicts
     for line in ranked:
         beside = verdicts.beside(
-            sort_of(line["kind"], line["formula"]), line["score"], ranked[0]["score"], 21
+            verdict_class(line["kind"], line["formula"]), line["score"], ranked[0]["score"], 21
         )
         assert line["verdict"] == beside
         told = any("below the best of 21" in words for words in line.get("evidence", []))
@@ -255,17 +259,22 @@ def test_ledger_orders_ties_by_name() -> None:
 
 def combined(margins: np.ndarray) -> Combination:
     scores = np.linspace(-6.0, 8.0, 999)
-    none = margins[:0]
-    beside = (margins, margins, none, margins - 4, margins - 2)
-    return Combination(np.zeros((3, 1)), np.zeros(3), (scores,) * 5, beside, (20.0,) * 5)
+    beside = (margins, margins, margins[:0], margins - 4, margins - 2)
+    return Combination(
+        np.zeros((3, 1)),
+        np.zeros(3),
+        dict.fromkeys(VERDICT_CLASSES, scores),
+        dict(zip(VERDICT_CLASSES, beside, strict=True)),
+        dict.fromkeys(VERDICT_CLASSES, 20.0),
+    )
 
 
-def test_molecules_with_metals_and_elements_are_sorts_of_their_own() -> None:
-    assert sort_of("inorganic", "NaCl") == "inorganic"
-    assert sort_of("inorganic", "Kr") == "element"
-    assert sort_of("molecular", "C9H8O4") == "molecular"
-    assert sort_of("molecular", "C4H5O5Pb") == "complex"
-    assert sort_of("framework", "C4H5O5Pb") == "framework"
+def test_molecules_with_metals_and_elements_have_verdict_classes_of_their_own() -> None:
+    assert verdict_class("inorganic", "NaCl") == "inorganic"
+    assert verdict_class("inorganic", "Kr") == "element"
+    assert verdict_class("molecular", "C9H8O4") == "molecular"
+    assert verdict_class("molecular", "C4H5O5Pb") == "complex"
+    assert verdict_class("framework", "C4H5O5Pb") == "framework"
     verdicts = Verdicts(combined(np.linspace(-4.0, 0.0, 999)), 0.1)
     assert verdicts.beside("molecular", 2.0, 8.0, 20) == "unlikely"
     assert verdicts.beside("complex", 2.0, 8.0, 20) == "keep"
@@ -312,7 +321,6 @@ def test_the_ledger_judges_beside_each_other() -> None:
                 Ranked(0, f"c{i}", f"c{i}", "X", "framework", float(-i), "keep", ("words",)), f"{i % 6}.cif"
             )
         ledger.add(Ranked(0, "alone", "alone", "Y", "framework", -30.0, "unlikely"))
-        ledger.settle()
         ordered = list(ledger.ordered())
         for entry in ordered[:12]:
             assert entry.verdict == verdicts.beside("framework", entry.score, 0.0, 12)
@@ -323,6 +331,33 @@ def test_the_ledger_judges_beside_each_other() -> None:
         assert sorted(ledger.copies()) == ["0.cif", "1.cif", "2.cif"]
 
 
+def test_candidates_added_later_change_the_verdicts_of_those_before() -> None:
+    verdicts = Verdicts(combined(np.linspace(-4.0, 0.0, 999)), 0.1)
+    with Ledger(verdicts, in_memory=True) as ledger:
+        for i in range(LEAST - 1):
+            ledger.add(Ranked(0, f"c{i}", f"c{i}", "X", "framework", 1.0, "keep"))
+        assert ledger.kept() == LEAST - 1  # too few to be judged beside each other
+        ledger.add(Ranked(0, "best", "best", "X", "framework", 9.0, "keep"))
+        assert ledger.kept() == 1
+        assert next(ledger.ordered()).crystal == "best"
+
+
+def test_one_thread_reads_a_ledger_in_memory_while_another_fills_it() -> None:
+    verdicts = Verdicts(combined(np.linspace(-4.0, 0.0, 999)), 0.1)
+    with Ledger(verdicts, in_memory=True) as ledger, ThreadPoolExecutor(1) as pool:
+
+        def fill() -> None:
+            for i in range(2000):
+                ledger.add(Ranked(0, f"c{i:04}", "s", "X", "framework", float(-i % 7), "keep"))
+
+        filled = pool.submit(fill)
+        while not filled.done():
+            seen = list(ledger.ordered())
+            assert [one.rank for one in seen] == list(range(1, len(seen) + 1))
+        filled.result()
+        assert len(list(ledger.ordered())) == 2000
+
+
 def test_the_best_of_a_formula_counts_for_candidates_of_every_kind() -> None:
     """A random packing of a framework's atoms seldom is a framework; what it is worse than is one."""
     verdicts = Verdicts(combined(np.linspace(-4.0, 0.0, 999)), 0.1)
@@ -331,10 +366,7 @@ def test_the_best_of_a_formula_counts_for_candidates_of_every_kind() -> None:
     with Ledger(verdicts) as ledger:
         for one in scored:
             ledger.add(one)
-        ledger.settle()
         told = {one.crystal: one.verdict for one in ledger.ordered()}
-    page = Ranking(scored=scored, verdicts=verdicts).ordered()
-    assert told == {one.crystal: one.verdict for one in page}
     assert [name for name, verdict in told.items() if verdict == "keep"] == ["real"]
 
 

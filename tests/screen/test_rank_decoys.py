@@ -24,11 +24,10 @@ from atomsight.screen.calibrate_verdicts import (
     write,
 )
 from atomsight.screen.contacts import BINS, PAIRS, atom_types, contacts_of, histogram, packing, potential
-from atomsight.screen.features import KINDS, kind_of
+from atomsight.screen.crystal_class import crystal_class
 from atomsight.screen.molecules import HYDROGEN_LENGTHS, joined_by_metals, molecules_of, normalised
 from atomsight.screen.packings import repacked
-from atomsight.screen.tables import FILE, load_combination
-from atomsight.screen.verdicts import SORTS
+from atomsight.screen.rank_calibration import FILE, RankCalibration
 from atomsight.screen.volume import fit_volumes
 from workshop.plausibility.examples import bank_of
 from workshop.plausibility.prototypes import same_prototype
@@ -115,7 +114,7 @@ def test_long_bonds_of_metals_make_a_framework(far: float, kind: str) -> None:
     molecules = molecules_of(row)
     assert molecules.finite
     assert joined_by_metals(row, molecules) == (kind == "framework")
-    assert KINDS[kind_of(row)[0]] == kind
+    assert crystal_class(row)[0] == kind
 
 
 def test_molecules_without_metals_are_joined_by_none(ibuprofen: Crystal) -> None:
@@ -258,16 +257,17 @@ def test_smaller_archives_are_drawn_more_often() -> None:
 def test_limits_go_to_their_places_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "rank.npz"
     path.write_bytes(FILE.read_bytes())
-    before = dict(np.load(path))
+    before = RankCalibration.read(path)
     write({"element": Beside([-1.0, -3.0], [2.0, 1.0], [51, 101], ["a", "a"], ["Kr", "H"])}, path)
-    after = dict(np.load(path))
-    assert after["margins_5"].tolist() == [-3.0, -1.0]
-    assert after["real_5"].tolist() == [1.0, 2.0]
-    assert after["crowd"][5] == 76
-    changed = {"margins_5", "real_5", "crowd"}
     write({"element": Beside()}, path)  # of no crystals nothing is learnt
-    assert dict(np.load(path))["real_5"].tolist() == [1.0, 2.0]
-    assert all((before[name] == after[name]).all() for name in before if name not in changed)
-    relaxed, unrelaxed = load_combination(True, path), load_combination(False, path)
-    assert relaxed.margin_thresholds(0.4)[SORTS.index("element")] == -3.0
-    assert unrelaxed.margin_thresholds(0.4)[SORTS.index("element")] is None
+    after = RankCalibration.read(path)
+    assert after.limits["element"].margins.tolist() == [-3.0, -1.0]
+    assert after.limits["element"].real.tolist() == [1.0, 2.0]
+    assert after.limits["element"].crowd == 76
+    with np.load(FILE) as one, np.load(path) as other:
+        changed = {name for name in one if not np.array_equal(one[name], other[name])}
+    assert changed == {"margins_element", "real_element", "crowd_element"}
+    assert after.fitted_with == before.fitted_with
+    relaxed, unrelaxed = after.combination(relaxed=True), after.combination(relaxed=False)
+    assert relaxed.margin_thresholds(0.4)["element"] == -3.0
+    assert unrelaxed.margin_thresholds(0.4)["element"] is None

@@ -90,7 +90,7 @@ def test_it_is_taken_up_again_only_as_it_began(crystals: Dataset, begun: Path, t
     with pytest.raises(InterruptionError):
         train_further(begun, crystals, tmp_path / "run", settings, watch=stop)
     with pytest.raises(InputError, match="began from model"):
-        train_further("masked-site-angles", crystals, tmp_path / "run", settings, resume=True)
+        train_further("masked-site-angles-2", crystals, tmp_path / "run", settings, resume=True)
     resumed = train_further(begun, crystals, tmp_path / "run", settings, resume=True)
     whole = train_further(begun, crystals, tmp_path / "other", settings)
     assert resumed.fingerprint == whole.fingerprint
@@ -100,7 +100,7 @@ def test_what_cannot_be_trained_further_is_refused(crystals: Dataset, begun: Pat
     with pytest.raises(InputError, match="grow"):
         train_further("two-stage", crystals, tmp_path / "a", Settings())
     with pytest.raises(DatasetError, match="k = 16"):
-        train_further("masked-site-angles", crystals, tmp_path / "b", Settings())
+        train_further("masked-site-angles-2", crystals, tmp_path / "b", Settings())
     with pytest.raises(ModelError, match="nowhere"):
         train_further("nowhere", crystals, tmp_path / "c", Settings())
     with pytest.raises(DatasetError, match="Xe"):

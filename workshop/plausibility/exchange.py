@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from atomsight.errors import ModelError
 from atomsight.models import load_model
 from atomsight.models.isotypes.bank import Isotypes, chemistry
-from atomsight.screen.tables import Tables
+from atomsight.screen.rank_calibration import RankCalibration
 
 OFTEN = 0.5
 """Chance of an exchange, where nothing is said."""
@@ -60,7 +60,7 @@ class Exchanges:
         isotypes = getattr(load_model(model), "isotypes", None)
         if isotypes is None:
             raise ModelError(f"{model} holds no isotypes; masked-site-isotypes does")
-        inorganic = Tables.load().volumes[-1]
+        inorganic = RankCalibration.load().tables.volumes[-1]
         return cls(isotypes, inorganic, often)
 
     def apply(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from atomsight.models.spread import Source
     from atomsight.readers import Member
-    from atomsight.screen.rank import Ranked
+    from atomsight.screen.ledger import Ranked
 
 EPILOG = "Example: [bold]atomsight rank candidates.tar.xz --out order.csv --keep-dir survivors[/]"
 
@@ -63,8 +63,9 @@ def rank(
     """
     from atomsight.cli._output import Skips, emit, err, finish
     from atomsight.models.spread import sources_of
-    from atomsight.screen.rank import Ledger, score
-    from atomsight.screen.tables import load_combination
+    from atomsight.screen.ledger import Ledger
+    from atomsight.screen.rank import score
+    from atomsight.screen.rank_calibration import RankCalibration
     from atomsight.screen.verdicts import Verdicts
     from atomsight.screen.write_rank import writer_of
 
@@ -74,7 +75,7 @@ def rank(
         raise InputError(f"--keep-dir {keep_dir} is there already and not an empty folder; name another")
     skips = Skips(as_json)
     sources = sources_of(list(paths))
-    verdicts = Verdicts(load_combination(relaxed), risk)
+    verdicts = Verdicts(RankCalibration.load().combination(relaxed), risk)
     survivors = Survivors(keep_dir) if keep_dir is not None else None
     if survivors is not None:
         sources = survivors.watched(sources)
@@ -97,7 +98,6 @@ def rank(
                 ledger.add(scored, survivors.judge(scored) if survivors is not None else None)
                 handled += 1
                 advance(handled)
-        ledger.settle()
         kept = ledger.kept()
         if survivors is not None:
             survivors.keep(ledger.copies())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,6 +34,7 @@ class Model(ABC):
         k: neighbours that it looks at.
         elements: atomic numbers, the order of the columns of its output.
         metadata: what the training wrote into the file; the values are parsed JSON where they are JSON.
+        fingerprint: hexadecimal SHA-256 of its file. A calibration stores that of the model it belongs to.
         set_rule: turns its probabilities into sets of elements; None where it was never fitted.
     """
 
@@ -43,7 +43,7 @@ class Model(ABC):
     columns: tuple[str, ...]
     """Columns of the dataset that :meth:`probabilities` needs."""
 
-    def __init__(self, name: str, session: InferenceSession) -> None:
+    def __init__(self, name: str, session: InferenceSession, fingerprint: str) -> None:
         raw = session.get_modelmeta().custom_metadata_map
         try:
             self.kind = raw["kind"]
@@ -54,20 +54,9 @@ class Model(ABC):
                 f"the model {name} lacks its metadata (kind, k, elements); train it again"
             ) from error
         self.name = name
+        self.fingerprint = fingerprint
         self.metadata: dict[str, Any] = {key: _parsed(value) for key, value in raw.items()}
         self._session = session
-
-    @property
-    def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of what the file says of its training, the fitted temperature to its last digit
-        and the isotypes beside the network included. What was calibrated on one model's answers says so,
-        since it fits no other's.
-        """
-        told = [self.kind, self.k, list(self.elements)]
-        told += [self.metadata.get(key) for key in ("temperature", "settings", "data")]
-        if "isotypes" in self.metadata:
-            told.append(self.metadata["isotypes"])
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     @abstractmethod
     def probabilities(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from atomsight.elements import NUMBERS, SYMBOLS
 from atomsight.errors import InputError, ModelError
+from atomsight.models.artefacts import fingerprint_of
 
 COVERAGE = 0.99
 """The promise."""
@@ -149,7 +150,7 @@ def rule_of(model: Fitted, file: Path) -> SetRule | None:
     """The thresholds that a model file carries, or those beside it that belong to it; None without any.
 
     Raises:
-        ModelError: they are damaged.
+        ModelError: they are damaged, or bundled and fitted with another model than the one present.
     """
     carried = model.metadata.get("sets")
     if carried is not None:
@@ -157,6 +158,7 @@ def rule_of(model: Fitted, file: Path) -> SetRule | None:
     path = file_beside(file)
     if not path.is_file():
         return None
+    fingerprint_of(path)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         bound = record["model"] == model.fingerprint

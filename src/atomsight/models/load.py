@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atomsight.errors import ModelError
+from atomsight.models.artefacts import fingerprint_of
 from atomsight.models.conformal import rule_of
 from atomsight.models.onnx.session import open_session
 from atomsight.models.registry import model_class
@@ -37,13 +38,14 @@ def load_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
         threads: threads that one run of the network may use; 0 leaves it to ONNX Runtime (all cores).
 
     Raises:
-        ModelError: there is no such model, the run has not ended yet, or the file is damaged or of an unknown
-            kind.
+        ModelError: there is no such model, the run has not ended yet, the file is damaged or of an unknown
+            kind, or a bundled file is not the one released.
     """
     label, path = _locate(DEFAULT if name in (None, "default") else name)
+    fingerprint = fingerprint_of(path)
     session = open_session(path, threads)
     kind = session.get_modelmeta().custom_metadata_map.get("kind", "")
-    model = model_class(kind, str(path))(label, session)
+    model = model_class(kind, str(path))(label, session, fingerprint)
     model.set_rule = rule_of(model, path)
     return model
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.screen.combine import Combination, margin
-from atomsight.screen.features import KINDS
-from atomsight.screen.verdicts import LEAST, sort_of
+from atomsight.screen.crystal_class import CLASSES, verdict_class
+from atomsight.screen.verdicts import LEAST
 
 if TYPE_CHECKING:
     from atomsight.screen.calibrate_rank import Judge
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Beside:
-    """How real crystals of one of `verdicts.SORTS` stand beside decoys of their formula; a crystal may have
+    """How real crystals of a verdict class stand beside decoys of their formula; a crystal may have
     been looked at several times.
 
     Attributes:
@@ -77,13 +77,13 @@ def archive_of(crystal: Crystal) -> str:
 def beside(
     groups: Iterable[Sequence[Crystal]], judge: Judge, combination: Combination
 ) -> defaultdict[str, Beside]:
-    """How real crystals, the first of each group, stand beside the others, by sort."""
+    """How real crystals, the first of each group, stand beside the others, by verdict class."""
     found: defaultdict[str, Beside] = defaultdict(Beside)
     for group in groups:
         described = judge.describe(group)
-        scores = combination.scores(described.kind, described.values)
+        scores = combination.scores(described.classes, described.values)
         if len(scores) >= LEAST:
-            own = found[sort_of(KINDS[described.kind[0]], group[0].formula)]
+            own = found[verdict_class(CLASSES[described.classes[0]], group[0].formula)]
             own.margins.append(margin(float(scores[0]), float(scores.max())))
             own.scores.append(float(scores[0]))
             own.sizes.append(len(scores))

@@ -27,9 +27,11 @@ from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.plausibility.inference import Plausibility
 from atomsight.screen import usual
-from atomsight.screen.calibration import BARE, FILE, MODEL, Calibration, kind_of, reference, sort_of, write
+from atomsight.screen.calibration import FILE, MODEL, Calibration, reference, write
+from atomsight.screen.crystal_class import WITHOUT_HYDROGEN, reference_class, weights_class
 from atomsight.screen.suspicion import FEATURES, Examined, Weights, examine
 from atomsight.screen.swaps import any_swap, random_swap
+from atomsight.screen.write_artefacts import write_artefacts
 
 Columns = dict[str, NDArray[Any]]
 
@@ -88,9 +90,9 @@ class Case:
         )
 
     @property
-    def kind(self) -> str:
-        """See `calibration.kind_of`."""
-        return kind_of(self.element, self.distances, self.neighbours)
+    def reference_class(self) -> str:
+        """See `crystal_class.reference_class`."""
+        return reference_class(self.element, self.distances, self.neighbours)
 
     def with_element(self, site: int, number: int) -> Case:
         """The same with another element on a site."""
@@ -191,8 +193,8 @@ def calibrate(
         referring = [c for split in more_splits for c in known(sample(more, split, crystals))] + referring
     for crystal in learning:
         case = Case.of(model, crystal)
-        sort = sort_of(case.kind)
-        seen, truth = features.setdefault(sort, []), wrong.setdefault(sort, [])
+        name = weights_class(case.reference_class)
+        seen, truth = features.setdefault(name, []), wrong.setdefault(name, [])
         found = case.examined(model, network, FIRST)
         seen.append(found.features[_looked_at(found.score)])
         truth.append(np.zeros(len(seen[-1]), dtype=bool))
@@ -205,22 +207,22 @@ def calibrate(
         seen.append(found.features[rows])
         truth.append(rows == site)
     weights = {
-        sort: learn_weights(np.concatenate(features[sort]), np.concatenate(wrong[sort])) for sort in features
+        name: learn_weights(np.concatenate(features[name]), np.concatenate(wrong[name])) for name in features
     }
     largest: dict[str, list[float]] = {}
     for crystal in referring:
         for version in (crystal, struck(crystal)) if (crystal["element"] == 1).any() else (crystal,):
             case = Case.of(model, version)
-            kind = case.kind
-            if (version is crystal or kind.endswith(BARE)) and sort_of(kind) in weights:
-                best = case.examined(model, network, weights[sort_of(kind)]).score.max()
-                largest.setdefault(kind, []).append(float(best))
+            name = case.reference_class
+            if (version is crystal or name.endswith(WITHOUT_HYDROGEN)) and weights_class(name) in weights:
+                best = case.examined(model, network, weights[weights_class(name)]).score.max()
+                largest.setdefault(name, []).append(float(best))
     told = f"{len(learning)} + {len(referring)} validation crystals of a dataset {dataset.fingerprint[:12]}"
     return Calibration(
         model.fingerprint,
         network.fingerprint,
         weights,
-        {kind: reference(np.array(v)) for kind, v in largest.items()},
+        {name: reference(np.array(v)) for name, v in largest.items()},
         told,
     )
 
@@ -254,13 +256,15 @@ def main() -> None:
     splits = tuple(options.more_splits.split(","))
     calibration = calibrate(model, dataset, options.crystals, more, splits)
     write(calibration, options.out)
+    if options.usual or options.out == FILE:
+        write_artefacts()
     print(f"{options.out}: {calibration.told}, {time.monotonic() - begun:.0f} s")
     for place, name in enumerate(FEATURES):
-        values = (f"{one.values[place]:8.3f} {sort}" for sort, one in calibration.weights.items())
+        values = (f"{one.values[place]:8.3f} {which}" for which, one in calibration.weights.items())
         print(f"  {name:14}", *values)
-    for kind, found in calibration.references.items():
+    for name, found in calibration.references.items():
         limit = np.interp(-0.01, [-share for share in found.shares], found.scores)
-        print(f"  {kind}: {found.crystals} crystals; flagged from {limit:.2f}")
+        print(f"  {name}: {found.crystals} crystals; flagged from {limit:.2f}")
 
 
 if __name__ == "__main__":

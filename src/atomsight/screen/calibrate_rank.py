@@ -30,11 +30,14 @@ from atomsight.neighbours import nearest_neighbours
 from atomsight.screen import decoys
 from atomsight.screen.combine import fit_logistic
 from atomsight.screen.contacts import BINS, PAIRS, histogram, packing, potential
-from atomsight.screen.features import KINDS, NAMES, describe
+from atomsight.screen.crystal_class import CLASSES
+from atomsight.screen.features import NAMES, Described, describe
 from atomsight.screen.molecules import Molecules, molecules_of, normalised
 from atomsight.screen.packings import repacked
-from atomsight.screen.tables import FILE, MODEL, Tables, calibrated_for, load_combination, shortest_distances
+from atomsight.screen.rank_calibration import FILE, MODEL, SCORED, Limits, RankCalibration
+from atomsight.screen.tables import Tables, shortest_distances
 from atomsight.screen.volume import element_counts, fit_volumes
+from atomsight.screen.write_artefacts import write_artefacts
 from workshop.plausibility.examples import TOO_CLOSE, Bank, bank_of, decoys_of, split_crystals
 
 SIGNS: dict[str, dict[str, int]] = {
@@ -73,39 +76,39 @@ SIZES = 0.08
 """Deviation of the logarithm of the lengths of inorganic candidates that are not relaxed: those of
 ``csp-inorganic`` lie from 0.85 to 1.33 of what the formula lets expect."""
 
-ROWS = ("molecular", "framework", "inorganic", "unrelaxed")
-"""The rows of weights in the file."""
-
-PLACES = {"molecular": (0, 4), "framework": (1,), "inorganic": (2, 5), "unrelaxed": (3,)}
-"""Where the scores of real crystals of each stand in the file; 4 and 5 are the sorts without weights of their
-own (`calibrate_verdicts.PLACES`), which begin with those of the whole kind."""
+SHARED_LIMITS = {"molecular": ("complex",), "inorganic": ("element",)}
+"""Verdict classes that start with the scores of a whole class, until `calibrate_verdicts` fits their own."""
 
 BATCH = 200
 
 
 @dataclass
 class Sample:
-    """Features of real crystals and decoys of one kind."""
+    """Features of real crystals and decoys of one of `rank_calibration.SCORED`."""
 
-    kind: int
-    unrelaxed: bool = False
+    name: str
     values: list[NDArray[np.float64]] = field(default_factory=list)
     real: list[NDArray[np.bool_]] = field(default_factory=list)
 
+    @property
+    def crystal_class(self) -> str:
+        """Class of the real crystals."""
+        return "inorganic" if self.name == "unrelaxed" else self.name
+
     def add(self, structures: Sequence[Crystal], real: Sequence[bool], judge: Judge) -> None:
-        """Describe structures; those that turn out to be of another kind are left out, decoys are not."""
+        """Describe structures; those that turn out to be of another class are left out, decoys are not."""
         for start in range(0, len(structures), BATCH):
             part = structures[start : start + BATCH]
             truth = np.array(real[start : start + BATCH])
             described = judge.describe(part)
-            keep = (described.kind == self.kind) | ~truth
+            keep = (described.classes == CLASSES.index(self.crystal_class)) | ~truth
             self.values.append(described.values[keep])
             self.real.append(truth[keep])
 
     def fit(self) -> tuple[NDArray[np.float64], float, NDArray[np.float64], str]:
         """Weights, bias, ascending scores of the real ones, and a line on how well it separates."""
         values, real = np.concatenate(self.values), np.concatenate(self.real)
-        name = "unrelaxed" if self.unrelaxed else KINDS[self.kind]
+        name = self.name
         signs = np.array([SIGNS[name].get(feature, 0) for feature in NAMES], float)
         multiples = np.array([TIED.get(name, {}).get(feature, 0.0) for feature in NAMES])
         tied, leading = values.copy(), NAMES.index(next(iter(TIED.get(name, {NAMES[0]: 1}))))
@@ -117,7 +120,7 @@ class Sample:
         right, wrong = np.sort(scores[real]), scores[~real]
         area = (np.searchsorted(right, wrong, "left") + np.searchsorted(right, wrong, "right")).mean() / 2
         line = (
-            f"{KINDS[self.kind]}: {len(right)} real, {len(wrong)} decoys, AUC {1 - area / len(right):.4f}; "
+            f"{self.crystal_class}: {len(right)} real, {len(wrong)} decoys, AUC {1 - area / len(right):.4f}; "
             + " ".join(f"{name} {w:.3g}" for name, w in zip(NAMES, weights, strict=True) if w)
         )
         return weights, bias, right, line
@@ -131,7 +134,7 @@ class Judge:
     networks: Networks
     tables: Tables
 
-    def describe(self, crystals: Sequence[Crystal]):  # type: ignore[no-untyped-def]
+    def describe(self, crystals: Sequence[Crystal]) -> Described:
         """Features, see `features.describe`."""
         return describe(crystals, self.model, self.networks, self.tables)
 
@@ -221,7 +224,7 @@ def of_molecules(given: argparse.Namespace, judge: Judge) -> tuple[Sample, Table
         (histogram(crystal, parts), [histogram(one, molecules_of(one)) for one in relaxed_of(packings)])
         for (crystal, parts), packings in zip(loose, packed, strict=True)
     ]
-    sample = Sample(0)
+    sample = Sample("molecular")
     for fold in range(FOLDS):
         folded = potential([pair for i, pair in enumerate(seen) if i % FOLDS != fold])
         beside = replace(judge, tables=replace(judge.tables, potential=folded))
@@ -232,19 +235,19 @@ def of_molecules(given: argparse.Namespace, judge: Judge) -> tuple[Sample, Table
 
 def of_crystals(name: str, given: argparse.Namespace, left: Sequence[str], judge: Judge) -> Sample:
     """Crystals of the ``val`` split and decoys of them, of another kind than molecules."""
-    place = ROWS.index(name)
-    generator = np.random.default_rng([0, place])
+    generator = np.random.default_rng([0, SCORED.index(name)])
     framework = name == "framework"
-    sample = Sample(1 if framework else 2, unrelaxed=name == "unrelaxed")
+    sample = Sample(name)
     archives, most = (given.large, given.most) if framework else (given.small, 5 * given.most)
+    volumes = judge.tables.volumes[CLASSES.index("inorganic")]
     bank: Bank = {}
     if not framework:
         train = split_crystals(given.dataset, archives, "train", left)
         bank = bank_of(crystal for crystal in train if crystal.n_atoms <= 80)
     for crystal in split_crystals(given.dataset, archives, "val", left, most, 1):
-        others = [d for d in decoys_of(crystal, bank, judge.tables.volumes[2], generator) if apart(d)]
+        others = [d for d in decoys_of(crystal, bank, volumes, generator) if apart(d)]
         structures, real = [crystal, *others], [True, *[False] * len(others)]
-        if sample.unrelaxed:
+        if name == "unrelaxed":
             factors = np.exp(3 * generator.normal(0, SIZES, len(structures)))
             structures = [decoys.scaled(s, s.volume * f) for s, f in zip(structures, factors, strict=True)]
         sample.add(structures, real, judge)
@@ -256,37 +259,63 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--most", type=int, default=300, help="frameworks of each archive")
     parser.add_argument(
-        "--kinds", nargs="+", choices=ROWS, default=list(ROWS), help="others stay as the file has them"
+        "--kinds", nargs="+", choices=SCORED, default=list(SCORED), help="others stay as the file has them"
     )
     given = parser.parse_args()
     left = given.leave_out.read_text().split() if given.leave_out else []
-    model = load_model(given.model or MODEL, threads=1)
-    everything = set(given.kinds) == set(ROWS)
-    if not everything and calibrated_for(given.out) != model.fingerprint:
-        parser.error(f"{given.out} was fitted with another model than {model.name}; fit all kinds together")
-    tables = made_tables(given, left) if everything else Tables.load(given.out)
-    judge = Judge(model, Networks.load(threads=1), tables)
+    model, networks = load_model(given.model or MODEL, threads=1), Networks(threads=1)
+    fitted_with = {model.name: model.fingerprint} | networks.fingerprints()
+    everything = set(given.kinds) == set(SCORED)
+    held = None if everything else RankCalibration.read(given.out)
+    if held is not None:
+        stale = sorted(stale_kinds(held, model.name, fitted_with) - set(given.kinds))
+        if stale:
+            parser.error(f"{given.out} was fitted with another model or network; fit {', '.join(stale)} too")
+    tables = made_tables(given, left) if held is None else held.tables
+    judge = Judge(model, networks, tables)
     samples: dict[str, Sample] = {}
     if "molecular" in given.kinds:
         samples["molecular"], tables = of_molecules(given, judge)
         judge = replace(judge, tables=tables)
     samples |= {name: of_crystals(name, given, left, judge) for name in given.kinds if name != "molecular"}
-    if everything:
-        arrays = {"weights": np.zeros((len(ROWS), len(NAMES))), "bias": np.zeros(len(ROWS))}
-        arrays["crowd"] = np.ones(max(max(places) for places in PLACES.values()) + 1)
-    else:
-        with np.load(given.out) as file:
-            arrays = dict(file)
+    weights = {} if held is None else dict(held.weights)
+    bias = {} if held is None else dict(held.bias)
+    limits = {} if held is None else dict(held.limits)
     for name, sample in samples.items():
-        row = ROWS.index(name)
-        arrays["weights"][row], arrays["bias"][row], scores, line = sample.fit()
-        for place in PLACES[name]:
-            arrays |= {f"real_{place}": scores, f"margins_{place}": np.empty(0)}
-            arrays["crowd"][place] = 1.0
+        weights[name], bias[name], scores, line = sample.fit()
+        for place in (name, *SHARED_LIMITS.get(name, ())):
+            limits[place] = Limits(scores)
         print(line)
-    kept = {name: array for name, array in arrays.items() if name not in vars(tables)}
-    tables.save(given.out, **kept | {"fingerprint": np.array(model.fingerprint)})
-    print("thresholds at 0.5 %:", load_combination(True, given.out).thresholds(0.005).round(3).tolist())
+    calibration = RankCalibration(tables, weights, bias, limits, fitted_with)
+    calibration.save(given.out)
+    if given.out == FILE:
+        write_artefacts()
+    thresholds = calibration.combination(relaxed=True).thresholds(0.005)
+    print("thresholds at 0.5 %:", {name: round(value, 3) for name, value in thresholds.items()})
+
+
+def stale_kinds(held: RankCalibration, model: str, fitted_with: dict[str, str]) -> set[str]:
+    """Those of `SCORED` whose weights rest on a network that has changed since.
+
+    Args:
+        held: the calibration of the file.
+        model: name of the model that predicts elements.
+        fitted_with: SHA-256 of the files of today's networks, by name.
+    """
+    changed = {name for name, found in fitted_with.items() if held.fitted_with.get(name) != found}
+    uses: dict[str, dict[str, tuple[str, ...]]] = {
+        "plausibility": {"plausibility": SCORED, "cells": ("inorganic", "unrelaxed")},
+        "pressed": {"pressed": ("inorganic", "unrelaxed")},
+        "blind": {model: SCORED},
+        "worst_blind": {model: SCORED},
+    }
+    return {
+        name
+        for name, weights in held.weights.items()
+        for feature, networks in uses.items()
+        for network, classes in networks.items()
+        if network in changed and name in classes and weights[NAMES.index(feature)]
+    }
 
 
 if __name__ == "__main__":

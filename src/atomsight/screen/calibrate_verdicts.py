@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +25,9 @@ from atomsight.readers import iter_members
 from atomsight.screen import decoys
 from atomsight.screen.beside import Beside, archive_of, beside
 from atomsight.screen.calibrate_rank import MOST_ATOMS, Judge, apart, arguments, molecular, packings_of
-from atomsight.screen.features import KINDS
-from atomsight.screen.tables import MODEL, Tables, load_combination
-from atomsight.screen.verdicts import SORTS
+from atomsight.screen.crystal_class import CLASSES
+from atomsight.screen.rank_calibration import FILE, MODEL, Limits, RankCalibration
+from atomsight.screen.write_artefacts import write_artefacts
 from workshop.plausibility.examples import Bank, bank_of, split_crystals
 from workshop.plausibility.prototypes import same_prototype
 
@@ -62,12 +62,8 @@ FOUND = {
     "framework": ("framework", "complex"),
     "inorganic": ("inorganic", "element"),
 }
-"""The sorts that crystals of each kind tell of. Molecules with metals are those among the frameworks that are
-not seen to hang together."""
-
-PLACES = {"molecular": 0, "framework": 1, "inorganic": 2, "complex": 4, "element": 5}
-"""Where each sort stands in the file; 3 is that of inorganic candidates that are not relaxed, which are never
-judged beside each other."""
+"""Verdict classes that the crystals of each class calibrate. Molecules with metals are those among the
+frameworks that are not found to be connected without end."""
 
 
 def mixed(
@@ -151,7 +147,7 @@ class Corpora:
 
     def groups(self, kind: str) -> Iterator[list[Crystal]]:
         """Real crystals of a kind, each followed by decoys of its formula; those with few are left out."""
-        generator = np.random.default_rng([1, KINDS.index(kind)])
+        generator = np.random.default_rng([1, CLASSES.index(kind)])
         wanted = CROWD[kind]
         for crystal, others in self._pairs(kind, wanted, generator):
             if len(others) >= wanted // 2:
@@ -204,41 +200,41 @@ def under_pressure(archive: Path) -> frozenset[str]:
 
 
 def write(found: dict[str, Beside], path: Path) -> None:
-    """Put what was found in its place in the file of the ranking; a sort without crystals keeps its own."""
-    with np.load(path) as file:
-        arrays = dict(file)
-    for sort, one in found.items():
-        if not one.margins:
-            continue
-        place = PLACES[sort]
-        arrays[f"margins_{place}"] = one.balanced(one.margins)
-        arrays["crowd"][place] = one.crowd
-        if sort != "molecular":  # judged there by contacts that were fitted without each of them
-            arrays[f"real_{place}"] = one.balanced(one.scores)
-    np.savez_compressed(path, **arrays)
+    """Put what was found into the file of the calibration; a verdict class without crystals keeps its own."""
+    held = RankCalibration.read(path)
+    limits = dict(held.limits)
+    for name, one in found.items():
+        if one.margins:
+            # Molecular scores stay: there each crystal was judged by contacts fitted without it.
+            real = limits[name].real if name == "molecular" else one.balanced(one.scores)
+            limits[name] = Limits(real, one.balanced(one.margins), one.crowd)
+    replace(held, limits=limits).save(path)
 
 
 def main() -> None:
     """The command line."""
     parser = arguments(__doc__)
     parser.add_argument("--most", type=int, default=300, help="a fifth of the frameworks of each archive")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=CLASSES, default=list(CLASSES))
     given = parser.parse_args()
     left = given.leave_out.read_text().split() if given.leave_out else []
     home, archive = given.molecular
     corpora = Corpora(given.dataset, given.small, given.large, (home, archive), left, given.most)
     model = load_model(given.model or MODEL, threads=1)
-    judge = Judge(model, Networks.load(threads=1), Tables.load(given.out))
-    combination = load_combination(True, given.out)
+    calibration = RankCalibration.read(given.out)
+    judge = Judge(model, Networks(threads=1), calibration.tables)
+    combination = calibration.combination(relaxed=True)
     for kind in given.kinds:
         found = beside(corpora.groups(kind), judge, combination)
-        write({sort: found[sort] for sort in FOUND[kind]}, given.out)
-        for sort in FOUND[kind]:
-            one = found[sort]
+        write({name: found[name] for name in FOUND[kind]}, given.out)
+        for name in FOUND[kind]:
+            one = found[name]
             compounds = len(one.balanced(one.margins))
-            print(f"{sort}: {len(one.margins)} times beside decoys, as {compounds} compounds", flush=True)
-    limits = load_combination(True, given.out).margin_thresholds(0.005)
-    print("limits at 0.5 %:", {s: t and round(t, 3) for s, t in zip(SORTS, limits, strict=True)})
+            print(f"{name}: {len(one.margins)} times beside decoys, as {compounds} compounds", flush=True)
+    if given.out == FILE:
+        write_artefacts()
+    limits = RankCalibration.read(given.out).combination(relaxed=True).margin_thresholds(0.005)
+    print("limits at 0.5 %:", {name: limit and round(limit, 3) for name, limit in limits.items()})
 
 
 if __name__ == "__main__":

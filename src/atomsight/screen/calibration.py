@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.bonds.radii import METAL
 from atomsight.errors import ModelError
+from atomsight.models.artefacts import fingerprint_of
 from atomsight.models.base import Model
 from atomsight.models.plausibility.inference import Plausibility
 from atomsight.screen.suspicion import FEATURES, Weights
@@ -26,29 +26,13 @@ FILE = Path(__file__).parent / "check.json"
 FLAGGED = 2.0
 """Suspicion from which a site is flagged: that of one correct crystal in a hundred."""
 
-BARE = ", without hydrogen"
-
-KINDS = (
-    "with carbon and metal",
-    "with carbon and metal" + BARE,
-    "organic",
-    "organic" + BARE,
-    "inorganic",
-)
-"""Crystals are compared with correct ones of their kind: what is odd in a framework is not in a molecule, and
-where hydrogens were left out, more of the correct sites look wrong."""
-
 TAIL = 0.05
 """Share of the crystals beyond whose score the p-value is carried on as an exponential."""
-
-BOND = 1.75
-"""Å; a carbon with carbon, hydrogen or nitrogen as near makes a crystal carbon-bearing, a carbonate is
-none."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Largest scores of correct crystals of one kind.
+    """Largest scores of correct crystals of one reference class.
 
     Attributes:
         crystals: how many there were.
@@ -94,8 +78,8 @@ class Calibration:
     Attributes:
         fingerprint: of the model.
         network: fingerprint of the plausibility network.
-        weights: of the score, by sort of crystal, see `sort_of`.
-        references: by kind of crystal.
+        weights: of the score, see `crystal_class.weights_class`.
+        references: by reference class, see `crystal_class.reference_class`.
         told: what it was learned from, in words.
     """
 
@@ -106,24 +90,6 @@ class Calibration:
     told: str
 
 
-def kind_of(
-    element: NDArray[np.integer], distances: NDArray[np.floating], neighbours: NDArray[np.integer]
-) -> str:
-    """The one of `KINDS` that a crystal is of, from its sites."""
-    carbons = np.flatnonzero(element == 6)
-    near = np.isin(element[neighbours[carbons]], (1, 6, 7)) & (distances[carbons] < BOND)
-    if not near.any():
-        return KINDS[4]
-    bare = not (element == 1).any()
-    return KINDS[bare] if METAL[element].any() else KINDS[2 + bare]
-
-
-def sort_of(kind: str) -> str:
-    """Which weights go with one of `KINDS`: ``inorganic`` or ``with carbon``. In small inorganic cells other
-    things speak against an element than in molecules and frameworks."""
-    return kind if kind == "inorganic" else "with carbon"
-
-
 def write(calibration: Calibration, path: Path = FILE) -> None:
     """Write as JSON."""
     held: dict[str, Any] = {
@@ -131,13 +97,13 @@ def write(calibration: Calibration, path: Path = FILE) -> None:
         "network": calibration.network,
         "told": calibration.told,
         "weights": {
-            sort: {
+            name: {
                 "offset": round(weights.offset, 5),
                 **dict(zip(FEATURES, weights.values.round(5).tolist(), strict=True)),
             }
-            for sort, weights in calibration.weights.items()
+            for name, weights in calibration.weights.items()
         },
-        "references": {kind: asdict(r) for kind, r in calibration.references.items()},
+        "references": {name: asdict(r) for name, r in calibration.references.items()},
     }
     path.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
 
@@ -146,12 +112,12 @@ def write(calibration: Calibration, path: Path = FILE) -> None:
 def _read(path: Path) -> Calibration:
     held = json.loads(path.read_text(encoding="utf-8"))
     weights = {
-        sort: Weights(np.array([given[name] for name in FEATURES]), given["offset"])
-        for sort, given in held["weights"].items()
+        name: Weights(np.array([given[feature] for feature in FEATURES]), given["offset"])
+        for name, given in held["weights"].items()
     }
     references = {
-        kind: Reference(r["crystals"], tuple(r["scores"]), tuple(r["shares"]), r["slope"])
-        for kind, r in held["references"].items()
+        name: Reference(r["crystals"], tuple(r["scores"]), tuple(r["shares"]), r["slope"])
+        for name, r in held["references"].items()
     }
     return Calibration(held["fingerprint"], held["network"], weights, references, held["told"])
 
@@ -165,12 +131,14 @@ def calibration_of(model: Model, network: Plausibility, path: Path | None = None
         path: a file that `calibrate_check` wrote; None takes the one that ships with the package.
 
     Raises:
-        ModelError: it is missing, or was made for another model or network.
+        ModelError: it is missing, was made for another model or network, or is the shipped one and not as
+            released.
     """
     file = FILE if path is None else Path(path)
     remedy = "make one with: python -m atomsight.screen.calibrate_check DATASET --model MODEL --out FILE"
     if not file.is_file():
         raise ModelError(f"{file} does not exist; {remedy}")
+    fingerprint_of(file)
     try:
         calibration = _read(file)
     except (ValueError, KeyError, TypeError) as error:

@@ -20,7 +20,8 @@ from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.plausibility.inference import Plausibility
 from atomsight.models.spread import Source, Work, spread
 from atomsight.readers.sources import OnSkip
-from atomsight.screen.calibration import FLAGGED, MODEL, Calibration, calibration_of, kind_of, sort_of
+from atomsight.screen.calibration import FLAGGED, MODEL, Calibration, calibration_of
+from atomsight.screen.crystal_class import reference_class, weights_class
 from atomsight.screen.evidence import evidence_of
 from atomsight.screen.precedents import Witnesses
 from atomsight.screen.signs import Sign, signs_of
@@ -224,19 +225,19 @@ def _checked(
     neighbours = whose[:, : model.k].astype(np.int64)
     element = crystal.site_numbers.astype(np.int64)
     directions = model.directions_of({"distances": distances, "directions": ways})
-    kind = kind_of(element, distances, neighbours)
+    compared = reference_class(element, distances, neighbours)
     found = examine(
         model,
         distances,
         neighbours,
         element,
-        calibration.weights[sort_of(kind)],
+        calibration.weights[weights_class(compared)],
         directions=directions,
         plausibility=plausibility,
         share=crystal.multiplicities / crystal.n_atoms,
         watch=watch,
     )
-    suspicion = calibration.references[kind].suspicion(found.score)
+    suspicion = calibration.references[compared].suspicion(found.score)
     probability = model.own_probabilities(found.given, element)
     most = int(found.score.argmax())
     sites = []

@@ -1,6 +1,6 @@
 """One score from the features, and the verdict on it.
 
-For each kind of crystal a logistic regression tells real crystals from their decoys; its log-odds are the
+For each class of crystals a logistic regression tells real crystals from their decoys; its log-odds are the
 score. The verdict ``unlikely`` goes to scores that at most a share of real crystals fall below, the *risk*: a
 lower tolerance limit (Wilks 1941, 10.1214/aoms/1177731788), which is split conformal prediction that holds
 for the crystals that the limit happens to rest on, and not on average over all that it might rest on (Vovk
@@ -9,7 +9,8 @@ for the crystals that the limit happens to rest on, and not on average over all 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,30 +34,30 @@ with some, a formula of nothing but poor candidates keeps few."""
 
 @dataclass(frozen=True)
 class Combination:
-    """What the features count for, by kind.
+    """Weights of the features, and scores of real crystals that thresholds rest on.
 
     Attributes:
-        weights: (kinds, features).
-        bias: (kinds,).
-        real: for each of `verdicts.SORTS`, scores of real crystals that were in no training, ascending.
-        margins: for each of them, how such crystals stood beside decoys of their formula, see `margin`,
-            ascending; empty where candidates are not to be judged beside each other.
-        crowd: for each of them, among how many, as a rule.
+        weights: (classes, features), in the order of `crystal_class.CLASSES`.
+        bias: (classes,).
+        real: by verdict class, ascending scores of real crystals that were in no training.
+        margins: by verdict class, ascending margins of such crystals among decoys of their formula, see
+            `margin`; empty where candidates are not to be judged beside each other.
+        crowd: by verdict class, the median number of candidates that these margins were found among.
     """
 
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
-    real: tuple[NDArray[np.float64], ...]
-    margins: tuple[NDArray[np.float64], ...] = ()
-    crowd: tuple[float, ...] = ()
+    real: Mapping[str, NDArray[np.float64]]
+    margins: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    crowd: Mapping[str, float] = field(default_factory=dict)
 
-    def scores(self, kind: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(c,) log-odds of real against decoy from (c,) kinds and (c, features)."""
-        answer: NDArray[np.float64] = (values * self.weights[kind]).sum(axis=1) + self.bias[kind]
+    def scores(self, classes: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(c,) log-odds of real against decoy from (c,) places in `CLASSES` and (c, features)."""
+        answer: NDArray[np.float64] = (values * self.weights[classes]).sum(axis=1) + self.bias[classes]
         return answer
 
-    def thresholds(self, risk: float) -> NDArray[np.float64]:
-        """(sorts,) score below which a crystal is ``unlikely``.
+    def thresholds(self, risk: float) -> dict[str, float]:
+        """Score below which a crystal is ``unlikely``, by verdict class.
 
         With a confidence of `CONFIDENCE` at most a share `risk` of all real crystals falls below it. Where
         fewer than `FEW` are known, the scores are taken to fall off exponentially below their lowest tenth,
@@ -67,12 +68,12 @@ class Combination:
         """
         if not 0 < risk <= 0.5:
             raise InputError(f"the risk must lie above 0 and be at most 0.5, not {risk:g}")
-        return np.array([_limit(scores, risk) for scores in self.real])
+        return {name: _limit(scores, risk) for name, scores in self.real.items()}
 
-    def margin_thresholds(self, risk: float) -> list[float | None]:
-        """For each sort the margin below which a candidate is ``unlikely`` beside the others; see
+    def margin_thresholds(self, risk: float) -> dict[str, float | None]:
+        """Margin below which a candidate is ``unlikely`` beside the others, by verdict class; see
         `thresholds`."""
-        return [_limit(margins, risk) if len(margins) else None for margins in self.margins]
+        return {name: _limit(values, risk) if len(values) else None for name, values in self.margins.items()}
 
 
 def margin(score: float, best: float) -> float:

@@ -13,7 +13,8 @@ from atomsight.models.base import Model
 from atomsight.models.plausibility.inference import Networks, crystal_logits
 from atomsight.screen import cohesion
 from atomsight.screen.contacts import REACH, contacts_of, histogram, packing
-from atomsight.screen.molecules import Molecules, joined_by_metals, molecules_of, normalised
+from atomsight.screen.crystal_class import CLASSES, crystal_class
+from atomsight.screen.molecules import normalised
 from atomsight.screen.sites import Sites, judged, named
 from atomsight.screen.tables import Tables
 from atomsight.screen.volume import expected_volume
@@ -49,8 +50,6 @@ NAMES: tuple[str, ...] = (
 molecules.
 """
 
-KINDS: tuple[str, ...] = ("molecular", "framework", "inorganic")
-
 SLACK = 1.05
 """Times the lengths at the expected volume, where inorganic crystals are looked at. Candidates come
 unrelaxed, their volume says more of who made them than of what they would be; chosen on one half of the
@@ -61,12 +60,16 @@ MENDED = 0.3
 relaxed is forgiven: its lengths are off by up to a third. Chosen as `SLACK`."""
 
 
+NEAREST = 8
+"""Neighbours that ``closest`` looks at."""
+
+
 @dataclass(frozen=True)
 class Described:
     """What was found out about some crystals.
 
     Attributes:
-        kind: (c,) place in `KINDS`.
+        classes: (c,) place in `CLASSES`.
         values: (c, len(NAMES)) float64.
         site_logits: of each crystal (sites,), log-odds by the network.
         site_blind: of each crystal (sites,), log p(element | geometry).
@@ -74,26 +77,11 @@ class Described:
             keep.
     """
 
-    kind: NDArray[np.int64]
+    classes: NDArray[np.int64]
     values: NDArray[np.float64]
     site_logits: list[NDArray[np.float64]]
     site_blind: list[NDArray[np.float64]]
     site_closest: list[NDArray[np.float64]]
-
-
-def kind_of(crystal: Crystal) -> tuple[int, Molecules | None]:
-    """Place in `KINDS`, and the molecules of a molecular crystal.
-
-    A crystal without carbon beside hydrogen or nitrogen is inorganic; one that holds together without end is
-    a framework, be it by long bonds of metals; the rest are molecules.
-    """
-    counts = np.bincount(crystal.numbers, minlength=10)
-    if not counts[6] or not (counts[1] or counts[7]):
-        return KINDS.index("inorganic"), None
-    molecules = molecules_of(crystal)
-    if molecules.finite and not joined_by_metals(crystal, molecules):
-        return KINDS.index("molecular"), molecules
-    return KINDS.index("framework"), None
 
 
 def describe(
@@ -110,19 +98,19 @@ def describe(
         model: a masked-site model, or another that names elements blindly.
         networks: of plausibility.
         tables: of volumes, closest distances and contacts.
-        counting: (kinds, features), what will be looked at. No network runs on crystals for which nothing
+        counting: (classes, features), what will be looked at. No network runs on crystals for which nothing
             that it tells is; its features are 0 there. None looks at all.
     """
-    kinds, molecules = zip(*(kind_of(crystal) for crystal in crystals), strict=True)
-    kind = np.array(kinds)
-    inorganic = kind == KINDS.index("inorganic")
+    found, molecules = zip(*(crystal_class(crystal) for crystal in crystals), strict=True)
+    classes = np.array([CLASSES.index(name) for name in found])
+    inorganic = classes == CLASSES.index("inorganic")
     if counting is None:
-        counting = np.ones((len(KINDS), len(NAMES)), dtype=bool)
+        counting = np.ones((len(CLASSES), len(NAMES)), dtype=bool)
 
     def asked(*names: str) -> NDArray[np.bool_]:
         """Of which crystals one of the features counts."""
-        of_kind = np.array([any(row[NAMES.index(name)] for name in names) for row in counting])
-        return of_kind[kind]
+        of_class = np.array([any(row[NAMES.index(name)] for name in names) for row in counting])
+        return of_class[classes]
 
     of_whole, of_pressed, of_blind = (
         asked("plausibility"),
@@ -130,14 +118,11 @@ def describe(
         asked("blind", "worst_blind"),
     )
     of_cells = of_whole & inorganic
-    looking = (
-        ("directions" in model.columns, of_blind),
-        (networks.whole.sees_directions, of_whole),
-        (networks.cells.sees_directions, of_cells),
-        (networks.pressed.sees_directions, of_pressed),
-    )
-    turned = any(sees and bool(chosen.any()) for sees, chosen in looking)
-    sites = Sites.of(crystals, max(model.k, *(network.k for network in networks)), turned)
+    chosen = {"whole": of_whole, "cells": of_cells, "pressed": of_pressed}
+    opened = [getattr(networks, name) for name, those in chosen.items() if those.any()]
+    turned = any(network.sees_directions for network in opened)
+    turned |= "directions" in model.columns and bool(of_blind.any())
+    sites = Sites.of(crystals, max(NEAREST, model.k, *(network.k for network in opened)), turned)
     sizes, begins, weight = sites.sizes, sites.begins, sites.weight
 
     values = np.zeros((len(crystals), len(NAMES)))
@@ -147,7 +132,7 @@ def describe(
     expected = np.array(
         [
             expected_volume(crystal.numbers, tables.volumes[which])
-            for crystal, which in zip(crystals, kinds, strict=True)
+            for crystal, which in zip(crystals, classes, strict=True)
         ]
     )
     excess = np.log(volumes / expected)
@@ -156,12 +141,13 @@ def describe(
     logits, blind = np.zeros(len(weight), np.float32), np.zeros(len(weight))
     factor = np.where(inorganic, SLACK * np.exp(-excess / 3), 1.0)
     stretched = sites.distances * np.repeat(factor, sizes)[:, None].astype(np.float32)
-    for network, those in ((networks.whole, of_whole), (networks.cells, of_cells)):
+    for name in ("whole", "cells"):
+        those = chosen[name]
         if those.any():
             some = sites.of_crystals(those, sites.distances)
-            found = judged(network, some)
-            logits[np.repeat(those, sizes)] += found
-            column["plausibility"][those] += crystal_logits(found, some.weight, some.sizes)
+            own = judged(getattr(networks, name), some)
+            logits[np.repeat(those, sizes)] += own
+            column["plausibility"][those] += crystal_logits(own, some.weight, some.sizes)
     logits[np.repeat(of_cells, sizes)] /= 2
     column["plausibility"][of_cells] /= 2
     if of_pressed.any():
@@ -178,9 +164,9 @@ def describe(
         atoms = primitive_atoms(one.lattice, one.fractional, one.numbers)
         column["parsimony"][i] = np.log(atoms / one.n_sites)
 
-    near = sites.element[sites.neighbours[:, :8] + sites.first[:, None]]
+    near = sites.element[sites.neighbours[:, :NEAREST] + sites.first[:, None]]
     shortest = tables.closest[sites.element[:, None], near]
-    closest = np.log(np.maximum(sites.distances[:, :8], 0.05) / shortest).min(axis=1)
+    closest = np.log(np.maximum(sites.distances[:, :NEAREST], 0.05) / shortest).min(axis=1)
     column["closest"][:] = np.minimum(np.minimum.reduceat(closest, begins), 0)
     column["crushed"][:] = np.minimum(column["closest"] + MENDED, 0)
 
@@ -192,4 +178,4 @@ def describe(
             column["contacts"][i] = (histogram(crystal, parts, near) * tables.potential).sum()
             column["packing"][i], column["clash"][i], column["unmet"][i] = packing(crystal, parts, near)
             column["cohesion"][i] = cohesion.cohesion(crystal, parts, far)
-    return Described(kind, values, *(np.split(v, begins[1:]) for v in (logits, blind, closest)))
+    return Described(classes, values, *(np.split(v, begins[1:]) for v in (logits, blind, closest)))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from atomsight.bonds.radii import COVALENT
 from atomsight.elements import NUMBERS, SYMBOLS
+from atomsight.models.artefacts import fingerprint_of
 
 FILE = Path(__file__).parent / "usual.json"
 
@@ -111,7 +112,12 @@ def write(usual: Usual, path: Path = FILE) -> None:
 
 @lru_cache(maxsize=1)
 def load(path: Path = FILE) -> Usual:
-    """The tables that ship with the package."""
+    """The tables that ship with the package.
+
+    Raises:
+        ModelError: the file is missing, or not the one released.
+    """
+    fingerprint_of(path)
     held = json.loads(path.read_text(encoding="utf-8"))
     return Usual(
         {

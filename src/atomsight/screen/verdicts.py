@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import math
 
-from atomsight.bonds.radii import METAL
-from atomsight.elements import NUMBERS, formula_counts
 from atomsight.screen.combine import Combination, margin
-from atomsight.screen.features import KINDS
 
 LEAST = 10
 """Candidates of a formula from which on they are judged beside each other."""
@@ -21,22 +18,6 @@ LEAST = 10
 CROWDING = 0.8
 """Score by which the limit is lowered for each factor e of more candidates than real crystals were calibrated
 beside: the best of more decoys is better. On ``val`` the limit at a risk of 0.5 % moved by 0.3 to 0.8."""
-
-
-SORTS = (*KINDS, "complex", "element")
-"""What verdicts are calibrated for apart: the kinds; molecules with a metal in them, which molecular scores
-suit ill; and inorganic crystals of one element, half of which are gases that were frozen or pressed, whose
-atoms or molecules pack in any way: they would set the limit for all others."""
-
-
-def sort_of(kind: str, formula: str) -> str:
-    """One of `SORTS`, of a candidate of this kind and formula."""
-    elements = formula_counts(formula)
-    if kind == "inorganic":
-        return "element" if len(elements) == 1 else kind
-    if kind == "molecular" and any(METAL[NUMBERS[symbol]] for symbol in elements):
-        return "complex"
-    return kind
 
 
 class Verdicts:
@@ -52,32 +33,37 @@ class Verdicts:
 
     def __init__(self, combination: Combination, risk: float) -> None:
         self.risk = risk
-        self._alone = dict(zip(SORTS, combination.thresholds(risk).tolist(), strict=True))
-        self._beside = dict(zip(SORTS, combination.margin_thresholds(risk), strict=True))
-        self._crowd = dict(zip(SORTS, combination.crowd, strict=True))
+        self._alone = combination.thresholds(risk)
+        self._beside = combination.margin_thresholds(risk)
+        self._crowd = combination.crowd
 
-    def alone(self, sort: str, score: float) -> str:
-        """By the score itself; of one of `SORTS`, as below."""
-        return "unlikely" if score < self._alone[sort] else "keep"
+    def alone(self, verdict_class: str, score: float) -> str:
+        """Verdict by the score itself.
 
-    def limit(self, sort: str, among: int) -> float | None:
+        Args:
+            verdict_class: one of `crystal_class.VERDICT_CLASSES`.
+            score: of the candidate.
+        """
+        return "unlikely" if score < self._alone[verdict_class] else "keep"
+
+    def limit(self, verdict_class: str, among: int) -> float | None:
         """Least `combine.margin` that is kept among so many candidates of a formula; None where each is
         judged by itself."""
-        least = self._beside[sort]
+        least = self._beside[verdict_class]
         if least is None or among < LEAST:
             return None
-        return least - CROWDING * math.log(max(1.0, among / self._crowd[sort]))
+        return least - CROWDING * math.log(max(1.0, among / self._crowd[verdict_class]))
 
-    def beside(self, sort: str, score: float, best: float, among: int) -> str:
+    def beside(self, verdict_class: str, score: float, best: float, among: int) -> str:
         """By the best score among the candidates of its formula, itself included."""
-        limit = self.limit(sort, among)
+        limit = self.limit(verdict_class, among)
         if limit is None:
-            return self.alone(sort, score)
+            return self.alone(verdict_class, score)
         return "unlikely" if margin(score, best) < limit else "keep"
 
-    def words(self, sort: str, score: float, best: float, among: int) -> tuple[str, ...]:
+    def words(self, verdict_class: str, score: float, best: float, among: int) -> tuple[str, ...]:
         """Why a candidate is unlikely beside the others; nothing where it is not."""
-        limit = self.limit(sort, among)
+        limit = self.limit(verdict_class, among)
         if limit is None or margin(score, best) >= limit:
             return ()
         return (

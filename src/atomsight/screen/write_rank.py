@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from atomsight.screen.rank import Ranked
+from atomsight.screen.ledger import Ranked
 
 COLUMNS = ("rank", "crystal", "source", "formula", "kind", "score", "verdict", "evidence")
 

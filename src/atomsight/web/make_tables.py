@@ -18,6 +18,9 @@ import numpy as np
 
 from atomsight.elements import NUMBERS, SYMBOLS
 from atomsight.errors import InputError
+from atomsight.models.artefacts import fingerprint_of
+from atomsight.models.load import DEFAULT, model_file
+from atomsight.screen.write_artefacts import write_artefacts
 from atomsight.web.precedents import precedents_table
 from atomsight.web.tables import FOLDER, RANKS, distances_table, profiles_table
 
@@ -50,7 +53,11 @@ def main(arguments: list[str] | None = None) -> None:
     table = distances_table(dataset, chosen, split="train", fewest=FEWEST_PAIRS, bonded=bonded)
     _write(given.out / "distances.json.gz", table)
     _write(given.out / "precedents.json.gz", precedents_table(dataset, split="train"))
-    _write(given.out / "confusion.json.gz", confusion_table(dataset, given.evaluation))
+    fitted_with = {DEFAULT: fingerprint_of(model_file(DEFAULT))}
+    confusion = {**confusion_table(dataset, given.evaluation), "fitted_with": fitted_with}
+    _write(given.out / "confusion.json.gz", confusion)
+    if given.out == FOLDER:
+        write_artefacts()
 
 
 def confusion_table(dataset: Any, evaluation: Path) -> dict[str, Any]:

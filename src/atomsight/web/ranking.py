@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import gemmi
 
 from atomsight.crystal import Crystal
 from atomsight.readers import iter_members, read
-from atomsight.screen.rank import RISK, Ranked, Ranker
-from atomsight.screen.verdicts import Verdicts, sort_of
+from atomsight.screen.ledger import Ledger, Ranked
+from atomsight.screen.rank import RISK, Ranker
+from atomsight.screen.verdicts import Verdicts
 from atomsight.web.jobs import Job
 
 MOST_CANDIDATES = 200_000
@@ -25,52 +25,28 @@ AVOGADRO = 0.602214076
 g/cm³."""
 
 
-@dataclass
 class Ranking:
     """Candidates scored so far.
 
     Attributes:
-        scored: in the order of the files; all of rank 0, each judged by itself.
+        ledger: the candidates, their order and their verdicts.
         densities: g/cm³, by source.
-        verdicts: judges them beside each other, where a formula has enough.
     """
 
-    scored: list[Ranked] = field(default_factory=list)
-    densities: dict[str, float] = field(default_factory=dict)
-    verdicts: Verdicts | None = None
-
-    def ordered(self) -> list[Ranked]:
-        """Formula by formula, the best first, equals by name, as the command line has it."""
-        found = sorted(self.scored, key=lambda one: (one.formula, -one.score, one.crystal, one.source))
-        best: dict[str, float] = {}
-        among = Counter(one.formula for one in found)
-        rank, last = 0, None
-        for place, one in enumerate(found):
-            rank = rank + 1 if one.formula == last else 1
-            last = one.formula
-            if self.verdicts is None:
-                found[place] = replace(one, rank=rank)
-                continue
-            sort, top = sort_of(one.kind, one.formula), best.setdefault(one.formula, one.score)
-            found[place] = replace(
-                one,
-                rank=rank,
-                verdict=self.verdicts.beside(sort, one.score, top, among[one.formula]),
-                evidence=one.evidence + self.verdicts.words(sort, one.score, top, among[one.formula]),
-            )
-        return found
+    def __init__(self, verdicts: Verdicts | None = None) -> None:
+        self.ledger = Ledger(verdicts, in_memory=True)
+        self.densities: dict[str, float] = {}
 
 
 def rank_job(job: Job, risk: float = RISK, relaxed: bool = False, threads: int = 0) -> None:
     """Rank the candidates of an upload; `Job.result` is a `Ranking` that grows."""
-    ranking = job.result = Ranking()
     job.count()
     ranker = Ranker(risk, explain=True, relaxed=relaxed, threads=threads)
-    ranking.verdicts = ranker.verdicts
+    ranking = job.result = Ranking(ranker.verdicts)
     for scored in ranker.stream(_noted(read(job.upload.paths, on_skip=job.skip), ranking, job)):
-        ranking.scored.append(scored)
+        ranking.ledger.add(scored)
         job.advance(scored.verdict == "keep")
-    job.marked = sum(one.verdict == "keep" for one in ranking.ordered())
+    job.marked = ranking.ledger.kept()
 
 
 def _noted(crystals: Iterator[Crystal], ranking: Ranking, job: Job) -> Iterator[Crystal]:
@@ -96,7 +72,7 @@ def density(crystal: Crystal) -> float:
 def shown(job: Job) -> list[Ranked]:
     """The candidates scored so far, in order, without the folder on this machine."""
     ranking: Ranking = job.result or Ranking()
-    return [replace(one, source=job.upload.shown(one.source)) for one in ranking.ordered()]
+    return [replace(one, source=job.upload.shown(one.source)) for one in ranking.ledger.ordered()]
 
 
 def rows(job: Job) -> list[dict[str, Any]]:
@@ -109,7 +85,7 @@ def rows(job: Job) -> list[dict[str, Any]]:
             "density": ranking.densities[one.source],
             "evidence": list(one.evidence),
         }
-        for one in ranking.ordered()
+        for one in ranking.ledger.ordered()
     ]
 
 
@@ -119,7 +95,7 @@ def write_survivors(job: Job, target: Path) -> int:
     Their names inside are those of the upload, never a path of this machine.
     """
     ranking: Ranking = job.result or Ranking()
-    kept = {one.source.partition("#")[0] for one in ranking.ordered() if one.verdict == "keep"}
+    kept = {one.source.partition("#")[0] for one in ranking.ledger.ordered() if one.verdict == "keep"}
     used: set[str] = set()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for member in iter_members(job.upload.paths):

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.elements import SYMBOLS
-from atomsight.errors import ModelError
+from atomsight.models.artefacts import fingerprint_of
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -50,11 +50,10 @@ def shipped(name: str) -> dict[str, Any]:
     """The shipped table ``profiles``, ``distances``, ``precedents`` or ``confusion``.
 
     Raises:
-        ModelError: it is not there.
+        ModelError: it is missing, or not the one released.
     """
     path = FOLDER / f"{name}.json.gz"
-    if not path.is_file():
-        raise ModelError(f"{path} is missing: install atomsight again")
+    fingerprint_of(path)
     table: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
     return table
 

@@ -33,8 +33,8 @@ class MaskedSiteModel(Model):
 
     columns: tuple[str, ...] = ("distances", "neighbours", "site")
 
-    def __init__(self, name: str, session: InferenceSession) -> None:
-        super().__init__(name, session)
+    def __init__(self, name: str, session: InferenceSession, fingerprint: str) -> None:
+        super().__init__(name, session, fingerprint)
         self.sees_directions = any(given.name == "directions" for given in session.get_inputs())
         """Whether it looks at where the neighbours lie; older ones see distances alone."""
         if self.sees_directions:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.errors import ModelError
+from atomsight.models.artefacts import fingerprint_of
 from atomsight.models.onnx.session import open_session, run
 
 POOL = 1.0
@@ -38,11 +39,14 @@ class Plausibility:
         k: neighbours that it looks at.
         sees_directions: whether it looks at where they lie.
         fingerprint: SHA-256 of its file.
+
+    Raises:
+        ModelError: the file cannot be opened, or is a shipped one that is not the one released.
     """
 
     def __init__(self, path: Path = WEIGHTS, threads: int = 0) -> None:
+        self.fingerprint = fingerprint_of(Path(path))
         self._session = open_session(path, threads)
-        self.fingerprint = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         self.sees_directions = any(given.name == "directions" for given in self._session.get_inputs())
         self.k = int(self._session.get_modelmeta().custom_metadata_map["k"])
 
@@ -112,18 +116,35 @@ class Plausibility:
         return crystal_logits(logits, np.tile(weight, v), np.full(v, n))
 
 
-class Networks(NamedTuple):
-    """What candidates are judged by: ``whole`` as they are, and ``cells`` beside it where they are inorganic;
-    ``pressed`` at the volume of their formula."""
+class Networks:
+    """The plausibility networks that ship, each opened when it is first used.
 
-    whole: Plausibility
-    cells: Plausibility
-    pressed: Plausibility
+    Args:
+        threads: as in `Plausibility`.
+    """
 
-    @classmethod
-    def load(cls, threads: int = 0) -> Networks:
-        """Those that ship; `threads` as in `Plausibility`."""
-        return cls(*(Plausibility(path, threads) for path in (WEIGHTS, CELLS, PRESSED)))
+    def __init__(self, threads: int = 0) -> None:
+        self._threads = threads
+
+    @cached_property
+    def whole(self) -> Plausibility:
+        """For all candidates as they are."""
+        return Plausibility(WEIGHTS, self._threads)
+
+    @cached_property
+    def cells(self) -> Plausibility:
+        """For inorganic candidates as they are, beside `whole`."""
+        return Plausibility(CELLS, self._threads)
+
+    @cached_property
+    def pressed(self) -> Plausibility:
+        """For inorganic candidates at the volume that their formula lets expect."""
+        return Plausibility(PRESSED, self._threads)
+
+    @staticmethod
+    def fingerprints() -> dict[str, str]:
+        """SHA-256 of the files by the names of the networks."""
+        return {path.stem: fingerprint_of(path) for path in (WEIGHTS, CELLS, PRESSED)}
 
 
 def crystal_logits(
