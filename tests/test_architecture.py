@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "atomsight"
 
 FLOORS = [
     {"errors", "compiled"},
-    {"elements", "citations", "labels"},
+    {"elements", "citations", "labels", "files", "scores"},
     {"crystal"},
     {"flat"},
     {"neighbours"},

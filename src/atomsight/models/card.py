@@ -16,8 +16,9 @@ from typing import Any
 
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError, ModelError
+from atomsight.files import write_text
 from atomsight.models.export import add_metadata
-from atomsight.models.run_folder import held_origin, write_text
+from atomsight.models.run_folder import held_origin
 from atomsight.models.runtime import MODEL_FILE, PRETRAINED, load_model
 
 FIGURES = {

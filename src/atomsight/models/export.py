@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.errors import MissingExtraError, ModelError
+from atomsight.files import write_bytes
 
 if TYPE_CHECKING:
     from onnx import GraphProto
@@ -41,7 +41,7 @@ def write_model(graph: GraphProto, metadata: Mapping[str, Any], path: Path) -> N
     )
     _annotate(proto, metadata)
     onnx.checker.check_model(proto, full_check=True)
-    _write(proto.SerializeToString(deterministic=True), path)
+    write_bytes(path, proto.SerializeToString(deterministic=True))
 
 
 def add_metadata(source: Path, target: Path, metadata: Mapping[str, Any]) -> None:
@@ -49,7 +49,7 @@ def add_metadata(source: Path, target: Path, metadata: Mapping[str, Any]) -> Non
     onnx = onnx_library()
     proto = onnx.load(source)
     _annotate(proto, metadata)
-    _write(proto.SerializeToString(deterministic=True), target)
+    write_bytes(target, proto.SerializeToString(deterministic=True))
 
 
 def check_agreement(expected: NDArray[np.floating], answer: NDArray[np.floating]) -> float:
@@ -87,9 +87,3 @@ def _annotate(proto: Any, metadata: Mapping[str, Any]) -> None:
     del proto.metadata_props[:]
     for key in sorted(held):
         proto.metadata_props.add(key=key, value=held[key])
-
-
-def _write(data: bytes, path: Path) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from atomsight.errors import InputError
 from atomsight.models.soap import Soap
 from atomsight.models.stream import DEFAULT_BATCH, SiteBatch
+from atomsight.scores import macro_recall
 
 if TYPE_CHECKING:
     from onnx import GraphProto
@@ -155,13 +156,10 @@ class Scores:
     def record(self) -> dict[str, float]:
         """Mean loss, accuracy, and macro recall over the elements that are present."""
         total = self.matrix.sum()
-        right = self.matrix.diagonal().double()
-        present = self.matrix.sum(dim=1)
-        recall = (right / present)[present > 0].mean()
         return {
             "val_loss": self.loss / int(total),
-            "val_accuracy": float(right.sum() / total),
-            "val_macro_recall": float(recall),
+            "val_accuracy": float(self.matrix.diagonal().double().sum() / total),
+            "val_macro_recall": macro_recall(self.matrix.numpy()),
         }
 
 

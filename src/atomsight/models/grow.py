@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from atomsight.elements import parse_elements
 from atomsight.errors import InputError, ModelError
+from atomsight.files import write_text
 from atomsight.models import calibrate
 from atomsight.models.registry import kind_named
-from atomsight.models.run_folder import RunFolder, held_origin, write_text
+from atomsight.models.run_folder import RunFolder, held_origin
 from atomsight.models.settings import Settings, check_dataset
 from atomsight.models.train import require_training_packages, train_model
 

@@ -12,11 +12,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atomsight.errors import InputError, ModelError
+from atomsight.files import write_text
 from atomsight.models.runtime import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -105,10 +105,3 @@ def held_origin(out: Path, name: str) -> tuple[bool, Any]:
         return True, json.loads(file.read_text(encoding="utf-8")).get(name)
     except ValueError as error:
         raise ModelError(f"{file} is damaged ({error}); start again with another --out") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that is either whole or absent."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

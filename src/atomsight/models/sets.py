@@ -174,7 +174,7 @@ def calibrate_file(model: Model, file: Path, dataset: Dataset, coverage: float =
     probabilities, truth = unseen_answers(model, dataset)
     rule = fit_sets(probabilities, truth, coverage)
     record = {"model": model.fingerprint, **rule.as_dict(model.elements)}
-    from atomsight.models.run_folder import write_text
+    from atomsight.files import write_text
 
     write_text(file_beside(file), json.dumps(record, indent=1) + "\n")
     return rule

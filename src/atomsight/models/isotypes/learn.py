@@ -216,10 +216,10 @@ def add_isotypes(model: str | Path, dataset: Dataset, out: Path) -> Model:
         ModelError: no crystal of the dataset may become an isotype.
         MissingExtraError: the extra ``train`` is not installed.
     """
+    from atomsight.files import write_text
     from atomsight.models import calibrate, load_model
     from atomsight.models.export import add_metadata, onnx_library
     from atomsight.models.masked_site.inference import MaskedSiteModel
-    from atomsight.models.run_folder import write_text
     from atomsight.models.runtime import MODEL_FILE, model_file
     from atomsight.models.sets import fit_sets, unseen_answers
 
