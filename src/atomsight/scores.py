@@ -53,11 +53,8 @@ def confidence_counts(
     """
     index = np.ceil(np.asarray(confidence, dtype=np.float64) * BINS).astype(np.int64) - 1
     bins = np.clip(index, 0, BINS - 1)
-    return (
-        np.bincount(bins, minlength=BINS),
-        np.bincount(bins, weights=confidence, minlength=BINS),
-        np.bincount(bins[right], minlength=BINS),
-    )
+    total: NDArray[np.float64] = np.bincount(bins, weights=confidence, minlength=BINS)  # type: ignore[assignment]
+    return np.bincount(bins, minlength=BINS), total, np.bincount(bins[right], minlength=BINS)
 
 
 def calibration_error(
