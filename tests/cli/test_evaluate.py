@@ -29,7 +29,7 @@ FILES = {
         "crystals.csv",
         "mistakes.csv",
     ),
-    *("confusion.png", "confusion.svg", "recall.png", "reliability.png"),
+    *("confusion.png", "confusion.svg", "recall.png", "reliability.png", "reliability.svg"),
 }
 
 

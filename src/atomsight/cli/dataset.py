@@ -76,7 +76,9 @@ def build(
     from atomsight.dataset import build as build_dataset
     from atomsight.dataset import open_dataset
     from atomsight.dataset.engines import executor_of
+    from atomsight.files import check_folder
 
+    check_folder("--out", to)
     started = monotonic()
     rules = _policy(policy or [])
     with executor_of(cluster, workers) as executor, _progress_bar() as on_progress:
@@ -173,6 +175,7 @@ def get(
 ) -> None:
     """Get a corpus of crystals to build from, or list those known with their licence and credit."""
     from atomsight.dataset.corpora import KNOWN, corpus, fetch
+    from atomsight.files import check_folder
 
     if name is None:
         for known in KNOWN:
@@ -199,6 +202,7 @@ def get(
     wanted = corpus(name)
     if to is None and wanted.package:
         raise InputError(f"say where to put {wanted.name}: --out DIR")
+    check_folder("--out", to)
     with err.status(f"downloading {wanted.name} ..."):
         archives = fetch(wanted.name, to or Path())
     for archive in archives:

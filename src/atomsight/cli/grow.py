@@ -47,8 +47,10 @@ def grow(
     import json
 
     from atomsight.dataset import open_dataset
+    from atomsight.files import check_folder
     from atomsight.models.grow import EPOCHS, GROWN_FILE, LEARNING_RATE, grow_model
 
+    check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
     with _progress(as_json) as watch:
         grown = grow_model(

@@ -28,7 +28,9 @@ def merge(
 
     from atomsight.cli.dataset import _show_counts
     from atomsight.dataset.merge import merge as merge_datasets
+    from atomsight.files import check_folder
 
+    check_folder("--out", to)
     with Progress(console=err, transient=True) as bar:
         task = bar.add_task("merging", total=None)
         summary = merge_datasets(
@@ -77,7 +79,9 @@ def split_like(
     from atomsight.cli.dataset import _show_counts
     from atomsight.dataset import open_dataset
     from atomsight.dataset.resplit import split_like as copy_split_like
+    from atomsight.files import check_folder
 
+    check_folder("--out", to)
     whole = open_dataset(dataset)
     copy = copy_split_like(open_dataset(held), whole, to)
     left_out = whole.n_crystals - copy.n_crystals

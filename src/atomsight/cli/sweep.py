@@ -75,6 +75,7 @@ def sweep(
     from atomsight.evaluate.k_sweep import PRESETS, parse_ks, sweep_k
     from atomsight.evaluate.suggest_k import suggest
     from atomsight.evaluate.sweep_report import report_sweep, write_sweep
+    from atomsight.files import check_folder
     from atomsight.models import Settings
 
     if preset is not None and preset not in PRESETS:
@@ -89,6 +90,7 @@ def sweep(
         epochs=epochs,
     )
     ks = parse_ks(k)
+    check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
     with _progress(as_json) as watch:
         swept = sweep_k(dataset, folder, ks, settings, seeds=seeds, threads=threads, watch=watch)

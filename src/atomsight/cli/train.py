@@ -90,10 +90,12 @@ def train(
 
     from atomsight.dataset import open_dataset
     from atomsight.errors import InputError
+    from atomsight.files import check_folder
     from atomsight.models import Settings, train_model
     from atomsight.models.further import train_further
     from atomsight.models.processes import is_first_process
 
+    check_folder("--out", folder)
     settings = Settings(
         model=model,
         k=k,
