@@ -103,7 +103,7 @@ class Saving:
     ) -> bool:
         if not isinstance(error, OutputError):
             return False
-        self.failure = error
+        self.failure = self.failure or error
         return True
 
     def tell(self, text: str) -> None:

@@ -110,6 +110,7 @@ def rank(
                 with writer_of(to) as write:
                     for ranked in ledger.ordered():
                         write(ranked)
+        with saving:
             if survivors is not None:
                 survivors.keep(ledger.copies())
         if as_json:
