@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from atomsight.dataset import open_dataset
 from atomsight.elements import SYMBOLS, TWENTY, parse_elements
-from atomsight.evaluate.run import whole_crystals
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from masked_site import COLUMNS, FEWEST, Batch, core_sites, print_row, restricted
@@ -125,7 +124,7 @@ def main() -> None:
     given = parser.parse_args()
     dataset = open_dataset(given.dataset)
     print(f"{date.today()}, {platform.machine()}, Python {platform.python_version()}; split {given.split}\n")
-    batches = list(whole_crystals(dataset.batches(COLUMNS, split=given.split)))
+    batches = list(dataset.batches(COLUMNS, split=given.split, whole_crystals=True))
     inorganic = np.concatenate([core_sites(dataset, b, tuple(given.inorganic)) for b in batches])
     core = np.concatenate([core_sites(dataset, b, tuple(given.core)) for b in batches])
     element = np.concatenate([b["element"] for b in batches]).astype(np.int64)

@@ -35,11 +35,11 @@ from atomsight.dataset import Dataset, open_dataset
 from atomsight.elements import TWENTY, parse_elements
 from atomsight.evaluate import metrics
 from atomsight.evaluate.calibration import Calibration
-from atomsight.evaluate.run import whole_crystals
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.models.composition.assignment import optimal_assignment
 from atomsight.neighbours.directions import UNIT
+from atomsight.scores import count_pairs, macro
 
 Batch = dict[str, NDArray[Any]]
 
@@ -78,8 +78,8 @@ class Tally:
         if not len(p):
             return
         rank = metrics.true_ranks(p, truth)
-        self.matrix += metrics.count_pairs(truth, p.argmax(axis=1), self.matrix.shape)
-        self.ranks += metrics.count_pairs(truth, rank, self.ranks.shape)
+        self.matrix += count_pairs(truth, p.argmax(axis=1), self.matrix.shape)
+        self.ranks += count_pairs(truth, rank, self.ranks.shape)
         self.calibration.add(p.max(axis=1), rank == 0)
 
     def figures(self, fewest: int) -> list[str]:
@@ -90,8 +90,8 @@ class Tally:
         return [
             f"{int(self.matrix.sum()):,}",
             f"{metrics.accuracy(self.matrix):.4f}",
-            f"{metrics.macro(recall[often]):.3f} ({int(often.sum())})",
-            f"{metrics.macro(top3[often]):.3f}",
+            f"{macro(recall[often]):.3f} ({int(often.sum())})",
+            f"{macro(top3[often]):.3f}",
             f"{self.calibration.expected_error():.4f}",
             f"{self.calibration.coverage_at(0.99)[0]:.3f}",
         ]
@@ -288,7 +288,7 @@ def main() -> None:
         f"{date.today()}, {platform.machine()}, Python {platform.python_version()}; split {arguments.split}\n"
     )
     split = None if arguments.split == "all" else arguments.split
-    batches = list(whole_crystals(dataset.batches(COLUMNS, split=split)))
+    batches = list(dataset.batches(COLUMNS, split=split, whole_crystals=True))
     timed = list(islice(read(arguments.crystals), 500)) if arguments.crystals else []
     cores = [core_sites(dataset, batch, tuple(arguments.core)) for batch in batches]
     for name in arguments.models:

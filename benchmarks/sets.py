@@ -24,6 +24,7 @@ from atomsight.evaluate.conformal import SetCounts
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.models.conformal import COVERAGE, ENOUGH, SetRule
+from atomsight.scores import macro
 from masked_site import FEWEST, Batch, noisy, print_row, without_hydrogens
 
 Floats = NDArray[np.floating]
@@ -113,7 +114,7 @@ def judge(
                 f"{tally.macro_coverage(FEWEST):.3f}",
                 ", ".join(f"{SYMBOLS[model.elements[i]]} {each[i]:.2f}" for i in low),
                 f"{tally.mean_size:.2f}",
-                f"{metrics.macro(size):.1f}",
+                f"{macro(size):.1f}",
                 f"{tally.single_share:.3f}",
             ]
         )

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "atomsight"
 
 FLOORS = [
     {"errors", "compiled"},
-    {"elements", "citations", "labels"},
+    {"elements", "citations", "labels", "files", "scores"},
     {"crystal"},
     {"flat"},
     {"neighbours"},
@@ -30,6 +30,7 @@ FLOORS = [
     {"report"},
     {"web"},
     {"cli"},
+    {"__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

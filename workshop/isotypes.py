@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from atomsight.compiled import compiled
 from atomsight.dataset import Dataset, open_dataset
 from atomsight.errors import AtomsightError, InputError, ModelError
+from atomsight.files import write_text
 from atomsight.models.base import Model
 from atomsight.models.conformal import fit_sets
 from atomsight.models.isotypes.bank import (
@@ -40,7 +41,6 @@ from atomsight.models.load import MODEL_FILE, load_model, model_file
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.training import calibrate
 from atomsight.training.export import add_metadata, onnx_library
-from atomsight.training.run_folder import write_text
 from workshop.sets import unseen_answers
 
 NEAR = 0.05

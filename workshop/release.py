@@ -16,9 +16,10 @@ from typing import Any
 
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError, ModelError
+from atomsight.files import write_text
 from atomsight.models.load import MODEL_FILE, PRETRAINED, load_model
 from atomsight.training.export import add_metadata
-from atomsight.training.run_folder import held_origin, write_text
+from atomsight.training.run_folder import held_origin
 
 FIGURES = {
     "crystals": "crystals",

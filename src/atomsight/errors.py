@@ -11,6 +11,10 @@ class InputError(AtomsightError, ValueError):
     """An argument cannot be used; the message names the argument and what is allowed."""
 
 
+class OutputError(AtomsightError):
+    """A file cannot be written; the message names it and says why."""
+
+
 class UnreadableError(AtomsightError):
     """A file, archive member or data block cannot be turned into a crystal; the message is the reason."""
 

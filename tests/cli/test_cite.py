@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from atomsight import __version__
+from atomsight import __version__, citations
 from atomsight.citations import CITATIONS, find_citations
 from atomsight.cli.main import app
 from atomsight.errors import InputError
@@ -21,6 +21,12 @@ def test_everything_is_printed_as_bibtex() -> None:
     assert re.findall(r"^@\w+\{([\w-]+),$", result.stdout, re.MULTILINE) == [c.name for c in CITATIONS]
     assert result.stdout.count("{") == result.stdout.count("}")
     assert "10.46793/match.87-3.529W" in result.stdout
+
+
+def test_every_entry_of_the_file_is_read() -> None:
+    text = (Path(citations.__file__).with_name("citations.bib")).read_text(encoding="utf-8")
+    assert text.count("\n@") == len(CITATIONS) > 30
+    assert text.count(" = {") == sum(len(c.fields) for c in CITATIONS)
 
 
 def test_names_and_topics_choose() -> None:

@@ -12,7 +12,7 @@ from atomsight.dataset.schema import CRYSTALS_SCHEMA
 
 
 class MemoryDataset:
-    """Rows of the sites table in arrays; batches hold ``slices`` rows, so that they cut through crystals."""
+    """Rows of the sites table in arrays, in batches of ``slices`` rows, or of as few whole crystals."""
 
     def __init__(
         self, columns: dict[str, np.ndarray], groups: Mapping[str, str] | None = None, slices: int = 7
@@ -37,11 +37,22 @@ class MemoryDataset:
         return {int(numbers[i]): int(counts[i]) for i in order}
 
     def batches(
-        self, columns: list[str], *, split: str | None = None, batch_size: int = 65536
+        self,
+        columns: list[str],
+        *,
+        split: str | None = None,
+        batch_size: int = 65536,
+        whole_crystals: bool = False,
     ) -> Iterator[dict]:
         keep = np.flatnonzero(self.columns["split"] == split)
-        for start in range(0, len(keep), self.slices):
-            yield {name: self.columns[name][keep[start : start + self.slices]] for name in columns}
+        ends = np.arange(1, len(keep) + 1)
+        if whole_crystals:
+            ends = ends[np.append(self.columns["site"][keep[1:]] == 0, True)]
+        start = 0
+        while start < len(keep):
+            end = int(ends[min(np.searchsorted(ends, start + self.slices), len(ends) - 1)])
+            yield {name: self.columns[name][keep[start:end]] for name in columns}
+            start = end
 
 
 class ShellModel:

@@ -10,8 +10,7 @@ from standins import MemoryDataset, ShellModel, random_dataset
 
 from atomsight.errors import DatasetError, ModelError
 from atomsight.evaluate import MistakeLog, evaluate_model
-from atomsight.evaluate.run import whole_crystals
-from atomsight.evaluate.tables import element_rows, write_tables
+from atomsight.evaluate.write import element_rows, write_evaluation
 
 
 def test_every_figure_follows_from_the_rows() -> None:
@@ -78,11 +77,6 @@ def test_progress_adds_up() -> None:
     assert sum(steps) == evaluation.summary()["sites"]
 
 
-def test_whole_crystals_of_nothing() -> None:
-    assert list(whole_crystals([])) == []
-    assert list(whole_crystals([{"crystal": np.array([], dtype=object)}])) == []
-
-
 def test_groups_widen_the_error_bar() -> None:
     alone = random_dataset(crystals=60)
     joined = random_dataset(crystals=60)
@@ -134,16 +128,19 @@ def test_elements_absent_from_the_split_have_no_made_up_score(tmp_path: Path) ->
     assert (summary["elements"], summary["elements_present"]) == (4, 3)
     uranium = element_rows(evaluation)[-1]
     assert (uranium["element"], uranium["sites"], uranium["recall"], uranium["f1"]) == ("U", 0, None, None)
-    write_tables(evaluation, summary, tmp_path)
+    write_evaluation(evaluation, summary, MistakeLog(), tmp_path)
     rows = list(csv.DictReader((tmp_path / "per_element.csv").open()))
     assert [row["element"] for row in rows] == ["H", "C", "O", "U"]
     assert rows[-1]["recall"] == ""
 
 
 def test_tables_hold_what_was_counted(tmp_path: Path) -> None:
-    evaluation = evaluate_model(ShellModel(elements=(8, 1, 6)), random_dataset())
-    paths = write_tables(evaluation, evaluation.summary() | {"note": None}, tmp_path)
-    assert sorted(p.name for p in paths) == sorted(p.name for p in tmp_path.iterdir())
+    with MistakeLog() as log:
+        evaluation = evaluate_model(ShellModel(elements=(8, 1, 6)), random_dataset(), mistakes=log)
+        write_evaluation(evaluation, evaluation.summary() | {"note": None}, log, tmp_path)
+    tables = ("per_element", "confusion", "confused_pairs", "crystals", "mistakes")
+    assert {p.name for p in tmp_path.iterdir()} == {"summary.json", *(f"{name}.csv" for name in tables)}
+    assert (tmp_path / "mistakes.csv").read_text().count("\n") == evaluation.summary()["mistakes"] + 1
     assert json.loads((tmp_path / "summary.json").read_text())["note"] is None
 
     confusion = list(csv.DictReader((tmp_path / "confusion.csv").open()))

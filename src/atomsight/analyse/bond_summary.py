@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from atomsight.analyse.bond_lengths import (
     BondStudy,
     edges,
 )
+from atomsight.files import write_csv, write_json
 
 
 def summarise_bonds(study: BondStudy) -> dict[str, Any]:
@@ -59,25 +58,25 @@ def pair_rows(study: BondStudy) -> list[dict[str, Any]]:
 
 def write_bonds(study: BondStudy, summary: dict[str, Any], folder: Path) -> None:
     """Write ``summary.json``, ``differences.csv``, ``nearest_by_pair.csv`` and ``lengths.csv``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(summary, indent=1, ensure_ascii=False)
-    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
-    total = max(int(study.differences.sum()), 1)
-    cumulative = np.cumsum(study.differences) / total
-    with (folder / "differences.csv").open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["difference_from", "sites", "cumulative_share"])
-        for place, (sites, share) in enumerate(zip(study.differences, cumulative, strict=True)):
-            writer.writerow([f"{place * DIFFERENCE_STEP:.2f}", int(sites), f"{share:.6f}"])
+    write_json(folder / "summary.json", summary)
+    cumulative = np.cumsum(study.differences) / max(int(study.differences.sum()), 1)
+    write_csv(
+        folder / "differences.csv",
+        ("difference_from", "sites", "cumulative_share"),
+        (
+            (f"{place * DIFFERENCE_STEP:.2f}", int(sites), float(share))
+            for place, (sites, share) in enumerate(zip(study.differences, cumulative, strict=True))
+        ),
+        ".6f",
+    )
     rows = pair_rows(study)
-    with (folder / "nearest_by_pair.csv").open("w", newline="", encoding="utf-8") as handle:
-        table = csv.DictWriter(handle, list(rows[0]))
-        table.writeheader()
-        table.writerows({**row, "bonded_share": f"{row['bonded_share']:.6f}"} for row in rows)
-    with (folder / "lengths.csv").open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["pair", "type", "length_from", "length_to", "nearest_neighbours", "bonds"])
-        writer.writerows(_length_rows(study))
+    header = list(rows[0]) if rows else []
+    write_csv(folder / "nearest_by_pair.csv", header, (row.values() for row in rows), ".6f")
+    write_csv(
+        folder / "lengths.csv",
+        ("pair", "type", "length_from", "length_to", "nearest_neighbours", "bonds"),
+        _length_rows(study),
+    )
 
 
 def _length_rows(study: BondStudy) -> Iterator[list[Any]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from atomsight.analyse.bond_kinds import bond_kind
 from atomsight.analyse.distances import DistanceCounts, Pair, Weight
 from atomsight.analyse.peaks import Peak, find_peaks
 from atomsight.elements import SYMBOLS
+from atomsight.files import whole, write_csv, write_json
 
 LEAST = 100
 """Peaks are looked for in distributions of at least so many sites."""
@@ -105,13 +104,15 @@ def write_distances(
     import pyarrow.parquet as pq
 
     table = pa.table(_histogram_columns(counts))
-    pq.write_table(table, folder / "distances.parquet", compression="zstd")
-    pa.csv.write_csv(table, folder / "distances.csv")
+    with whole(folder / "distances.parquet") as place:
+        pq.write_table(table, place, compression="zstd")
+    with whole(folder / "distances.csv") as place:
+        pa.csv.write_csv(table, place)
     keys = ("centre", "neighbour", "sites", "atoms", "share", "below", "above", "mean", "median")
     records = [pair.as_dict() for pair in pairs]
-    _write_csv(folder / "pairs.csv", keys, ([record[key] for key in keys] for record in records))
+    write_csv(folder / "pairs.csv", keys, ([record[key] for key in keys] for record in records), ".6g")
     fields = ("position", "width", "share", "fitted_share", "start", "end", "kind")
-    _write_csv(
+    write_csv(
         folder / "peaks.csv",
         ("centre", "neighbour", *fields),
         (
@@ -119,9 +120,9 @@ def write_distances(
             for record in records
             for peak in record["peaks"]
         ),
+        ".6g",
     )
-    text = json.dumps({**summary, "pairs": records}, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "summary.json", {**summary, "pairs": records}, indent=2)
     names = ("distances.parquet", "distances.csv", "pairs.csv", "peaks.csv", "summary.json")
     return [folder / name for name in names]
 
@@ -156,11 +157,3 @@ def _middle(histogram: np.ndarray, edges: np.ndarray) -> tuple[float | None, flo
     centres = (edges[:-1] + edges[1:]) / 2
     median = centres[np.searchsorted(np.cumsum(histogram), total / 2)]
     return float((centres * histogram).sum() / total), float(median)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        for row in rows:
-            writer.writerow(["" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in row])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from atomsight.elements import NUMBERS
 from atomsight.errors import DatasetError, InputError
+from atomsight.files import cell_text
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -74,6 +75,8 @@ def read_mistakes(folder: Path, dataset: Dataset) -> MistakeTable:
         table = pa.csv.read_csv(folder / "mistakes.csv", convert_options=options)
         columns: dict[str, Any] = {name: table.column(name).to_numpy() for name in types}
         columns |= {name: _numbers(columns[name]) for name in ("true", "predicted")}
+        for name in ("crystal", "label"):
+            columns[name] = np.array([cell_text(value) for value in columns[name]], dtype=object)
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DatasetError(f"{folder} cannot be read ({error}); evaluate again") from error
     if summary.get("dataset_fingerprint") != dataset.fingerprint:

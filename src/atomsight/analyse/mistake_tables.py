@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from atomsight.analyse.mistakes import MistakeAnalysis, PairOfElements
 from atomsight.analyse.mistakes_traits import Trait
 from atomsight.elements import SYMBOLS
+from atomsight.files import write_csv
 
 
 def telling_traits(analysis: MistakeAnalysis, pair: PairOfElements, most: int = 3) -> list[Trait]:
@@ -83,10 +83,5 @@ def write_mistakes(analysis: MistakeAnalysis, chosen: Sequence[PairOfElements], 
 
 
 def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        for i, row in enumerate(rows):
-            if i == 0:
-                writer.writerow(row)
-            values = row.values()
-            writer.writerow(["" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in values])
+    held = list(rows)
+    write_csv(path, list(held[0]) if held else [], (row.values() for row in held), ".6g")

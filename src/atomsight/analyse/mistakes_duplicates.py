@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from atomsight.errors import InputError
+from atomsight.files import read_csv
 
 
 def read_near_duplicates(path: Path) -> dict[str, set[str]]:
@@ -18,10 +19,9 @@ def read_near_duplicates(path: Path) -> dict[str, set[str]]:
     """
     found: dict[str, set[str]] = defaultdict(set)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                for name in ("first", "second"):
-                    found[row[name]].add(row["relation"])
+        for row in read_csv(path):
+            for name in ("first", "second"):
+                found[row[name]].add(row["relation"])
     except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
         reason = f"it has no column {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._output import emit, err, finish, out
-from atomsight.errors import InputError
+from atomsight.cli._output import FILES, Saving, counted, emit, err, finish, keeps, out
 
 if TYPE_CHECKING:
     from atomsight.analyse.bond_lengths import BondStudy
@@ -22,6 +21,7 @@ SHOWN = 16
 _SHORT = {"aromatic": "arom.", "delocalised": "deloc.", "quadruple": "quadr.", "no bond": "none"}
 
 
+@keeps(FILES)
 def bonds(
     dataset_path: Annotated[
         Path, typer.Argument(metavar="DATASET", help="Dataset folder, built with bonds.")
@@ -48,16 +48,15 @@ def bonds(
     The dataset must hold bonds: atomsight dataset build ... --bonds file takes those that the files list,
     --bonds perceive finds the others from the geometry. Each symmetry-unique site counts once.
     """
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder} is a file; name a folder")
-
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from atomsight.analyse.bond_lengths import study_bonds
     from atomsight.analyse.bond_summary import pair_rows, summarise_bonds, write_bonds
     from atomsight.dataset import open_dataset
     from atomsight.elements import parse_elements
+    from atomsight.files import check_folder
 
+    check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
     centres = parse_elements(elements) if elements is not None else None
     with Progress(
@@ -83,9 +82,11 @@ def bonds(
         "split": split or "all",
         **summarise_bonds(study),
     }
+    saving = Saving()
     if folder is not None:
-        write_bonds(study, summary, folder)
-        _draw(study, folder, figures)
+        with saving:
+            write_bonds(study, summary, folder)
+            _draw(study, folder, figures)
     rows = pair_rows(study)
     if as_json:
         emit(summary)
@@ -94,8 +95,8 @@ def bonds(
     else:
         _show(summary, rows)
         if folder is not None:
-            err.print(f"tables and figures in {folder}", markup=False, highlight=False)
-    finish(study.bonded)
+            saving.tell(f"tables and figures in {folder}")
+    finish(study.bonded, saving)
 
 
 def _draw(study: BondStudy, folder: Path, figures: int) -> None:
@@ -127,6 +128,7 @@ def _percent(share: float) -> str:
 
 def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from atomsight.analyse.bond_lengths import KINDS
 
@@ -136,17 +138,22 @@ def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     share = 100 * summary["shortest_bond_within_threshold"]
     head.add_row(
         "shortest bond",
-        f"[bold]{share:.2f} %[/] of {summary['sites_with_bonds']:,} sites have one within "
-        f"{summary['threshold']:g} Å of the nearest neighbour",
+        Text.assemble(
+            (f"{share:.2f} %", "bold"),
+            f" of {counted(summary['sites_with_bonds'], 'site')} have one within {summary['threshold']:g} Å "
+            "of the nearest neighbour",
+        ),
     )
     nearest = 100 * summary["nearest_neighbours_bonded"]
-    head.add_row("nearest neighbours", f"[bold]{nearest:.2f} %[/] are bonds")
+    head.add_row("nearest neighbours", Text.assemble((f"{nearest:.2f} %", "bold"), " are bonds"))
     counts = summary["bonds_by_type"]
     every = sum(counts.values())
     head.add_row("bonds", ", ".join(f"{kind} {_percent(n / every)}" for kind, n in counts.items()))
     if summary["bonds_beyond_k"]:
-        head.add_row("", f"{summary['bonds_beyond_k']:,} bonds lie beyond the k neighbours of the dataset")
-    out.print(head, highlight=False)
+        head.add_row(
+            "", f"beyond the k neighbours of the dataset: {counted(summary['bonds_beyond_k'], 'bond')}"
+        )
+    out.print(head)
     shown = [kind for kind in KINDS if any(row[kind] for row in rows[:SHOWN])]
     names = (_SHORT.get(kind, kind) for kind in shown)
     table = Table("pair", "nearest", "% bonds", *names, title="Nearest neighbours, %", title_justify="left")
@@ -156,4 +163,4 @@ def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         total = row["nearest_neighbours"]
         cells = (f"{100 * row[kind] / total:.1f}" if row[kind] else "" for kind in shown)
         table.add_row(row["pair"], f"{total:,}", f"{100 * row['bonded_share']:.1f}", *cells)
-    out.print(table, highlight=False)
+    out.print(table)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atomsight.cli._engine import Cluster, Workers, executor_for
+from atomsight.cli._output import PRINTED, Skips, counted, emit, err, finish, keeps, out
 
 if TYPE_CHECKING:
     from atomsight.screen.check import Checked
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 EPILOG = "Example: [bold]atomsight check paracetamol.cif[/]"
 
 
+@keeps(PRINTED)
 def check(
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="CIFs, folders, tar or zip archives.")
@@ -52,7 +54,6 @@ def check(
     Each site's element is hidden and named again from the distances and from the other elements. A suspicion
     of 2 is reached by one correct crystal in a hundred, and is flagged.
     """
-    from atomsight.cli._output import Skips, emit, err, finish
     from atomsight.models.spread import sources_of
     from atomsight.screen.check import check as check_crystals
 
@@ -72,20 +73,18 @@ def check(
         ):
             handled += 1
             flagged += bool(found.flagged)
-            status.update(f"{handled:,} crystals checked, {flagged:,} flagged")
+            status.update(f"{counted(handled, 'crystal')} checked, {flagged:,} flagged")
             if as_json:
                 emit(found.as_dict())
             elif everything or found.flagged or found.signs:
                 _show(found)
     if not as_json:
-        err.print(f"{handled:,} crystals checked, {flagged:,} with a flagged site", highlight=False)
+        err.print(f"{counted(handled, 'crystal')} checked, {flagged:,} with a flagged site")
     finish(handled)
 
 
 def _show(found: Checked) -> None:
     from rich.text import Text
-
-    from atomsight.cli._output import out
 
     block = Text(
         f"{found.crystal.name}  {found.crystal.formula}  suspicion {found.score:.1f}\n", style="bold"

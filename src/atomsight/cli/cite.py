@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from atomsight.citations import find_citations, is_known
-from atomsight.cli._output import emit, err
+from atomsight.cli._output import emit, note
 
 EPILOG = "Example: atomsight cite mofs run sweep > references.bib"
 
@@ -60,9 +60,7 @@ def _used(folders: Sequence[Path]) -> tuple[str, ...]:
 
     cited = works_cited(recognise(folders))
     for path in cited.absent:
-        err.print(
-            f"[yellow]note[/] the dataset {path} is not at hand or has changed: name it too, so that its "
-            "corpora are cited",
-            highlight=False,
+        note(
+            f"the dataset {path} is not at hand or has changed: name it too, so that its corpora are cited",
         )
     return cited.works

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atomsight.cli._output import AGAIN, counted, emit, err, finish, keeps, out
 from atomsight.errors import DatasetError, InputError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ app = typer.Typer(help="Build a dataset, look into one, or get a corpus to build
 
 
 @app.command(epilog="Example: [bold]atomsight dataset build cifs/ more.tar.xz --out mofs -k 24[/]")
+@keeps(f"what was read is kept; {AGAIN} to continue")
 def build(
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="CIFs, folders, tar or zip archives, in order.")
@@ -71,11 +73,12 @@ def build(
     """
     from time import monotonic
 
-    from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import build as build_dataset
     from atomsight.dataset import open_dataset
     from atomsight.dataset.engines import executor_of
+    from atomsight.files import check_folder
 
+    check_folder("--out", to)
     started = monotonic()
     rules = _policy(policy or [])
     with executor_of(cluster, workers) as executor, _progress_bar() as on_progress:
@@ -111,13 +114,13 @@ def build(
             }
         )
     elif summary.complete_before:
-        err.print(f"{to} was already complete; remove it to build it again", markup=False, highlight=False)
+        err.print(f"{to} was already complete; remove it to build it again")
         _show_counts(index)
     else:
         again = f", {summary.resumed:,} of them from an earlier run" if summary.resumed else ""
-        err.print(f"built {to} in {_time(seconds)}{again}", markup=False, highlight=False)
+        err.print(f"built {to} in {_time(seconds)}{again}")
         _show_counts(index)
-        err.print(f"next: atomsight dataset info {to}", markup=False, highlight=False)
+        err.print(f"next: atomsight dataset info {to}")
     finish(summary.crystals)
 
 
@@ -128,7 +131,6 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show what is inside a dataset: crystals, sites, splits, elements by abundance, skips by reason."""
-    from atomsight.cli._output import emit, out
     from atomsight.dataset import open_dataset
     from atomsight.dataset.info import describe
     from atomsight.dataset.store import REPAIR, damaged_files, read_index
@@ -142,14 +144,13 @@ def info(
         emit({**record, "verified": verify})
         return
     build_settings = record["build"]
-    out.print(f"{path}: k = {record['k']}, {record['bytes'] / 1e6:,.1f} MB", style="bold", highlight=False)
+    out.print(f"{path}: k = {record['k']}, {record['bytes'] / 1e6:,.1f} MB", style="bold")
     if build_settings["sources"]:
-        out.print(f"from {', '.join(build_settings['sources'])}", markup=False, highlight=False)
+        out.print(f"from {', '.join(build_settings['sources'])}")
     _show_counts(dataset.metadata)
     out.print(
-        f"{record['families']:,} families in {record['groups']:,} groups, the largest of "
-        f"{record['largest_group']:,} crystals",
-        highlight=False,
+        f"{counted(record['families'], 'family', 'families')} in {counted(record['groups'], 'group')}, "
+        f"the largest of {counted(record['largest_group'], 'crystal')}",
     )
     rows = [
         (e, *(f"{count[name]:,}" for name in ("sites", "train", "val", "test")))
@@ -160,10 +161,11 @@ def info(
         if any(counts):
             _show_table(title, ("crystals",), [(name or "unknown", f"{n:,}") for name, n in counts.items()])
     if verify:
-        out.print(f"all {record['files']} files are as they were written", highlight=False)
+        out.print(f"all {record['files']} files are as they were written")
 
 
 @app.command(epilog="Example: [bold]atomsight dataset get core-mof --out core-mof[/]")
+@keeps(f"the archives already in --out are complete; {AGAIN}")
 def get(
     name: Annotated[
         str | None, typer.Argument(metavar="[CORPUS]", help="Which; without it, all are listed.")
@@ -172,8 +174,8 @@ def get(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per corpus or archive.")] = False,
 ) -> None:
     """Get a corpus of crystals to build from, or list those known with their licence and credit."""
-    from atomsight.cli._output import emit, err, out
     from atomsight.dataset.corpora import KNOWN, corpus, fetch
+    from atomsight.files import check_folder
 
     if name is None:
         for known in KNOWN:
@@ -195,23 +197,24 @@ def get(
             else:
                 out.print(known.name, style="bold")
                 for line in (known.contents, f"{known.licence}; {known.citation}", how):
-                    out.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+                    out.print(f"  {line}", soft_wrap=True)
         return
     wanted = corpus(name)
     if to is None and wanted.package:
         raise InputError(f"say where to put {wanted.name}: --out DIR")
+    check_folder("--out", to)
     with err.status(f"downloading {wanted.name} ..."):
         archives = fetch(wanted.name, to or Path())
     for archive in archives:
         if as_json:
             emit({"corpus": wanted.name, "archive": str(archive), "bytes": archive.stat().st_size})
         else:
-            out.print(f"{archive}  {archive.stat().st_size / 1e6:.1f} MB", markup=False, highlight=False)
+            out.print(f"{archive}  {archive.stat().st_size / 1e6:.1f} MB")
     if not as_json:
-        err.print(f"{wanted.licence}; {wanted.citation}", markup=False, highlight=False)
+        err.print(f"{wanted.licence}; {wanted.citation}")
         sources = " ".join(map(str, archives))
         command = f"atomsight dataset build {sources} --one-per-refcode --out {wanted.name}-k24 -k 24"
-        err.print(f"next: {command}", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"next: {command}", soft_wrap=True)
 
 
 def _policy(changes: list[str]) -> QualityPolicy:
@@ -241,8 +244,6 @@ def _progress_bar() -> Iterator[Callable[[Progress], None]]:
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    from atomsight.cli._output import err
-
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -255,7 +256,8 @@ def _progress_bar() -> Iterator[Callable[[Progress], None]]:
 
         def on_progress(progress: Progress) -> None:
             figures = (
-                f"{progress.crystals:,} crystals, {progress.sites:,} sites, {progress.skipped:,} skipped"
+                f"{counted(progress.crystals, 'crystal')}, {counted(progress.sites, 'site')}, "
+                f"{progress.skipped:,} skipped"
             )
             elapsed = bar.tasks[0].elapsed or 0
             if progress.stage == "reading":
@@ -287,8 +289,6 @@ def _show_counts(index: dict[str, Any]) -> None:
 
 def _show_table(first: str, others: tuple[str, ...], rows: list[Any]) -> None:
     from rich.table import Table
-
-    from atomsight.cli._output import out
 
     table = Table(box=None, pad_edge=False)
     table.add_column(first)

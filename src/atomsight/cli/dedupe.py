@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._output import emit, err, finish, out
-from atomsight.errors import InputError
+from atomsight.cli._output import AGAIN, Saving, counted, emit, err, finish, keeps, out
 
 if TYPE_CHECKING:
     from atomsight.dataset.dedupe import DuplicatePair
@@ -19,6 +18,7 @@ SHOWN = 15
 """Pairs of each relation shown; the file and --json hold all."""
 
 
+@keeps(f"no pair was written; {AGAIN}")
 def dedupe(
     path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
     tolerance: Annotated[
@@ -33,16 +33,15 @@ def dedupe(
 
     Two crystals of one geometry with different elements: one of them is likely to be wrong.
     """
-    if to is not None and to.is_dir():
-        raise InputError(f"--out {to} is a folder; name a file")
-
-    from dataclasses import asdict
+    from dataclasses import asdict, astuple, fields
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from atomsight.dataset import open_dataset
-    from atomsight.dataset.dedupe import near_duplicates
+    from atomsight.dataset.dedupe import DuplicatePair, near_duplicates
+    from atomsight.files import check_file, write_csv
 
+    check_file("--out", to)
     dataset = open_dataset(path)
     bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*bar, console=err, transient=True) as progress:
@@ -54,33 +53,21 @@ def dedupe(
                 task, description=what, completed=done, total=total
             ),
         )
+    saving = Saving()
     if to is not None:
-        _write(pairs, to)
+        with saving:
+            write_csv(to, [field.name for field in fields(DuplicatePair)], map(astuple, pairs))
     if as_json:
         for pair in pairs:
             emit(asdict(pair))
     else:
         _show(pairs, dataset.n_crystals, tolerance)
         if to is not None:
-            err.print(f"all pairs in {to}", highlight=False)
-    finish(dataset.n_crystals)
-
-
-def _write(pairs: list[DuplicatePair], path: Path) -> None:
-    import csv
-    from dataclasses import asdict, fields
-
-    from atomsight.dataset.dedupe import DuplicatePair
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(DuplicatePair)])
-        writer.writeheader()
-        writer.writerows(asdict(pair) for pair in pairs)
+            saving.tell(f"all pairs in {to}")
+    finish(dataset.n_crystals, saving)
 
 
 def _show(pairs: list[DuplicatePair], crystals: int, tolerance: float) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from atomsight.dataset.dedupe import DIFFERENT, EXCHANGED, SAME
@@ -89,15 +76,17 @@ def _show(pairs: list[DuplicatePair], crystals: int, tolerance: float) -> None:
         of_kind = [pair for pair in pairs if pair.relation == relation]
         if not of_kind:
             continue
-        table = Table(title=f"Same geometry, {relation}: {len(of_kind):,} pairs", title_justify="left")
+        table = Table(
+            title=f"Same geometry, {relation}: {counted(len(of_kind), 'pair')}", title_justify="left"
+        )
         for name in ("first", "second", "formula", "only in first", "only in second"):
             table.add_column(name, overflow="fold")
         for name in ("sites", "distance, Å"):
             table.add_column(name, justify="right", no_wrap=True)
         for pair in of_kind[:SHOWN]:
             table.add_row(
-                escape(pair.first),
-                escape(pair.second),
+                pair.first,
+                pair.second,
                 pair.first_formula,
                 pair.first_only,
                 pair.second_only,
@@ -105,4 +94,4 @@ def _show(pairs: list[DuplicatePair], crystals: int, tolerance: float) -> None:
                 f"{pair.distance:.4f}",
             )
         out.print(table)
-    out.print(f"{len(pairs):,} pairs within {tolerance:g} Å among {crystals:,} crystals", highlight=False)
+    out.print(f"{counted(len(pairs), 'pair')} within {tolerance:g} Å among {counted(crystals, 'crystal')}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from atomsight.cli._output import FILES, Saving, counted, emit, err, finish, keeps, out
 from atomsight.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ SHOWN = 16
 WEIGHTS = ("sites", "atoms")
 
 
+@keeps(FILES)
 def distances(
     dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
     elements: Annotated[
@@ -57,17 +59,16 @@ def distances(
     Each symmetry-unique site (the centre) adds one to the pair of its element and that of its n-th nearest
     neighbour among all atoms, so C-H (carbons whose neighbour is a hydrogen) and H-C differ.
     """
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder} is a file; name a folder")
     if weight not in WEIGHTS:
         raise InputError(f"--weight takes {' or '.join(WEIGHTS)}, not {weight!r}")
     chosen_weight = cast("Weight", weight)
     low, high = _range(span)
 
     from atomsight.analyse import count_distances, parse_ranks, summarise_pairs
-    from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import open_dataset
+    from atomsight.files import check_folder
 
+    check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
     centres = _elements(elements, dataset, split)
     ranks = parse_ranks(neighbour, dataset.k)
@@ -86,16 +87,18 @@ def distances(
     with err.status("finding peaks"):
         pairs = summarise_pairs(counts, chosen_weight, resolution)
     summary = _settings(dataset, counts, split, chosen_weight, resolution)
+    saving = Saving()
     if folder is not None:
-        _write(counts, pairs, summary, folder, figures)
+        with saving:
+            _write(counts, pairs, summary, folder, figures)
     if as_json:
         for pair in pairs:
             emit(pair.as_dict())
     else:
         _show(pairs, summary)
         if folder is not None:
-            err.print(f"tables and figures in {folder}", markup=False, highlight=False)
-    finish(summary["sites"])
+            saving.tell(f"tables and figures in {folder}")
+    finish(summary["sites"], saving)
 
 
 def _range(text: str) -> tuple[float, float]:
@@ -157,11 +160,9 @@ def _write(
     figures: int,
 ) -> None:
     from atomsight.analyse import write_distances
-    from atomsight.cli._output import err
     from atomsight.plots.distances import overall_figure, pair_figure, pair_matrix_figure
     from atomsight.plots.style import save
 
-    folder.mkdir(parents=True, exist_ok=True)
     write_distances(counts, pairs, summary, folder)
     weight = summary["weight"]
     place = Path(summary["dataset"]).name + (
@@ -187,15 +188,12 @@ def _write(
 def _show(pairs: Sequence[PairSummary], summary: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from atomsight.cli._output import out
-
     weight = summary["weight"]
     low, high = summary["range"]
     out.print(
         f"{summary['neighbour_text']} nearest neighbour, {summary['counted']:,} counted ({weight}); "
         f"{summary['below_range'] + summary['above_range']:,} of them outside {low:g} to {high:g} Å. "
         "Pair: centre-neighbour; share: of the centre's neighbours, of the pair; lengths in Å",
-        highlight=False,
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
@@ -213,6 +211,6 @@ def _show(pairs: Sequence[PairSummary], summary: dict[str, Any]) -> None:
             table.add_row(*head, *sizes, kind or "")
         if not pair.peaks:
             table.add_row(*first, "", "", "", "")
-    out.print(table, highlight=False)
+    out.print(table)
     if len(pairs) > SHOWN:
-        out.print(f"and {len(pairs) - SHOWN:,} pairs more", highlight=False)
+        out.print(f"and {counted(len(pairs) - SHOWN, 'more pair')}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._output import emit, err, finish, out
+from atomsight.cli._output import FILES, Saving, counted, emit, err, finish, keeps, note, out
 from atomsight.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ SHOWN = 10
 """Confused pairs and mistakes shown; the files hold all of them."""
 
 
+@keeps(FILES)
 def evaluate(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="Run folder, .onnx file, or name of a bundled model.")
@@ -43,16 +44,16 @@ def evaluate(
 
     Every symmetry-unique site counts once. Sites of elements that the model does not know are counted apart.
     """
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder} is a file; name a folder")
-
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from atomsight.dataset import open_dataset
     from atomsight.evaluate import MistakeLog, evaluate_model
     from atomsight.evaluate.seen import crystals_seen, training_dataset, training_fingerprint
+    from atomsight.evaluate.write import summary_of, write_evaluation
+    from atomsight.files import check_folder
     from atomsight.models import load_model
 
+    check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
     total = sum(dataset.element_counts(split).values())
     model = load_model(run, threads=threads)
@@ -79,70 +80,45 @@ def evaluate(
                 model, dataset, split, mistakes=log, on_progress=lambda n: progress.advance(task, n)
             )
         first = [mistake for mistake, _ in zip(log, range(SHOWN), strict=False)]
-        summary = {
-            **evaluation.summary(),
-            "k": model.k,
-            "dataset": str(dataset.path),
-            "dataset_fingerprint": dataset.fingerprint,
-            "crystals_seen_in_training": seen,
-        }
+        summary = summary_of(evaluation, model, dataset, seen)
+        saving = Saving()
         if folder is not None:
-            _write(evaluation, summary, log, folder)
+            from atomsight.plots.evaluation import draw_evaluation
+
+            with saving, err.status("writing"):
+                write_evaluation(evaluation, summary, log, folder, draw_evaluation)
     _warn(summary, split)
     if as_json:
         emit(_as_json(evaluation, summary, first, folder))
     else:
         _show(evaluation, summary, first)
         if folder is not None:
-            err.print(f"tables and figures in {folder}", highlight=False)
-    finish(len(evaluation.crystals))
-
-
-def _write(evaluation: Evaluation, summary: dict[str, Any], log: Any, folder: Path) -> None:
-    from atomsight.evaluate.tables import write_tables
-    from atomsight.plots import confusion_figure, recall_figure, reliability_figure, save
-
-    folder.mkdir(parents=True, exist_ok=True)
-    write_tables(evaluation, summary, folder)
-    log.write_csv(folder / "mistakes.csv")
-    part = "all splits" if evaluation.split == "all" else f"the {evaluation.split} split"
-    title = f"{evaluation.model} on {part}"
-    with err.status("drawing"):
-        confusion = confusion_figure(evaluation.matrix, evaluation.elements, title=title)
-        save(confusion, [folder / "confusion.png", folder / "confusion.svg"])
-        save(recall_figure(evaluation.matrix, evaluation.elements, title=title), folder / "recall.png")
-        save(reliability_figure(evaluation.calibration, title=title), folder / "reliability.png")
+            saving.tell(f"tables and figures in {folder}")
+    finish(len(evaluation.crystals), saving)
 
 
 def _warn(summary: dict[str, Any], split: str) -> None:
     seen, crystals = summary["crystals_seen_in_training"], summary["crystals"]
     if split == "train":
-        err.print(
-            "[yellow]warning[/] the train split is what a model learns from: no measure of what it can do"
-        )
+        note("the train split is what a model learns from: no measure of what it can do", "warning")
     elif seen:
-        err.print(
-            f"[yellow]warning[/] {seen} of {crystals} crystals share a formula or a family with one "
-            f"that the model "
+        note(
+            f"{seen} of {counted(crystals, 'crystal')} share a formula or a family with one that the model "
             "was trained on: the figures flatter it",
-            highlight=False,
+            "warning",
         )
     elif seen is None:
-        err.print(
-            "[yellow]note[/] the model was trained on another dataset, which is not at hand, so "
-            "crystals that it has seen "
-            "cannot be told; name that dataset by --trained-on",
-            highlight=False,
+        note(
+            "the model was trained on another dataset, which is not at hand, so crystals that it has seen "
+            "cannot be told; name that dataset by --trained-on"
         )
     unknown = summary["sites_of_unknown_elements"]
     if unknown:
         listed = ", ".join(f"{symbol} {n:,}" for symbol, n in list(unknown.items())[:12])
         more = f" and {len(unknown) - 12} more elements" if len(unknown) > 12 else ""
-        err.print(
-            f"[yellow]note[/] {sum(unknown.values()):,} sites are of elements that the model does not "
-            f"know, and are "
-            f"in no score: {listed}{more}",
-            highlight=False,
+        note(
+            f"{counted(sum(unknown.values()), 'site')} of elements that the model does not know, in no "
+            f"score: {listed}{more}"
         )
 
 
@@ -151,7 +127,7 @@ def _as_json(
 ) -> dict[str, Any]:
     from atomsight.elements import SYMBOLS
     from atomsight.evaluate import confused_pairs
-    from atomsight.evaluate.tables import element_rows
+    from atomsight.evaluate.write import element_rows
 
     symbols = evaluation.symbols
     return {
@@ -175,22 +151,24 @@ def _as_json(
 
 def _show(evaluation: Evaluation, summary: dict[str, Any], first: list[Mistake]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from atomsight.elements import SYMBOLS
     from atomsight.evaluate import confused_pairs
-    from atomsight.evaluate.tables import element_rows
+    from atomsight.evaluate.write import element_rows
 
     def percent(value: float | None) -> str:
         return "" if value is None else f"{100 * value:.1f}"
 
     head = Table.grid(padding=(0, 2))
-    head.add_row("model", f"[bold]{evaluation.model}[/], k = {summary['k']}, {summary['elements']} elements")
-    head.add_row("split", f"{evaluation.split}: {summary['crystals']:,} crystals, {summary['sites']:,} sites")
+    known = f", k = {summary['k']}, {counted(summary['elements'], 'element')}"
+    head.add_row("model", Text.assemble((evaluation.model, "bold"), known))
+    sizes = f"{counted(summary['crystals'], 'crystal')}, {counted(summary['sites'], 'site')}"
+    head.add_row("split", f"{evaluation.split}: {sizes}")
     error = summary["accuracy_standard_error"]
-    head.add_row(
-        "accuracy", f"[bold]{percent(summary['accuracy'])} %[/]" + (f" ± {percent(error)}" if error else "")
-    )
-    head.add_row("macro recall", f"[bold]{percent(summary['macro_recall'])} %[/]")
+    spread = f" ± {percent(error)}" if error else ""
+    head.add_row("accuracy", Text.assemble((f"{percent(summary['accuracy'])} %", "bold"), spread))
+    head.add_row("macro recall", Text(f"{percent(summary['macro_recall'])} %", "bold"))
     head.add_row(
         "top 3", f"{percent(summary['top3_accuracy'])} % (macro {percent(summary['top3_macro_recall'])} %)"
     )
@@ -199,8 +177,8 @@ def _show(evaluation: Evaluation, summary: dict[str, Any], first: list[Mistake])
     threshold = summary["confidence_for_99_percent_accuracy"]
     answer = "at no confidence" if threshold is None else f"on {coverage} % of the sites ({threshold:.3f})"
     head.add_row("99 % accurate", answer)
-    head.add_row("all sites right", f"{summary['crystals_all_right']:,} crystals")
-    out.print(head, highlight=False)
+    head.add_row("all sites right", counted(summary["crystals_all_right"], "crystal"))
+    out.print(head)
 
     headings = ("element", "sites", "recall", "precision", "top 3", "taken for")
     elements = Table(*headings, title="Elements", title_justify="left")
@@ -210,18 +188,18 @@ def _show(evaluation: Evaluation, summary: dict[str, Any], first: list[Mistake])
         taken = f"{row['taken_for']} {percent(row['taken_for_share'])} %" if row["taken_for"] else ""
         scores = (percent(row[key]) for key in ("recall", "precision", "top3_recall"))
         elements.add_row(row["element"], f"{row['sites']:,}", *scores, taken)
-    out.print(elements, highlight=False)
+    out.print(elements)
 
     pairs = Table("true", "taken for", "sites", "% of true", title="Most confused", title_justify="left")
     pairs.columns[2].justify = pairs.columns[3].justify = "right"
     for p in confused_pairs(evaluation.matrix)[:SHOWN]:
         symbols = evaluation.symbols
         pairs.add_row(symbols[p.true], symbols[p.predicted], f"{p.count:,}", percent(p.rate))
-    out.print(pairs, highlight=False)
+    out.print(pairs)
 
     worst = Table("crystal", "site", "true", "taken for", "probability", title_justify="left")
     worst.title = f"Most confident mistakes of {summary['mistakes']:,}"
     worst.columns[4].justify = "right"
     for m in first:
         worst.add_row(m.crystal, m.label, SYMBOLS[m.true], SYMBOLS[m.predicted], f"{m.probability:.4f}")
-    out.print(worst, highlight=False)
+    out.print(worst)

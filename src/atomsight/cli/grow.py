@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from atomsight.cli._output import RESUME, counted, emit, err, finish, keeps, note
 from atomsight.cli.train import progress, show_result
 
 EPILOG = "Example: atomsight grow runs/k10 mofs -k 11 --out runs/k11"
 
 
+@keeps(RESUME)
 def grow(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
     dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
@@ -44,37 +46,34 @@ def grow(
     """
     import json
 
-    from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import open_dataset
+    from atomsight.files import check_folder
     from atomsight.training.grow import EPOCHS, GROWN_FILE, LEARNING_RATE, grow_model
     from atomsight.training.hardware import Hardware
 
+    check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
-    try:
-        with _progress(as_json) as watch:
-            grown = grow_model(
-                run,
-                dataset,
-                k,
-                folder,
-                epochs=EPOCHS if epochs is None else epochs,
-                learning_rate=LEARNING_RATE if learning_rate is None else learning_rate,
-                seed=seed,
-                resume=resume,
-                hardware=Hardware(threads, accelerator),
-                watch=watch,
-            )
-    except KeyboardInterrupt:
-        err.print("[yellow]interrupted[/] go on with the same command and --resume", highlight=False)
-        raise typer.Exit(130) from None
+    with _progress(as_json) as watch:
+        grown = grow_model(
+            run,
+            dataset,
+            k,
+            folder,
+            epochs=EPOCHS if epochs is None else epochs,
+            learning_rate=LEARNING_RATE if learning_rate is None else learning_rate,
+            seed=seed,
+            resume=resume,
+            hardware=Hardware(threads, accelerator),
+            watch=watch,
+        )
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     before = json.loads((run / "result.json").read_text(encoding="utf-8"))
     settings = json.loads((run / "settings.json").read_text(encoding="utf-8"))
     if settings["fingerprint"] != dataset.fingerprint:
-        err.print(
-            f"[yellow]warning[/] {run} was trained on another dataset: crystals of val and test may be "
-            "among what it learnt from",
-            highlight=False,
+        note(
+            f"{run} was trained on another dataset: crystals of val and test may be among what it learnt "
+            "from",
+            "warning",
         )
     if as_json:
         start = json.loads((folder / GROWN_FILE).read_text(encoding="utf-8"))
@@ -88,7 +87,6 @@ def grow(
             f"val log loss {old['log_loss']:.4f} at k = {settings['k']} -> {new['log_loss']:.4f} at k = {k}, "
             f"accuracy {100 * old['accuracy']:.2f} -> {100 * new['accuracy']:.2f} %, "
             f"macro recall {100 * old['macro_recall']:.1f} -> {100 * new['macro_recall']:.1f} %",
-            highlight=False,
             soft_wrap=True,
         )
     finish(1)
@@ -96,8 +94,6 @@ def grow(
 
 @contextmanager
 def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
-    from atomsight.cli._output import emit, err
-
     with progress(as_json) as watch:
 
         def watch_all(record: dict[str, Any]) -> None:
@@ -108,9 +104,8 @@ def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
             else:
                 err.print(
                     f"before training: the same answers as {record['from']['run']} to "
-                    f"{record['difference']:.1g} in probability ({record['sites']:,} sites of val); "
+                    f"{record['difference']:.1g} in probability ({counted(record['sites'], 'site')} of val); "
                     f"{record['parameters_before']:,} -> {record['parameters']:,} parameters",
-                    highlight=False,
                     soft_wrap=True,
                 )
 

@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from atomsight.cli._output import AGAIN, counted, emit, err, finish, keeps
+
 MERGE_EPILOG = "Example: [bold]atomsight dataset merge part1 part2 --out whole[/]"
 SPLIT_LIKE_EPILOG = "Example: [bold]atomsight dataset split-like mofs all-versions --out more[/]"
 ADD_EPILOG = "Example: [bold]atomsight dataset add mofs this-week/[/]"
 
 
+@keeps(f"the new dataset is not finished; {AGAIN}")
 def merge(
     parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Folders of datasets, in order.")],
     to: Annotated[Path, typer.Option("--out", help="A new folder.")],
@@ -23,10 +26,11 @@ def merge(
     """
     from rich.progress import Progress
 
-    from atomsight.cli._output import emit, err, finish
     from atomsight.cli.dataset import _show_counts
     from atomsight.dataset.merge import merge as merge_datasets
+    from atomsight.files import check_folder
 
+    check_folder("--out", to)
     with Progress(console=err, transient=True) as bar:
         task = bar.add_task("merging", total=None)
         summary = merge_datasets(
@@ -47,18 +51,19 @@ def merge(
             }
         )
     else:
-        told = f"merged {len(parts)} datasets into {to}"
+        told = f"merged {counted(len(parts), 'dataset')} into {to}"
         for count, what in (
-            (summary.duplicates, "crystals were in more than one and are taken once"),
-            (summary.superseded, "crystals of a refcode met before are left out"),
-            (summary.renamed, "crystals got a longer id, since another of that id came first"),
+            (summary.duplicates, "in more than one, taken once"),
+            (summary.superseded, "of a refcode met before, left out"),
+            (summary.renamed, "with a longer id, since another of that id came first"),
         ):
-            told += f"; {count:,} {what}" if count else ""
-        err.print(told, markup=False, highlight=False)
+            told += f"; {counted(count, 'crystal')} {what}" if count else ""
+        err.print(told)
         _show_counts(index)
     finish(index["crystals"])
 
 
+@keeps(f"the new dataset is not finished; {AGAIN}")
 def split_like(
     held: Annotated[Path, typer.Argument(metavar="HELD", help="Dataset that tells the splits.")],
     dataset: Annotated[
@@ -71,11 +76,12 @@ def split_like(
 
     What HELD lacks goes to train, or is left out where it hangs together with a crystal of val or test.
     """
-    from atomsight.cli._output import emit, err, finish
     from atomsight.cli.dataset import _show_counts
     from atomsight.dataset import open_dataset
     from atomsight.dataset.resplit import split_like as copy_split_like
+    from atomsight.files import check_folder
 
+    check_folder("--out", to)
     whole = open_dataset(dataset)
     copy = copy_split_like(open_dataset(held), whole, to)
     left_out = whole.n_crystals - copy.n_crystals
@@ -91,12 +97,13 @@ def split_like(
             }
         )
     else:
-        told = f"split {to} as {held} is; {left_out:,} crystals of {dataset} are left out"
-        err.print(told, markup=False, highlight=False)
+        told = f"split {to} as {held} is; {counted(left_out, 'crystal')} of {dataset} left out"
+        err.print(told)
         _show_counts(copy.metadata)
     finish(copy.n_crystals)
 
 
+@keeps(f"the dataset is complete, the old one or the new one; {AGAIN} to continue")
 def add(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a dataset.")],
     paths: Annotated[
@@ -123,7 +130,6 @@ def add(
     The dataset is whole at every moment: the old one, then in one step the new one. Stopped and started
     again it goes on where it was.
     """
-    from atomsight.cli._output import emit, err, finish
     from atomsight.cli.dataset import _progress_bar
     from atomsight.dataset.add import add as add_to
     from atomsight.dataset.engines import executor_of
@@ -153,9 +159,9 @@ def add(
             }
         )
     else:
-        told = f"{summary.added:,} crystals added, {summary.known:,} files known already"
+        told = f"{counted(summary.added, 'crystal')} added, {counted(summary.known, 'file')} known already"
         if summary.changed:
             what = "took the place of older ones" if replace else "have a longer id beside the older ones"
             told += f"; {summary.changed:,} of the new with a known name {what}"
-        err.print(f"{told}; {dataset} now holds {summary.index['crystals']:,}", markup=False, highlight=False)
+        err.print(f"{told}; {dataset} now holds {summary.index['crystals']:,}")
     finish(summary.index["crystals"])

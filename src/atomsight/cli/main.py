@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -29,10 +30,8 @@ from atomsight.cli import (
     sweep,
     train,
 )
+from atomsight.cli._output import err
 from atomsight.errors import AtomsightError, InputError
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
 
 app = typer.Typer(
     name="atomsight",
@@ -83,24 +82,53 @@ app.command(epilog=cite.EPILOG)(cite.cite)
 
 
 def run() -> None:
-    """Entry point. Exit status: 0 at least one crystal handled, 1 none or a failure, 2 wrong usage."""
+    """Run the command. Exit status: 0 at least one crystal handled, 1 none or a failure, 2 wrong usage."""
     try:
-        app()
-    except InputError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(2)
-    except AtomsightError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(1)
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
-        sys.stderr.close()
+        _discard_output()
         sys.exit(1)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C, without a word
-            typer.secho(
-                "interrupted; builds and training runs go on where they stopped", fg="yellow", err=True
-            )
-        raise
+    except InputError as error:
+        _fail(str(error), 2)
+    except AtomsightError as error:
+        _fail(str(error), 1)
+    except Exception as error:
+        message = _of_the_system(error)
+        if message is None:
+            raise
+        _discard_output()
+        _fail(message, 1)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    err.print(f"error: {message}", style="red", soft_wrap=True)
+    sys.exit(status)
+
+
+def _discard_output() -> None:
+    """Let what is still in the buffer go nowhere, since Python writes it at its end."""
+    if sys.__stdout__ is not None and sys.stdout is sys.__stdout__:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+
+
+def _of_the_system(error: Exception) -> str | None:
+    """What went wrong with a file, in one line; None where an error is about something else."""
+    from sqlite3 import Error as DatabaseError
+    from tempfile import gettempdir
+
+    from atomsight.files import reason
+
+    if isinstance(error, OSError):
+        if error.filename is not None:
+            return f"{error.filename}: {reason(error)}"
+        return f"{reason(error)}; temporary files are in {gettempdir()}, which TMPDIR changes"
+    duckdb = sys.modules.get("duckdb")
+    if isinstance(error, DatabaseError) or (duckdb is not None and isinstance(error, duckdb.IOException)):
+        return f"{error}; temporary files are in {gettempdir()}, which TMPDIR changes"
+    return None
 
 
 if __name__ == "__main__":

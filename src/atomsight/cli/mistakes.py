@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atomsight.cli._output import FILES, Saving, emit, err, finish, keeps, out
 from atomsight.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 EPILOG = "Example: atomsight mistakes evaluation mofs --pair Al,Li --out mistakes"
 
 
+@keeps(FILES)
 def mistakes(
     evaluation: Annotated[
         Path, typer.Argument(metavar="EVALUATION", help="Folder that atomsight evaluate --out wrote.")
@@ -47,15 +49,13 @@ def mistakes(
     Coordination, neighbours, flags of the crystal, missing hydrogen, near duplicates, and how far the
     distances lie from what is usual for the true and for the predicted element.
     """
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder} is a file; name a folder")
-
     from atomsight.analyse.evaluation import read_mistakes
     from atomsight.analyse.mistakes import analyse_mistakes
     from atomsight.analyse.mistakes_duplicates import read_near_duplicates
-    from atomsight.cli._output import err, finish
     from atomsight.dataset import open_dataset
+    from atomsight.files import check_folder
 
+    check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
     table = read_mistakes(evaluation, dataset)
     if site is not None:
@@ -64,7 +64,7 @@ def mistakes(
         _open(table, dataset, site, folder, as_json)
         return
     if len(table) == 0:
-        err.print(f"no site of the {table.split} split was misclassified", highlight=False)
+        err.print(f"no site of the {table.split} split was misclassified")
         finish(1)
         return
     wanted = None if pair is None else _pair(pair, table)
@@ -72,12 +72,14 @@ def mistakes(
     with err.status("comparing"):
         analysis = analyse_mistakes(table, dataset, near)
     chosen = [p for p in analysis.pairs if wanted in (None, (p.true, p.predicted))]
+    saving = Saving()
     if folder is not None:
-        _write(analysis, chosen, folder, shown)
+        with saving:
+            _write(analysis, chosen, folder, shown)
     _show(analysis, chosen, shown, as_json)
     if folder is not None and not as_json:
-        err.print(f"tables and figures in {folder}", markup=False, highlight=False)
-    finish(len(chosen))
+        saving.tell(f"tables and figures in {folder}")
+    finish(len(chosen), saving)
 
 
 def _pair(text: str, table: MistakeTable) -> tuple[int, int]:
@@ -98,12 +100,10 @@ def _pair(text: str, table: MistakeTable) -> tuple[int, int]:
 
 def _write(analysis: MistakeAnalysis, chosen: list[PairOfElements], folder: Path, drawn: int) -> None:
     from atomsight.analyse.mistake_tables import write_mistakes
-    from atomsight.cli._output import err
     from atomsight.elements import SYMBOLS
     from atomsight.plots.mistakes import mistaken_pair_figure, mistaken_pairs_figure
     from atomsight.plots.style import save
 
-    folder.mkdir(parents=True, exist_ok=True)
     write_mistakes(analysis, chosen, folder)
     title = f"Mistakes of {analysis.table.model} on the {analysis.table.split} split"
     with err.status("drawing"):
@@ -119,7 +119,6 @@ def _show(analysis: MistakeAnalysis, chosen: list[PairOfElements], shown: int, a
     from rich.table import Table
 
     from atomsight.analyse.mistake_tables import pair_row, site_row, telling_traits, trait_row
-    from atomsight.cli._output import emit, err, out
 
     if as_json:
         for pair in chosen:
@@ -139,7 +138,7 @@ def _show(analysis: MistakeAnalysis, chosen: list[PairOfElements], shown: int, a
             *(f"{pair.crystals:,}", f"{pair.groups:,}"),
             *("" if share is None else f"{100 * share:.0f} %" for share in shares),
         )
-    out.print(table, highlight=False)
+    out.print(table)
     for pair in chosen[:shown]:
         row = pair_row(pair)
         words = [
@@ -148,9 +147,9 @@ def _show(analysis: MistakeAnalysis, chosen: list[PairOfElements], shown: int, a
         ]
         if words:
             line = f"{row['true']} as {row['predicted']}: {', '.join(words)}"
-            out.print(line, highlight=False, soft_wrap=True)
+            out.print(line, soft_wrap=True)
     note = "repeated: in groups with several mistaken crystals; closer: to the predicted element's distances"
-    err.print(note, highlight=False, soft_wrap=True)
+    err.print(note, soft_wrap=True)
     if len(chosen) > 1:
         return
     sites = Table(
@@ -171,7 +170,7 @@ def _show(analysis: MistakeAnalysis, chosen: list[PairOfElements], shown: int, a
             row["nearest_neighbour"],
             row["formula"],
         )
-    out.print(sites, highlight=False)
+    out.print(sites)
 
 
 def _open(table: MistakeTable, dataset: Dataset, name: str, folder: Path | None, as_json: bool) -> None:
@@ -182,7 +181,6 @@ def _open(table: MistakeTable, dataset: Dataset, name: str, folder: Path | None,
 
     from atomsight.analyse.profiles import distance_profiles
     from atomsight.analyse.site import open_site, site_rows
-    from atomsight.cli._output import emit, err, finish, out
     from atomsight.elements import SYMBOLS
     from atomsight.plots.mistakes import site_figure
     from atomsight.plots.style import save
@@ -214,21 +212,20 @@ def _open(table: MistakeTable, dataset: Dataset, name: str, folder: Path | None,
         "source": site.source,
         "neighbours": rows,
     }
+    saving = Saving()
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
         stem = "site-" + re.sub(r"[^\w.-]+", "_", f"{site.crystal}-{site.label}-{site.site}")
         title = f"{site.label} of {site.crystal}: {SYMBOLS[site.element]} {verdict}"
-        save(
-            site_figure(site, profiles, predicted, title=title),
-            [folder / f"{stem}.png", folder / f"{stem}.svg"],
-        )
+        figure = site_figure(site, profiles, predicted, title=title)
+        with saving:
+            save(figure, [folder / f"{stem}.png", folder / f"{stem}.svg"])
     if as_json:
         emit(record)
     else:
         head = (
             f"{site.crystal} {site.label}: {SYMBOLS[site.element]}, {verdict}; {site.formula}; {site.source}"
         )
-        out.print(head, highlight=False, markup=False, soft_wrap=True)
+        out.print(head, soft_wrap=True)
         shown = Table(
             "n", "distance, Å", "neighbour", f"nearer in {SYMBOLS[site.element]}", box=None, pad_edge=False
         )
@@ -240,5 +237,5 @@ def _open(table: MistakeTable, dataset: Dataset, name: str, folder: Path | None,
             found = [row[key] for key in ("nearer_true", "nearer_predicted") if key in row]
             shares = ["" if share is None else f"{100 * share:.1f} %" for share in found]
             shown.add_row(str(row["n"]), f"{row['distance']:.3f}", row["neighbour"], *shares)
-        out.print(shown, highlight=False)
-    finish(1)
+        out.print(shown)
+    finish(1, saving)

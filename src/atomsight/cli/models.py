@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from atomsight.cli._output import emit, finish, out
+
 EPILOG = "Example: [bold]atomsight models[/]"
 
 
@@ -15,7 +17,6 @@ def models(
     """List the bundled models: kind, k, elements, and how good they are on crystals never seen."""
     from rich.table import Table
 
-    from atomsight.cli._output import emit, finish, out
     from atomsight.elements import SYMBOLS
     from atomsight.models import bundled_models, load_model
     from atomsight.models.load import DEFAULT, PRETRAINED
@@ -45,5 +46,5 @@ def models(
             label = f"{name} (default)" if name == DEFAULT else name
             table.add_row(label, model.kind, str(model.k), str(len(model.elements)), *scores)
     if not as_json:
-        out.print(table if names else "no model is bundled", highlight=False)
+        out.print(table if names else "no model is bundled")
     finish(len(names))

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from atomsight.cli._output import PRINTED, Skips, counted, emit, finish, keeps, out
+
 EPILOG = "Example: [bold]atomsight neighbours quartz.cif -k 6[/]"
 
 
+@keeps(PRINTED)
 def neighbours(
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="CIFs, folders, tar or zip archives.")
@@ -21,7 +24,6 @@ def neighbours(
 
     Every other point of the infinite crystal counts, copies of the site itself included.
     """
-    from atomsight.cli._output import Skips, emit, finish, out
     from atomsight.elements import SYMBOLS
     from atomsight.neighbours import site_neighbours
     from atomsight.readers import read
@@ -53,12 +55,10 @@ def neighbours(
             emit(record)
         else:
             width = max(len(label) for label in crystal.labels)
-            count = f"{len(rows)} site{'s'[: len(rows) != 1]}, {crystal.n_atoms} atoms in the cell"
-            out.print(
-                f"{crystal.name}  {crystal.formula}  {count}", style="bold", highlight=False, markup=False
-            )
+            count = f"{counted(len(rows), 'site')}, {counted(crystal.n_atoms, 'atom')} in the cell"
+            out.print(f"{crystal.name}  {crystal.formula}  {count}", style="bold")
             for label, symbol, multiplicity, ascending in rows:
                 figures = " ".join(f"{distance:.4f}" for distance in ascending)
                 line = f"  {label:{width}}  {symbol:2}  ×{multiplicity:<3} {figures}"
-                out.print(line, highlight=False, markup=False, soft_wrap=True)
+                out.print(line, soft_wrap=True)
     finish(handled)

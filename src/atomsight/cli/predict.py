@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atomsight.cli._engine import Cluster, Workers, executor_for
+from atomsight.cli._output import PRINTED, Skips, counted, emit, err, finish, keeps, out
 
 if TYPE_CHECKING:
     from atomsight.models import Prediction
@@ -22,6 +23,7 @@ MOST_IN_SET = 4
 """Elements of a set that the table shows."""
 
 
+@keeps(PRINTED)
 def predict(
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="CIFs, folders, tar or zip archives.")
@@ -56,7 +58,6 @@ def predict(
     --formula they are those of a formula from elsewhere, as nearly as the sites allow. A set holds the true
     element in 99 of 100 cases.
     """
-    from atomsight.cli._output import Skips, emit, err, finish
     from atomsight.models.predict import predict as predictions_of
     from atomsight.models.spread import sources_of
 
@@ -82,8 +83,8 @@ def predict(
                 _show(prediction, top)
     if handled > 1 and not as_json:
         err.print(
-            f"{handled:,} crystals: {agreeing:,} of {sites:,} sites agree ({100 * agreeing / sites:.1f} %)",
-            highlight=False,
+            f"{counted(handled, 'crystal')}: {agreeing:,} of {counted(sites, 'site')} agree "
+            f"({100 * agreeing / sites:.1f} %)"
         )
     finish(handled)
 
@@ -136,7 +137,6 @@ def _show(prediction: Prediction, top: int) -> None:
     """One block of aligned lines a crystal; a table of Rich would cost more than reading and predicting."""
     from rich.text import Text
 
-    from atomsight.cli._output import out
     from atomsight.elements import SYMBOLS
 
     crystal, agrees = prediction.crystal, prediction.agrees
@@ -178,7 +178,7 @@ def _shown(members: tuple[str, ...]) -> str:
 
 def _laid(fit: FormulaFit) -> str:
     """How a formula fitted the cell."""
-    text = f"{fit.units} formula units in the cell"
+    text = f"{counted(fit.units, 'formula unit')} in the cell"
     if fit.missing:
         text += "; no site for " + ", ".join(f"{n} {symbol}" for symbol, n in fit.missing.items())
     if fit.extra_hydrogens:

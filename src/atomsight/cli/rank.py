@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atomsight.cli._engine import Cluster, Workers, executor_for
-from atomsight.errors import InputError
+from atomsight.cli._output import AGAIN, Saving, Skips, counted, emit, err, finish, keeps, out
+from atomsight.errors import InputError, OutputError
+from atomsight.files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,6 +28,7 @@ EPILOG = "Example: [bold]atomsight rank candidates.tar.xz --out order.csv --keep
 WRITTEN = (".csv", ".json", ".jsonl", ".parquet")
 
 
+@keeps(f"an unfinished ranking is not kept; {AGAIN}")
 def rank(
     paths: Annotated[
         list[Path], typer.Argument(metavar="CANDIDATES...", help="CIFs, folders, tar or zip archives.")
@@ -61,7 +64,7 @@ def rank(
 
     No energy is computed: a candidate costs milliseconds. Any number of them streams through the same memory.
     """
-    from atomsight.cli._output import Skips, emit, err, finish
+    from atomsight.files import check_file, check_folder
     from atomsight.models.spread import sources_of
     from atomsight.screen.ledger import Ledger
     from atomsight.screen.rank import score
@@ -73,6 +76,8 @@ def rank(
         raise InputError(f"--out {to}: the name must end in {', '.join(WRITTEN)}")
     if keep_dir is not None and keep_dir.exists() and (not keep_dir.is_dir() or any(keep_dir.iterdir())):
         raise InputError(f"--keep-dir {keep_dir} is there already and not an empty folder; name another")
+    check_file("--out", to)
+    check_folder("--keep-dir", keep_dir)
     skips = Skips(as_json)
     sources = sources_of(list(paths))
     verdicts = Verdicts(RankCalibration.load().combination(relaxed), risk)
@@ -99,12 +104,15 @@ def rank(
                 handled += 1
                 advance(handled)
         kept = ledger.kept()
-        if survivors is not None:
-            survivors.keep(ledger.copies())
-        if to is not None and handled:
-            with writer_of(to) as write:
-                for ranked in ledger.ordered():
-                    write(ranked)
+        saving = Saving()
+        with saving:
+            if to is not None and handled:
+                with writer_of(to) as write:
+                    for ranked in ledger.ordered():
+                        write(ranked)
+        with saving:
+            if survivors is not None:
+                survivors.keep(ledger.copies())
         if as_json:
             for ranked in ledger.ordered():
                 emit(ranked.as_dict())
@@ -112,22 +120,24 @@ def rank(
             _show(ledger.ordered(), show)
     if handled and not as_json:
         err.print(
-            f"{handled:,} candidates: {kept:,} to keep, {handled - kept:,} unlikely; a real structure is "
-            f"called unlikely with a chance of at most {100 * risk:g} %",
-            highlight=False,
+            f"{counted(handled, 'candidate')}: {kept:,} to keep, {handled - kept:,} unlikely; a real "
+            f"structure is called unlikely with a chance of at most {100 * risk:g} %",
         )
-    finish(handled)
+    finish(handled, saving)
 
 
 class Survivors:
     """Copies the files of candidates into a hidden folder as they are scored, and keeps those that stand
     beside the others of their formula, which are known in the end. A context manager; the hidden folder goes.
+
+    After an error of writing no further file is copied, and `keep` raises the error, so that the ranking is
+    not lost.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._drafts = folder / ".scored"
-        self._drafts.mkdir(parents=True, exist_ok=True)
+        self._failure: OutputError | None = None
         self._held: deque[Member] = deque()
         self._written: Path | None = None
 
@@ -146,12 +156,14 @@ class Survivors:
                 self._held.append(source)
             yield source
 
-    def judge(self, scored: Ranked) -> str:
-        """Write the candidate's file where it is not written; the copy. Candidates come in the order of their
-        files."""
+    def judge(self, scored: Ranked) -> str | None:
+        """Write the candidate's file where it is not written; the name of the copy, None after an error of
+        writing. Candidates come in the order of their files."""
         while not _from(scored, self._held[0]):
             self._held.popleft()
             self._written = None
+        if self._failure is not None:
+            return None
         if self._written is not None:  # a file of several blocks is copied once
             return self._written.name
         member = self._held[0]
@@ -160,14 +172,24 @@ class Survivors:
         while target.exists():
             number += 1
             target = self._drafts / f"{member.name}-{number}.cif"
-        target.write_bytes(member.data)
+        try:
+            write_bytes(target, member.data)
+        except OutputError as error:
+            self._failure = error
+            return None
         self._written = target
         return target.name
 
     def keep(self, names: Iterable[str]) -> None:
-        """Bring copies out of the hidden folder."""
+        """Bring copies out of the hidden folder.
+
+        Raises:
+            OutputError: not all files could be copied.
+        """
         for name in names:
             (self._drafts / name).replace(self.folder / name)
+        if self._failure is not None:
+            raise self._failure
 
 
 def _from(scored: Ranked, member: Member) -> bool:
@@ -179,23 +201,19 @@ def _from(scored: Ranked, member: Member) -> bool:
 def _progress() -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from atomsight.cli._output import err
-
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("candidates are read")
 
         def advance(handled: int) -> None:
             if handled % 16 == 0:
-                progress.update(task, description=f"{handled:,} candidates")
+                progress.update(task, description=counted(handled, "candidate"))
 
         yield advance
 
 
 def _show(ordered: Iterator[Ranked], most: int) -> None:
     from rich.text import Text
-
-    from atomsight.cli._output import out
 
     last, hidden = None, 0
     for ranked in ordered:
@@ -215,7 +233,5 @@ def _show(ordered: Iterator[Ranked], most: int) -> None:
 
 
 def _hidden(count: int) -> None:
-    from atomsight.cli._output import out
-
     if count:
-        out.print(f"{'':6}  … {count:,} more", style="dim", highlight=False)
+        out.print(f"{'':6}  … {count:,} more", style="dim")

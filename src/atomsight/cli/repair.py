@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from atomsight.cli._output import AGAIN, emit, err, keeps
+
 EPILOG = "Example: [bold]atomsight dataset repair mofs cifs/ more.tar.xz[/]"
 
 
+@keeps(f"the shards mended so far are complete; {AGAIN} to continue")
 def repair(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a dataset.")],
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="The files it was built from.")],
@@ -19,7 +22,6 @@ def repair(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per mended shard.")] = False,
 ) -> None:
     """Make truncated, edited or missing shards again from their sources, the same bytes as at first."""
-    from atomsight.cli._output import emit, err
     from atomsight.cli.dataset import _progress_bar
     from atomsight.dataset.repair import repair as mend
 
@@ -29,6 +31,6 @@ def repair(
         if as_json:
             emit({"dataset": str(dataset), "mended": name})
         else:
-            err.print(f"mended {dataset / name}", markup=False, highlight=False)
+            err.print(f"mended {dataset / name}")
     if not mended and not as_json:
-        err.print(f"{dataset} is whole: every file is as it was written", markup=False, highlight=False)
+        err.print(f"{dataset} is whole: every file is as it was written")

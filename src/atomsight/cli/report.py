@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from atomsight.cli._output import AGAIN, emit, err, finish, keeps
+
 EPILOG = "Example: atomsight report run crystals --out report.html"
 
 
+@keeps(f"no page was written; {AGAIN}")
 def report(
     paths: Annotated[
         list[Path],
@@ -35,10 +38,13 @@ def report(
     The page needs no network and no server. Each misclassified site can be opened where its dataset is at
     hand. A run that has not been evaluated on test is, and the result kept in its folder.
     """
+    from rich.text import Text
+
     from atomsight.analyse.mistakes_duplicates import read_near_duplicates
-    from atomsight.cli._output import emit, err, finish
+    from atomsight.files import check_file
     from atomsight.report import write_report
 
+    check_file("--out", out_path)
     near = None if duplicates is None else read_near_duplicates(duplicates)
     with err.status("reading") as status:
         made = write_report(
@@ -48,13 +54,13 @@ def report(
             near_duplicates=near,
             most_sites=sites,
             threads=threads,
-            on_step=lambda step: status.update(step.replace("[", r"\[")),
+            on_step=lambda step: status.update(Text(step)),
         )
     if as_json:
         for section in made.sections:
             emit({"section": section.title, "source": section.source, "report": str(made.path)})
     else:
         for section in made.sections:
-            err.print(section.title, markup=False, highlight=False)
-        err.print(f"{made.path}: {made.size / 1e6:.1f} MB", markup=False, highlight=False)
+            err.print(section.title)
+        err.print(f"{made.path}: {made.size / 1e6:.1f} MB")
     finish(len(made.sections))

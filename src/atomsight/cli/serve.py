@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from atomsight.cli._output import emit, err, keeps, note
+
 EPILOG = "Example: [bold]atomsight serve[/], then drop a CIF on the page"
 
 
+@keeps("what was uploaded is removed")
 def serve(
     port: Annotated[
         int | None,
@@ -33,15 +36,14 @@ def serve(
     """
     import sys
 
-    from atomsight.cli._output import emit, err
     from atomsight.web.run import is_loopback
     from atomsight.web.run import serve as serve_page
 
     if not is_loopback(host):
-        err.print(
-            f"[yellow]warning[/] {host} lets other machines in: whoever reaches it can use this page, and "
-            "what is sent to it travels unencrypted",
-            highlight=False,
+        note(
+            f"{host} lets other machines in: whoever reaches it can use this page, and what is sent to it "
+            "travels unencrypted",
+            "warning",
         )
 
     def ready(address: str) -> None:
@@ -49,7 +51,7 @@ def serve(
             emit({"address": address})
             sys.stdout.flush()
         else:
-            err.print(f"open {address}   (end with Ctrl-C)", highlight=False)
+            err.print(f"open {address}   (end with Ctrl-C)")
 
     serve_page(
         host,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from atomsight.cli._output import AGAIN, Saving, counted, emit, err, finish, keeps, note, out
 from atomsight.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 EPILOG = "Example: atomsight sweep mofs -k 1-10 --preset twenty --out sweep"
 
 
+@keeps(f"finished runs are kept; {AGAIN} to continue")
 def sweep(
     dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
     folder: Annotated[
@@ -68,12 +70,12 @@ def sweep(
     if wanted not in ("macro_recall", "accuracy"):
         raise InputError(f"--score takes macro-recall or accuracy, not {score!r}")
 
-    from atomsight.cli._output import err, finish
     from atomsight.dataset import open_dataset
     from atomsight.dataset.resplit import resplit
     from atomsight.evaluate.k_sweep import PRESETS, parse_ks, sweep_k
     from atomsight.evaluate.suggest_k import suggest
     from atomsight.evaluate.sweep_report import report_sweep, write_sweep
+    from atomsight.files import check_folder
     from atomsight.training import Settings
 
     if preset is not None and preset not in PRESETS:
@@ -88,18 +90,15 @@ def sweep(
         epochs=epochs,
     )
     ks = parse_ks(k)
+    check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
-    try:
-        with _progress(as_json) as watch:
-            swept = sweep_k(dataset, folder, ks, settings, seeds=seeds, threads=threads, watch=watch)
-            others = []
-            for number in range(1, splits + 1):
-                place = folder / "splits" / f"{number}"
-                other = resplit(dataset, place / "dataset", salt=str(number))
-                others.append(sweep_k(other, place, ks, settings, seeds=seeds, threads=threads, watch=watch))
-    except KeyboardInterrupt:
-        err.print("[yellow]interrupted[/] go on with the same command", highlight=False)
-        raise typer.Exit(130) from None
+    with _progress(as_json) as watch:
+        swept = sweep_k(dataset, folder, ks, settings, seeds=seeds, threads=threads, watch=watch)
+        others = []
+        for number in range(1, splits + 1):
+            place = folder / "splits" / f"{number}"
+            other = resplit(dataset, place / "dataset", salt=str(number))
+            others.append(sweep_k(other, place, ks, settings, seeds=seeds, threads=threads, watch=watch))
     with err.status("resampling"):
         kind = cast("Score", wanted)
         again = [suggest(other.counts["val"], kind, useful=useful).k for other in others]
@@ -110,28 +109,25 @@ def sweep(
         "settings": {name: v for name, v in settings.as_dict().items() if name not in ("k", "seed")},
         "preset": preset,
     }
-    write_sweep(report, written, folder)
-    _draw(report, folder, f"{dataset.path.name}, {len(swept.elements)} elements")
+    saving = Saving()
+    with saving:
+        write_sweep(report, written, folder)
+        _draw(report, folder, f"{dataset.path.name}, {counted(len(swept.elements), 'element')}")
     if as_json:
         _emit(report)
     else:
         _show(report)
         for split, symbols in report.unseen.items():
             if symbols:
-                err.print(
-                    f"[yellow]note[/] {split} holds no {', '.join(symbols)}: its scores do not know of them",
-                    highlight=False,
-                )
-        err.print(f"tables and figures in {folder}", markup=False, highlight=False)
-    finish(len(swept.runs))
+                note(f"{split} holds no {', '.join(symbols)}: its scores do not know of them")
+        saving.tell(f"tables and figures in {folder}")
+    finish(len(swept.runs), saving)
 
 
 @contextmanager
 def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A bar for the run under way, and a line for each that has ended."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from atomsight.cli._output import emit, err
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as bar:
@@ -150,14 +146,12 @@ def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
                     f"val accuracy {record['val_accuracy']:.4f}, macro recall "
                     f"{record['val_macro_recall']:.4f}"
                     + (", was there" if record["skipped"] else f", {record['seconds']:.1f} s"),
-                    highlight=False,
                 )
 
         yield watch
 
 
 def _draw(report: SweepReport, folder: Path, title: str) -> None:
-    from atomsight.cli._output import err
     from atomsight.plots.style import save
     from atomsight.plots.sweep import confusions_figure, elements_figure, pairs_figure, scores_figure
 
@@ -176,8 +170,6 @@ def _draw(report: SweepReport, folder: Path, title: str) -> None:
 
 
 def _emit(report: SweepReport) -> None:
-    from atomsight.cli._output import emit
-
     content = report.as_dict()
     for row in content["table"]:
         emit({"event": "k", **row})
@@ -188,10 +180,9 @@ def _emit(report: SweepReport) -> None:
 
 def _show(report: SweepReport) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    from atomsight.cli._output import out
-
-    out.print("Per cent, ± one standard error over groups of crystals and seeds", highlight=False)
+    out.print("Per cent, ± one standard error over groups of crystals and seeds")
     table = Table(box=None, pad_edge=False)
     names = ("k", "parameters", "seconds", *("val acc.", "val macro", "test acc.", "test macro"))
     for name in names:
@@ -202,15 +193,15 @@ def _show(report: SweepReport) -> None:
             for split in ("val", "test")
             for score in ("accuracy", "macro_recall")
         )
-        marked = f"[bold]{row['k']}[/]" if row["k"] == report.suggestion.k else str(row["k"])
+        marked = Text(str(row["k"]), "bold" if row["k"] == report.suggestion.k else "")
         table.add_row(marked, f"{row['parameters']:,}", f"{row['seconds']:.1f}", *scores)
-    out.print(table, highlight=False)
+    out.print(table)
     suggestion = report.suggestion
-    out.print(f"[bold]suggested: k = {suggestion.k}[/], {report.weighed()}", highlight=False, soft_wrap=True)
-    out.print(f"how sure: {report.holds()}", highlight=False, soft_wrap=True)
+    suggested = Text.assemble((f"suggested: k = {suggestion.k}", "bold"), f", {report.weighed()}")
+    out.print(suggested, soft_wrap=True)
+    out.print(f"how sure: {report.holds()}", soft_wrap=True)
     out.print(
         f"highest score at k = {suggestion.best}; within one standard error of it from k = "
         f"{suggestion.one_standard_error}",
-        highlight=False,
         soft_wrap=True,
     )

@@ -10,9 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from atomsight.cli._output import RESUME, counted, emit, err, finish, keeps, out
+
 EPILOG = "Example: [bold]atomsight train dataset --model two-stage -k 10 --elements top20 --out runs/first[/]"
 
 
+@keeps(RESUME)
 def train(
     dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
     folder: Annotated[
@@ -85,14 +88,15 @@ def train(
     """
     import json
 
-    from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import open_dataset
     from atomsight.errors import InputError
+    from atomsight.files import check_folder
     from atomsight.training import Settings, train_model
     from atomsight.training.finetune import train_further
     from atomsight.training.hardware import Hardware
     from atomsight.training.processes import is_first_process
 
+    check_folder("--out", folder)
     settings = Settings(
         model=model,
         k=k,
@@ -109,20 +113,16 @@ def train(
         raise InputError(
             "--from takes kind, k and elements from the model; leave --model, -k, --elements out"
         )
-    try:
-        with progress(as_json) as watch:
-            begun = train_model if begin is None else partial(train_further, begin)
-            trained = begun(
-                open_dataset(dataset_path),
-                folder,
-                settings,
-                resume=resume,
-                hardware=Hardware(threads, accelerator, devices, nodes, in_memory),
-                watch=watch,
-            )
-    except KeyboardInterrupt:
-        err.print("[yellow]interrupted[/] go on with the same command and --resume", highlight=False)
-        raise typer.Exit(130) from None
+    with progress(as_json) as watch:
+        begun = train_model if begin is None else partial(train_further, begin)
+        trained = begun(
+            open_dataset(dataset_path),
+            folder,
+            settings,
+            resume=resume,
+            hardware=Hardware(threads, accelerator, devices, nodes, in_memory),
+            watch=watch,
+        )
     if devices * nodes > 1 and not is_first_process():
         return
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
@@ -140,8 +140,6 @@ def train(
         show_result(folder, trained.k, len(trained.elements), result)
         err.print(
             f"next: atomsight evaluate {folder} {dataset_path} --split test --out {folder}/evaluation",
-            markup=False,
-            highlight=False,
             soft_wrap=True,
         )
     finish(1)
@@ -151,8 +149,6 @@ def train(
 def progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A bar for the epoch under way, and a line for each that has ended."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from atomsight.cli._output import emit, err
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as bar:
@@ -169,7 +165,6 @@ def progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
                     f"{place:16} loss {record['train_loss']:.4f}, val {record['val_loss']:.4f}, "
                     f"accuracy {record['val_accuracy']:.4f}, macro recall {record['val_macro_recall']:.4f}, "
                     f"{record['seconds']:.1f} s",
-                    highlight=False,
                 )
 
         yield watch
@@ -179,16 +174,14 @@ def show_result(folder: Path, k: int, elements: int, result: dict[str, Any]) -> 
     """Print what a training run came to."""
     from rich.table import Table
 
-    from atomsight.cli._output import out
-
     val = result["val"]
     table = Table.grid(padding=(0, 2))
-    table.add_row("model", f"{folder / 'model.onnx'}: k = {k}, {elements} elements")
+    table.add_row("model", f"{folder / 'model.onnx'}: k = {k}, {counted(elements, 'element')}")
     epochs = ", ".join(f"{stage} {n}" for stage, n in result["epochs"].items())
     table.add_row("epochs", f"{epochs}; {result['seconds']:.1f} s")
-    table.add_row("val", f"{val['sites']:,} sites")
+    table.add_row("val", counted(val["sites"], "site"))
     table.add_row("accuracy", f"{100 * val['accuracy']:.1f} %")
     table.add_row("macro recall", f"{100 * val['macro_recall']:.1f} %")
     error, before = val["calibration_error"], val["calibration_error_uncalibrated"]
     table.add_row("calibration error", f"{100 * error:.2f} % ({100 * before:.2f} % before calibration)")
-    out.print(table, highlight=False)
+    out.print(table)

@@ -11,42 +11,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from atomsight.errors import DatasetError
+from atomsight.errors import DatasetError, OutputError
+from atomsight.files import write_bytes
 
 GO_ON = "the same command goes on once there is room"
 """What to do about a full disk."""
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable; a no-op where folders cannot be opened (Windows)."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
-    """Write a file under a temporary name, make it durable, then give it its name.
+    """Write a file that is whole or absent, and durable.
 
     Raises:
         DatasetError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as handle:
-            for piece in pieces:
-                handle.write(piece)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DatasetError(f"cannot write {path}: {error.strerror or error}; {GO_ON}") from error
+        write_bytes(path, *pieces, durable=True)
+    except OutputError as error:
+        raise DatasetError(f"{error}; {GO_ON}") from error
 
 
 def write_json(path: Path, value: Any) -> None:

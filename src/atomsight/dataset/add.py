@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from atomsight import __version__
 from atomsight.bonds.column import checked_source
-from atomsight.dataset._files import locked, sync_folder
+from atomsight.dataset._files import locked
 from atomsight.dataset.builder import Progress, Reading, checked_sources
 from atomsight.dataset.engines import Engine
 from atomsight.dataset.existing import ExistingParts, file_stem
@@ -37,6 +37,7 @@ from atomsight.dataset.split import entry
 from atomsight.dataset.staging import StagedParts, Staging
 from atomsight.dataset.store import Dataset, open_dataset
 from atomsight.errors import DatasetError
+from atomsight.files import sync_folder
 from atomsight.readers.quality import QualityPolicy
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from atomsight.bonds.column import checked_source
-from atomsight.dataset._files import locked, sync_folder
+from atomsight.dataset._files import locked
 from atomsight.dataset.builder import Progress, Reading, checked_sources
 from atomsight.dataset.engines import Engine
 from atomsight.dataset.existing import file_stem
@@ -29,6 +29,7 @@ from atomsight.dataset.shards import split_column, write_shard
 from atomsight.dataset.staging import StagedParts, Staging
 from atomsight.dataset.store import damaged_files, read_index
 from atomsight.errors import DatasetError
+from atomsight.files import sync_folder
 from atomsight.readers.quality import QualityPolicy
 
 

@@ -8,7 +8,7 @@
 | `mistakes` | the misclassified sites, most confident first |
 | `run` | one streaming pass of a model over a split |
 | `seen` | whether the split was truly kept from the model |
-| `tables` | the result as CSV and JSON files |
+| `write` | the result as CSV and JSON files |
 | `k_sweep` | a model trained and evaluated for each k and seed, resumable |
 | `suggest_k` | the smallest k that no larger one betters: bootstrap over groups, paired |
 | `sweep_report` | the suggestion with its checks, and its tables |

@@ -10,17 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-BINS = 15
-"""Equal-width bins of the confidence in [0, 1], as in Guo et al. 2017 (arXiv:1706.04599)."""
+from atomsight.scores import BINS, calibration_error, confidence_counts
 
 _STEP, _LOW, _HIGH = 0.01, -6.0, 18.0
 _FINE = round((_HIGH - _LOW) / _STEP)
-
-
-def _bin(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Guo's bins are open below and closed above, so that 1.0 falls in the last."""
-    index = np.ceil(np.asarray(confidence, dtype=np.float64) * BINS).astype(np.int64) - 1
-    return np.clip(index, 0, BINS - 1)
 
 
 def _fine(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -49,21 +42,17 @@ class Calibration:
 
     def add(self, confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> None:
         """Count a batch: (n,) confidences in [0, 1], and whether each first choice was right."""
-        bins, fine = _bin(confidence), _fine(confidence)
-        self.count += np.bincount(bins, minlength=BINS)
-        self.confidence += np.bincount(bins, weights=confidence, minlength=BINS)
-        self.correct += np.bincount(bins[right], minlength=BINS)
+        count, total, correct = confidence_counts(confidence, right)
+        self.count += count
+        self.confidence += total
+        self.correct += correct
+        fine = _fine(confidence)
         self.fine_count += np.bincount(fine, minlength=_FINE)
         self.fine_correct += np.bincount(fine[right], minlength=_FINE)
 
     def expected_error(self) -> float:
-        """Expected calibration error: the mean over sites of |accuracy - mean confidence| of the site's bin.
-
-        15 equal-width bins, first choice only (Guo et al. 2017, arXiv:1706.04599, equation 3). NaN without
-        sites.
-        """
-        total = int(self.count.sum())
-        return float(np.abs(self.correct - self.confidence).sum() / total) if total else float("nan")
+        """Expected calibration error of the first choice, see `scores.calibration_error`."""
+        return calibration_error(self.count, self.confidence, self.correct)
 
     def reliability(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
         """Mean confidence, accuracy and sites of the bins that are not empty, ascending in confidence."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.evaluate import metrics
+from atomsight.scores import macro
 
 
 @dataclass
@@ -72,7 +72,7 @@ class SetCounts:
 
     def macro_coverage(self, fewest: int = 1) -> float:
         """Mean over the elements with at least so many sites of the share whose set holds the element."""
-        return metrics.macro(self.by_element(fewest)[0])
+        return macro(self.by_element(fewest)[0])
 
     def _share(self, counts: NDArray[np.int64]) -> float:
         total = int(self.sites.sum())

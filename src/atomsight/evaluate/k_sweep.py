@@ -7,7 +7,6 @@ follows (scores, errors, the suggestion) is read from these folders.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shutil
@@ -21,11 +20,9 @@ from numpy.typing import NDArray
 
 from atomsight.elements import NUMBERS, SYMBOLS
 from atomsight.errors import DatasetError, InputError
-from atomsight.evaluate.mistakes import MistakeLog
-from atomsight.evaluate.run import evaluate_model
 from atomsight.evaluate.suggest_k import GroupCounts
-from atomsight.evaluate.tables import write_tables
-from atomsight.models import load_model
+from atomsight.evaluate.write import evaluate_run
+from atomsight.files import read_csv
 from atomsight.training import train_model
 from atomsight.training.hardware import Hardware
 from atomsight.training.run_folder import RunFolder
@@ -216,19 +213,7 @@ def _evaluate(dataset: Dataset, place: Path, split: str, threads: int | None) ->
     """Write an evaluation; its folder is there only when all its files are."""
     draft = place / f"{split}.tmp"
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    with MistakeLog() as log:
-        model = load_model(place, threads=threads or 0)
-        evaluation = evaluate_model(model, dataset, split, mistakes=log)
-        summary = {
-            **evaluation.summary(),
-            "k": model.k,
-            "dataset": str(dataset.path),
-            "dataset_fingerprint": dataset.fingerprint,
-            "crystals_seen_in_training": 0,
-        }
-        write_tables(evaluation, summary, draft)
-        log.write_csv(draft / "mistakes.csv")
+    evaluate_run(place, dataset, draft, split=split, threads=threads or 0)
     draft.replace(place / split)
 
 
@@ -240,8 +225,7 @@ def _parameters(settings: Settings, elements: tuple[int, ...]) -> int:
 
 
 def _matrix(file: Path, elements: tuple[int, ...]) -> NDArray[np.int64]:
-    with file.open(encoding="utf-8", newline="") as handle:
-        rows = {row["true"]: row for row in csv.DictReader(handle)}
+    rows = {row["true"]: row for row in read_csv(file)}
     symbols = [SYMBOLS[z] for z in elements]
     return np.array([[int(rows[true][predicted]) for predicted in symbols] for true in symbols])
 
@@ -266,8 +250,7 @@ def _group_counts(
     hits = np.broadcast_to(sites, (len(runs), len(runs[0]), *sites.shape)).copy()
     for i, row in enumerate(runs):
         for j, run in enumerate(row):
-            with (run.path / split / "mistakes.csv").open(encoding="utf-8", newline="") as file:
-                for mistake in csv.DictReader(file):
-                    hits[i, j, group_of[mistake["crystal"]], column_of[NUMBERS[mistake["true"]]]] -= 1
+            for mistake in read_csv(run.path / split / "mistakes.csv"):
+                hits[i, j, group_of[mistake["crystal"]], column_of[NUMBERS[mistake["true"]]]] -= 1
     used = sites.sum(axis=1) > 0
     return GroupCounts(tuple(row[0].k for row in runs), sites[used], hits[:, :, used])

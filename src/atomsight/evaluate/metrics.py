@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight.scores import ratio
+
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -40,12 +42,6 @@ def true_ranks(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) 
     )
 
 
-def count_pairs(rows: NDArray[np.integer], columns: NDArray[np.integer], shape: tuple[int, int]) -> Counts:
-    """(shape) int64: how often each pair occurs; rows are true classes, columns predictions or ranks."""
-    flat = np.asarray(rows, dtype=np.int64) * shape[1] + np.asarray(columns, dtype=np.int64)
-    return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
-
-
 def log_losses(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> Floats:
     """(n,) float64: minus the natural logarithm of the probability of the true class, in nats.
 
@@ -53,12 +49,6 @@ def log_losses(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) 
     """
     own = np.take_along_axis(probabilities, np.asarray(truth, dtype=np.int64)[:, None], axis=1)[:, 0]
     return -np.log(np.maximum(own.astype(np.float64), 1e-12))
-
-
-def _ratio(numerator: NDArray[np.integer], denominator: NDArray[np.integer]) -> Floats:
-    out = np.full(len(numerator), np.nan)
-    np.divide(numerator, denominator, out=out, where=np.asarray(denominator) > 0)
-    return out
 
 
 @dataclass(frozen=True)
@@ -85,28 +75,15 @@ class ElementScores:
 def element_scores(matrix: Counts) -> ElementScores:
     """Precision, recall and F1 of every class from a (classes, classes) matrix of counts, rows true."""
     support, predicted, correct = matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)
-    f1 = _ratio(2 * correct, support + predicted)
+    f1 = ratio(2 * correct, support + predicted)
     f1[support == 0] = np.nan
-    return ElementScores(
-        support, predicted, correct, _ratio(correct, predicted), _ratio(correct, support), f1
-    )
+    return ElementScores(support, predicted, correct, ratio(correct, predicted), ratio(correct, support), f1)
 
 
 def accuracy(matrix: Counts) -> float:
     """Share of sites whose first choice is right; NaN without sites."""
     total = int(matrix.sum())
     return float(np.trace(matrix) / total) if total else float("nan")
-
-
-def macro(values: Floats) -> float:
-    """Mean over the classes for which the score is defined; NaN where it is defined for none."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
-
-
-def macro_recall(matrix: Counts) -> float:
-    """Mean recall over the elements present in the truth: every element weighs the same, however rare."""
-    return macro(element_scores(matrix).recall)
 
 
 def top_accuracy(ranks: Counts, k: int) -> float:
@@ -117,7 +94,7 @@ def top_accuracy(ranks: Counts, k: int) -> float:
 
 def top_recall(ranks: Counts, k: int) -> Floats:
     """(classes,) share of a class's sites that have it among the k most probable; NaN without sites."""
-    return _ratio(ranks[:, :k].sum(axis=1), ranks.sum(axis=1))
+    return ratio(ranks[:, :k].sum(axis=1), ranks.sum(axis=1))
 
 
 def clustered_error(correct: NDArray[np.integer], sites: NDArray[np.integer]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import heapq
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from atomsight.elements import SYMBOLS
+from atomsight.files import write_csv
 
 
 class Mistake(NamedTuple):
@@ -123,16 +123,12 @@ class MistakeLog:
 
     def write_csv(self, path: Path) -> None:
         """Write a row per mistake, most confident first: elements as symbols, probabilities to six digits."""
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(Mistake._fields)
-            for m in self:
-                writer.writerow(
-                    [
-                        *(m.crystal, m.site, m.label, SYMBOLS[m.true], SYMBOLS[m.predicted]),
-                        *(f"{m.probability:.6f}", f"{m.probability_true:.6f}", m.rank),
-                    ]
-                )
+        write_csv(
+            path,
+            Mistake._fields,
+            ((*m[:3], SYMBOLS[m.true], SYMBOLS[m.predicted], *m[5:]) for m in self),
+            ".6f",
+        )
 
 
 def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Mistake]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,11 @@ from atomsight.errors import DatasetError, ModelError
 from atomsight.evaluate import metrics
 from atomsight.evaluate.calibration import Calibration
 from atomsight.evaluate.mistakes import CrystalCounts, MistakeLog
+from atomsight.scores import count_pairs, macro
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
     from atomsight.models import Model
-
-Batch = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -106,11 +105,11 @@ class Evaluation:
             "accuracy": self.accuracy,
             "accuracy_standard_error": self.accuracy_error,
             "accuracy_of_all_sites": self.accuracy_of_all,
-            "macro_recall": metrics.macro(scores.recall),
-            "macro_precision": metrics.macro(scores.precision),
-            "macro_f1": metrics.macro(scores.f1),
+            "macro_recall": macro(scores.recall),
+            "macro_precision": macro(scores.precision),
+            "macro_f1": macro(scores.f1),
             "top3_accuracy": metrics.top_accuracy(self.ranks, 3),
-            "top3_macro_recall": metrics.macro(metrics.top_recall(self.ranks, 3)),
+            "top3_macro_recall": macro(metrics.top_recall(self.ranks, 3)),
             "log_loss": self.log_loss,
             "expected_calibration_error": self.calibration.expected_error(),
             "coverage_at_99_percent_accuracy": coverage,
@@ -159,19 +158,19 @@ def evaluate_model(
     calibration, crystals, log_loss = Calibration(), CrystalCounts(), 0.0
 
     wanted = dict.fromkeys(("crystal", "site", "label", "element", *model.columns))
-    for batch in whole_crystals(dataset.batches(list(wanted), split=split, batch_size=batch_size)):
+    for batch in dataset.batches(list(wanted), split=split, batch_size=batch_size, whole_crystals=True):
         probabilities = _probabilities(model, batch)
         predicted = probabilities.argmax(axis=1)
         truth = column_of[batch["element"]]
         known = truth >= 0
         right = predicted == truth
         crystals.add(batch["crystal"], known, right)
-        outside += metrics.count_pairs(batch["element"][~known], predicted[~known], outside.shape)
+        outside += count_pairs(batch["element"][~known], predicted[~known], outside.shape)
 
         p, y = probabilities[known], truth[known]
         rank = metrics.true_ranks(p, y)
-        matrix += metrics.count_pairs(y, predicted[known], matrix.shape)
-        ranks += metrics.count_pairs(y, rank, ranks.shape)
+        matrix += count_pairs(y, predicted[known], matrix.shape)
+        ranks += count_pairs(y, rank, ranks.shape)
         log_loss += float(metrics.log_losses(p, y).sum())
         calibration.add(p.max(axis=1), right[known])
         if mistakes is not None and rank.any():
@@ -203,23 +202,6 @@ def evaluate_model(
         crystal_counts=crystals.counts,
         crystal_groups=tuple(groups.get(name) or name for name in crystals.names),
     )
-
-
-def whole_crystals(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """The same rows in batches that end where a crystal ends; the rows of a crystal must stand together."""
-    tail: Batch | None = None
-    for batch in batches:
-        rows = batch if tail is None else {k: np.concatenate([tail[k], batch[k]]) for k in batch}
-        names = rows["crystal"]
-        if len(names) == 0:
-            continue
-        changes = np.flatnonzero(names[1:] != names[:-1])
-        cut = int(changes[-1]) + 1 if len(changes) else 0
-        if cut:
-            yield {k: v[:cut] for k, v in rows.items()}
-        tail = {k: v[cut:] for k, v in rows.items()}
-    if tail is not None:
-        yield tail
 
 
 def _check_fit(model: Model, dataset: Dataset, split: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from atomsight.evaluate.suggest_k import (
     suggest,
     suggest_on_halves,
 )
+from atomsight.files import write_csv, write_json
 
 
 @dataclass(frozen=True)
@@ -248,9 +247,8 @@ def write_sweep(report: SweepReport, settings: dict[str, Any], folder: Path) -> 
         The paths written.
     """
     content = {**settings, **report.as_dict()}
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     paths = [folder / "sweep.json"]
-    paths[0].write_text(text, encoding="utf-8")
+    write_json(paths[0], content)
     for name, rows in (
         ("k.csv", content["table"]),
         ("elements.csv", content["per_element"]),
@@ -259,22 +257,13 @@ def write_sweep(report: SweepReport, settings: dict[str, Any], folder: Path) -> 
     ):
         paths.append(folder / name)
         header = list(rows[0]) if rows else []
-        _write(paths[-1], header, (row.values() for row in rows))
-    (folder / "confusion").mkdir(exist_ok=True)
+        write_csv(paths[-1], header, (row.values() for row in rows), ".6g")
     symbols = report.sweep.symbols
     for k, matrix in zip(report.sweep.ks, report.sweep.matrices("test"), strict=True):
         paths.append(folder / "confusion" / f"k{k:02d}.csv")
         counts = ((symbol, *row) for symbol, row in zip(symbols, matrix.tolist(), strict=True))
-        _write(paths[-1], ("true", *symbols), counts)
+        write_csv(paths[-1], ("true", *symbols), counts)
     return paths
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        for row in rows:
-            writer.writerow(["" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in row])
 
 
 def _percent(share: float) -> str:

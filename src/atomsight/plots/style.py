@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from atomsight.errors import InputError
+from atomsight.files import whole
 
 BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8C8C8C", "#222222"
 """Blue and vermilion of the palette of Okabe and Ito (2008), which colour-blind readers tell apart."""
@@ -77,10 +78,11 @@ def save(figure: Figure, paths: Path | Sequence[Path], dpi: int = 200) -> None:
 
     Raises:
         InputError: another suffix.
+        OutputError: the file cannot be written.
     """
     for path in [paths] if isinstance(paths, Path) else paths:
         if path.suffix not in SUFFIXES:
             raise InputError(f"{path.name}: figures are written as {', '.join(SUFFIXES)}")
         metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[path.suffix]
-        with look():
-            figure.savefig(path, dpi=dpi, metadata=metadata)
+        with look(), whole(path) as place:
+            figure.savefig(place, dpi=dpi, format=path.suffix[1:], metadata=metadata)

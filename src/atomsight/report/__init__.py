@@ -5,7 +5,6 @@
 | `build` | `write_report`: from folders to the page |
 | `inputs` | which folder is what |
 | `cited` | which works a folder rests on |
-| `evaluating` | a run scored where that has not been done |
 | `sections/` | one module for each kind of folder |
 | `components/` | what any page of atomsight is made of: style, tables, figures, frame |
 """

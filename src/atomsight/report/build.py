@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from atomsight import __version__
 from atomsight.errors import AtomsightError, InputError
+from atomsight.files import check_file, write_text
 from atomsight.report.components import Section, page
 from atomsight.report.inputs import Input, places_of, read_json, recognise
 
@@ -63,14 +62,13 @@ def write_report(
         InputError: a folder that is not known, a run whose dataset is not at hand, or
             a page that is a folder.
         DatasetError, ModelError: what is read is damaged or unfinished.
+        OutputError: the page cannot be written.
     """
-    if out.is_dir():
-        raise InputError(f"--out {out} is a folder; name a file such as {out / 'report.html'}")
+    check_file("--out", out)
     given = recognise(paths)
     if not given:
         raise InputError("name at least one dataset, run or result folder")
     beside = out.resolve().parent
-    beside.mkdir(parents=True, exist_ok=True)
     teller = _Teller(given, near_duplicates, most_sites, threads, beside, on_step)
     sections = [section for number, one in enumerate(given, 1) for section in teller.tell(one, number)]
     from atomsight.report.cited import works_cited
@@ -81,7 +79,7 @@ def write_report(
     heading = title or "Report on " + ", ".join(one.path.resolve().name for one in given)
     on_step("writing")
     text = page(heading, f"Made by atomsight {__version__}", sections)
-    _write(out, text)
+    write_text(out, text)
     return Report(out, tuple(sections), len(text.encode("utf-8")))
 
 
@@ -173,7 +171,8 @@ class _Teller:
             return sections
         folder = path / "evaluation"
         if not (folder / "summary.json").is_file():
-            from atomsight.report.evaluating import evaluate_run
+            from atomsight.evaluate.write import evaluate_run
+            from atomsight.plots.evaluation import draw_evaluation
 
             settings = read_json(path / "settings.json")
             dataset = self._find(settings.get("fingerprint"), settings.get("dataset"), path)
@@ -183,18 +182,5 @@ class _Teller:
                     f"name the dataset too, or run atomsight evaluate {path} DATASET --out {folder}"
                 )
             self.on_step(f"evaluating {path}")
-            evaluate_run(path, dataset, folder, threads=self.threads)
+            evaluate_run(path, dataset, folder, threads=self.threads, draw=draw_evaluation)
         return [*sections, self._evaluation(folder, number)]
-
-
-def _write(out: Path, text: str) -> None:
-    """The page is whole or absent."""
-    handle, temporary = tempfile.mkstemp(dir=out.resolve().parent, prefix=f".{out.name}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, out)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

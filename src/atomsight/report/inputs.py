@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from atomsight.errors import DatasetError, InputError
+from atomsight.files import cell_text
 
 Kind = Literal["dataset", "run", "evaluation", "mistakes", "distances", "bonds", "sweep"]
 
@@ -86,9 +87,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         options = pa.csv.ConvertOptions(
             strings_can_be_null=True, null_values=[""], column_types=dict.fromkeys(_TEXT, pa.string())
         )
-        return pa.csv.read_csv(path, convert_options=options).to_pylist()
+        rows = pa.csv.read_csv(path, convert_options=options).to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{path} cannot be read ({error}); run the command that wrote it again") from error
+    return [{k: cell_text(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
 
 
 _TEXT = ("crystal", "label", "formula", "group", "flags", "source", "value")

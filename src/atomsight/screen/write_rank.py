@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from atomsight.files import csv_writer, whole
 from atomsight.screen.ledger import Ranked
 
 COLUMNS = ("rank", "crystal", "source", "formula", "kind", "score", "verdict", "evidence")
@@ -20,22 +20,20 @@ ROWS = 10_000
 @contextmanager
 def writer_of(path: Path) -> Iterator[Callable[[Ranked], None]]:
     """What writes candidates to a file, of the format that its name ends in; JSON where it is another."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = path.suffix.lower()
-    form = {".csv": _csv, ".parquet": _parquet, ".jsonl": _lines}.get(suffix, _json)
-    with form(path) as write:
+    form = {".csv": _csv, ".parquet": _parquet, ".jsonl": _lines}.get(path.suffix.lower(), _json)
+    with whole(path) as place, form(place) as write:
         yield write
 
 
 @contextmanager
 def _csv(path: Path) -> Iterator[Callable[[Ranked], None]]:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        write_row = csv_writer(file)
+        write_row(COLUMNS)
 
         def write(ranked: Ranked) -> None:
             record = ranked.as_dict()
-            writer.writerow([*(record[name] for name in COLUMNS[:-1]), "; ".join(ranked.evidence)])
+            write_row([*(record[name] for name in COLUMNS[:-1]), "; ".join(ranked.evidence)])
 
         yield write
 

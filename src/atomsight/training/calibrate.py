@@ -7,7 +7,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
-BINS = 15
+from atomsight import scores
 
 
 def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
@@ -35,24 +35,14 @@ def log_loss(logits: NDArray[np.floating], targets: NDArray[np.integer], tempera
 
 def macro_recall(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
     """Mean over the elements that are present of the share of their sites that get them as first choice."""
-    present = np.bincount(targets)
-    right = np.bincount(targets[probabilities.argmax(axis=1) == targets], minlength=len(present))
-    return float((right / np.maximum(present, 1))[present > 0].mean())
+    n = probabilities.shape[1]
+    return scores.macro_recall(scores.count_pairs(targets, probabilities.argmax(axis=1), (n, n)))
 
 
 def calibration_error(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
-    """Expected calibration error, of the first choice.
-
-    The mean over sites of |accuracy - mean confidence| of the site's bin, in 15 equal bins of the confidence.
-    Source: Guo et al. 2017, arXiv:1706.04599, equation 3.
-    """
-    confidence = probabilities.max(axis=1).astype(np.float64)
+    """Expected calibration error of the first choice, see `scores.calibration_error`."""
     right = probabilities.argmax(axis=1) == targets
-    index = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    gap = np.bincount(index, weights=right, minlength=BINS) - np.bincount(
-        index, weights=confidence, minlength=BINS
-    )
-    return float(np.abs(gap).sum() / len(targets))
+    return scores.calibration_error(*scores.confidence_counts(probabilities.max(axis=1), right))
 
 
 def best_temperature(logits: NDArray[np.floating], targets: NDArray[np.integer]) -> float:

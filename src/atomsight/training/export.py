@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from atomsight import __version__
 from atomsight.dataset import open_dataset
 from atomsight.elements import SYMBOLS, parse_elements
 from atomsight.errors import AtomsightError, InputError, ModelError
+from atomsight.files import write_bytes
 from atomsight.models.conformal import CALIBRATION_SITES, fit_sets
 from atomsight.models.load import load_model
 from atomsight.models.onnx.session import FORMAT
@@ -65,7 +65,7 @@ def write_model(graph: GraphProto, metadata: Mapping[str, Any], path: Path) -> N
     )
     _annotate(proto, {"format": FORMAT, **metadata})
     onnx.checker.check_model(proto, full_check=True)
-    _write(proto.SerializeToString(deterministic=True), path)
+    write_bytes(path, proto.SerializeToString(deterministic=True))
 
 
 def add_metadata(source: Path, target: Path, metadata: Mapping[str, Any]) -> None:
@@ -73,7 +73,7 @@ def add_metadata(source: Path, target: Path, metadata: Mapping[str, Any]) -> Non
     onnx = onnx_library()
     proto = onnx.load(source)
     _annotate(proto, metadata)
-    _write(proto.SerializeToString(deterministic=True), target)
+    write_bytes(target, proto.SerializeToString(deterministic=True))
 
 
 def check_agreement(expected: NDArray[np.floating], answer: NDArray[np.floating]) -> float:
@@ -98,12 +98,6 @@ def _annotate(proto: Any, metadata: Mapping[str, Any]) -> None:
     del proto.metadata_props[:]
     for key in sorted(held):
         proto.metadata_props.add(key=key, value=held[key])
-
-
-def _write(data: bytes, path: Path) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
 
 
 def finish(

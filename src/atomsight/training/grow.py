@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from atomsight.elements import parse_elements
 from atomsight.errors import InputError, ModelError
+from atomsight.files import write_text
 from atomsight.training import calibrate
 from atomsight.training.extra import require_training_packages
 from atomsight.training.hardware import Hardware
 from atomsight.training.registry import architecture_class
-from atomsight.training.run_folder import RunFolder, held_origin, read_settings, write_text
+from atomsight.training.run_folder import RunFolder, held_origin, read_settings
 from atomsight.training.settings import Settings, check_dataset
 from atomsight.training.train import Start, train_model
 

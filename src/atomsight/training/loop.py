@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from atomsight.errors import ModelError
+from atomsight.scores import macro_recall
 from atomsight.training.architecture import Architecture, SiteBatch, Stage
 from atomsight.training.hardware import Hardware
 from atomsight.training.processes import alone
@@ -61,13 +62,10 @@ class Scores:
     def record(self) -> dict[str, float]:
         """Mean loss, accuracy, and macro recall over the elements that are present."""
         total = self.matrix.sum()
-        right = self.matrix.diagonal().double()
-        present = self.matrix.sum(dim=1)
-        recall = (right / present)[present > 0].mean()
         return {
             "val_loss": self.loss / int(total),
-            "val_accuracy": float(right.sum() / total),
-            "val_macro_recall": float(recall),
+            "val_accuracy": float(self.matrix.diagonal().double().sum() / total),
+            "val_macro_recall": macro_recall(self.matrix.numpy()),
         }
 
 

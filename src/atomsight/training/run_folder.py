@@ -12,11 +12,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from atomsight.errors import InputError, ModelError
+from atomsight.files import write_text
 from atomsight.models.load import MODEL_FILE
 from atomsight.training.settings import RunSettings, Settings
 
@@ -123,10 +123,3 @@ def held_origin(out: Path, name: str) -> tuple[bool, Any]:
         return True, json.loads(file.read_text(encoding="utf-8")).get(name)
     except ValueError as error:
         raise ModelError(f"{file} is damaged ({error}); start again with another --out") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that is either whole or absent."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
