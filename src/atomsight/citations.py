@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.errors import InputError
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.cli import (
     bonds,
     check,

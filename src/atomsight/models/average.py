@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError
 from atomsight.models.further import constants_of

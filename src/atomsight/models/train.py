@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.elements import SYMBOLS
 from atomsight.errors import DatasetError, InputError, MissingExtraError
 from atomsight.models import calibrate

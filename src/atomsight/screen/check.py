@@ -18,7 +18,7 @@ from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.spread import Source, Work, spread
-from atomsight.readers.sources import OnSkip
+from atomsight.readers.member import OnSkip
 from atomsight.screen.calibration import FLAGGED, MODEL, Calibration, calibration_of, kind_of, sort_of
 from atomsight.screen.evidence import evidence_of
 from atomsight.screen.plausibility.runtime import Plausibility

@@ -24,7 +24,7 @@ from atomsight.screen.tables import MODEL, Tables, calibrated_for, load_combinat
 from atomsight.screen.verdicts import LEAST, Verdicts, sort_of
 
 if TYPE_CHECKING:
-    from atomsight.readers.sources import OnSkip
+    from atomsight.readers.member import OnSkip
 
 RISK = 0.005
 """Most chance that a real structure is called ``unlikely``, where none is asked for."""
