@@ -85,7 +85,7 @@ def stages(paths: list[Path], k: int) -> dict[str, float]:
         clock = now
 
     for source in group_sources(paths):
-        chunks += list(chunks_of(source, 0, DEFAULT.max_bytes, lambda entry: False))
+        chunks += list(chunks_of(source, 0, DEFAULT, lambda entry: False))
     lap("list, load and hash")
     for chunk in chunks:
         crystals = []

@@ -88,7 +88,7 @@ def optimade(archive: str) -> Counter[str]:
                 break
             except OSError:
                 time.sleep(0.2)
-        for member in members_of(url, lambda s, r: outcomes.update(["lost"]), 10**8, Web(pause=0.0)):
+        for member in members_of(url, lambda s, r: outcomes.update(["lost"]), DEFAULT, Web(pause=0.0)):
             back = crystals_of(member, DEFAULT)
             known = direct[member.name.removesuffix(".0")]
             outcome = min((compared(back[0], c) for c in known), key=len) if back else "not read"

@@ -27,8 +27,8 @@ with atheris.instrument_imports(
 ):
     from atomsight.neighbours import site_neighbours
     from atomsight.readers import crystals_of, crystals_of_many
+    from atomsight.readers.member import Member
     from atomsight.readers.quality import Reason
-    from atomsight.readers.sources import Member
 
 
 def one_input(data: bytes) -> None:

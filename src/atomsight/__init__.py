@@ -26,6 +26,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from atomsight._version import __version__
+
 if TYPE_CHECKING:
     from atomsight.crystal import Crystal as Crystal
     from atomsight.dataset import open_dataset as open_dataset
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
     from atomsight.readers import read as read
     from atomsight.screen.check import check as check
     from atomsight.screen.rank import rank as rank
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Crystal": "atomsight.crystal",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.errors import InputError
 
 _ENTRY = re.compile(r"% (\w+): ([^\n]+)\n@(\w+)\{([^,\n]+),\n(.*?)\n\}", re.DOTALL)

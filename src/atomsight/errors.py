@@ -38,5 +38,9 @@ class EngineError(AtomsightError):
     """The workers of an engine died, or it was lost, and trying again did not help."""
 
 
+class SkippedWarning(UserWarning):
+    """Structures were left out, and nobody asked to be told which."""
+
+
 class UnreachableError(AtomsightError):
     """A server does not answer, or turns requests away for good; what was fetched so far is kept."""

@@ -10,7 +10,7 @@ from atomsight.crystal import BOND_TYPES, Crystal
 from atomsight.readers._atoms import Words, read_atoms
 from atomsight.readers._bond_rows import _scanned, bond_rows
 from atomsight.readers.cif import crystals_of
-from atomsight.readers.sources import Member
+from atomsight.readers.member import Member
 
 HEAD = """data_made
 _cell_length_a 10

@@ -15,7 +15,7 @@ from atomsight.readers._atoms import _by_value
 from atomsight.readers._block import header_of, start_of
 from atomsight.readers._scan import scan
 from atomsight.readers._syntax import parse, quote_values
-from atomsight.readers.sources import Member
+from atomsight.readers.member import Member
 
 DATA = Path(__file__).parents[1] / "data"
 

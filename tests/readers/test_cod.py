@@ -12,7 +12,7 @@ from lab_server import Answer, Lab, serving
 
 import atomsight
 from atomsight.errors import InputError, UnreachableError
-from atomsight.readers import Member
+from atomsight.readers import Budget, Member
 from atomsight.readers._web import AGENT, Web
 from atomsight.readers.cod import SUMS, Cache, members_of, place, search_query
 
@@ -39,7 +39,7 @@ def fetch(
 ) -> tuple[list[Member], list[tuple[str, str]]]:
     monkeypatch.setenv("ATOMSIGHT_COD", lab.url)
     skips: list[tuple[str, str]] = []
-    found = members_of(asked, lambda s, r: skips.append((s, r.rule)), 10**7, web or quick(), cache)  # type: ignore[attr-defined]
+    found = members_of(asked, lambda s, r: skips.append((s, r.rule)), Budget(), web or quick(), cache)  # type: ignore[attr-defined]
     return list(found), skips
 
 
@@ -158,7 +158,8 @@ def test_an_answer_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.Mo
     with serving(lambda p, n: Answer(b"data_x\n" * 100_000)) as lab:
         monkeypatch.setenv("ATOMSIGHT_COD", lab.url)
         skips: list[str] = []
-        members = members_of("2100840", lambda s, r: skips.append(r.rule), 10_000, quick(), tmp_path)  # type: ignore[attr-defined]
+        budget = Budget(max_bytes=10_000)
+        members = members_of("2100840", lambda s, r: skips.append(r.rule), budget, quick(), tmp_path)  # type: ignore[attr-defined]
         assert list(members) == []
     assert skips == ["too_large"]
 
@@ -210,7 +211,7 @@ def test_a_mirror_is_read_without_any_server(tmp_path: Path) -> None:
 @pytest.mark.parametrize("asked", ["", "12", "nowhere.txt", "2016452,abc"])
 def test_what_names_nothing_is_refused(asked: str) -> None:
     with pytest.raises(InputError, match="cod:"):
-        list(members_of(asked, lambda s, r: None, 10**6))
+        list(members_of(asked, lambda s, r: None, Budget()))
 
 
 def test_where_nobody_listens_is_not_asked_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

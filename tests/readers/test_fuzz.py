@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from atomsight.readers import Reason, crystals_of, crystals_of_many, iter_members
 from atomsight.readers._contacts import close_pairs
-from atomsight.readers.sources import Member
+from atomsight.readers.member import Member
 
 SEEDS = [path.read_bytes() for path in sorted((Path(__file__).parents[1] / "data").glob("*.cif"))]
 SNIPPETS = [

@@ -18,7 +18,7 @@ import atomsight
 from atomsight.crystal import Crystal
 from atomsight.errors import InputError
 from atomsight.readers import DEFAULT, Member, crystals_of, iter_members
-from atomsight.readers.formats import kind_of, stem
+from atomsight.readers.formats import format_of, stem
 from atomsight.readers.poscar import parse
 from atomsight.readers.quality import SkipError
 
@@ -199,7 +199,7 @@ def test_formats_by_name() -> None:
         "POSCAR_1": "poscar", "poscar.relaxed": "poscar", "POSCARS": None, "a.xyz.gz": "extxyz",
         "a.db": "ase", "a.db.gz": None, "a.txt": None, "cif": None,
     }  # fmt: skip
-    assert {name: kind_of(name) for name in names} == names
+    assert {name: format_of(name) for name in names} == names
     assert [stem(n) for n in ("a/b.cif.gz", "mp-1/POSCAR", "POSCAR", "x.res", "POSCAR_1", ".cif")] == [
         "b", "mp-1", "POSCAR", "x", "POSCAR_1", ".cif",
     ]  # fmt: skip

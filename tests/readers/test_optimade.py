@@ -19,7 +19,7 @@ from lab_server import Answer, serving
 
 import atomsight
 from atomsight.errors import InputError, UnreachableError
-from atomsight.readers import DEFAULT, Member, crystals_of
+from atomsight.readers import DEFAULT, Budget, Member, crystals_of
 from atomsight.readers._web import Web
 from atomsight.readers.optimade import filter_of, members_of, parse, versioned
 from atomsight.readers.quality import SkipError
@@ -119,7 +119,7 @@ def page(entries: list[dict[str, Any]], following: Any = None, **more: Any) -> A
 def fetch(asked: str) -> tuple[list[Member], list[tuple[str, str]]]:
     skips: list[tuple[str, str]] = []
     web = Web(pause=0.0, sleep=lambda seconds: None)
-    found = members_of(asked, lambda s, r: skips.append((s, r.rule)), 10**7, web)  # type: ignore[attr-defined]
+    found = members_of(asked, lambda s, r: skips.append((s, r.rule)), Budget(), web)  # type: ignore[attr-defined]
     return list(found), skips
 
 

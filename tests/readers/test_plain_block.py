@@ -17,7 +17,7 @@ from atomsight.readers._at_once import plain_crystals
 from atomsight.readers._block import Block, plain_block
 from atomsight.readers._syntax import parse
 from atomsight.readers._walk import CELL, TAGS
-from atomsight.readers.sources import Member
+from atomsight.readers.member import Member
 
 DATA = Path(__file__).parents[1] / "data"
 FILES = sorted(path for path in DATA.rglob("*.cif"))

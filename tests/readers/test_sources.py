@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from atomsight.errors import InputError
-from atomsight.readers import Member, iter_members, read
+from atomsight.readers import Budget, Member, iter_members, read
 
 HALITE = (Path(__file__).parents[1] / "data" / "halite.cif").read_bytes()
 
 
-def members(paths: object, **options: int) -> tuple[list[Member], list[tuple[str, str, str]]]:
+def members(paths: object, **options: Budget) -> tuple[list[Member], list[tuple[str, str, str]]]:
     skips: list[tuple[str, str, str]] = []
     found = list(iter_members(paths, lambda s, r: skips.append((s, r.rule, r)), **options))  # type: ignore[arg-type]
     return found, skips
@@ -113,7 +113,7 @@ def test_the_size_limit_holds_for_what_unpacks(tmp_path: Path) -> None:
     archive = tar(tmp_path / "x.tar.gz", [("c.cif", big), ("d.cif", b"ok")], "w:gz")
     with zipfile.ZipFile(tmp_path / "y.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("e.cif", big)
-    found, skips = members([tmp_path, archive, tmp_path / "y.zip"], max_bytes=4000)
+    found, skips = members([tmp_path, archive, tmp_path / "y.zip"], budget=Budget(max_bytes=4000))
     assert [m.name for m in found] == ["d"]
     assert [rule for _, rule, _ in skips] == ["too_large"] * 4
 

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.cli import (
     bonds,
     check,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from atomsight.neighbours import site_surroundings
 from atomsight.readers import crystals_of, crystals_of_many
-from atomsight.readers.sources import Member
+from atomsight.readers.member import Member
 
 _P1_CELL = b"""data_warm
 _cell_length_a 5

@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.bonds.column import checked_source
 from atomsight.dataset._files import locked
 from atomsight.dataset.builder import Progress, Reading, checked_sources

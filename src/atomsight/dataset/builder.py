@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.bonds.column import BondSource, checked_source
 from atomsight.crystal import Crystal
 from atomsight.dataset._files import GO_ON, locked
@@ -295,7 +295,7 @@ class Reading:
                 # What earlier sources accepted must be complete before it decides anything.
                 self._collect(until=0)
             accepted = frozenset(self._entries) if one_per_refcode else frozenset()
-            chunks = chunks_of(source, self.count, self._policy.max_bytes, accepted.__contains__, self._known)
+            chunks = chunks_of(source, self.count, self._policy, accepted.__contains__, self._known)
             first = list(islice(chunks, 2))
             many = len(first) > 1 or self.count > 0 or source is not sources[-1]
             for chunk in chain(first, chunks):

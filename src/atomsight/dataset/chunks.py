@@ -11,7 +11,8 @@ from atomsight.dataset.naming import Source, printable
 from atomsight.dataset.split import entry
 
 if TYPE_CHECKING:
-    from atomsight.readers.sources import Member
+    from atomsight.readers.budgets import Budget
+    from atomsight.readers.member import Member
 
 CHUNK_FILES = 128
 """Most files in one chunk: half a second of work, so that little is lost when a build is stopped."""
@@ -56,7 +57,7 @@ def rule_of(reason: str) -> str:
 def chunks_of(
     source: Source,
     start: int,
-    max_bytes: int,
+    budget: Budget,
     superseded: Callable[[str], bool],
     known: Callable[[str, str], bool] = lambda name, digest: False,
 ) -> Iterator[Chunk]:
@@ -65,7 +66,7 @@ def chunks_of(
     Args:
         source: where the files are.
         start: index of the first chunk.
-        max_bytes: the largest file that is read.
+        budget: limits on what one source may cost, see `readers.budgets`.
         superseded: tells whether the entry of a file name (see `split.entry`) was accepted from an earlier
             source.
         known: tells by name and SHA-256 whether a file is passed over without a word.
@@ -96,7 +97,7 @@ def chunks_of(
         index += 1
         return chunk
 
-    for member in iter_members(source.paths, on_skip, max_bytes=max_bytes):
+    for member in iter_members(source.paths, on_skip, budget=budget):
         place = source.portable(member.source)
         digest = hashlib.sha256(member.data).hexdigest()
         if known(member.name, digest):

@@ -17,7 +17,7 @@ from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, SPLITS
 from atomsight.dataset.split import entry
 from atomsight.dataset.store import Dataset
 from atomsight.errors import DatasetError
-from atomsight.readers.sources import stem
+from atomsight.readers.formats import stem
 
 PORTION = 512
 """Crystals taken at a time."""

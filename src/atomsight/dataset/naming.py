@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from atomsight.errors import InputError
-from atomsight.readers.formats import kind_of
+from atomsight.readers.formats import format_of
 from atomsight.readers.sources import is_remote
 
 
@@ -88,7 +88,7 @@ def group_sources(paths: Sequence[Path]) -> list[Source]:
     sources = []
 
     def kind(pair: tuple[Path, str]) -> tuple[Path, bool]:
-        if is_remote(pair[0]) or kind_of(pair[0].name) is None or pair[0].is_dir():
+        if is_remote(pair[0]) or format_of(pair[0].name) is None or pair[0].is_dir():
             return pair[0], False
         return pair[0].parent, True
 

@@ -14,7 +14,7 @@ from atomsight.models.spread import Source, Work, spread
 if TYPE_CHECKING:
     from atomsight.crystal import Crystal
     from atomsight.models.prediction import Prediction
-    from atomsight.readers.sources import OnSkip
+    from atomsight.readers.member import OnSkip
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from atomsight.crystal import Crystal
 from atomsight.errors import EngineError, InputError
 from atomsight.readers import Member, crystals_of_many, iter_members
-from atomsight.readers.sources import OnSkip, Paths
+from atomsight.readers.member import OnSkip
+from atomsight.readers.sources import Paths
 
 if TYPE_CHECKING:
     from atomsight.dataset.engines import Engine

@@ -2,7 +2,10 @@
 
 | module | what it holds |
 |---|---|
-| `sources` | files, folders and archives, streamed one structure at a time; databases told from paths |
+| `sources` | paths, lists of them and databases, streamed one structure at a time |
+| `files`, `archives` | files and folders; tar and zip |
+| `member` | the unit that is streamed: the bytes of one structure |
+| `budgets`, `meter` | limits on what one input may cost |
 | `formats` | which format a file is in, by its name |
 | `cif`, `shelx`, `poscar`, `extxyz` | a file's text to crystals |
 | `ase`, `pymatgen`, `objects` | structures of other libraries: databases, trajectories, objects in memory |
@@ -13,20 +16,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from atomsight.crystal import Crystal
-from atomsight.errors import MissingExtraError
+from atomsight.errors import SkippedWarning
 from atomsight.readers._at_once import plain_crystals
+from atomsight.readers.budgets import Budget
 from atomsight.readers.cif import crystals_of as _crystals_of_cif
-from atomsight.readers.formats import crystal_of, library_of
+from atomsight.readers.csd import crystal_of as _csd
+from atomsight.readers.extxyz import crystal_of as _extxyz
+from atomsight.readers.formats import library_of
+from atomsight.readers.member import Member, OnSkip
 from atomsight.readers.objects import crystal_from
-from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError
-from atomsight.readers.sources import Member, OnSkip, Paths, check_exist, flatten, iter_members
+from atomsight.readers.optimade import crystal_of as _optimade
+from atomsight.readers.plain import crystal_of as _plain
+from atomsight.readers.poscar import crystal_of as _poscar
+from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError, reason_of
+from atomsight.readers.shelx import crystal_of as _shelx
+from atomsight.readers.sources import Paths, check_exist, flatten, iter_members
 
 __all__ = [
     "DEFAULT",
+    "Budget",
     "Member",
     "QualityPolicy",
     "Reason",
@@ -39,6 +53,18 @@ __all__ = [
 
 AT_ONCE = 256 * 1024
 """Bytes of text that are read in one go: enough that a file costs Python little, and no long wait."""
+
+_READERS: dict[str, Callable[[Member, QualityPolicy], Crystal]] = {
+    "shelx": _shelx,
+    "poscar": _poscar,
+    "extxyz": _extxyz,
+    "plain": _plain,
+    "optimade": _optimade,
+    "csd": _csd,
+}
+"""The reader of each format of one crystal a member."""
+
+_BLOCK = re.compile(rb"^\s*data_", re.MULTILINE | re.IGNORECASE)
 
 
 def read(
@@ -53,7 +79,7 @@ def read(
         paths: a path, an `ase.Atoms`, a `pymatgen.core.Structure`, a `Crystal`, or any iterable of these.
         policy: what is accepted, mended and turned away.
         on_skip: receives ``(source, reason)`` for everything left out; `reason` is a `Reason`, whose ``rule``
-            is a short word to count by.
+            is a short word to count by. Without it, a `SkippedWarning` at the end says how many there were.
 
     Raises:
         InputError: a path does not exist.
@@ -64,20 +90,42 @@ def read(
         >>> for crystal in read("cifs/"):  # doctest: +SKIP
         ...     print(crystal.name, crystal.formula, crystal.n_sites)
     """
-    report = on_skip or (lambda source, reason: None)
+    untold = _Untold()
+    report = on_skip or untold
     leaves: Iterable[Any] = flatten(paths, objects=True)
     if not isinstance(paths, Iterator):  # a stream of objects is taken one by one
         leaves = list(leaves)
         check_exist([leaf for leaf in leaves if library_of(leaf) is None])
     for place, leaf in enumerate(leaves):
         if library_of(leaf) is None:
-            for member in iter_members(leaf, report, max_bytes=policy.max_bytes):
+            for member in iter_members(leaf, report, budget=policy):
                 yield from crystals_of(member, policy, report)
             continue
         try:
-            yield crystal_from(leaf, place, policy)
-        except SkipError as error:
-            report(f"object #{place}", error.reason)
+            crystal = crystal_from(leaf, place, policy)
+        except Exception as error:
+            report(f"object #{place}", reason_of(error))
+        else:
+            yield crystal
+    if untold.count:
+        warnings.warn(str(untold), SkippedWarning, stacklevel=2)
+
+
+class _Untold:
+    """Counts what was left out while nobody listened."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first = ""
+
+    def __call__(self, source: str, reason: str) -> None:
+        self.count += 1
+        self._first = self._first or f"{source}: {reason}"
+
+    def __str__(self) -> str:
+        structures = "1 structure was" if self.count == 1 else f"{self.count} structures were"
+        first = "" if self.count == 1 else "the first is "
+        return f"{structures} skipped; {first}{self._first}. Pass on_skip to be told of each"
 
 
 def crystals_of(
@@ -87,18 +135,29 @@ def crystals_of(
 
     See `atomsight.readers.cif.crystals_of` for CIFs, which may hold several; other members hold one.
     """
-    if member.kind == "cif":
-        return _crystals_of_cif(member, policy, on_skip)
-    report = on_skip or (lambda source, reason: None)
+    skips: list[tuple[str, str]] = []
     try:
-        return [crystal_of(member, policy)]
-    except SkipError as error:
-        report(member.source, error.reason)
-    except MissingExtraError as error:
-        report(member.source, Reason("missing_extra", str(error)))
-    except Exception as error:  # a bad file never stops a batch
-        report(member.source, Reason("syntax", f"it cannot be read ({type(error).__name__}: {error})"))
-    return []
+        if member.format == "cif":
+            _check_blocks(member.data, policy)
+            crystals = _crystals_of_cif(member, policy, lambda *skip: skips.append(skip))
+        else:
+            crystals = [_READERS[member.format](member, policy)]
+    except Exception as error:  # a bad file never stops a batch, whatever error its reader ends in
+        crystals = []
+        skips.append((member.source, reason_of(error)))
+    # Outside of the try: an error of the callback is the caller's.
+    if on_skip is not None:
+        for skip in skips:
+            on_skip(*skip)
+    return crystals
+
+
+def _check_blocks(data: bytes, policy: QualityPolicy) -> None:
+    """Names of blocks are compared each with each, which takes hours for a million."""
+    if data.count(b"ata_") + data.count(b"ATA_") > policy.max_blocks:
+        blocks = sum(1 for _ in _BLOCK.finditer(data))
+        if blocks > policy.max_blocks:
+            raise SkipError("too_many_blocks", f"{blocks} data blocks; the limit is {policy.max_blocks}")
 
 
 def crystals_of_many(
@@ -122,8 +181,11 @@ def crystals_of_many(
 def _some(
     members: list[Member], policy: QualityPolicy, on_skip: OnSkip | None
 ) -> Iterator[tuple[Member, list[Crystal]]]:
-    plain = [member for member in members if member.kind == "cif" and len(member.data) < AT_ONCE]
-    found = dict(zip(map(id, plain), plain_crystals(plain, policy), strict=True))
+    single = [member for member in members if member.format == "cif" and len(member.data) < AT_ONCE]
+    try:
+        found = dict(zip(map(id, single), plain_crystals(single, policy), strict=True))
+    except Exception:  # each is read alone, which says what is wrong
+        found = {}
     for member in members:
         crystal = found.get(id(member))
         yield member, crystals_of(member, policy, on_skip) if crystal is None else [crystal]

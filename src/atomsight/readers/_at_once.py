@@ -22,8 +22,8 @@ from atomsight.readers._tags import cod_number_of, said
 from atomsight.readers._walk import CELL, FIELDS, LOOP_FIELDS, LOOPS, TAGS, walk, wanted
 from atomsight.readers._whole_cell import DOUBTFUL, HYDROGEN, limits, look
 from atomsight.readers.assemble import lacks_hydrogen
+from atomsight.readers.member import Member
 from atomsight.readers.quality import QualityPolicy
-from atomsight.readers.sources import Member
 from atomsight.symmetry import fill_lattice
 
 _ATOMS = np.array([TAGS.index(tag) for tag in ROLES])

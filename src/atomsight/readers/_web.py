@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.errors import UnreachableError
 from atomsight.readers._optional import optional
 from atomsight.readers.quality import SkipError

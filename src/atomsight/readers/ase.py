@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 from atomsight.errors import MissingExtraError
 from atomsight.readers._optional import optional
 from atomsight.readers.assemble import Structure
+from atomsight.readers.budgets import Budget
 from atomsight.readers.formats import stem
+from atomsight.readers.member import Member, OnSkip
 from atomsight.readers.plain import encode, lattice_from, name_in, structure_of
-from atomsight.readers.quality import Reason, SkipError
-from atomsight.readers.sources import Member, OnSkip
+from atomsight.readers.quality import SkipError, reason_of
 
 
 def structure_from(atoms: Any) -> Structure:
@@ -43,20 +45,32 @@ def structure_from(atoms: Any) -> Structure:
     return structure_of(lattice, held, fractional[rows], labels=labels, occupancy=occupancy)
 
 
-def members_of(path: Path, report: OnSkip) -> Iterator[Member]:
+def members_of(path: Path, report: OnSkip, budget: Budget) -> Iterator[Member]:
     """The rows of a database or the frames of a trajectory, one at a time.
 
     Raises:
+        SkipError: ``damaged`` where ASE cannot read it to its end, ``too_many_frames``.
         MissingExtraError: ASE is not installed.
     """
-    frames = _rows(path) if path.suffix.lower() == ".db" else _frames(path)
+    rows = _rows(path) if path.suffix.lower() == ".db" else _frames(path)
     base = stem(path.name)
-    for number, name, atoms in frames:
+    for place in count():
+        try:
+            number, name, atoms = next(rows)
+        except StopIteration:
+            return
+        except (SkipError, MissingExtraError, MemoryError):
+            raise
+        except Exception as error:  # a damaged file raises whatever its decoder meets first
+            text = f"ASE cannot read it to its end ({type(error).__name__}: {error})"
+            raise SkipError("damaged", text) from None
+        if place == budget.max_frames:
+            raise SkipError("too_many_frames", f"more than {place} structures")
         source = f"{path}#{number}"
         try:
             yield Member(name or f"{base}/{number}", source, encode(structure_from(atoms)), "plain")
-        except SkipError as error:
-            report(source, error.reason)
+        except Exception as error:  # a bad row never stops the others
+            report(source, reason_of(error))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, Any]]:
@@ -77,12 +91,3 @@ def _frames(path: Path) -> Iterator[tuple[int, str, Any]]:
         for number in range(len(trajectory)):
             atoms = trajectory[number]
             yield number, name_in(atoms.info, ""), atoms
-
-
-def problem_with(path: Path, error: Exception) -> Reason:
-    """What to report when a file of ASE cannot be read to its end."""
-    if isinstance(error, SkipError):
-        return error.reason
-    if isinstance(error, MissingExtraError):
-        return Reason("missing_extra", str(error))
-    return Reason("damaged", f"ASE cannot read it to its end ({type(error).__name__}: {error})")

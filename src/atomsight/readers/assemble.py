@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
-from atomsight.elements import NUMBERS, formula_counts
+from atomsight.elements import NUMBERS, SYMBOLS, formula_counts
 from atomsight.readers._atoms import AtomTable
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers._disorder import resolve
@@ -68,6 +68,7 @@ def assemble(structure: Structure, name: str, source: str, policy: QualityPolicy
         SkipError: the structure is turned away; `reason` says by which rule.
     """
     lattice, table = structure.lattice, structure.table
+    _check_columns(lattice, table)
     if len(table) > policy.max_atoms:
         raise SkipError("too_many_atoms", f"{len(table)} atoms; the limit is {policy.max_atoms}")
     noted = set(structure.flags)
@@ -121,6 +122,27 @@ def lattice_of(
     """(3, 3) rows of the cell vectors, Å: a along x, b in the xy plane; None for one without volume."""
     lattice = np.empty((3, 3))
     return lattice if fill_lattice(np.array([a, b, c, alpha, beta, gamma]), lattice) else None
+
+
+def _check_columns(lattice: NDArray[np.float64], table: AtomTable) -> None:
+    """Everything that compiled code relies on, for it does not look again: shapes, types and element numbers.
+
+    Raises:
+        SkipError: ``syntax``.
+    """
+    n = len(table)
+    columns = (table.labels, table.fractional, table.occupancy, table.groups, table.assemblies)
+    lengths = [n, *(len(column) for column in columns if column is not None)]
+    if len(set(lengths)) > 1:
+        raise SkipError("syntax", f"columns of {' and '.join(map(str, sorted(set(lengths))))} atoms")
+    shapes = (lattice.shape, table.fractional.shape, table.occupancy.shape, table.numbers.shape)
+    types = (lattice.dtype, table.fractional.dtype, table.occupancy.dtype, table.numbers.dtype)
+    if shapes != ((3, 3), (n, 3), (n,), (n,)) or types != (np.float64, np.float64, np.float64, np.uint8):
+        raise SkipError("syntax", "the cell, the positions or the occupancies are no columns of numbers")
+    if not np.isfinite(lattice).all():
+        raise SkipError("bad_cell", "a component of the cell is no finite number")
+    if n and not (table.numbers.min() > 0 and table.numbers.max() < len(SYMBOLS)):
+        raise SkipError("unknown_element", "an atomic number is that of no element")
 
 
 def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:

@@ -18,8 +18,8 @@ from atomsight.readers._tags import cod_number_of, text_of
 from atomsight.readers._walk import CELL
 from atomsight.readers.assemble import Structure, assemble, lattice_of
 from atomsight.readers.bond_tables import with_bond_table
+from atomsight.readers.member import Member, OnSkip
 from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError
-from atomsight.readers.sources import Member, OnSkip
 
 
 def crystals_of(
@@ -48,12 +48,13 @@ def crystals_of(
         return []
     crystals = []
     for block in blocks:
+        # In the text of several blocks each would be searched for from the beginning.
         several = len(blocks) > 1
         source = f"{member.source}#{block.name}" if several else member.source
         try:
             name = cod_number(block) or (f"{member.name}/{block.name}" if several else member.name)
             flags = frozenset({"repaired"}) if repaired else frozenset()
-            crystals.append(crystal_of(block, name, source, policy, flags, text))
+            crystals.append(crystal_of(block, name, source, policy, flags, b"" if several else text))
         except SkipError as error:
             report(source, error.reason)
         except Exception as error:  # a bad block never stops a batch

@@ -18,8 +18,10 @@ from urllib.parse import parse_qsl, urlencode
 from atomsight.elements import SYMBOLS, formula_counts, parse_elements
 from atomsight.errors import InputError, UnreachableError
 from atomsight.readers._web import Web, cache_folder
+from atomsight.readers.budgets import Budget
+from atomsight.readers.files import members_of as files_in
+from atomsight.readers.member import Member, OnSkip
 from atomsight.readers.quality import Reason, SkipError
-from atomsight.readers.sources import Member, OnSkip
 
 SERVER = "https://www.crystallography.net/cod"
 """Where the COD is, unless ``ATOMSIGHT_COD`` names one of its mirrors."""
@@ -30,7 +32,11 @@ MOST_FAILURES = 5
 SUMS = "SHA256SUMS"
 """Lies in each folder of the cache; ``sha256sum -c`` reads it."""
 
-_NUMBER = re.compile(r"[1-9]\d{6}$")
+_NUMBER = re.compile(r"[1-9][0-9]{6}\Z")
+_COUNT = re.compile(r"[0-9]{1,3}\Z")
+_LONGEST_PATH = 1024
+"""A source of more characters is not looked for on disk."""
+
 _PASSED_ON = frozenset(
     """
     amin amax alpmin alpmax bmin bmax betmin betmax cmin cmax doi gammin gammax issue journal smarts
@@ -41,7 +47,7 @@ _PASSED_ON = frozenset(
 
 
 def members_of(
-    asked: str, report: OnSkip, max_bytes: int, web: Web | None = None, cache: Path | None = None
+    asked: str, report: OnSkip, budget: Budget, web: Web | None = None, cache: Path | None = None
 ) -> Iterator[Member]:
     """The CIFs that a source ``cod:...`` names.
 
@@ -58,9 +64,10 @@ def members_of(
         MissingExtraError: urllib3 is not installed and something must be fetched.
     """
     path = Path(asked)
-    if asked and path.is_dir():
-        yield from _mirror(path, report, max_bytes)
+    if asked and len(asked) < _LONGEST_PATH and path.is_dir():
+        yield from _mirror(path, report, budget)
         return
+    max_bytes = budget.max_bytes
     server = os.environ.get("ATOMSIGHT_COD", SERVER).rstrip("/")
     web = web or Web()
     kept = Cache(cache or Path(cache_folder(), "cod"))
@@ -118,18 +125,21 @@ def _numbers(asked: str, server: str, web: Web, max_bytes: int) -> list[str]:
             raise SkipError("no_cif", f"the COD has nothing for {asked[1:]!r}")
         return sorted(set(numbers))
     path = Path(asked)
-    if path.is_file():
-        lines = (line.split("#")[0].split() for line in path.read_text("utf-8", "replace").splitlines())
+    if len(asked) < _LONGEST_PATH and path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            listed = file.read(max_bytes)
+        lines = (line.split("#")[0].split() for line in listed.splitlines())
         words = [re.sub(r"\.cif$", "", words[0].rsplit("/", 1)[-1]) for words in lines if words]
         wrong = next((word for word in words if not _NUMBER.match(word)), None)
         if wrong is not None:
-            raise InputError(f"{asked}: {wrong!r} is no COD number; give one of seven digits a line")
+            raise InputError(f"{asked}: {wrong[:40]!r} is no COD number; give one of seven digits a line")
         return list(dict.fromkeys(words))
     words = [word.strip() for word in asked.split(",")]
     if not asked or not all(_NUMBER.match(word) for word in words):
         raise InputError(
-            f"cod:{asked} is no number of seven digits, no file with a list of them, no folder with a mirror "
-            "and no search; give cod:2016452, cod:list.txt, cod:/path/of/mirror or cod:?elements=Cu,O"
+            f"cod:{asked[:80]} is no number of seven digits, no file with a list of them, no folder with "
+            "a mirror and no search; give cod:2016452, cod:list.txt, cod:/path/of/mirror or "
+            "cod:?elements=Cu,O"
         )
     return list(dict.fromkeys(words))
 
@@ -161,7 +171,7 @@ def search_query(asked: Mapping[str, str]) -> dict[str, str]:
             query.update({f"{tag}{i}": symbol for i, symbol in enumerate(symbols, start=1)})
         elif name == "nelements":
             bounds = value.split("-")
-            if len(bounds) > 2 or not all(bound.isdigit() for bound in bounds):
+            if len(bounds) > 2 or not all(_COUNT.match(bound) for bound in bounds):
                 raise InputError(f"nelements={value!r} is neither a number nor a range such as 2-4")
             query["strictmin"], query["strictmax"] = bounds[0], bounds[-1]
         elif name in _PASSED_ON:
@@ -185,13 +195,11 @@ def _checked(data: bytes, number: str) -> bytes:
     return data
 
 
-def _mirror(folder: Path, report: OnSkip, max_bytes: int) -> Iterator[Member]:
-    from atomsight.readers.sources import iter_members
-
+def _mirror(folder: Path, report: OnSkip, budget: Budget) -> Iterator[Member]:
     def called(source: str) -> str:
         return source.replace(str(folder), f"cod:{folder}", 1)
 
-    for member in iter_members(folder, lambda s, r: report(called(s), r), max_bytes=max_bytes):
+    for member in files_in(folder, lambda s, r: report(called(s), r), budget):
         numbered = _NUMBER.match(member.name) is not None
         yield replace(member, source=f"cod:{member.name}" if numbered else called(member.source))
 

@@ -22,19 +22,20 @@ from atomsight.errors import InputError, UnreachableError
 from atomsight.readers._operations import CENTRINGS, Operations, operations_of
 from atomsight.readers.assemble import Structure, assemble, lattice_of
 from atomsight.readers.bond_tables import with_bonds
+from atomsight.readers.budgets import Budget
+from atomsight.readers.member import Member, OnSkip
 from atomsight.readers.plain import structure_of
 from atomsight.readers.quality import QualityPolicy, Reason, SkipError
-from atomsight.readers.sources import Member, OnSkip
 
-_REFCODE = re.compile(r"[A-Z]{6}(\d\d)?$")
-_FAMILY = re.compile(r"([A-Z]{6})\*$")
-_RANGE = re.compile(r"(\d*)-(\d*)$")
+_REFCODE = re.compile(r"[A-Z]{6}([0-9]{2})?\Z")
+_FAMILY = re.compile(r"([A-Z]{6})\*\Z")
+_RANGE = re.compile(r"([0-9]{0,9})-([0-9]{0,9})\Z")
 _LETTERS = {"I": 2, "F": 4, "A": 5, "B": 6, "C": 7}
 _NEAR = 0.1
 """Å within which an atom of a molecule is an atom of the cell."""
 
 
-def members_of(asked: str, report: OnSkip, max_bytes: int) -> Iterator[Member]:
+def members_of(asked: str, report: OnSkip, budget: Budget) -> Iterator[Member]:
     """The entries that a source ``csd:...`` names, as references: whoever reads one opens the database
     itself, so that worker processes read in parallel.
 
@@ -64,7 +65,7 @@ def members_of(asked: str, report: OnSkip, max_bytes: int) -> Iterator[Member]:
 
 def _refcodes(asked: str, reader: Any) -> list[str]:
     path = Path(asked)
-    if path.is_file():
+    if len(asked) < 1024 and path.is_file():
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         return list(dict.fromkeys(line.split()[0].upper() for line in lines if line.strip()))
     found: list[str] = []

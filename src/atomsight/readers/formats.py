@@ -1,16 +1,8 @@
-"""Which format a file is in, told from its name; the library of an object, told from its class; the reader
-of each."""
+"""Which format a file is in, told from its name; the library of an object, told from its class."""
 
 from __future__ import annotations
 
 import re
-from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from atomsight.crystal import Crystal
-    from atomsight.readers.quality import QualityPolicy
-    from atomsight.readers.sources import Member
 
 SUFFIXES: dict[str, str] = {
     ".cif": "cif",
@@ -28,27 +20,19 @@ SUFFIXES: dict[str, str] = {
 BY_PATH = frozenset({"ase"})
 """Formats that their library opens by path: not read from archives, nor from ``.gz``."""
 
-_READERS = {
-    "shelx": "atomsight.readers.shelx",
-    "poscar": "atomsight.readers.poscar",
-    "extxyz": "atomsight.readers.extxyz",
-    "plain": "atomsight.readers.plain",
-    "optimade": "atomsight.readers.optimade",
-    "csd": "atomsight.readers.csd",
-}
 _VASP = re.compile(r"(POSCAR|CONTCAR)([._-].*)?$", re.IGNORECASE)
 
 
-def kind_of(name: str) -> str | None:
+def format_of(name: str) -> str | None:
     """The format of a file by its name, a value of `SUFFIXES`; None where no reader claims it."""
     base = name.replace("\\", "/").rsplit("/", 1)[-1].lower()
     packed = base.endswith(".gz")
     base = base.removesuffix(".gz")
     dot = base.rfind(".")
-    kind = SUFFIXES.get(base[dot:]) if dot >= 0 else None
-    if kind is None and _VASP.match(base):
-        kind = "poscar"
-    return None if packed and kind in BY_PATH else kind
+    found = SUFFIXES.get(base[dot:]) if dot >= 0 else None
+    if found is None and _VASP.match(base):
+        found = "poscar"
+    return None if packed and found in BY_PATH else found
 
 
 def stem(name: str) -> str:
@@ -79,13 +63,3 @@ def library_of(item: object) -> str | None:
         ):
             return library
     return None
-
-
-def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
-    """The crystal of a member that is no CIF.
-
-    Raises:
-        SkipError: it is turned away.
-        MissingExtraError: its format needs a package that is not installed.
-    """
-    return import_module(_READERS[member.kind]).crystal_of(member, policy)

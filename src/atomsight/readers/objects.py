@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from atomsight.readers.ase import structure_from as from_ase
 from atomsight.readers.assemble import assemble
 from atomsight.readers.formats import library_of
 from atomsight.readers.plain import name_in
+from atomsight.readers.pymatgen import structure_from as from_pymatgen
 from atomsight.readers.quality import QualityPolicy
 
 if TYPE_CHECKING:
@@ -28,11 +30,7 @@ def crystal_from(item: Any, place: int, policy: QualityPolicy) -> Crystal:
         return item if item.source else replace(item, source=f"object #{place}")
     default = f"object-{place}"
     if library == "ase":
-        from atomsight.readers.ase import structure_from as from_ase
-
         structure, name = from_ase(item), name_in(item.info, default)
     else:
-        from atomsight.readers.pymatgen import structure_from as from_pymatgen
-
         structure, name = from_pymatgen(item), name_in(item.properties, default)
     return assemble(structure, name, f"object #{place}", policy).crystal

@@ -16,12 +16,15 @@ from atomsight.elements import SYMBOLS, formula_counts, parse_elements
 from atomsight.errors import InputError, UnreachableError
 from atomsight.readers._web import Web
 from atomsight.readers.assemble import Structure, assemble
+from atomsight.readers.budgets import Budget
+from atomsight.readers.member import Member, OnSkip
 from atomsight.readers.plain import lattice_from, structure_of
 from atomsight.readers.quality import QualityPolicy, Reason, SkipError
-from atomsight.readers.sources import Member, OnSkip
 
 PROVIDERS = "https://providers.optimade.org/v1/links"
 """The consortium's list of providers, unless ``ATOMSIGHT_OPTIMADE`` names another."""
+
+_COUNT = re.compile(r"[0-9]{1,9}\Z")
 
 FIELDS = (
     *("lattice_vectors", "cartesian_site_positions", "species", "species_at_sites", "assemblies"),
@@ -29,13 +32,14 @@ FIELDS = (
 )
 
 
-def members_of(asked: str, report: OnSkip, max_bytes: int, web: Web | None = None) -> Iterator[Member]:
+def members_of(asked: str, report: OnSkip, budget: Budget, web: Web | None = None) -> Iterator[Member]:
     """The structures that a source ``optimade:...`` names, one JSON object each.
 
     ``optimade:PROVIDER?...`` or ``optimade:https://server/...?...``, with ``filter=`` (OPTIMADE's own
     language) or ``elements=Ti,O``, ``nelements=2``, ``formula=TiO2``, ``ids=a,b``, joined by AND; ``limit=``
     is the most structures taken. A structure that cannot be used is reported and the rest goes on. When a
-    page fails for good after some were read, that is reported too, and what came before stays.
+    page fails for good after some were read, that is reported too, and what came before stays. Pages are
+    followed on the server that was asked alone, and only so many without a structure.
 
     Raises:
         InputError: the provider is unknown, or the question cannot be asked.
@@ -48,34 +52,51 @@ def members_of(asked: str, report: OnSkip, max_bytes: int, web: Web | None = Non
     options = dict(parse_qsl(query, keep_blank_values=True))
     limit = _limit(options.pop("limit", ""))
     wanted = filter_of(options)
-    base = where if where.startswith(("http://", "https://")) else base_url(where, web, max_bytes)
+    base = where if where.startswith(("http://", "https://")) else base_url(where, web, budget.max_bytes)
     base = versioned(base)
     # No page_limit: a server refuses one above its own, and none says beforehand what that is.
     parameters = {"response_format": "json", "response_fields": ",".join(FIELDS)}
     parameters |= {"filter": wanted} if wanted else {}
     url: str | None = f"{base}/structures?{urlencode(parameters)}"
     short = f"optimade:{where if '://' not in where else urlsplit(where).netloc}"
-    given, seen = 0, set()
+    given, empty, seen = 0, 0, set()
     while url is not None:
         if url in seen:
             report(short, Reason("damaged", f"the server's pages go round in a circle at {url}"))
             return
         seen.add(url)
         try:
-            page = _json(web, url, max_bytes)
-        except (UnreachableError, SkipError) as error:
+            page = _json(web, url, budget.max_bytes)
+            entries = _listed(page, "data", url)
+            problems = _listed(page, "errors", url)
+        except UnreachableError as error:
             if not given:
-                raise UnreachableError(str(error)) from error
+                raise
             report(short, Reason("unreachable", f"after {given} structures: {error}"))
             return
-        for entry in page.get("data") or []:
+        for entry in entries:
             given += 1
-            yield Member(_name(entry), f"{short}/{_name(entry)}", json.dumps(entry).encode(), "optimade")
+            name = _name(entry, given)
+            if isinstance(entry, dict):
+                yield Member(name, f"{short}/{name}", json.dumps(entry).encode(), "optimade")
+            else:
+                report(f"{short}/{name}", Reason("syntax", "the provider's entry is no object"))
             if given == limit:
                 return
-        for problem in page.get("errors") or []:
+            if given == budget.max_members:
+                report(short, Reason("too_many_members", f"more than {given} structures"))
+                return
+        for problem in problems:
             report(short, Reason("unreachable", f"the server reports {_error_text(problem)}"))
-        url = _next(page, url)
+        empty = 0 if entries else empty + 1
+        following = _next(page, url)
+        if following is not None and urlsplit(following).hostname != urlsplit(url).hostname:
+            report(short, Reason("damaged", f"the next page lies on another server: {following[:200]}"))
+            return
+        if following is not None and empty == budget.max_empty_pages:
+            report(short, Reason("damaged", f"{empty} pages in a row without a structure"))
+            return
+        url = following
 
 
 def filter_of(options: Mapping[str, str]) -> str:
@@ -93,7 +114,7 @@ def filter_of(options: Mapping[str, str]) -> str:
             terms.append(f"elements HAS ALL {symbols}")
         elif name == "nelements":
             bounds = value.split("-")
-            if len(bounds) > 2 or not all(bound.isdigit() for bound in bounds):
+            if len(bounds) > 2 or not all(_COUNT.match(bound) for bound in bounds):
                 raise InputError(f"nelements={value!r} is neither a number nor a range such as 2-4")
             one = f"nelements={bounds[0]}"
             terms.append(one if len(bounds) == 1 else f"nelements>={bounds[0]} AND nelements<={bounds[1]}")
@@ -120,7 +141,7 @@ def _reduced(text: str) -> str:
 
 
 def _limit(text: str) -> int:
-    if text and not text.isdigit():
+    if text and not _COUNT.match(text):
         raise InputError(f"limit={text!r} is no number")
     return int(text or 0)
 
@@ -141,24 +162,24 @@ def base_url(provider: str, web: Web, max_bytes: int) -> str:
     """
     name, _, child = provider.partition("/")
     listed = os.environ.get("ATOMSIGHT_OPTIMADE", PROVIDERS)
-    known = {str(entry.get("id")): _url(entry) for entry in _json(web, listed, max_bytes).get("data") or []}
+    providers = _listed(_json(web, listed, max_bytes), "data", listed)
+    known = {_name(entry): _url(entry) for entry in providers}
     if name not in known:
         raise InputError(f"no OPTIMADE provider is called {name!r}; there are {', '.join(sorted(known))}")
     index = known[name]
     if index is None:
         raise InputError(f"the OPTIMADE provider {name!r} serves no data at present")
-    links = _json(web, f"{versioned(index)}/links", max_bytes).get("data") or []
+    at = f"{versioned(index)}/links"
     children = {
-        str(entry.get("id")): url
-        for entry in links
-        if (entry.get("attributes") or {}).get("link_type") == "child" and (url := _url(entry)) is not None
+        _name(entry): url
+        for entry in _listed(_json(web, at, max_bytes), "data", at)
+        if _within(entry, "attributes", "link_type") == "child" and (url := _url(entry)) is not None
     }
     if child or len(children) == 1:
         chosen = child or next(iter(children))
     else:
         info = _json(web, f"{versioned(index)}/info", max_bytes)
-        default = ((info.get("data") or {}).get("relationships") or {}).get("default") or {}
-        chosen = str((default.get("data") or {}).get("id"))
+        chosen = str(_within(info, "data", "relationships", "default", "data", "id"))
     if chosen not in children:
         raise InputError(
             f"the OPTIMADE provider {name!r} has the databases {', '.join(sorted(children)) or 'none'}; "
@@ -167,10 +188,34 @@ def base_url(provider: str, web: Web, max_bytes: int) -> str:
     return children[chosen]
 
 
-def _url(entry: Mapping[str, Any]) -> str | None:
+def _within(value: Any, *keys: str) -> Any:
+    """What lies under some keys, one in another; None where the answer has another shape."""
+    for key in keys:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
+
+
+def _listed(page: Mapping[str, Any], key: str, url: str) -> list[Any]:
+    """The list under a key; empty where there is none.
+
+    Raises:
+        UnreachableError: it is no list.
+    """
+    found = page.get(key)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise UnreachableError(f"{url} does not answer as OPTIMADE does: {key!r} is no list")
+    return found
+
+
+def _url(entry: Any) -> str | None:
     """The base URL of a link, which is a string or an object with one."""
-    base = (entry.get("attributes") or {}).get("base_url")
-    return base.get("href") if isinstance(base, dict) else base
+    base = _within(entry, "attributes", "base_url")
+    base = base.get("href") if isinstance(base, dict) else base
+    return base if isinstance(base, str) and base.startswith(("http://", "https://")) else None
 
 
 def _json(web: Web, url: str, max_bytes: int) -> dict[str, Any]:
@@ -187,17 +232,21 @@ def _json(web: Web, url: str, max_bytes: int) -> dict[str, Any]:
 
 def _next(page: Mapping[str, Any], url: str) -> str | None:
     """The address of the next page, where the answer names one on the same kind of server."""
-    following = (page.get("links") or {}).get("next")
+    following = _within(page, "links", "next")
     if isinstance(following, dict):
         following = following.get("href")
-    if not following:
+    if not following or not isinstance(following, str):
         return None
-    whole = urljoin(url, following)
-    return whole if urlsplit(whole).scheme in ("http", "https") else None
+    try:
+        whole = urljoin(url, following)
+        return whole if urlsplit(whole).scheme in ("http", "https") else None
+    except ValueError:  # such as http://[
+        return None
 
 
-def _name(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("id", "without id"))
+def _name(entry: Any, place: int = 0) -> str:
+    name = _within(entry, "id")
+    return str(name)[:200] if isinstance(name, str | int) else f"without id {place}"
 
 
 def _error_text(problem: object) -> str:
@@ -208,8 +257,10 @@ def _error_text(problem: object) -> str:
 
 def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
     """The crystal of one structure resource."""
-    entry = json.loads(member.data)
-    return assemble(parse(entry.get("attributes") or {}), member.name, member.source, policy).crystal
+    attributes = json.loads(member.data).get("attributes") or {}
+    if not isinstance(attributes, dict):
+        raise SkipError("syntax", "the attributes of the entry are no object")
+    return assemble(parse(attributes), member.name, member.source, policy).crystal
 
 
 def parse(attributes: Mapping[str, Any]) -> Structure:
@@ -221,6 +272,8 @@ def parse(attributes: Mapping[str, Any]) -> Structure:
 
     Raises:
         SkipError: ``no_cell``, ``no_sites``, ``missing_coordinates``, ``unknown_element``, or ``syntax``.
+        LookupError, TypeError, ValueError, AttributeError: the attributes have another shape than OPTIMADE
+            gives them.
     """
     periodic = attributes.get("dimension_types")
     if periodic is None:

@@ -14,11 +14,22 @@ from atomsight.elements import SYMBOLS
 from atomsight.readers._atoms import AtomTable
 from atomsight.readers._elements import DEUTERIUM, element_of
 from atomsight.readers.assemble import Structure, assemble
+from atomsight.readers.member import Member
 from atomsight.readers.quality import QualityPolicy, SkipError
-from atomsight.readers.sources import Member
 
 NAME_KEYS = ("name", "id", "material_id", "refcode", "identifier")
 """Where programs keep the name of a structure among its properties, first found first taken."""
+
+
+def count_of(text: str, what: str) -> int:
+    """A number of atoms or columns as a file states it.
+
+    Raises:
+        SkipError: ``syntax`` where it is no whole number of at most nine digits.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise SkipError("syntax", f"{what} should be a number of atoms or columns, not {text[:40]!r}")
+    return int(text)
 
 
 def lattice_from(vectors: ArrayLike, periodic: Sequence[bool] = (True, True, True)) -> NDArray[np.float64]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from atomsight.crystal import Crystal
 from atomsight.readers.assemble import Structure, assemble
-from atomsight.readers.plain import lattice_from, structure_of
+from atomsight.readers.member import Member
+from atomsight.readers.plain import count_of, lattice_from, structure_of
 from atomsight.readers.quality import QualityPolicy, SkipError
-from atomsight.readers.sources import Member
 
 
 def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
@@ -54,12 +54,15 @@ def parse(data: bytes) -> Structure:
     lattice = lattice_from(vectors * scale)
     at = 5
     words = re.split(r"[!#]", lines[at])[0].split() if len(lines) > at else []
-    if words and not words[0].isdigit():
+    if words and not re.match(r"[-+]?[0-9]", words[0]):
         elements = [re.split(r"[_/.]", word)[0] for word in words]  # Na_pv/6a2f546d names a potential
         at += 1
     else:
         elements = lines[0].split()
-    counts = [int(count) for count in numbers(at, 1, "the number of atoms of each element")]
+    counts = [
+        count_of(f"{count:.15g}", f"line {at + 1}")
+        for count in numbers(at, 1, "the number of atoms of each element")
+    ]
     if len(elements) != len(counts):
         raise SkipError("unknown_element", f"{len(counts)} counts of atoms, but no symbol for each")
     at += 1

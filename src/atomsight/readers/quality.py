@@ -6,13 +6,19 @@ mends leaves a flag.
 
 Rules that skip (the words that `Reason.rule` takes), what was met, and why it is left out:
 
-- ``too_large``: a file beyond `QualityPolicy.max_bytes`. No crystal needs it; guards against archive bombs.
+- ``too_large``: a file beyond `max_bytes`, or a source that unpacks to far more than it holds. No crystal
+  needs it.
+- ``too_many_members``, ``too_many_frames``, ``too_many_blocks``, ``too_many_columns``: another limit of
+  `budgets` is passed. Each guards memory and time.
 - ``unsafe_member``: an archive member that is a link, a device, or points outside its archive. Never
   followed.
 - ``damaged``: a file or an archive that cannot be read to its end. What was read before stays.
 - ``no_cif``: a folder or an archive without any CIF.
 - ``not_text``: bytes that are no text.
 - ``syntax``: text that is no CIF, after repair. Guessing at it would invent data.
+- ``memory``: reading it took more memory than there is.
+- ``missing_extra``: its format needs a package that is not installed.
+- ``unreachable``, ``not_found``: a database or server does not answer, or has no such entry.
 - ``no_sites``: no data block with atoms.
 - ``no_cell``: a cell parameter is missing.
 - ``bad_cell``: the cell closes to no volume, or repeats a point within `min_translation`.
@@ -43,7 +49,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from atomsight.errors import UnreadableError
+from atomsight.errors import MissingExtraError, UnreachableError, UnreadableError
+from atomsight.readers.budgets import Budget
 
 
 class Reason(str):
@@ -69,13 +76,30 @@ class SkipError(UnreadableError):
         self.reason = Reason(rule, text)
 
 
+def reason_of(error: Exception) -> Reason:
+    """Why a file is skipped whose reading ended in an error: the one place where any error becomes a skip."""
+    if isinstance(error, SkipError):
+        return error.reason
+    if isinstance(error, MissingExtraError):
+        return Reason("missing_extra", str(error))
+    if isinstance(error, UnreachableError):
+        return Reason("unreachable", str(error))
+    if isinstance(error, MemoryError):
+        return Reason("memory", "reading it takes more memory than there is")
+    if isinstance(error, RecursionError):
+        return Reason("syntax", "it is nested too deeply")
+    if isinstance(error, OSError):
+        return Reason("damaged", f"it cannot be read: {error.strerror or error}")
+    return Reason("syntax", f"it cannot be read ({type(error).__name__}: {str(error)[:300]})")
+
+
 @dataclass(frozen=True)
-class QualityPolicy:
+class QualityPolicy(Budget):
     """What is accepted, mended and turned away; lengths in Å, volumes in Å³.
 
+    The fields of `Budget` limit what one input may cost; the others decide about crystals.
+
     Attributes:
-        max_bytes: the largest file or archive member that is read, in bytes.
-        max_atoms: the largest motif.
         min_volume, max_volume: volume per atom. Diamond has 5.7, dense hydrides about 3, open frameworks up
             to 100.
         min_translation: shortest lattice translation. The shortest known are about 2.2 (beryllium).
@@ -96,8 +120,6 @@ class QualityPolicy:
             that differ in the rounding of the structure they were expanded from.
     """
 
-    max_bytes: int = 64 * 1024 * 1024
-    max_atoms: int = 20_000
     min_volume: float = 1.5
     max_volume: float = 1000.0
     min_translation: float = 1.5

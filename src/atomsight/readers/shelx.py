@@ -17,8 +17,8 @@ from atomsight.readers._atoms import AtomTable
 from atomsight.readers._elements import DEUTERIUM, element_of
 from atomsight.readers._operations import CENTRINGS, Operations, operations_of
 from atomsight.readers.assemble import Structure, assemble, lattice_of
+from atomsight.readers.member import Member
 from atomsight.readers.quality import QualityPolicy, SkipError
-from atomsight.readers.sources import Member
 
 _INSTRUCTIONS = frozenset(
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.errors import AtomsightError, InputError
 from atomsight.files import check_file, write_text
 from atomsight.report.components import Section, page

@@ -19,7 +19,7 @@ from atomsight.models.base import Model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.plausibility.inference import Plausibility
 from atomsight.models.spread import Source, Work, spread
-from atomsight.readers.sources import OnSkip
+from atomsight.readers.member import OnSkip
 from atomsight.screen.calibration import FLAGGED, MODEL, Calibration, calibration_of
 from atomsight.screen.crystal_class import reference_class, weights_class
 from atomsight.screen.evidence import evidence_of

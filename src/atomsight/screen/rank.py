@@ -21,7 +21,7 @@ from atomsight.screen.rank_calibration import MODEL, RankCalibration
 from atomsight.screen.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from atomsight.readers.sources import OnSkip
+    from atomsight.readers.member import OnSkip
 
 RISK = 0.005
 """Most chance that a real structure is called ``unlikely``, where none is asked for."""

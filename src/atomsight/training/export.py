@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.dataset import open_dataset
 from atomsight.elements import SYMBOLS, parse_elements
 from atomsight.errors import AtomsightError, InputError, ModelError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.elements import SYMBOLS
 from atomsight.errors import DatasetError, InputError
 from atomsight.models.load import load_model

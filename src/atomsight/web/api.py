@@ -15,7 +15,7 @@ from fastapi import APIRouter, File, HTTPException, Query, Request, UploadFile
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.elements import SYMBOLS
 from atomsight.errors import InputError
 from atomsight.readers import DEFAULT
@@ -111,7 +111,7 @@ def _check_cod(job: Job, number: str, held: Any) -> None:
 
     # somebody waits at the page: fewer tries than a long download is worth
     web = Web(tries=3, timeout=10.0, deadline=60.0, sleep=wait)
-    for member in members_of(number, job.skip, DEFAULT.max_bytes, web):
+    for member in members_of(number, job.skip, DEFAULT, web):
         held.uploads.add(job.upload, f"{member.name}.cif", io.BytesIO(member.data))
     checking.check_job(job, held.knowledge)
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.errors import AtomsightError, InputError
 from atomsight.report.components import asset
 from atomsight.web.checking import Knowledge

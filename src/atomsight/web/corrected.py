@@ -13,7 +13,7 @@ from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS, atomic_number
 from atomsight.errors import InputError
 from atomsight.readers import crystals_of, iter_members
-from atomsight.readers.sources import Member
+from atomsight.readers.member import Member
 
 _TYPE, _LABEL = "_atom_site_type_symbol", "_atom_site_label"
 
@@ -54,7 +54,7 @@ def corrected_cif(crystal: Crystal, changes: Mapping[int, str], path: Path) -> s
     )
     head = f"# atomsight: {_plain(told) or 'nothing'} changed; formula and other items are as they were\n"
     member = next((m for m in iter_members([path]) if _holds(m, crystal.source)), None)
-    if member is not None and member.kind == "cif":
+    if member is not None and member.format == "cif":
         text = _edited(member, crystal, wanted)
         if text is not None:
             return head + text
@@ -113,7 +113,7 @@ def _edited(member: Member, crystal: Crystal, wanted: Crystal) -> str | None:
             if symbol is not None:
                 row[1] = symbol
     text = document.as_string()
-    again = crystals_of(Member(member.name, member.source, text.encode(), member.kind))
+    again = crystals_of(Member(member.name, member.source, text.encode(), member.format))
     found = next((one for one in again if one.source == crystal.source), None)
     if found is None or found.labels != crystal.labels:
         return None

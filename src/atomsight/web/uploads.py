@@ -12,7 +12,7 @@ from threading import Lock
 from typing import IO
 
 from atomsight.errors import AtomsightError, InputError
-from atomsight.readers.formats import BY_PATH, kind_of
+from atomsight.readers.formats import BY_PATH, format_of
 
 EXAMPLES = Path(__file__).parent / "examples"
 
@@ -112,7 +112,7 @@ class Uploads:
             TooLargeError: it does not fit any more; what was copied of it is removed.
         """
         cleaned = clean(name)
-        if kind_of(cleaned) in BY_PATH:
+        if format_of(cleaned) in BY_PATH:
             raise InputError(f"{cleaned}: databases and trajectories are read by the command line only")
         with self._lock:
             if len(upload.names) >= MOST_FILES:

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from atomsight import __version__
+from atomsight._version import __version__
 from atomsight.errors import InputError, ModelError
 from atomsight.models.load import model_file
 from atomsight.models.onnx.floats import flushed
