@@ -20,6 +20,7 @@ FLOORS = [
     {"symmetry"},
     {"readers"},
     {"bonds"},
+    {"parallel"},
     {"dataset"},
     {"models"},
     {"evaluate"},

@@ -47,7 +47,7 @@ def _worker_context() -> BaseContext:
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload(["atomsight.dataset._warm"])
+    context.set_forkserver_preload(["atomsight.parallel.warm"])
     return context
 
 
