@@ -53,7 +53,7 @@ def check(
     of 2 is reached by one correct crystal in a hundred, and is flagged.
     """
     from atomsight.cli._output import Skips, emit, err, finish
-    from atomsight.models.spread import sources_of
+    from atomsight.parallel.jobs import sources_of
     from atomsight.screen.check import check as check_crystals
 
     skips = Skips(as_json)

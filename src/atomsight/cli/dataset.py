@@ -74,7 +74,7 @@ def build(
     from atomsight.cli._output import emit, err, finish
     from atomsight.dataset import build as build_dataset
     from atomsight.dataset import open_dataset
-    from atomsight.dataset.engines import executor_of
+    from atomsight.parallel.executors import executor_of
 
     started = monotonic()
     rules = _policy(policy or [])

@@ -97,9 +97,9 @@ def run() -> None:
         sys.exit(1)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C, without a word
-            typer.secho(
-                "interrupted; builds and training runs go on where they stopped", fg="yellow", err=True
-            )
+            usual = ["builds and training runs go on where they stopped"]
+            kept = "; ".join(getattr(end.__context__, "__notes__", usual))
+            typer.secho(f"interrupted; {kept}", fg="yellow", err=True)
         raise
 
 

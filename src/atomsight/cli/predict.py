@@ -58,7 +58,7 @@ def predict(
     """
     from atomsight.cli._output import Skips, emit, err, finish
     from atomsight.models.predict import predict as predictions_of
-    from atomsight.models.spread import sources_of
+    from atomsight.parallel.jobs import sources_of
 
     skips = Skips(as_json)
     handled = agreeing = sites = 0

@@ -17,7 +17,7 @@ from atomsight.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from atomsight.models.spread import Source
+    from atomsight.parallel.jobs import Source
     from atomsight.readers import Member
     from atomsight.screen.rank import Ranked
 
@@ -62,7 +62,7 @@ def rank(
     No energy is computed: a candidate costs milliseconds. Any number of them streams through the same memory.
     """
     from atomsight.cli._output import Skips, emit, err, finish
-    from atomsight.models.spread import sources_of
+    from atomsight.parallel.jobs import sources_of
     from atomsight.screen.rank import Ledger, score
     from atomsight.screen.tables import load_combination
     from atomsight.screen.verdicts import Verdicts

@@ -8,7 +8,7 @@
 | `registry` | the kinds of model; a new kind is a folder and a line there |
 | `two_stage` | the two-stage network |
 | `masked_site` | message passing over the quotient graph |
-| `predict`, `spread` | predictions for files; crystals judged by many workers |
+| `predict` | predictions for files, by one process or many |
 | `sets` | the elements that a site may be of, 99 % of the time |
 | `given`, `assignment`, `formula` | the most likely elements that obey a formula, complete or not |
 | `settings`, `run_folder` | what a training run was asked for; what it leaves behind |

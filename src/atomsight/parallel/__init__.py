@@ -2,6 +2,10 @@
 
 | module | what it holds |
 |---|---|
+| `jobs` | `spread`: a job applied to crystals or files, with the results in their order |
+| `scheduler` | chunks out to workers, results back |
+| `pool` | local processes, and the search for files that end or block them |
+| `executors` | Dask, batch systems, MPI, any executor |
 | `worker` | worker processes with limits of time and memory |
 | `warm` | what the server of worker processes loads once |
 """

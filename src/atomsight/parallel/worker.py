@@ -39,7 +39,7 @@ def run_isolated(function: Callable[..., Any], *args: Any, seconds: float, memor
         args: its arguments.
         seconds: limit of time, the start of the process not counted.
         memory: limit of memory of the process in bytes, where the platform has one; a process that has
-            imported atomsight holds about 300 MiB.
+            imported atomsight holds about 250 MiB.
 
     Returns:
         What the function returns.
