@@ -20,6 +20,7 @@ FLOORS = [
     {"symmetry"},
     {"readers"},
     {"bonds"},
+    {"parallel"},
     {"dataset"},
     {"models"},
     {"training"},
@@ -128,7 +129,7 @@ KNOWN_CYCLES = [
 
 KNOWN_PRIVATE = {("atomsight.web.api", "atomsight.readers._web.Web")}
 
-KNOWN_ABOVE_MODELS = {("atomsight.models.spread", "dataset")}
+KNOWN_ABOVE_MODELS = {("atomsight.parallel.jobs", "dataset")}
 
 KNOWN_WORKSHOP = {"atomsight.screen.calibrate_rank", "atomsight.screen.calibrate_verdicts"}
 

@@ -19,8 +19,8 @@ from small_crystals import content, write_cifs
 from atomsight.dataset import build, chunks
 from atomsight.dataset.add import add
 from atomsight.dataset.builder import Progress
-from atomsight.dataset.engines import engine_failed, executor_of, in_flight
-from atomsight.errors import DatasetError, InputError, MissingExtraError
+from atomsight.errors import EngineError, InputError, MissingExtraError
+from atomsight.parallel.executors import engine_failed, executor_of, in_flight
 
 K = 4
 
@@ -93,7 +93,7 @@ def test_added_on_a_cluster(cluster: object, cifs: Path, tmp_path: Path) -> None
 MPI = """
 import sys
 from atomsight.dataset import build, chunks
-from atomsight.dataset.engines import executor_of
+from atomsight.parallel.executors import executor_of
 chunks.CHUNK_FILES = 3
 if __name__ == "__main__":
     with executor_of("mpi") as executor:
@@ -164,8 +164,8 @@ def test_names_that_are_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_worker_that_dies_for_good(cifs: Path, reference: dict[str, bytes], tmp_path: Path) -> None:
     """An engine that gives up ends the build with what was being read; the next run goes on."""
 
-    class KilledWorker(Exception):
-        __module__ = "distributed.scheduler"
+    class CommClosedError(Exception):
+        __module__ = "distributed.comm.core"
 
     class Failing(Executor):
         done = 0
@@ -174,12 +174,12 @@ def test_a_worker_that_dies_for_good(cifs: Path, reference: dict[str, bytes], tm
             future: Future = Future()
             self.done += 1
             if self.done > 5:
-                future.set_exception(KilledWorker("task", "worker"))
+                future.set_exception(CommClosedError())
             else:
                 future.set_result(fn(*args, **kwargs))
             return future
 
-    with pytest.raises(DatasetError, match=r"a worker died.*cifs/s"):
+    with pytest.raises(EngineError, match=r"a worker died.*cifs/s.*same command"):
         build(cifs, tmp_path / "d", K, executor=Failing())
     assert build(cifs, tmp_path / "d", K, workers=1).resumed > 0
     assert content(tmp_path / "d") == reference
@@ -192,7 +192,7 @@ def test_an_error_of_ours_is_not_taken_for_a_dead_worker() -> None:
 
 
 def test_bytes_in_flight_are_bounded(cifs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atomsight.dataset.builder.MOST_IN_FLIGHT", 8000)
+    monkeypatch.setattr("atomsight.parallel.scheduler.MOST_IN_FLIGHT", 8000)
     sizes: dict[Future, int] = {}
     most = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ from typer.testing import CliRunner
 
 import atomsight
 from atomsight.cli.main import app
-from atomsight.dataset.engines import executor_of
 from atomsight.errors import EngineError, InputError, ModelError
-from atomsight.models import spread as spreading
 from atomsight.models.predict import PredictJob, predict
-from atomsight.models.spread import Skipped, sources_of, spread
+from atomsight.parallel import scheduler
+from atomsight.parallel.executors import executor_of
+from atomsight.parallel.jobs import Skipped, sources_of, spread
+from atomsight.parallel.pool import Limits
 from atomsight.readers import Member
 from atomsight.screen.rank import RankJob, score
 
@@ -135,6 +137,39 @@ class NameJob:
         return work
 
 
+@dataclass(frozen=True)
+class PoisonJob:
+    """Names the crystals that it gets; crashes or hangs at one of them."""
+
+    deadly: str
+    how: str
+    files: int
+
+    def open(self) -> Any:
+        list(atomsight.read(ROOT / "tests" / "data" / "halite.cif"))  # the first crystal takes long
+
+        def work(crystals: Iterator[Any], on_skip: Any) -> Iterator[str]:
+            for crystal in crystals:
+                name = Path(crystal.source).stem
+                if name == self.deadly:
+                    if self.how == "sleep":
+                        time.sleep(600)
+                    os.kill(os.getpid(), signal.SIGSEGV)
+                yield name
+
+        return work
+
+
+@dataclass(frozen=True)
+class DeadJob:
+    """Ends its process when it is opened."""
+
+    files = 1
+
+    def open(self) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_a_killed_process_loses_nothing(folder: Path, tmp_path: Path) -> None:
     job = NameJob("1-halite", tmp_path / "killed")
     skips: list[str] = []
@@ -145,12 +180,34 @@ def test_a_killed_process_loses_nothing(folder: Path, tmp_path: Path) -> None:
     assert [Path(source).stem for source in skips] == [f"{i}-broken" for i in range(3)]
 
 
-def test_a_process_that_dies_always_ends_it_with_the_place(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spreading, "RETRIES", 1)
-    with pytest.raises(EngineError, match=r"workers died.*cif"):
-        list(spread(sources_of(folder), NameJob("1-ibuprofen"), workers=2))
+@pytest.mark.parametrize("how", ["segfault", "sleep"])
+@pytest.mark.parametrize("files", [1, 5])
+def test_a_file_that_ends_or_blocks_its_process_is_skipped(folder: Path, how: str, files: int) -> None:
+    skips: dict[str, str] = {}
+    found = list(
+        spread(
+            sources_of(folder),
+            PoisonJob("1-ibuprofen", how, files),
+            lambda source, reason: skips.update({Path(source).stem: reason}),
+            workers=2,
+            limits=Limits(seconds=3),
+        )
+    )
+    names = [f"{i}-{name}" for i in range(3) for name in ("halite", "ibuprofen")]
+    assert found == [name for name in names if name != "1-ibuprofen"]
+    assert list(skips) == ["0-broken", "1-broken", "1-ibuprofen", "2-broken"]
+    reason = {"segfault": "it ended its worker process", "sleep": "it took longer than 3 s"}[how]
+    assert skips["1-ibuprofen"] == reason
+
+
+def test_without_a_listener_such_a_file_ends_the_work(folder: Path) -> None:
+    with pytest.raises(EngineError, match=r"1-ibuprofen\.cif: it ended its worker process"):
+        list(spread(sources_of(folder), PoisonJob("1-ibuprofen", "segfault", 2), workers=2))
+
+
+def test_a_job_that_ends_its_process_while_loading_blames_no_file(folder: Path) -> None:
+    with pytest.raises(EngineError, match="while it loaded"):
+        list(spread(sources_of(folder), DeadJob(), lambda source, reason: None, workers=2))
 
 
 def test_work_in_flight_is_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,9 +222,9 @@ def test_work_in_flight_is_bounded_by_number_and_bytes(monkeypatch: pytest.Monke
 
         def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
             executor = self
-            self.out.append(sum(len(source.data) for source in args[1]))
+            self.out.append(args[0].size())
             Waiting.most = max(Waiting.most, len(self.out))
-            assert sum(self.out) <= spreading.MOST_IN_FLIGHT
+            assert sum(self.out) <= scheduler.MOST_IN_FLIGHT
 
             class Late(Future):  # type: ignore[type-arg]
                 def result(self, timeout: float | None = None) -> Any:
@@ -179,7 +236,7 @@ def test_work_in_flight_is_bounded_by_number_and_bytes(monkeypatch: pytest.Monke
     members = [Member(f"m{i}", f"m{i}", b"x" * 100) for i in range(40)]
     skips: list[str] = []
     for limit, most in ((10_000, 10), (700, 3)):
-        monkeypatch.setattr(spreading, "MOST_IN_FLIGHT", limit)
+        monkeypatch.setattr(scheduler, "MOST_IN_FLIGHT", limit)
         Waiting.most = 0
         skips.clear()
         assert not list(spread(members, NameJob(), lambda s, r: skips.append(s), executor=Waiting()))

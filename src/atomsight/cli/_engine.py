@@ -24,6 +24,6 @@ def executor_for(cluster: str | None, workers: int) -> AbstractContextManager[Ex
     """As `executor_of`, whose imports a single process is spared."""
     if cluster is None:
         return nullcontext()
-    from atomsight.dataset.engines import executor_of
+    from atomsight.parallel.executors import executor_of
 
     return executor_of(cluster, workers)

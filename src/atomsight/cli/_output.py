@@ -133,8 +133,8 @@ def keeps(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def run(*args: P.args, **options: P.kwargs) -> R:
             try:
                 return verb(*args, **options)
-            except KeyboardInterrupt:
-                note(what, "interrupted:")
+            except KeyboardInterrupt as stop:
+                note("; ".join(getattr(stop, "__notes__", [what])), "interrupted:")
                 raise typer.Exit(INTERRUPTED) from None
 
         return run

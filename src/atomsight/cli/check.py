@@ -54,7 +54,7 @@ def check(
     Each site's element is hidden and named again from the distances and from the other elements. A suspicion
     of 2 is reached by one correct crystal in a hundred, and is flagged.
     """
-    from atomsight.models.spread import sources_of
+    from atomsight.parallel.jobs import sources_of
     from atomsight.screen.check import check as check_crystals
 
     skips = Skips(as_json)

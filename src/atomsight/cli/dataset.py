@@ -75,8 +75,8 @@ def build(
 
     from atomsight.dataset import build as build_dataset
     from atomsight.dataset import open_dataset
-    from atomsight.dataset.engines import executor_of
     from atomsight.files import check_folder
+    from atomsight.parallel.executors import executor_of
 
     check_folder("--out", to)
     started = monotonic()

@@ -132,7 +132,7 @@ def add(
     """
     from atomsight.cli.dataset import _progress_bar
     from atomsight.dataset.add import add as add_to
-    from atomsight.dataset.engines import executor_of
+    from atomsight.parallel.executors import executor_of
 
     with executor_of(cluster, workers) as executor, _progress_bar() as on_progress:
         summary = add_to(

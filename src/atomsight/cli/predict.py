@@ -59,7 +59,7 @@ def predict(
     element in 99 of 100 cases.
     """
     from atomsight.models.predict import predict as predictions_of
-    from atomsight.models.spread import sources_of
+    from atomsight.parallel.jobs import sources_of
 
     skips = Skips(as_json)
     handled = agreeing = sites = 0

@@ -19,7 +19,7 @@ from atomsight.files import write_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from atomsight.models.spread import Source
+    from atomsight.parallel.jobs import Source
     from atomsight.readers import Member
     from atomsight.screen.ledger import Ranked
 
@@ -65,7 +65,7 @@ def rank(
     No energy is computed: a candidate costs milliseconds. Any number of them streams through the same memory.
     """
     from atomsight.files import check_file, check_folder
-    from atomsight.models.spread import sources_of
+    from atomsight.parallel.jobs import sources_of
     from atomsight.screen.ledger import Ledger
     from atomsight.screen.rank import score
     from atomsight.screen.rank_calibration import RankCalibration

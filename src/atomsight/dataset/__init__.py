@@ -4,7 +4,6 @@
 |---|---|
 | `schema` | names and types of every column |
 | `builder` | chunks to workers, parts back; resumable, the same bytes however it went |
-| `engines` | worker processes, any executor, or this process |
 | `naming`, `chunks` | portable sources and unique ids; the units of work |
 | `rows`, `work` | crystals to rows; what a worker does |
 | `staging`, `finalise` | finished parts of an unfinished build; from parts to shards |

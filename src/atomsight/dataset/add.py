@@ -15,7 +15,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from atomsight._version import __version__
 from atomsight.bonds.column import checked_source
 from atomsight.dataset._files import locked
 from atomsight.dataset.builder import Progress, Reading, checked_sources
-from atomsight.dataset.engines import Engine
 from atomsight.dataset.existing import ExistingParts, file_stem
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.merge import joined_settings, refuse_damaged
@@ -90,7 +88,8 @@ def add(
     Raises:
         InputError: a missing path, or one given twice.
         DatasetError: no dataset or a damaged one, one built from crystals in memory, another call works on
-            it, an interrupted call had other arguments, a worker died, or the disk is full.
+            it, an interrupted call had other arguments, or the disk is full.
+        EngineError: see `build`.
     """
     folder = Path(dataset)
     folder = folder.resolve() if folder.exists() else folder.absolute()
@@ -126,8 +125,7 @@ def add(
             entries=have.entries,
             known=have.known,
         )
-        with ExitStack() as stack:
-            reading.read(sources, settings["one_per_refcode"], Engine(stack, executor, workers))
+        reading.read(sources, settings["one_per_refcode"], executor, workers)
         staging.drop_from(reading.count)
         fresh = _Fresh(StagedParts(staging, reading.count), old.skipped())
         changed = have.names.intersection(name for t in fresh.crystals() for name in t["crystal"].to_pylist())

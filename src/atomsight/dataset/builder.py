@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,16 @@ from atomsight.crystal import Crystal
 from atomsight.dataset._files import GO_ON, locked
 from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
 from atomsight.dataset.corpora import licence_beside
-from atomsight.dataset.engines import Engine, engine_failed
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.naming import Source, group_sources
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCHEMA_VERSION
 from atomsight.dataset.staging import StagedParts, Staging, refuse_other_settings, shortened
-from atomsight.dataset.work import Header, process, process_crystals
-from atomsight.errors import DatasetError, InputError
+from atomsight.dataset.work import Header, prepare, process, process_crystals
+from atomsight.errors import DatasetError, EngineError, InputError
+from atomsight.parallel.pool import Limits
+from atomsight.parallel.scheduler import Scheduler
 from atomsight.readers.quality import DEFAULT, QualityPolicy
 from atomsight.readers.sources import exists, is_remote
-
-MOST_IN_FLIGHT = 256 * 2**20
-"""Bytes of files that are with workers at a time, so that memory stays flat however many there are."""
 
 
 @dataclass
@@ -84,6 +82,7 @@ def build(
     one_per_refcode: bool = False,
     licence: str | Sequence[str] | None = None,
     bonds: str = "file",
+    limits: Limits | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
     """Build a dataset from CIFs, folders and archives, or go on with an interrupted build of the same.
@@ -97,7 +96,8 @@ def build(
         paths: sources in order; see `atomsight.readers.read`.
         out: folder of the dataset; new, empty, or that of an earlier build with the same settings.
         k: neighbours of each site.
-        workers: processes on this machine; default is one per available core, 1 works in this process.
+        workers: processes on this machine; default is one per available core. 1 works in this process, where
+            a file that crashes it or never ends cannot be caught.
         executor: any `concurrent.futures.Executor`, instead of ``workers``. Its workers need atomsight, not
             the files.
         policy: which crystals are accepted, see `atomsight.readers.quality`.
@@ -107,12 +107,15 @@ def build(
             see `corpora`.
         bonds: ``none``; ``file`` takes what the files' own tables list; ``perceive`` finds the others from
             the geometry, see `atomsight.bonds`.
+        limits: of time and memory for a file in a worker process on this machine. A file that exceeds the
+            time or ends its process is skipped with the rule ``timeout`` or ``crashed``.
         on_progress: called after every chunk with the one `Progress` of this build.
 
     Raises:
         InputError: k below 1, a missing path, a path given twice, or ``out`` holds something else.
         DatasetError: another build runs in ``out``, it holds a build with other settings, no crystal could be
-            read, a worker died, or the disk is full.
+            read, or the disk is full.
+        EngineError: workers ended again and again, or a cluster was lost; the same call goes on.
     """
     bond_source = checked_source(bonds)
     if k < 1:
@@ -143,8 +146,7 @@ def build(
         staging.begin(settings)
         progress = Progress()
         run = Reading(staging, k, policy, bond_source, progress, on_progress)
-        with ExitStack() as stack:
-            run.read(sources, one_per_refcode, Engine(stack, executor, workers))
+        run.read(sources, one_per_refcode, executor, workers, limits)
         staging.drop_from(run.count)
         if progress.crystals == 0:
             reasons = run.reasons()
@@ -285,36 +287,54 @@ class Reading:
         self._progress = progress
         self._on_progress = on_progress
         self._entries = set(entries)
-        self._pending: dict[Future[Any], Chunk] = {}
-        self._bytes = 0
 
-    def read(self, sources: Sequence[Source], one_per_refcode: bool, engine: Engine) -> None:
-        """Bring every chunk of every source into the staging area."""
+    def read(
+        self,
+        sources: Sequence[Source],
+        one_per_refcode: bool,
+        executor: Executor | None,
+        workers: int | None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Bring every chunk of every source into the staging area; for the arguments see `build`.
+
+        Raises:
+            EngineError: see `build`.
+        """
+        function = partial(process, k=self._k, policy=self._policy, bonds=self._bonds)
+        try:
+            with Scheduler[Chunk](
+                function, prepare, executor=executor, workers=workers, limits=limits, ordered=False
+            ) as scheduler:
+                # With one per refcode, what earlier sources accepted must be complete before it decides.
+                groups = [[source] for source in sources] if one_per_refcode else [sources]
+                for group in groups:
+                    accepted = frozenset(self._entries) if one_per_refcode else frozenset()
+                    for chunk, (header, part) in scheduler.run(self._missing(group, accepted)):
+                        self._staging.put(chunk.index, part)
+                        self._done(header)
+        except EngineError as error:
+            raise EngineError(f"{error}; the same command goes on where it stopped") from error
+        except KeyboardInterrupt as stop:
+            done = self._progress
+            stop.add_note(
+                f"{done.parts} chunks with {done.crystals} crystals are kept in {self._staging.out}; "
+                "the same command goes on"
+            )
+            raise
+
+    def _missing(self, sources: Sequence[Source], accepted: frozenset[str]) -> Iterator[Chunk]:
+        """The chunks of sources that are not staged yet."""
         for source in sources:
-            if one_per_refcode:
-                # What earlier sources accepted must be complete before it decides anything.
-                self._collect(until=0)
-            accepted = frozenset(self._entries) if one_per_refcode else frozenset()
-            chunks = chunks_of(source, self.count, self._policy, accepted.__contains__, self._known)
-            first = list(islice(chunks, 2))
-            many = len(first) > 1 or self.count > 0 or source is not sources[-1]
-            for chunk in chain(first, chunks):
+            superseded = accepted.__contains__
+            for chunk in chunks_of(source, self.count, self._policy, superseded, self._known):
                 self.count = chunk.index + 1
                 header = self._staging.header(chunk.index)
                 if header is not None and header.fingerprint == chunk.fingerprint:
                     self._progress.resumed += header.crystals
                     self._done(header)
-                    continue
-                size = chunk.size()
-                self._collect(until=engine.in_flight, room=MOST_IN_FLIGHT - size)
-                try:
-                    future = engine.submit(many, process, chunk, self._k, self._policy, self._bonds)
-                except (RuntimeError, OSError) as error:
-                    self._collect(until=0)
-                    raise self._died() from error
-                self._pending[future] = chunk
-                self._bytes += size
-        self._collect(until=0)
+                else:
+                    yield chunk
 
     def reasons(self) -> str:
         """The skips of a build that accepted nothing, in a few words."""
@@ -327,36 +347,6 @@ class Reading:
             return "there is none"
         shown = "; ".join(f"{reason} ({n})" if n > 1 else reason for reason, n in reasons.most_common(3))
         return shown + (f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else "")
-
-    def _collect(self, until: int, room: int = MOST_IN_FLIGHT) -> None:
-        """Wait until at most so many chunks of at most so many bytes are in flight, and store what has come
-        back."""
-        while len(self._pending) > until or (self._pending and self._bytes > room):
-            finished, _ = wait(self._pending, return_when=FIRST_COMPLETED)
-            dead: BaseException | None = None
-            for future in sorted(finished, key=lambda f: self._pending[f].index):
-                try:
-                    header, part = future.result()
-                except (Exception, CancelledError) as error:
-                    if not engine_failed(error):
-                        raise
-                    dead = error
-                    continue
-                chunk = self._pending.pop(future)
-                self._bytes -= chunk.size()
-                self._staging.put(chunk.index, part)
-                self._done(header)
-            if dead is not None:
-                raise self._died() from dead
-
-    def _died(self) -> DatasetError:
-        """The error for a worker that was killed; its chunk is among those still pending."""
-        chunks = sorted(self._pending.values(), key=lambda chunk: chunk.index)
-        ranges = ", ".join(f"{c.members[0].source} to {c.members[-1].source}" for c in chunks if c.members)
-        return DatasetError(
-            f"a worker died, perhaps for lack of memory, while one of these was read: {ranges}; "
-            "run the same command again, with fewer workers, to go on where it stopped"
-        )
 
     def _done(self, header: Header) -> None:
         progress = self._progress

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from atomsight.dataset.naming import Source, printable
 from atomsight.dataset.split import entry
+from atomsight.parallel.scheduler import CHUNK_BYTES
 
 if TYPE_CHECKING:
     from atomsight.readers.budgets import Budget
     from atomsight.readers.member import Member
+    from atomsight.readers.quality import Reason
 
 CHUNK_FILES = 128
 """Most files in one chunk: half a second of work, so that little is lost when a build is stopped."""
-
-CHUNK_BYTES = 16 * 2**20
-"""A chunk is closed once it holds this many bytes, so that memory stays flat."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,26 @@ class Chunk:
     def size(self) -> int:
         """Bytes of the members."""
         return sum(len(member.data) for member in self.members)
+
+    @property
+    def files(self) -> Sequence[str]:
+        """Where the members come from."""
+        return [member.source for member in self.members]
+
+    def only(self, index: int) -> Chunk:
+        """A chunk of one of the members."""
+        return replace(self, members=(self.members[index],), digests=(self.digests[index],), skips=())
+
+    def without(self, failures: Mapping[int, Reason]) -> Chunk:
+        """The chunk with skips in the place of members that cannot be read; its fingerprint stays."""
+        left = [place for place in range(len(self.members)) if place not in failures]
+        skips = [Skip(self.files[place], rule_of(why), str(why)) for place, why in failures.items()]
+        return replace(
+            self,
+            members=tuple(self.members[place] for place in left),
+            digests=tuple(self.digests[place] for place in left),
+            skips=(*self.skips, *skips),
+        )
 
 
 def rule_of(reason: str) -> str:

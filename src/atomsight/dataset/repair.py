@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ import pyarrow.parquet as pq
 from atomsight.bonds.column import checked_source
 from atomsight.dataset._files import locked
 from atomsight.dataset.builder import Progress, Reading, checked_sources
-from atomsight.dataset.engines import Engine
 from atomsight.dataset.existing import file_stem
 from atomsight.dataset.finalise import file_metadata
 from atomsight.dataset.naming import plain_name
@@ -65,7 +63,8 @@ def repair(
 
     Raises:
         DatasetError: another file than a shard is damaged, a file cannot be found again, the rows come out
-            otherwise (another version of atomsight or of Arrow), a worker died, or the disk is full.
+            otherwise (another version of atomsight or of Arrow), or the disk is full.
+        EngineError: see `build`.
     """
     folder = Path(dataset)
     index = read_index(folder)
@@ -98,8 +97,7 @@ def repair(
             on_progress,
             known=lambda name, digest: (name, digest) not in files,
         )
-        with ExitStack() as stack:
-            reading.read(sources, False, Engine(stack, executor, workers))
+        reading.read(sources, False, executor, workers)
         staging.drop_from(reading.count)
         for name, crystals in wanted.items():
             _mend(folder, index, name, crystals, StagedParts(staging, reading.count), work)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -109,22 +106,6 @@ def decode(part: pa.Buffer | bytes) -> tuple[pa.Table, pa.Table, pa.Table]:
     return crystals.replace_schema_metadata(), skipped, sites
 
 
-def start_worker() -> None:
-    """Prepare a worker process: one thread each, and no survivor when the parent is killed.
-
-    A pool's workers wait for work on a pipe that they hold open themselves, so that without this they would
-    wait for ever after a ``kill -9`` of their parent.
-    """
-    from multiprocessing import connection, parent_process
-
-    # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def prepare() -> None:
+    """Keep Arrow to one thread in a worker process, since there are as many processes as cores."""
     pa.set_cpu_count(1)
-    parent = parent_process()
-    if parent is not None:
-
-        def watch() -> None:
-            connection.wait([parent.sentinel])
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()

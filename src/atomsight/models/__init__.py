@@ -11,7 +11,7 @@
 | `composition` | the most likely elements that obey a formula, complete or not |
 | `conformal` | prediction sets: the elements that a site may be of, 99 % of the time |
 | `onnx` | networks opened and run in ONNX Runtime |
-| `predict`, `spread` | predictions for files; crystals judged by many workers |
+| `predict` | predictions for files |
 
 Nothing here needs PyTorch. `atomsight.training` trains the models.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atomsight.models.load import load_model
-from atomsight.models.spread import Source, Work, spread
+from atomsight.parallel.jobs import Source, Work, spread
 
 if TYPE_CHECKING:
     from atomsight.crystal import Crystal
@@ -49,11 +49,12 @@ def predict(
     """Predict the element of every site of crystals, in their order; see `Model.predict`.
 
     Args:
-        sources: crystals, or files (`spread.sources_of`) that are read where the work is done.
+        sources: crystals, or files (`atomsight.parallel.jobs.sources_of`) that are read where the work is
+            done.
         model: name or path of a model; each worker loads it once.
         composition, formula, on_skip: as in `Model.predict`.
         threads: of each worker's network; 0 takes all cores in one process, one in each of several.
-        executor, workers: who does the work, see `spread.spread`. The predictions are the same.
+        executor, workers: who does the work, see `atomsight.parallel.jobs.spread`; same predictions.
 
     Raises:
         ModelError: there is no such model; without ``on_skip``: it does not know an element of a formula.

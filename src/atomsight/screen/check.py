@@ -18,7 +18,7 @@ from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.plausibility.inference import Plausibility
-from atomsight.models.spread import Source, Work, spread
+from atomsight.parallel.jobs import Source, Work, spread
 from atomsight.readers.member import OnSkip
 from atomsight.screen.calibration import FLAGGED, MODEL, Calibration, calibration_of
 from atomsight.screen.crystal_class import reference_class, weights_class
@@ -151,7 +151,7 @@ def check(
     """Look for wrong elements in crystals, one after another.
 
     Args:
-        crystals: one crystal or any number; or files (`atomsight.models.spread.sources_of`), which are read
+        crystals: one crystal or any number; or files (`atomsight.parallel.jobs.sources_of`), which are read
             where the work is done.
         model: a masked-site model, or the name or path of one; None is the bundled one that the calibration
             that ships belongs to.
@@ -162,7 +162,7 @@ def check(
             several.
         on_skip: receives (source, reason) of a crystal none of whose elements the model knows; without it
             such a crystal raises.
-        executor, workers: who does the work, see `atomsight.models.spread.spread`. Other processes load
+        executor, workers: who does the work, see `atomsight.parallel.jobs.spread`. Other processes load
             models and datasets themselves: then these must be names or paths.
         watch: receives how far the crystal at hand is, 0 to 1, before each run of the network; what it raises
             ends the work, so that a crystal of thousands of sites can be given up midway. One process only.

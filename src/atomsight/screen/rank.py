@@ -12,7 +12,7 @@ from atomsight.crystal import Crystal
 from atomsight.errors import InputError
 from atomsight.models.base import Model
 from atomsight.models.plausibility.inference import Networks
-from atomsight.models.spread import Source, Work, spread
+from atomsight.parallel.jobs import Source, Work, spread
 from atomsight.screen.crystal_class import CLASSES, verdict_class
 from atomsight.screen.evidence_rank import words
 from atomsight.screen.features import describe
@@ -164,7 +164,7 @@ def rank(
     ``docs/screening.md``.
 
     Args:
-        crystals: candidates; or files (`atomsight.models.spread.sources_of`), which are read where the work
+        crystals: candidates; or files (`atomsight.parallel.jobs.sources_of`), which are read where the work
             is done.
         risk: chance that a real structure gets the verdict ``unlikely`` is at most this, above 0 and up to
             0.5; see `combine.Combination.thresholds` for how sure that is.
@@ -175,7 +175,7 @@ def rank(
         threads: of the networks; 0 takes all cores in one process, one in each of several.
         watch: receives each candidate as soon as it is scored, with rank 0.
         on_skip: receives (source, reason) of what could not be read.
-        executor, workers: who does the work, see `atomsight.models.spread.spread`.
+        executor, workers: who does the work, see `atomsight.parallel.jobs.spread`.
 
     Raises:
         InputError: the risk is out of range, or a model in memory is to go to other processes.

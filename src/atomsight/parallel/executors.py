@@ -1,16 +1,13 @@
-"""Who does the work: worker processes by default, this process, a Dask cluster, MPI, or any executor."""
+"""Executors: Dask, batch systems, MPI, or any `concurrent.futures.Executor`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
-from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.context import BaseContext
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor
+from contextlib import contextmanager
 from typing import Any
 
-from atomsight.dataset.work import start_worker
 from atomsight.errors import InputError, MissingExtraError
 
 BATCH_SYSTEMS = {
@@ -27,28 +24,6 @@ BATCH_SYSTEMS = {
 def default_workers() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class SerialExecutor(Executor):
-    """Runs each task at once, in this process: no start-up cost, and tracebacks that lead to the cause."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a task and return its finished future."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-def _worker_context() -> BaseContext:
-    """How workers start. Never a fork of this process: the threads of Arrow and Numba do not survive it."""
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["atomsight.dataset._warm"])
-    return context
 
 
 @contextmanager
@@ -148,38 +123,7 @@ def engine_failed(error: BaseException) -> bool:
     return foreign or isinstance(error, BrokenExecutor | CancelledError | EOFError | ConnectionError)
 
 
-class Engine:
-    """Chooses the executor once it is known whether there is more than one chunk: processes cost a second to
-    start."""
-
-    def __init__(self, stack: ExitStack, executor: Executor | None, workers: int | None) -> None:
-        self._stack = stack
-        self._executor = executor
-        self._workers = workers or default_workers()
-        self._started: Executor | None = None
-
-    @property
-    def in_flight(self) -> int:
-        """Most tasks to have under way; a cluster may grow meanwhile."""
-        return 2 * self._workers + 1 if self._executor is None else in_flight(self._executor)
-
-    def restart(self) -> bool:
-        """Leave local processes, one of which was killed, for new ones that start with the next task.
-
-        Returns:
-            Whether they can be; an executor that was given cannot.
-        """
-        self._started = None
-        return self._executor is None
-
-    def submit(self, many: bool, *task: Any) -> Future[Any]:
-        """Submit a task; ``many`` tells whether others follow."""
-        if self._executor is not None:
-            return self._executor.submit(*task)
-        if self._workers == 1 or not many:
-            return SerialExecutor().submit(*task)
-        if self._started is None:
-            pool = ProcessPoolExecutor(self._workers, _worker_context(), start_worker)
-            self._stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-            self._started = pool
-        return self._started.submit(*task)
+def worker_was_killed(error: BaseException) -> bool:
+    """Whether an error of a Dask cluster is that of one task, which killed its worker each time it was
+    tried."""
+    return type(error).__name__ == "KilledWorker"

@@ -1,0 +1,22 @@
+"""Work in several processes: executors, the scheduler that hands out chunks, and isolation of bad files.
+
+| module | what it holds |
+|---|---|
+| `jobs` | `spread`: a job applied to crystals or files, with the results in their order |
+| `scheduler` | chunks out to workers, results back |
+| `pool` | local processes, and the search for files that end or block them |
+| `executors` | Dask, batch systems, MPI, any executor |
+| `worker` | worker processes with limits of time and memory |
+| `warm` | what the server of worker processes loads once |
+"""
+
+from __future__ import annotations
+
+from atomsight.parallel.worker import (
+    WorkerCrashError,
+    WorkerMemoryError,
+    WorkerTimeoutError,
+    run_isolated,
+)
+
+__all__ = ["WorkerCrashError", "WorkerMemoryError", "WorkerTimeoutError", "run_isolated"]

@@ -1,0 +1,191 @@
+"""A job applied to crystals by one process or many, with the results in the order of the sources.
+
+One process cuts the same chunks, so that what shares a run of the network does not depend on the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Protocol
+
+from atomsight.crystal import Crystal
+from atomsight.errors import EngineError, InputError
+from atomsight.parallel.pool import Limits
+from atomsight.parallel.scheduler import CHUNK_BYTES, Scheduler
+from atomsight.readers import Member, Reason, crystals_of_many, iter_members
+from atomsight.readers.sources import OnSkip, Paths
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What could not be read or judged, in its place among the others."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failed(Skipped):
+    """What ended its worker process or took too long."""
+
+
+Source = Member | Crystal | Skipped
+Work = Callable[[Iterator[Crystal], OnSkip | None], Iterator[Any]]
+
+
+class Job(Hashable, Protocol):
+    """What is done to crystals: a small, hashable object that travels; models are loaded where it arrives."""
+
+    @property
+    def files(self) -> int:
+        """Most sources of a chunk; 1 for work that looks at crystals one by one."""
+
+    def open(self) -> Work:
+        """Load what the work needs. Called once in every worker process."""
+
+
+def sources_of(paths: Paths) -> Iterator[Source]:
+    """The files of paths, unread, with what was skipped while listing them; see `readers.iter_members`."""
+    skips: list[Skipped] = []
+    for member in iter_members(paths, lambda source, reason: skips.append(Skipped(source, reason))):
+        yield from skips
+        skips.clear()
+        yield member
+    yield from skips
+
+
+def spread(
+    sources: Crystal | Iterable[Source],
+    job: Job,
+    on_skip: OnSkip | None = None,
+    *,
+    executor: Executor | None = None,
+    workers: int = 1,
+    limits: Limits | None = None,
+) -> Iterator[Any]:
+    """Results of a job, in the order of the sources; memory does not grow with their number.
+
+    Args:
+        sources: crystals, or files that are read where the work is done.
+        job: the work.
+        on_skip: receives (source, reason) of what was left out; without it, a crystal that the job cannot
+            judge raises.
+        executor: any `concurrent.futures.Executor`, instead of ``workers``. Its workers need atomsight and
+            the models and datasets that the job names, not the sources.
+        workers: processes on this machine; 1 works in this process, where a file that crashes or never ends
+            cannot be caught.
+        limits: of processes on this machine; a file that exceeds them or ends its process is left out.
+
+    Raises:
+        InputError: workers below 1.
+        EngineError: workers ended again and again, a cluster was lost, or, without ``on_skip``, a file ended
+            its worker process or took too long.
+    """
+    if workers < 1:
+        raise InputError(f"workers must be at least 1, not {workers}")
+    chunks = _chunks([sources] if isinstance(sources, Crystal) else sources, job.files)
+    strict = on_skip is None
+    alone = executor is None and workers == 1
+    work = job.open() if alone else None
+    # In this process results are passed on one by one; generators do not travel.
+    function = partial(_events, work, strict) if work else partial(_listed, job, strict)
+    with Scheduler[_Chunk](
+        function, partial(_prepare, job), executor=executor, workers=workers, limits=limits
+    ) as scheduler:
+        for _, events in scheduler.run(chunks):
+            for event in events:
+                if not isinstance(event, Skipped):
+                    yield event
+                elif on_skip is not None:
+                    on_skip(event.source, event.reason)
+                elif isinstance(event, Failed):
+                    raise EngineError(f"{event.source}: {event.reason}")
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Consecutive sources."""
+
+    sources: tuple[Source, ...]
+
+    @property
+    def files(self) -> Sequence[str]:
+        return [_name(source) for source in self.sources]
+
+    def size(self) -> int:
+        return sum(map(_bytes_of, self.sources))
+
+    def only(self, index: int) -> _Chunk:
+        return _Chunk((self.sources[index],))
+
+    def without(self, failures: Mapping[int, Reason]) -> _Chunk:
+        return _Chunk(
+            tuple(
+                Failed(_name(source), failures[place]) if place in failures else source
+                for place, source in enumerate(self.sources)
+            )
+        )
+
+
+def _chunks(sources: Iterable[Source], files: int) -> Iterator[_Chunk]:
+    held: list[Source] = []
+    size = 0
+    for source in sources:
+        held.append(source)
+        size += _bytes_of(source)
+        if len(held) == files or size >= CHUNK_BYTES:
+            yield _Chunk(tuple(held))
+            held, size = [], 0
+    if held:
+        yield _Chunk(tuple(held))
+
+
+def _name(source: Source) -> str:
+    return source.source or source.name if isinstance(source, Crystal) else source.source
+
+
+def _bytes_of(source: Source) -> int:
+    if isinstance(source, Member):
+        return len(source.data)
+    return 64 * source.n_atoms if isinstance(source, Crystal) else len(source.reason)
+
+
+def _events(work: Work, strict: bool, chunk: _Chunk) -> Iterator[Any]:
+    """What the work finds in a chunk, and what it skips."""
+    skips: list[Skipped] = []
+
+    def on_skip(source: str, reason: str) -> None:
+        skips.append(Skipped(source, reason))
+
+    def crystals() -> Iterator[Crystal]:
+        read = crystals_of_many([one for one in chunk.sources if isinstance(one, Member)], on_skip=on_skip)
+        for source in chunk.sources:
+            if isinstance(source, Skipped):
+                skips.append(source)
+            elif isinstance(source, Crystal):
+                yield source
+            else:
+                yield from next(read)[1]
+
+    for found in work(crystals(), None if strict else on_skip):
+        yield from skips
+        skips.clear()
+        yield found
+    yield from skips
+
+
+@lru_cache(maxsize=1)
+def _opened(job: Job) -> Work:
+    return job.open()
+
+
+def _prepare(job: Job) -> None:
+    _opened(job)
+
+
+def _listed(job: Job, strict: bool, chunk: _Chunk) -> list[Any]:
+    """What a worker does with a chunk."""
+    return list(_events(_opened(job), strict, chunk))

@@ -1,0 +1,137 @@
+"""The scheduler: chunks go out to workers, results come back, and a bounded number of bytes is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from atomsight.errors import EngineError, InputError
+from atomsight.parallel.executors import default_workers, engine_failed, in_flight, worker_was_killed
+from atomsight.parallel.pool import Chunk, Limits, Pool, place_of
+
+CHUNK_BYTES = 16 * 2**20
+"""A chunk is closed once it holds this many bytes."""
+
+MOST_IN_FLIGHT = 256 * 2**20
+"""Bytes of files that are with workers at a time, so that memory stays flat however many there are."""
+
+C = TypeVar("C", bound=Chunk)
+
+
+class Scheduler(Generic[C]):
+    """Applies a function to chunks; a context, which ends all local processes when it is left.
+
+    Args:
+        function: what is done to a chunk; picklable, unless it runs in this process.
+        prepare: called once in every local worker process before the function.
+        executor: any `concurrent.futures.Executor`, instead of ``workers``. A chunk that killed its workers
+            again and again on a Dask cluster is handled on this machine, in a process of its own.
+        workers: processes on this machine; default is one per available core. 1 works in this process, where
+            a file that crashes or never ends cannot be caught.
+        limits: of processes on this machine.
+        ordered: results come in the order of the chunks; else as they are ready.
+
+    Raises:
+        InputError: workers below 1.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[C], Any],
+        prepare: Callable[[], object],
+        *,
+        executor: Executor | None = None,
+        workers: int | None = None,
+        limits: Limits | None = None,
+        ordered: bool = True,
+    ) -> None:
+        if workers is not None and workers < 1:
+            raise InputError(f"workers must be at least 1, not {workers}")
+        self._function = function
+        self._prepare = prepare
+        self._executor = executor
+        self._workers = workers or default_workers()
+        self._limits = limits or Limits()
+        self._ordered = ordered
+        self._pool: Pool | None = None
+        self._pending: dict[Future[Any], C] = {}
+        self._bytes = 0
+
+    def __enter__(self) -> Scheduler[C]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for future in self._pending:
+            future.cancel()
+        if self._pool is not None:
+            self._pool.close()
+
+    def run(self, chunks: Iterable[C]) -> Iterator[tuple[C, Any]]:
+        """Each chunk with its result.
+
+        Raises:
+            EngineError: the executor failed, or local processes ended again and again; the message names the
+                files.
+        """
+        if self._executor is None and self._workers == 1:
+            for chunk in chunks:
+                yield chunk, self._function(chunk)
+            return
+        for chunk in chunks:
+            yield from self._landed(self._most(), MOST_IN_FLIGHT - chunk.size())
+            self._pending[self._submitted(chunk)] = chunk
+            self._bytes += chunk.size()
+        yield from self._landed(0, MOST_IN_FLIGHT)
+
+    def _most(self) -> int:
+        """Most chunks to have under way; a cluster may grow meanwhile."""
+        return 2 * self._workers + 1 if self._executor is None else in_flight(self._executor)
+
+    def _local(self) -> Pool:
+        if self._pool is None:
+            workers = self._workers if self._executor is None else 1
+            self._pool = Pool(workers, self._prepare, self._limits)
+        return self._pool
+
+    def _submitted(self, chunk: C) -> Future[Any]:
+        if self._executor is None:
+            return self._local().submit(self._function, chunk)
+        try:
+            return self._executor.submit(self._function, chunk)
+        except (RuntimeError, OSError) as error:
+            future: Future[Any] = Future()
+            future.set_exception(error if engine_failed(error) else EngineError(str(error)))
+            return future
+
+    def _landed(self, most: int, room: int) -> Iterator[tuple[C, Any]]:
+        """Results, until at most so many chunks of at most so many bytes are under way."""
+        while self._pending and (len(self._pending) > most or self._bytes > room):
+            for future in self._next():
+                result = self._result(future)
+                chunk = self._pending.pop(future)
+                self._bytes -= chunk.size()
+                yield chunk, result
+
+    def _next(self) -> list[Future[Any]]:
+        if self._ordered:
+            return [next(iter(self._pending))]
+        done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+        # What succeeded is handed over before an error of another chunk ends the work.
+        return sorted(done, key=lambda future: future.cancelled() or future.exception() is not None)
+
+    def _result(self, future: Future[Any]) -> Any:
+        try:
+            return future.result()
+        except (Exception, CancelledError) as error:
+            if self._executor is None or not engine_failed(error):
+                raise
+            if not worker_was_killed(error):
+                raise EngineError(
+                    f"a worker died, perhaps for lack of memory, or the executor was lost, while "
+                    f"{place_of(list(self._pending.values()))} was handled"
+                ) from error
+        return self._local().submit_apart(self._function, self._pending[future]).result()
