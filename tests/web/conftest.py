@@ -19,6 +19,7 @@ import uvicorn  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 
 from atomsight.web.app import create_app  # noqa: E402
+from atomsight.web.protocol import TimedProtocol  # noqa: E402
 
 LIMIT = 4 << 20
 
@@ -56,7 +57,10 @@ def address() -> Iterator[str]:
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     settings = uvicorn.Config(
-        create_app(max_upload=LIMIT, threads=1), log_level="error", timeout_graceful_shutdown=1
+        create_app(max_upload=LIMIT, threads=1),
+        http=TimedProtocol,
+        log_level="error",
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import socket
 import tarfile
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
 
 from atomsight.errors import InputError
+from atomsight.web import guard, protocol
 from atomsight.web.app import create_app
 from atomsight.web.jobs import BusyError, Job, Jobs
 from atomsight.web.uploads import TooLargeError, Upload, Uploads, clean
@@ -24,12 +27,14 @@ SCRIPT = "</script><script>window.broken=1</script>"
 def test_other_hosts_and_origins_are_turned_away(client: Any) -> None:
     assert client.get("/", headers={"host": "evil.example"}).status_code == 421
     assert client.get("/", headers={"host": "127.0.0.1.evil.example:8421"}).status_code == 421
-    assert client.get("/", headers={"host": "["}).status_code == 421
+    for host in ("[", "evil.com@localhost", "localhost/x", "localhost:x", "local host", "[::1", ""):
+        assert client.get("/", headers={"host": host}).status_code == 421
     for host in ("127.0.0.1:8421", "localhost:8421", "[::1]:8421"):
         assert client.get("/", headers={"host": host}).status_code == 200
     foreign = client.post("/api/checks", json={}, headers={"origin": "http://evil.example"})
     assert foreign.status_code == 403
-    assert client.get("/api/about", headers={"origin": "null"}).status_code == 403
+    for origin in ("null", "http://[", "http://[::1", "", "//"):
+        assert client.get("/api/about", headers={"origin": origin}).status_code == 403
     assert client.get("/api/about", headers={"sec-fetch-site": "cross-site"}).status_code == 403
     own = {"origin": "http://127.0.0.1:8421", "sec-fetch-site": "same-origin"}
     assert client.get("/api/about", headers=own).status_code == 200
@@ -82,13 +87,69 @@ def test_uploads_are_limited_and_removed(tmp_path: Path) -> None:
         assert list(upload.names) == ["a.cif"]
         uploads.add(upload, "a.cif", io.BytesIO(b"y"))
         assert len(set(upload.names)) == 2
-        with pytest.raises(InputError, match="command line"):
-            uploads.add(upload, "a.db", io.BytesIO(b"y"))
+        uploads.add(upload, "a.db", io.BytesIO(b"y"))
+        assert "command line" in upload.skipped[0][1]
         folder = upload.folder
         uploads.drop(upload)
         assert not folder.exists()
         left = uploads.start().folder
     assert not left.exists()
+
+
+@pytest.mark.parametrize("name", ["é" * 300 + ".cif", "a.cif/b.cif", "A.CIF", "folder", "folder/a.cif/b"])
+def test_an_odd_name_does_not_spoil_its_upload(name: str) -> None:
+    with Uploads(1000) as uploads:
+        upload = uploads.start()
+        uploads.add(upload, "folder/a.cif", io.BytesIO(b"1"))
+        uploads.add(upload, "a.cif", io.BytesIO(b"2"))
+        uploads.add(upload, name, io.BytesIO(b"3"))
+        assert [path.read_bytes() for path in upload.paths] == [b"1", b"2", b"3"]
+
+
+def test_a_file_that_cannot_be_stored_is_named_without_a_path(
+    client: Any, finish: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = Path.open
+
+    def full(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "full.cif":
+            raise OSError(28, "No space left on device", str(path))
+        return stored(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    good = (Path(__file__).parents[1] / "data" / "halite.cif").read_bytes()
+    sent = [("files", ("full.cif", good)), ("files", ("halite.cif", good))]
+    answer = client.post("/api/uploads", files=sent)
+    reason = "it could not be stored: No space left on device"
+    assert answer.status_code == 201
+    assert answer.json()["skipped"] == [{"source": "full.cif", "skipped": reason}]
+    status = finish("/api/checks", upload=answer.json()["upload"])
+    assert (status["handled"], status["skipped"]) == (1, 1)
+    assert client.get(f"/api/checks/{status['job']}").json()["skipped"][0]["skipped"] == reason
+    alone = client.post("/api/uploads", files=sent[:1])
+    assert (alone.status_code, alone.json()["detail"]) == (422, f"full.cif: {reason}")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET /api/about HTTP/1.1\r\nHost: localh", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET"],
+)
+def test_half_open_requests_are_closed(address: str, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    parts = urlsplit(address)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.sendall(sent)
+        while connection.recv(1 << 16):
+            pass
+
+
+def test_a_body_that_stops_is_given_up(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "BODY_SECONDS", 0.3)
+    parts = urlsplit(address)
+    head = b"POST /api/checks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.sendall(head + b"Content-Length: 100\r\n\r\n{")
+        assert b" 408 " in connection.recv(1 << 16).partition(b"\r\n")[0]
 
 
 def test_too_much_is_refused(client: Any) -> None:

@@ -77,7 +77,16 @@ def upload(
         if to is None:
             held.uploads.drop(target)
         raise
-    return {"upload": target.identifier, "files": len(target.names), "bytes": target.size}
+    if not target.names and target.skipped:
+        if to is None:
+            held.uploads.drop(target)
+        raise InputError(": ".join(target.skipped[0]))
+    return {
+        "upload": target.identifier,
+        "files": len(target.names),
+        "bytes": target.size,
+        "skipped": [{"source": source, "skipped": reason} for source, reason in target.skipped],
+    }
 
 
 @router.delete("/uploads/{identifier}", status_code=204, tags=["uploads"])

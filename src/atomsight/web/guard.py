@@ -7,8 +7,10 @@ DNS rebinding), and must not come from another origin.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +37,12 @@ POLICY = "; ".join(
 )
 """Content-Security-Policy: the page loads from here and nowhere else, and text that should turn out to be a
 script does not run."""
+
+HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+"""A host name or address with an optional port, as a Host header may hold it: no user name, no path."""
+
+BODY_SECONDS = 60.0
+"""Longest wait for the next piece of a request's body."""
 
 HEADERS = (
     (b"content-security-policy", POLICY.encode()),
@@ -75,10 +83,15 @@ class Guard:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         taken = 0
+        complete = False
 
         async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
+            nonlocal taken, complete
+            try:
+                message = await asyncio.wait_for(receive(), None if complete else BODY_SECONDS)
+            except TimeoutError:
+                raise HTTPException(408, f"no data for {BODY_SECONDS:g} s") from None
+            complete = not message.get("more_body", False)
             taken += len(message.get("body", b""))
             if taken > self.most_bytes:  # sent in pieces, without a length
                 raise HTTPException(413, f"more than {self.most_bytes >> 20:,} MB in one request")
@@ -94,6 +107,8 @@ class Guard:
         await self.app(scope, counted, dressed)
 
     def _known(self, host: str) -> bool:
+        if not HOST.fullmatch(host):
+            return False
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
@@ -109,9 +124,16 @@ class Guard:
 
 def _own(host: str, origin: str | None, site: str | None, path: str) -> bool:
     """Whether a request comes from the page itself, from the address bar, or from no browser at all."""
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _netloc(origin) != host:
         return False
     return site in (None, "same-origin", "none") or not path.startswith("/api/")
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _length(text: str | None) -> int:

@@ -101,7 +101,9 @@ class Job:
         self.part = part
 
     def count(self) -> None:
-        """Count the files of the upload, so that it can be told how far the work has come."""
+        """Count the files of the upload, for the progress, and note those that could not be stored."""
+        self.skipped.extend(self.upload.skipped[: MOST_SKIPS - len(self.skipped)])
+        self.n_skipped += len(self.upload.skipped)
         until, files = monotonic() + COUNTING, 0
 
         def one(*unused: object) -> None:

@@ -55,6 +55,7 @@ def serve(
         import uvicorn
 
         from atomsight.web.app import MAX_UPLOAD, create_app
+        from atomsight.web.protocol import TimedProtocol
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "web", "the page") from error
     if dataset is not None:
@@ -73,7 +74,12 @@ def serve(
         threads=threads,
     )
     settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, server_header=False
+        app,
+        http=TimedProtocol,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
+        server_header=False,
     )
     server = uvicorn.Server(settings)
 

@@ -19,12 +19,20 @@ class About(BaseModel):
     max_upload: int = Field(description="bytes that all uploads together may hold")
 
 
+class Skipped(BaseModel):
+    """A crystal or file that was left out."""
+
+    source: str
+    skipped: str
+
+
 class UploadAnswer(BaseModel):
     """Files on the server."""
 
     upload: str
     files: int
     bytes: int
+    skipped: list[Skipped]
 
 
 class CheckRequest(BaseModel):
@@ -63,13 +71,6 @@ class JobStatus(BaseModel):
     read: int = Field(description="files that have been begun")
     skipped: int
     message: str
-
-
-class Skipped(BaseModel):
-    """A crystal that was left out."""
-
-    source: str
-    skipped: str
 
 
 class CrystalSummary(BaseModel):

@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -18,6 +19,9 @@ EXAMPLES = Path(__file__).parent / "examples"
 
 MOST_FILES = 50_000
 """Of one upload."""
+
+MOST_NAME = 120
+"""Bytes of a file's name, and of its folder's."""
 
 _PIECE = 1 << 20
 _STRANGE = re.compile(r"[^\w.()+, -]")
@@ -36,6 +40,7 @@ class Upload:
         folder: where they lie; for an example, where it ships.
         names: their names as given, cleaned, in order; a dict, for many are looked up.
         size: bytes.
+        skipped: names and reasons of files that were sent but not kept.
         temporary: the folder goes with the upload.
     """
 
@@ -43,6 +48,7 @@ class Upload:
     folder: Path
     names: dict[str, None] = field(default_factory=dict)
     size: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
     temporary: bool = True
 
     @property
@@ -105,32 +111,43 @@ class Uploads:
         return self._held[identifier]
 
     def add(self, upload: Upload, name: str, file: IO[bytes]) -> None:
-        """Copy a file into an upload.
+        """Copy a file into an upload. A file that cannot be kept is noted in `Upload.skipped`.
 
         Raises:
-            InputError: its format is not read from the page.
             TooLargeError: it does not fit any more; what was copied of it is removed.
         """
+        try:
+            self._add(upload, name, file)
+        except InputError as error:
+            upload.skipped.append((clean(name), str(error)))
+
+    def _add(self, upload: Upload, name: str, file: IO[bytes]) -> None:
         cleaned = clean(name)
         if format_of(cleaned) in BY_PATH:
-            raise InputError(f"{cleaned}: databases and trajectories are read by the command line only")
+            raise InputError("databases and trajectories are read by the command line only")
         with self._lock:
             if len(upload.names) >= MOST_FILES:
                 raise TooLargeError(f"more than {MOST_FILES:,} files; put them into an archive")
             cleaned = _unused(upload, cleaned)
             upload.names[cleaned] = None
         target = upload.folder / cleaned
-        target.parent.mkdir(parents=True, exist_ok=True)
         written = 0
-        with target.open("xb") as copy:
-            while piece := file.read(_PIECE):
-                written += len(piece)
-                if self._total() + written > self.most_bytes:
-                    break
-                copy.write(piece)
-            else:
-                upload.size += written
-                return
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as copy:
+                while piece := file.read(_PIECE):
+                    written += len(piece)
+                    if self._total() + written > self.most_bytes:
+                        break
+                    copy.write(piece)
+                else:
+                    upload.size += written
+                    return
+        except OSError as error:
+            del upload.names[cleaned]
+            with suppress(OSError):
+                target.unlink()
+            raise InputError(f"it could not be stored: {error.strerror or type(error).__name__}") from error
         target.unlink()
         del upload.names[cleaned]
         raise TooLargeError(
@@ -158,16 +175,27 @@ def landscapes() -> list[str]:
 
 
 def clean(name: str) -> str:
-    """A name that stays inside its folder: of its last folder and its file name only what is harmless."""
-    parts = [_STRANGE.sub("_", part).lstrip(". ")[-120:] for part in name.replace("\\", "/").split("/")]
+    """Return a name that stays inside its folder: harmless parts of its last folder and its file name.
+
+    Each part has at most `MOST_NAME` bytes of UTF-8; the end, which tells the format, is kept.
+    """
+    parts = [_shortened(_STRANGE.sub("_", part)) for part in name.replace("\\", "/").split("/")]
     return "/".join([part for part in parts if part][-2:]) or "structure.cif"
 
 
+def _shortened(part: str) -> str:
+    return part.encode("utf-8", "replace")[-MOST_NAME:].decode("utf-8", "ignore").lstrip(". ")
+
+
 def _unused(upload: Upload, name: str) -> str:
-    if name not in upload.names:
-        return name
+    """Return the name, numbered where a file or folder has it already; letter case is ignored."""
     folder, _, base = name.rpartition("/")
-    number = 2
-    while (other := f"{number}-{base}") in upload.names:
+    files = {other.casefold() for other in upload.names}
+    folders = {other.rpartition("/")[0].casefold() for other in upload.names}
+    wanted, number = name, 1
+    while wanted.casefold() in files | folders or wanted.rpartition("/")[0].casefold() in files:
         number += 1
-    return f"{folder}/{other}" if folder and f"{folder}/{other}" not in upload.names else other
+        wanted = f"{number}-{base}"
+        if folder and folder.casefold() not in files:
+            wanted = f"{folder}/{wanted}"
+    return wanted
