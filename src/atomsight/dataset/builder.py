@@ -24,6 +24,7 @@ from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCH
 from atomsight.dataset.staging import StagedParts, Staging, refuse_other_settings, shortened
 from atomsight.dataset.work import Header, process, process_crystals
 from atomsight.errors import DatasetError, InputError
+from atomsight.neighbours import checked_k
 from atomsight.readers.quality import DEFAULT, QualityPolicy
 from atomsight.readers.sources import exists, is_remote
 
@@ -110,13 +111,12 @@ def build(
         on_progress: called after every chunk with the one `Progress` of this build.
 
     Raises:
-        InputError: k below 1, a missing path, a path given twice, or ``out`` holds something else.
+        InputError: k out of range, a missing path, a path given twice, or ``out`` holds something else.
         DatasetError: another build runs in ``out``, it holds a build with other settings, no crystal could be
             read, a worker died, or the disk is full.
     """
     bond_source = checked_source(bonds)
-    if k < 1:
-        raise InputError(f"k must be at least 1, not {k}")
+    k = checked_k(k)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}")
     sources, licences = checked_sources(paths, licence)
@@ -205,11 +205,10 @@ def build_from(
         bonds: as in `build`; ``file`` takes those that the crystals bring.
 
     Raises:
-        InputError: k below 1, or ``out`` holds anything.
+        InputError: k out of range, or ``out`` holds anything.
         DatasetError: no crystal was given, another build runs in ``out``, or the disk is full.
     """
-    if k < 1:
-        raise InputError(f"k must be at least 1, not {k}")
+    k = checked_k(k)
     out = Path(out)
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; give a new folder")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from atomsight.elements import SYMBOLS, TEN, TWENTY, parse_elements
 from atomsight.errors import DatasetError, InputError
 from atomsight.models.registry import kind_named
+from atomsight.neighbours import checked_k
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -48,8 +49,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         kind_named(self.model)
+        checked_k(self.k)
         for name, least in (
-            ("k", 1),
             ("cap", 1),
             ("per_crystal", 1),
             ("epochs", 1),
