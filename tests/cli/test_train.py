@@ -111,7 +111,7 @@ def test_ctrl_c_tells_how_to_go_on(
         (("--elements", "H,Kryptonite"), 2, "'Kryptonite' is not a chemical element"),
         (("--elements", "H,U"), 1, "holds no U"),
         (("--model", "three-stage"), 2, "the kinds are masked-site"),
-        (("-k", 0), 2, "k is 0"),
+        (("-k", 0), 2, "k: must be a whole number from 1 to 1000, not 0"),
     ],
 )
 def test_what_cannot_be(

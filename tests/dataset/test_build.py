@@ -290,8 +290,9 @@ def test_wrong_use(cifs: Path, tmp_path: Path) -> None:
         build(tmp_path / "nowhere", tmp_path / "d")
     with pytest.raises(InputError, match="no source given"):
         build([], tmp_path / "d")
-    with pytest.raises(InputError, match="k must be at least 1"):
-        build(cifs, tmp_path / "d", 0)
+    for k in (0, 2_000_000):
+        with pytest.raises(InputError, match="k: must be a whole number from 1 to 1000"):
+            build(cifs, tmp_path / "d", k)
     with pytest.raises(InputError, match="workers must be at least 1"):
         build(cifs, tmp_path / "d", workers=0)
     with pytest.raises(InputError, match="given twice"):

@@ -240,6 +240,7 @@ def test_no_queries() -> None:
         ("fractional", EYE, np.empty((0, 3)), 1, None),
         ("fractional", EYE, [], 1, None),
         ("k", EYE, [[0, 0, 0]], 0, None),
+        ("k", EYE, [[0, 0, 0]], 1001, None),
         ("k", EYE, [[0, 0, 0]], 2.0, None),
         ("k", EYE, [[0, 0, 0]], True, None),
         ("queries", EYE, [[0, 0, 0]], 1, [1]),

@@ -208,7 +208,7 @@ def test_a_mirror_is_read_without_any_server(tmp_path: Path) -> None:
     assert [(c.name, c.source) for c in crystals] == [("2100840", "cod:2100840")]
 
 
-@pytest.mark.parametrize("asked", ["", "12", "nowhere.txt", "2016452,abc"])
+@pytest.mark.parametrize("asked", ["", "12", "nowhere.txt", "2016452,abc", "201645²", "٢٠١٦٤٥٢", "2" * 5000])
 def test_what_names_nothing_is_refused(asked: str) -> None:
     with pytest.raises(InputError, match="cod:"):
         list(members_of(asked, lambda s, r: None, Budget()))

@@ -154,6 +154,46 @@ def test_pages_in_a_circle_end() -> None:
     assert [rule for _, rule in skips] == ["damaged"]
 
 
+def test_pages_without_end_and_pages_of_others_are_not_followed() -> None:
+    with serving(lambda p, n: page([], f"/v1/structures?offset={p.rpartition('=')[2]}1")) as lab:
+        found, skips = fetch(lab.url)
+    assert (found, [rule for _, rule in skips]) == ([], ["damaged"])
+    asked: list[str] = []
+
+    def elsewhere(path: str, before: int) -> Answer:
+        asked.append(path)
+        return page([entry("a")], lab.url.replace("127.0.0.1", "localhost") + "/v1/structures?offset=1")
+
+    with serving(elsewhere) as lab:
+        found, skips = fetch(lab.url)
+    assert ([m.name for m in found], [rule for _, rule in skips]) == (["a"], ["damaged"])
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("wrong", [7, "x", {"a": 1}, [7], [None], [[]], ["x"], [{"id": {}}]])
+def test_answers_of_another_shape_are_named(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for body in (
+        {"data": wrong},
+        {"data": [entry("a")], "links": wrong},
+        {"data": [entry("a")], "links": {"next": wrong}},
+        {"data": [entry("a")], "errors": wrong},
+        {"data": [{"id": "x", "attributes": wrong}]},
+    ):
+        with serving(lambda p, n, body=body: Answer(json.dumps(body).encode())) as lab:  # type: ignore[misc]
+            try:
+                found, skips = fetch(lab.url)
+            except UnreachableError:  # a clear error is as good
+                continue
+            monkeypatch.setenv("ATOMSIGHT_OPTIMADE", f"{lab.url}/v1/links")
+            with pytest.raises((InputError, UnreachableError)):
+                fetch("lab")
+        rules = [rule for _, rule in skips]
+        for member in found:
+            told: list[str] = []
+            assert crystals_of(member, DEFAULT, lambda s, r, told=told: told.append(r)) or told  # type: ignore[misc]
+        assert found or rules
+
+
 def test_errors_of_a_provider_beside_its_data_are_kept_apart() -> None:
     with serving(lambda p, n: page([entry("a")], errors=[{"detail": "one shard is down"}])) as lab:
         found, skips = fetch(lab.url)

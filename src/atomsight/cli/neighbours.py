@@ -25,9 +25,10 @@ def neighbours(
     Every other point of the infinite crystal counts, copies of the site itself included.
     """
     from atomsight.elements import SYMBOLS
-    from atomsight.neighbours import site_neighbours
+    from atomsight.neighbours import checked_k, site_neighbours
     from atomsight.readers import read
 
+    checked_k(k)
     handled = 0
     for crystal in read(paths, on_skip=Skips(as_json)):
         distances, _ = site_neighbours(crystal, k)

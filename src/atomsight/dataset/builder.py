@@ -23,6 +23,7 @@ from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCH
 from atomsight.dataset.staging import StagedParts, Staging, refuse_other_settings, shortened
 from atomsight.dataset.work import Header, prepare, process, process_crystals
 from atomsight.errors import DatasetError, EngineError, InputError
+from atomsight.neighbours import checked_k
 from atomsight.parallel.pool import Limits
 from atomsight.parallel.scheduler import Scheduler
 from atomsight.readers.quality import DEFAULT, QualityPolicy
@@ -112,14 +113,13 @@ def build(
         on_progress: called after every chunk with the one `Progress` of this build.
 
     Raises:
-        InputError: k below 1, a missing path, a path given twice, or ``out`` holds something else.
+        InputError: k out of range, a missing path, a path given twice, or ``out`` holds something else.
         DatasetError: another build runs in ``out``, it holds a build with other settings, no crystal could be
             read, or the disk is full.
         EngineError: workers ended again and again, or a cluster was lost; the same call goes on.
     """
     bond_source = checked_source(bonds)
-    if k < 1:
-        raise InputError(f"k must be at least 1, not {k}")
+    k = checked_k(k)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}")
     sources, licences = checked_sources(paths, licence)
@@ -207,11 +207,10 @@ def build_from(
         bonds: as in `build`; ``file`` takes those that the crystals bring.
 
     Raises:
-        InputError: k below 1, or ``out`` holds anything.
+        InputError: k out of range, or ``out`` holds anything.
         DatasetError: no crystal was given, another build runs in ``out``, or the disk is full.
     """
-    if k < 1:
-        raise InputError(f"k must be at least 1, not {k}")
+    k = checked_k(k)
     out = Path(out)
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; give a new folder")

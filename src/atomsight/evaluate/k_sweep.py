@@ -23,6 +23,7 @@ from atomsight.errors import DatasetError, InputError
 from atomsight.evaluate.suggest_k import GroupCounts
 from atomsight.evaluate.write import evaluate_run
 from atomsight.files import read_csv
+from atomsight.neighbours import checked_k
 from atomsight.training import train_model
 from atomsight.training.hardware import Hardware
 from atomsight.training.run_folder import RunFolder
@@ -95,16 +96,17 @@ def parse_ks(text: str) -> tuple[int, ...]:
     """``1-10``, ``4,8,16`` or a mixture, ascending and without repeats.
 
     Raises:
-        InputError: it is neither, or holds a k below 1.
+        InputError: it is neither, or holds a k out of range.
     """
     ks: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        match = re.fullmatch(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?", part)
         if not match:
             raise InputError(f"-k takes numbers and ranges such as 1-10 or 4,8,16, not {text!r}")
         first, last = int(match[1]), int(match[2] or match[1])
         if not 1 <= first <= last:
             raise InputError(f"-k {text}: ranges run upwards from 1 or more")
+        checked_k(last)
         ks.update(range(first, last + 1))
     return tuple(sorted(ks))
 

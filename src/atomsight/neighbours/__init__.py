@@ -27,5 +27,7 @@ from atomsight.neighbours.invariants import amd_batch as amd_batch
 from atomsight.neighbours.invariants import amd_from_distances as amd_from_distances
 from atomsight.neighbours.invariants import pdd as pdd
 from atomsight.neighbours.invariants import pdd_from_distances as pdd_from_distances
+from atomsight.neighbours.knn import MOST_NEIGHBOURS as MOST_NEIGHBOURS
+from atomsight.neighbours.knn import checked_k as checked_k
 from atomsight.neighbours.knn import nearest_neighbours as nearest_neighbours
 from atomsight.neighbours.knn import site_neighbours as site_neighbours

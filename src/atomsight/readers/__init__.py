@@ -137,6 +137,8 @@ def crystals_of(
     """
     skips: list[tuple[str, str]] = []
     try:
+        if not member.data or member.data.isspace():
+            raise SkipError("no_sites", "the file is empty")
         if member.format == "cif":
             _check_blocks(member.data, policy)
             crystals = _crystals_of_cif(member, policy, lambda *skip: skips.append(skip))

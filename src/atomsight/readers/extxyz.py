@@ -29,6 +29,8 @@ def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
     xyz = optional("ase.io.extxyz", "interop", "reading extended XYZ")
     text = member.data.decode("utf-8", "replace")
     atoms = count_of(text.partition("\n")[0].strip(), "its first line")
+    if not atoms:
+        raise SkipError("no_sites", "no atoms")
     if atoms > policy.max_atoms:
         raise SkipError("too_many_atoms", f"{atoms} atoms; the limit is {policy.max_atoms}")
 

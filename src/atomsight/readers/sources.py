@@ -110,7 +110,8 @@ def iter_members(
 
 
 def _members_of(path: Path, report: OnSkip, budget: Budget) -> Iterator[Member]:
-    if not is_remote(path):
-        return file_members(path, report, budget)
-    name, _, asked = str(path).partition(":")
-    return REMOTE[name](asked, report, budget)
+    if is_remote(path):
+        name, _, asked = str(path).partition(":")
+        yield from REMOTE[name](asked, report, budget)
+    else:
+        yield from file_members(path, report, budget)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from atomsight.elements import SYMBOLS, TEN, TWENTY, parse_elements
 from atomsight.errors import DatasetError, InputError
+from atomsight.neighbours import checked_k
 from atomsight.training.registry import check_architecture
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Settings(RunSettings):
 
     def __post_init__(self) -> None:
         check_architecture(self.model)
-        self.check_numbers(k=1, cap=1, per_crystal=1, epochs=1, batch_size=1, patience=1, seed=0)
+        checked_k(self.k)
+        self.check_numbers(cap=1, per_crystal=1, epochs=1, batch_size=1, patience=1, seed=0)
 
 
 def chosen_elements(text: str, dataset: Dataset, *, all_present: bool = True) -> tuple[int, ...]:
