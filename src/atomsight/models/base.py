@@ -16,6 +16,7 @@ from atomsight.crystal import Crystal
 from atomsight.elements import SYMBOLS, parse_elements
 from atomsight.errors import InputError, ModelError
 from atomsight.models.given import Given, OnSkip
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -206,7 +207,7 @@ class Model(ABC):
                 yield prediction
 
     def __repr__(self) -> str:
-        return f"<{self.kind} model {self.name}: k = {self.k}, {len(self.elements)} elements>"
+        return f"<{self.kind} model {self.name}: k = {self.k}, {counted(len(self.elements), 'element')}>"
 
 
 def _parsed(value: str) -> Any:
