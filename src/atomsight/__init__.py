@@ -4,6 +4,7 @@
 |---|---|
 | `crystal` | `Crystal`, the one in-memory form |
 | `elements`, `errors`, `compiled` | symbols, formulas; errors raised on purpose; compiling kernels |
+| `files`, `scores`, `wording` | output files that are whole or absent; shared scores; words of messages |
 | `neighbours` | exact k-nearest-neighbour distances of periodic sets |
 | `symmetry` | orbits: from the file's operations, else found from the geometry |
 | `readers` | CIFs, folders and archives to `Crystal`; the quality policy |

@@ -193,6 +193,4 @@ def test_an_empty_split_is_told(place: Path, atomsight: Run) -> None:
     empty = "val" if split == "test" else "test"
     result = atomsight("run", "single", "--split", empty)
     assert result.status == 1
-    assert (
-        f"the split '{empty}' of single holds no site; the dataset holds {split} (1 crystals)" in result.err
-    )
+    assert f"the split '{empty}' of single holds no site; the dataset holds {split} (1 crystal)" in result.err

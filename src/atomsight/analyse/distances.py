@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from atomsight.elements import SYMBOLS
 from atomsight.errors import DatasetError, InputError
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -226,7 +227,9 @@ def present_elements(dataset: Dataset, split: str | None) -> dict[int, int]:
     present = dataset.element_counts(split)
     if not present:
         held = {name: dataset.n_sites(name) for name in ("train", "val", "test")}
-        words = ", ".join(f"{name} ({n:,} sites)" for name, n in held.items() if n) or "no site at all"
+        words = (
+            ", ".join(f"{name} ({counted(n, 'site')})" for name, n in held.items() if n) or "no site at all"
+        )
         raise DatasetError(f"the split {split!r} of {dataset.path} is empty; the dataset holds {words}")
     return present
 

@@ -66,11 +66,6 @@ def note(text: str, word: str = "note") -> None:
     err.print(Text.assemble((word, "yellow"), f" {text}"))
 
 
-def counted(n: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: ``1 crystal``, ``2,000 crystals``."""
-    return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
-
-
 class Skips:
     """Counts skipped crystals and shows each at once; pass an instance as ``on_skip=`` to a reader."""
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._output import FILES, Saving, counted, emit, err, finish, keeps, out
+from atomsight.cli._output import FILES, Saving, emit, err, finish, keeps, out
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.analyse.bond_lengths import BondStudy

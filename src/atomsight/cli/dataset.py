@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._output import AGAIN, counted, emit, err, finish, keeps, out
+from atomsight.cli._output import AGAIN, emit, err, finish, keeps, out
 from atomsight.errors import DatasetError, InputError
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._output import AGAIN, Saving, counted, emit, err, finish, keeps, out
+from atomsight.cli._output import AGAIN, Saving, emit, err, finish, keeps, out
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset.dedupe import DuplicatePair

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._output import FILES, Saving, counted, emit, err, finish, keeps, note, out
+from atomsight.cli._output import FILES, Saving, emit, err, finish, keeps, note, out
 from atomsight.errors import InputError
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.evaluate import Evaluation, Mistake

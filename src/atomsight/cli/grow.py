@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from atomsight.cli._output import RESUME, counted, emit, err, finish, keeps, note
+from atomsight.cli._output import RESUME, emit, err, finish, keeps, note
 from atomsight.cli.train import progress, show_result
+from atomsight.wording import counted
 
 EPILOG = "Example: atomsight grow runs/k10 mofs -k 11 --out runs/k11"
 

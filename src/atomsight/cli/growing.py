@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from atomsight.cli._output import AGAIN, counted, emit, err, finish, keeps
+from atomsight.cli._output import AGAIN, emit, err, finish, keeps
+from atomsight.wording import counted
 
 MERGE_EPILOG = "Example: [bold]atomsight dataset merge part1 part2 --out whole[/]"
 SPLIT_LIKE_EPILOG = "Example: [bold]atomsight dataset split-like mofs all-versions --out more[/]"

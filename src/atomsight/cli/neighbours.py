@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from atomsight.cli._output import PRINTED, Skips, counted, emit, finish, keeps, out
+from atomsight.cli._output import PRINTED, Skips, emit, finish, keeps, out
+from atomsight.wording import counted
 
 EPILOG = "Example: [bold]atomsight neighbours quartz.cif -k 6[/]"
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atomsight.cli._engine import Cluster, Workers, executor_for
-from atomsight.cli._output import PRINTED, Skips, counted, emit, err, finish, keeps, out
+from atomsight.cli._output import PRINTED, Skips, emit, err, finish, keeps, out
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.models import Prediction

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atomsight.cli._engine import Cluster, Workers, executor_for
-from atomsight.cli._output import AGAIN, Saving, Skips, counted, emit, err, finish, keeps, out
+from atomsight.cli._output import AGAIN, Saving, Skips, emit, err, finish, keeps, out
 from atomsight.errors import InputError, OutputError
 from atomsight.files import write_bytes
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from atomsight.cli._output import AGAIN, Saving, counted, emit, err, finish, keeps, note, out
+from atomsight.cli._output import AGAIN, Saving, emit, err, finish, keeps, note, out
 from atomsight.errors import InputError
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.evaluate.suggest_k import Score

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from atomsight.cli._output import RESUME, counted, emit, err, finish, keeps, out
+from atomsight.cli._output import RESUME, emit, err, finish, keeps, out
+from atomsight.wording import counted
 
 EPILOG = "Example: [bold]atomsight train dataset --model two-stage -k 10 --elements top20 --out runs/first[/]"
 

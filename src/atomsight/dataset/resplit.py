@@ -20,6 +20,7 @@ from atomsight.dataset.schema import INDEX_NAME, ROW_GROUP_ROWS, SPLITS
 from atomsight.dataset.split import groups, split_of
 from atomsight.dataset.store import Dataset, open_dataset
 from atomsight.errors import InputError
+from atomsight.wording import counted
 
 TRAIN = SPLITS.index("train")
 LEFT_OUT = -1
@@ -67,8 +68,8 @@ def split_like(held: Dataset, dataset: Dataset, out: str | Path) -> Dataset:
     keys, hangs = _keys(ours), ours["group"]
     if lacking := split_there.keys() - set(keys):
         raise InputError(
-            f"{dataset.path} lacks {len(lacking):,} crystals of {held.path}, {min(lacking)[0]} among them; "
-            "build it from all sources of the other and more"
+            f"{dataset.path} lacks {counted(len(lacking), 'crystal')} of {held.path}, {min(lacking)[0]} "
+            "among them; build it from all sources of the other and more"
         )
     barred = {
         group for key, group in zip(keys, hangs, strict=True) if split_there.get(key, "train") != "train"

@@ -16,6 +16,7 @@ from atomsight.evaluate import metrics
 from atomsight.evaluate.calibration import Calibration
 from atomsight.evaluate.mistakes import CrystalCounts, MistakeLog
 from atomsight.scores import count_pairs, macro
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -213,7 +214,9 @@ def _check_fit(model: Model, dataset: Dataset, split: str) -> None:
     present = dataset.element_counts(split)
     if not present:
         sizes = Counter(dataset.crystals(["split"]).to_pydict()["split"])
-        held = ", ".join(f"{name} ({n} crystals)" for name, n in sizes.items()) or "no crystal at all"
+        held = (
+            ", ".join(f"{name} ({counted(n, 'crystal')})" for name, n in sizes.items()) or "no crystal at all"
+        )
         raise DatasetError(f"the split {split!r} of {dataset.path} holds no site; the dataset holds {held}")
     if not set(present) & set(model.elements):
         raise ModelError(

@@ -15,6 +15,7 @@ from atomsight.elements import parse_elements
 from atomsight.errors import InputError, ModelError
 from atomsight.models.composition.given import Given, OnSkip
 from atomsight.models.prediction import Prediction
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -139,7 +140,7 @@ class Model(ABC):
                 yield prediction
 
     def __repr__(self) -> str:
-        return f"<{self.kind} model {self.name}: k = {self.k}, {len(self.elements)} elements>"
+        return f"<{self.kind} model {self.name}: k = {self.k}, {counted(len(self.elements), 'element')}>"
 
 
 def _parsed(value: str) -> Any:

@@ -17,6 +17,7 @@ from atomsight.evaluate.confusion import normalise_rows
 from atomsight.evaluate.metrics import accuracy, element_scores
 from atomsight.plots.style import GREY, INK, SEQUENTIAL, look, thousands
 from atomsight.scores import macro
+from atomsight.wording import counted
 
 SHARES_UP_TO, COUNTS_UP_TO = 26, 12
 """Most elements with which the cells still have room for the share, and for the count beneath it."""
@@ -137,7 +138,7 @@ def _headline(figure: Figure, title: str, counts: NDArray[np.int64], height: flo
     scores = element_scores(counts)
     line = (
         f"accuracy {100 * accuracy(counts):.1f} %, macro recall {100 * macro(scores.recall):.1f} %, "
-        f"{int(counts.sum()):,} sites, {int(np.count_nonzero(scores.support))} elements"
+        f"{counted(int(counts.sum()), 'site')}, {counted(int((scores.support > 0).sum()), 'element')}"
     )
     figure.text(0.012, 1 - 0.08 / height, title, va="top", fontsize=10, fontweight="bold")
     figure.text(0.012, 1 - (0.3 if title else 0.1) / height, line, va="top", fontsize=8.5)

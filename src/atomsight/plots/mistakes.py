@@ -14,6 +14,7 @@ from atomsight.analyse.profiles import STEP, Profiles
 from atomsight.analyse.site import OpenSite
 from atomsight.elements import SYMBOLS
 from atomsight.plots.style import BLUE, GREY, INK, ORANGE, light_grid, look, new_figure
+from atomsight.wording import counted
 
 PAIRS_DRAWN, TRAITS_DRAWN, RANKS_DRAWN = 20, 10, 12
 _PALE_BLUE, _PALE_ORANGE = "#9CC7E3", "#F0B48F"
@@ -32,7 +33,7 @@ def mistaken_pairs_figure(pairs: Sequence[PairOfElements], *, title: str = "") -
         axes.barh(place, sites, color=_PALE_BLUE, label="mistaken sites")
         axes.barh(place, repeated, height=0.35, color=BLUE, label="in near duplicates")
         for y, pair in zip(place, shown, strict=True):
-            text = f"{100 * pair.share_of_true:.0f} %, {pair.crystals} crystals"
+            text = f"{100 * pair.share_of_true:.0f} %, {counted(pair.crystals, 'crystal')}"
             axes.annotate(text, (pair.sites, y), (4, 0), textcoords="offset points", va="center", size=7)
         axes.set_yticks(place, [f"{SYMBOLS[pair.true]} → {SYMBOLS[pair.predicted]}" for pair in shown])
         axes.tick_params(axis="y", length=0)
@@ -68,7 +69,8 @@ def mistaken_pair_figure(analysis: MistakeAnalysis, pair: PairOfElements, *, tit
         left.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.4, -0.14), ncols=2)
         light_grid(left, "x")
         _distances(right, analysis, pair)
-        count = f"{pair.sites:,} sites in {pair.crystals} crystals of {pair.groups} groups"
+        places = f"{counted(pair.crystals, 'crystal')} of {counted(pair.groups, 'group')}"
+        count = f"{counted(pair.sites, 'site')} in {places}"
         head = f"{title or f'{true} taken for {predicted}'}: {count}"
         figure.suptitle(head, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return figure

@@ -26,6 +26,7 @@ from atomsight.report.components import (
 )
 from atomsight.report.sections import bonds as bonds_room
 from atomsight.report.sections import distances as distances_room
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -134,7 +135,7 @@ def dataset_section(dataset: Dataset, number: int) -> Section:
             {
                 "fingerprint": held["fingerprint"],
                 "schema": f"{held['schema']['name']} {held['schema']['version']}",
-                "size on disk": f"{held['bytes'] / 1e6:,.1f} MB in {held['files']:,} files",
+                "size on disk": f"{held['bytes'] / 1e6:,.1f} MB in {counted(held['files'], 'file')}",
                 **{key: _words(value) for key, value in held["build"].items() if value is not None},
             }
         ),
@@ -244,7 +245,9 @@ def _distances(dataset: Dataset, name: str) -> Html:
             pair_matrix_figure(counts, pairs), f"{name}-matrix", "Nearest-neighbour distances of all pairs"
         ),
         distances_room.pair_tables([pair.as_dict() for pair in pairs], f"{name}-distances"),
-        folded(f"{len(single)} pairs drawn", tag("div", *single, class_="gallery")) if single else None,
+        folded(f"{counted(len(single), 'pair')} drawn", tag("div", *single, class_="gallery"))
+        if single
+        else None,
     )
 
 

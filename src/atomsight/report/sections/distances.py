@@ -7,6 +7,7 @@ from typing import Any
 
 from atomsight.report.components import Column, Html, Section, folded, join, picture, table, tag
 from atomsight.report.inputs import Input, read_json
+from atomsight.wording import counted
 
 _PAIRS = (
     Column("pair", "pair", "text", "centre-neighbour"),
@@ -61,6 +62,8 @@ def distances_section(given: Input, number: int) -> Section:
             path / "distances-pairs", f"{name}-matrix", "All ordered pairs of the most abundant elements"
         ),
         pair_tables(summary["pairs"], name),
-        folded(f"{len(single)} pairs drawn", tag("div", *single, class_="gallery")) if single else None,
+        folded(f"{counted(len(single), 'pair')} drawn", tag("div", *single, class_="gallery"))
+        if single
+        else None,
     )
     return Section(name, "Distances", body, str(path))

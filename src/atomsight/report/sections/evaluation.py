@@ -24,6 +24,7 @@ from atomsight.report.components import (
 )
 from atomsight.report.inputs import read_json, read_rows
 from atomsight.report.sections.mistakes import bare_sites, link_to, opened_sites
+from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -150,8 +151,8 @@ def _warnings(summary: dict[str, Any]) -> Html:
         notes.append("These are crystals that a model learns from: no measure of what it can do.")
     elif seen:
         notes.append(
-            f"{seen:,} of {summary['crystals']:,} crystals share a formula or a family with one that the "
-            "model was trained on: the figures flatter it."
+            f"{seen:,} of {counted(summary['crystals'], 'crystal')} share a formula or a family with one "
+            "that the model was trained on: the figures flatter it."
         )
     elif seen is None:
         notes.append("Whether the model has seen these crystals in training is not known.")
