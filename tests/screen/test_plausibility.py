@@ -292,7 +292,7 @@ def _check_exported(path: Path, weights: dict[str, torch.Tensor], turned: bool) 
     network.eval()
     with torch.no_grad():
         expected = network(*(torch.from_numpy(one) for one in given), ways)[:, 0]
-    np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)  # directions are rounded
 
 
 def test_what_makes_the_crystal_again_is_no_decoy() -> None:
