@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from atomsight.errors import InputError
-from atomsight.neighbours._output import room
 
 if TYPE_CHECKING:
     from atomsight.crystal import Crystal
 
 Neighbours = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]
-
-_ready = False
 
 
 def nearest_neighbours(
@@ -92,23 +89,22 @@ def solve(
 
     ``part`` and ``out`` let several threads fill slices of the same arrays.
     """
-    from atomsight.neighbours._many import search_many
+    from atomsight.neighbours._kernel import room_for, search_many
 
-    global _ready
+    first, last = part or (0, len(lattices))
     if out is None:
         m = int(query_offsets[-1])
-        out = (room((m, k)), room((m, k), np.int64), room((m if images else 0, k, 3), np.int32))
-    first, last = part or (0, len(lattices))
+        shapes = ((m, k), (m, k), (m if images else 0, k, 3))
+        out = (np.empty(shapes[0]), np.empty(shapes[1], np.int64), np.empty(shapes[2], np.int32))
     free = np.empty((0, 3)) if free is None else free
-    arguments = (lattices, fractional, offsets, own, free, query_offsets, k, *out, first, last)
-    if _ready:
-        verdict, structure = search_many(*arguments)
-    else:
-        from atomsight.neighbours._compiled import announced
-
-        with announced():
-            verdict, structure = search_many(*arguments)
-        _ready = True
+    n = int(np.diff(offsets[first : last + 1]).max(initial=0))
+    m = int(np.diff(query_offsets[first : last + 1]).max(initial=0))
+    verdict, structure = -1024, first
+    while verdict < 0:
+        room = room_for(n, m, -verdict + -verdict // 2)
+        verdict, structure = search_many(
+            lattices, fractional, offsets, own, free, query_offsets, k, *out, structure, last, room
+        )
     if verdict:
         which = f" (structure {structure} of the batch)" if len(lattices) > 1 else ""
         raise InputError(VERDICTS[verdict] + which)
