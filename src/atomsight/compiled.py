@@ -114,7 +114,7 @@ def part(function: Callable[P, R]) -> Kernel[P, R]:
     It gets no entry point from Python of its own, which halves the time of its compilation. Called from
     Python it runs as Python.
     """
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
     return _Part(function, sys.maxsize, options)
 
 

@@ -16,6 +16,7 @@ would double the time of their compilation.
 
 from __future__ import annotations
 
+import threading
 from math import ceil, floor, sqrt
 from typing import NamedTuple
 
@@ -44,6 +45,10 @@ AHEAD = 1.06
 
 MOST_BINS, FEW_BINS = 8, 64
 """A grid has at most so many bins for each point, and so many more."""
+
+
+KEPT = 20_000
+"""Structures and blocks of more points than this get room of their own each time."""
 
 
 class Room(NamedTuple):
@@ -75,7 +80,20 @@ class Room(NamedTuple):
     block_tags: Ints
 
 
+_kept = threading.local()
+
+
 def room_for(n: int, m: int, block: int) -> Room:
+    """Room of at least these sizes, that of this thread's last call if it is large enough."""
+    kept: tuple[int, int, int, Room] = getattr(_kept, "room", (-1, -1, -1, None))
+    if n > kept[0] or m > kept[1] or block > kept[2]:
+        kept = (n, m, block, _new_room(n, m, block))
+        if n < KEPT and m < KEPT and block < KEPT:
+            _kept.room = kept
+    return kept[3]
+
+
+def _new_room(n: int, m: int, block: int) -> Room:
     """Room for structures of at most n points and m queries, and for blocks of that many points."""
     p = max(n, m)
     return Room(
@@ -87,12 +105,12 @@ def room_for(n: int, m: int, block: int) -> Room:
         taken=np.empty((2, p, 3), np.int64),
         tags=np.empty((6, p), np.int64),
         bins=np.empty((2, MOST_BINS * n + FEW_BINS + 2), np.int64),
-        block=np.empty((6, block)),
+        block=np.empty((6, block + 2)),
         block_tags=np.empty((5, block + 2), np.int64),
     )
 
 
-@compiled
+@compiled(_nrt=False)
 def search_many(
     lattices: Floats,
     fractional: Floats,
@@ -234,7 +252,7 @@ def _search(
             needed = n
             for axis in range(3):
                 needed *= hi[axis] // shape[axis] - lo[axis] // shape[axis] + 1
-            if needed > len(bx):
+            if needed > len(bx) - 2:
                 return -needed
             ball = (block_reach + spread) * (1.0 + ROUNDING) + ROUNDING
             size = _gather(
@@ -249,19 +267,21 @@ def _search(
                     squares[j] = dx * dx + dy * dy + dz * dz
                 limit = min(guess, block_limit)
                 while True:
-                    count = 0
+                    inside, count = 0, 0
                     for j in range(size):  # without a branch: most places are written several times
-                        near_tags[count] = j
-                        count += (squares[j] <= limit) & (block_tags[j] != itself)
+                        near_tags[inside] = j
+                        inside += squares[j] <= limit
+                    for i in range(inside):
+                        j = near_tags[i]
+                        near[count] = squares[j]
+                        near_tags[count] = block_tags[j]
+                        count += block_tags[j] != itself
                     if count >= k or limit == block_limit:
                         break
                     limit = block_limit
                 if count < k:
                     most = count
                     break
-                for i in range(count):
-                    near[i] = squares[near_tags[i]]
-                    near_tags[i] = block_tags[near_tags[i]]
                 _ascending(near, near_tags, count, limit, ordered, ordered_tags, room.block_tags)
                 i, q = tags[4, done], tags[3, done]
                 for t in range(k):
@@ -372,31 +392,42 @@ def _gather(
     Bins count on over the borders of the cell: those beyond hold the same points, moved by whole cells.
     """
     block, block_tags = room.block, room.block_tags
+    steps = (
+        _step(digits[0, 0], digits[0, 1], digits[0, 2], bits),
+        _step(digits[1, 0], digits[1, 1], digits[1, 2], bits),
+        _step(digits[2, 0], digits[2, 1], digits[2, 2], bits),
+    )
+    na, nb, nc = shape[0], shape[1], shape[2]
+    first_b, first_c, last_c = lo[1] // nb, lo[2] // nc, hi[2] // nc
+    begin_b, begin_c, end_c = lo[1] - first_b * nb, lo[2] - first_c * nc, hi[2] - last_c * nc
+    a = lo[0] // na
+    bin_a = lo[0] - a * na
     size = 0
-    for ia in range(lo[0], hi[0] + 1):
-        a = ia // shape[0]
-        for ib in range(lo[1], hi[1] + 1):
-            b = ib // shape[1]
-            row = ((ia - a * shape[0]) * shape[1] + ib - b * shape[1]) * shape[2]
-            for c in range(lo[2] // shape[2], hi[2] // shape[2] + 1):
-                s0 = start[row + max(lo[2] - c * shape[2], 0)]
-                s1 = start[row + min(hi[2] - c * shape[2], shape[2] - 1) + 1]
+    for _ in range(lo[0], hi[0] + 1):
+        b, bin_b = first_b, begin_b
+        for _ in range(lo[1], hi[1] + 1):
+            row = (bin_a * nb + bin_b) * nc
+            for c in range(first_c, last_c + 1):
+                s0 = start[row + (begin_c if c == first_c else 0)]
+                s1 = start[row + (end_c if c == last_c else nc - 1) + 1]
                 if s0 == s1:
                     continue
                 sx = a * cell[0, 0] + b * cell[1, 0] + c * cell[2, 0]
                 sy = a * cell[0, 1] + b * cell[1, 1] + c * cell[2, 1]
                 sz = a * cell[0, 2] + b * cell[1, 2] + c * cell[2, 2]
-                moved = (
-                    a * _step(digits[0, 0], digits[0, 1], digits[0, 2], bits)
-                    + b * _step(digits[1, 0], digits[1, 1], digits[1, 2], bits)
-                    + c * _step(digits[2, 0], digits[2, 1], digits[2, 2], bits)
-                )
+                moved = a * steps[0] + b * steps[1] + c * steps[2]
                 for s in range(s0, s1):
                     x, y, z = cart[0, s] + sx, cart[1, s] + sy, cart[2, s] + sz
                     block[0, size], block[1, size], block[2, size] = x, y, z
                     block_tags[0, size] = tags[s] + moved
                     x, y, z = x - cx, y - cy, z - cz
                     size += x * x + y * y + z * z <= limit
+            bin_b += 1
+            if bin_b == nb:
+                b, bin_b = b + 1, 0
+        bin_a += 1
+        if bin_a == na:
+            a, bin_a = a + 1, 0
     return size
 
 

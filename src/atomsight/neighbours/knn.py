@@ -89,6 +89,7 @@ def solve(
 
     ``part`` and ``out`` let several threads fill slices of the same arrays.
     """
+    from atomsight.neighbours._direct import search_directly
     from atomsight.neighbours._kernel import room_for, search_many
 
     first, last = part or (0, len(lattices))
@@ -97,14 +98,34 @@ def solve(
         shapes = ((m, k), (m, k), (m if images else 0, k, 3))
         out = (np.empty(shapes[0]), np.empty(shapes[1], np.int64), np.empty(shapes[2], np.int32))
     free = np.empty((0, 3)) if free is None else free
+    verdict, structure = 0, first
+    while structure < last and search_many.interprets(0):
+        p, q = query_offsets[structure : structure + 2]
+        points = fractional[offsets[structure] : offsets[structure + 1]]
+        chosen = free[p:q] if len(free) else own[p:q]
+        found = search_many.interpret(search_directly, lattices[structure], points, chosen, k) if p < q else 0
+        if found is None:
+            break
+        if isinstance(found, tuple):
+            out[0][p:q], out[1][p:q] = found[:2]
+            if images:
+                out[2][p:q] = found[2]
+        elif found:
+            verdict = found
+            break
+        structure += 1
     n = int(np.diff(offsets[first : last + 1]).max(initial=0))
     m = int(np.diff(query_offsets[first : last + 1]).max(initial=0))
-    verdict, structure = -1024, first
-    while verdict < 0:
-        room = room_for(n, m, -verdict + -verdict // 2)
+    block = 1024
+    while verdict == 0 and (structure < last or first == last):
+        room = room_for(n, m, block)
         verdict, structure = search_many(
             lattices, fractional, offsets, own, free, query_offsets, k, *out, structure, last, room
         )
+        if verdict == 0:
+            break
+        if verdict < 0:
+            verdict, block = 0, -verdict + -verdict // 2
     if verdict:
         which = f" (structure {structure} of the batch)" if len(lattices) > 1 else ""
         raise InputError(VERDICTS[verdict] + which)
