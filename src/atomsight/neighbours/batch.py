@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from atomsight.errors import InputError
-from atomsight.neighbours._output import room
 from atomsight.neighbours.knn import Neighbours, as_floats, as_points, checked_k, solve
 
 LONG = 0.9
@@ -77,7 +76,7 @@ def nearest_neighbours_batch(
     shapes = ((len(own), count), (len(own), count), (len(own) if images else 0, count, 3))
     if out is not None:
         _check_out(out, shapes)
-    filled = out or (room(shapes[0]), room(shapes[1], np.int64), room(shapes[2], np.int32))
+    filled = out or (np.empty(shapes[0]), np.empty(shapes[1], np.int64), np.empty(shapes[2], np.int32))
     if threads <= 1 or len(cells) < 2:
         return solve(cells, points, bounds, count, own, None, query_bounds, images, None, filled)
     # Compiled once, here:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from atomsight.errors import InputError
-from atomsight.neighbours._output import room
 
 if TYPE_CHECKING:
     from atomsight.crystal import Crystal
@@ -18,8 +17,6 @@ MOST_NEIGHBOURS = 1_000
 gigabyte."""
 
 Neighbours = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]
-
-_ready = False
 
 
 def nearest_neighbours(
@@ -96,23 +93,43 @@ def solve(
 
     ``part`` and ``out`` let several threads fill slices of the same arrays.
     """
-    from atomsight.neighbours._many import search_many
+    from atomsight.neighbours._direct import search_directly
+    from atomsight.neighbours._kernel import room_for, search_many
 
-    global _ready
+    first, last = part or (0, len(lattices))
     if out is None:
         m = int(query_offsets[-1])
-        out = (room((m, k)), room((m, k), np.int64), room((m if images else 0, k, 3), np.int32))
-    first, last = part or (0, len(lattices))
+        shapes = ((m, k), (m, k), (m if images else 0, k, 3))
+        out = (np.empty(shapes[0]), np.empty(shapes[1], np.int64), np.empty(shapes[2], np.int32))
     free = np.empty((0, 3)) if free is None else free
-    arguments = (lattices, fractional, offsets, own, free, query_offsets, k, *out, first, last)
-    if _ready:
-        verdict, structure = search_many(*arguments)
-    else:
-        from atomsight.neighbours._compiled import announced
-
-        with announced():
-            verdict, structure = search_many(*arguments)
-        _ready = True
+    verdict, structure = 0, first
+    while structure < last and search_many.interprets(0):
+        p, q = query_offsets[structure : structure + 2]
+        points = fractional[offsets[structure] : offsets[structure + 1]]
+        chosen = free[p:q] if len(free) else own[p:q]
+        found = search_many.interpret(search_directly, lattices[structure], points, chosen, k) if p < q else 0
+        if found is None:
+            break
+        if isinstance(found, tuple):
+            out[0][p:q], out[1][p:q] = found[:2]
+            if images:
+                out[2][p:q] = found[2]
+        elif found:
+            verdict = found
+            break
+        structure += 1
+    n = int(np.diff(offsets[first : last + 1]).max(initial=0))
+    m = int(np.diff(query_offsets[first : last + 1]).max(initial=0))
+    block = 1024
+    while verdict == 0 and (structure < last or first == last):
+        room = room_for(n, m, block)
+        verdict, structure = search_many(
+            lattices, fractional, offsets, own, free, query_offsets, k, *out, structure, last, room
+        )
+        if verdict == 0:
+            break
+        if verdict < 0:
+            verdict, block = 0, -verdict + -verdict // 2
     if verdict:
         which = f" (structure {structure} of the batch)" if len(lattices) > 1 else ""
         raise InputError(VERDICTS[verdict] + which)
