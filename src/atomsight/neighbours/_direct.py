@@ -56,7 +56,9 @@ def search_directly(
             return None
         copies = points[None] + _times(shifts, cell)[:, None]
         apart = copies[None] - centres[:, None, None]
-        squares = apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1] + apart[..., 2] * apart[..., 2]
+        squares = (
+            apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1] + apart[..., 2] * apart[..., 2]
+        )
         if queries.ndim == 1:
             squares[np.arange(len(queries)), len(shifts) // 2, queries] = np.inf  # the query itself
         near = squares <= reach * reach
