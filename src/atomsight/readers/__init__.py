@@ -18,7 +18,6 @@ from typing import Any
 
 from atomsight.crystal import Crystal
 from atomsight.errors import MissingExtraError
-from atomsight.readers._at_once import plain_crystals
 from atomsight.readers.cif import crystals_of as _crystals_of_cif
 from atomsight.readers.formats import crystal_of, library_of
 from atomsight.readers.objects import crystal_from
@@ -35,10 +34,6 @@ __all__ = [
     "iter_members",
     "read",
 ]
-
-
-AT_ONCE = 256 * 1024
-"""Bytes of text that are read in one go: enough that a file costs Python little, and no long wait."""
 
 
 def read(
@@ -104,26 +99,6 @@ def crystals_of(
 def crystals_of_many(
     members: Iterable[Member], policy: QualityPolicy = DEFAULT, on_skip: OnSkip | None = None
 ) -> Iterator[tuple[Member, list[Crystal]]]:
-    """Each file with its crystals, in order: what `crystals_of` gives, quicker for many small cells in P1.
-
-    Files are taken from ``members`` some at a time, up to `AT_ONCE` bytes.
-    """
-    held: list[Member] = []
-    size = 0
+    """Each file with its crystals, in order: what `crystals_of` gives."""
     for member in members:
-        held.append(member)
-        size += len(member.data)
-        if size >= AT_ONCE:
-            yield from _some(held, policy, on_skip)
-            held, size = [], 0
-    yield from _some(held, policy, on_skip)
-
-
-def _some(
-    members: list[Member], policy: QualityPolicy, on_skip: OnSkip | None
-) -> Iterator[tuple[Member, list[Crystal]]]:
-    plain = [member for member in members if member.kind == "cif" and len(member.data) < AT_ONCE]
-    found = dict(zip(map(id, plain), plain_crystals(plain, policy), strict=True))
-    for member in members:
-        crystal = found.get(id(member))
-        yield member, crystals_of(member, policy, on_skip) if crystal is None else [crystal]
+        yield member, crystals_of(member, policy, on_skip)
