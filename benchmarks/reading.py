@@ -22,12 +22,12 @@ from typing import Any
 import gemmi
 import moyopy
 import numpy as np
+from atomsight.readers._block import plain_block
 
 from atomsight.crystal import Crystal
 from atomsight.dataset.rows import ChunkRows
 from atomsight.readers import DEFAULT, Member, Reason, crystals_of, crystals_of_many, iter_members
 from atomsight.readers._atoms import read_atoms
-from atomsight.readers._block import plain_block
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers._syntax import parse
 from atomsight.symmetry import find_orbits, renumber

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,8 +37,3 @@ def test_a_part_of_a_buffer_stands_for_itself(strings: list[str], a: int, b: int
     again = pickle.loads(pickle.dumps(part))
     assert again == tuple(strings[first:last])
     assert len(again.data) == sum(len(string.encode()) for string in strings[first:last])
-
-
-def test_words_of_a_text() -> None:
-    spans = np.array([[0, 2], [3, 3], [4, 7]])
-    assert Labels.within(b"ab c de", spans, np.array([2, 0, 1])) == (" de", "ab", "")

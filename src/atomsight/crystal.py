@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +46,58 @@ class Bonds:
         return len(self.sites)
 
 
+class ListedBonds(ABC):
+    """Bonds that a file lists, in a form that is read when they are first asked for."""
+
+    @abstractmethod
+    def read(self, crystal: Crystal) -> tuple[Bonds | None, frozenset[str]]:
+        """The bonds of the crystal, and flags on what was met while they were read."""
+
+
+class _BondsField:
+    """The field `Crystal.bonds`: reads `ListedBonds` on first access."""
+
+    @overload
+    def __get__(self, crystal: None, owner: type) -> None: ...
+    @overload
+    def __get__(self, crystal: Crystal, owner: type) -> Bonds | None: ...
+    def __get__(self, crystal: Crystal | None, owner: type) -> Bonds | None:
+        if crystal is None:
+            return None
+        held = crystal.__dict__
+        listed = held["bonds"]
+        if isinstance(listed, ListedBonds):
+            found, flags = listed.read(crystal)
+            held["flags"] |= flags
+            held["bonds"] = found
+        bonds: Bonds | None = held["bonds"]
+        return bonds
+
+    def __set__(self, crystal: Crystal, bonds: Bonds | ListedBonds | None) -> None:
+        crystal.__dict__["bonds"] = bonds
+
+
+class _FlagsField:
+    """The field `Crystal.flags`: complete once the bonds have been read."""
+
+    @overload
+    def __get__(self, crystal: None, owner: type) -> frozenset[str]: ...
+    @overload
+    def __get__(self, crystal: Crystal, owner: type) -> frozenset[str]: ...
+    def __get__(self, crystal: Crystal | None, owner: type) -> frozenset[str]:
+        if crystal is None:
+            return frozenset()
+        _ = crystal.bonds
+        flags: frozenset[str] = crystal.__dict__["flags"]
+        return flags
+
+    def __set__(self, crystal: Crystal, flags: frozenset[str]) -> None:
+        crystal.__dict__["flags"] = flags
+
+
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, eq=False)
 class Crystal:
     """A periodic point set with an element on every point, and its symmetry-unique sites.
@@ -68,8 +122,8 @@ class Crystal:
         flags: words on how the crystal was read, see ``readers/quality.py``; ``from_p1`` where the orbits
             were found from the geometry, ``missing_hydrogen`` where the formula promises more hydrogens than
             there are sites.
-        bonds: those that the file itself lists; None where it lists none. See `atomsight.bonds` to find the
-            others.
+        bonds: those that the file itself lists, read when first asked for; None where it lists none. See
+            `atomsight.bonds` to find the others.
     """
 
     name: str
@@ -81,8 +135,24 @@ class Crystal:
     source: str = ""
     space_group: str | None = None
     formula_sum: str | None = None
-    flags: frozenset[str] = field(default_factory=frozenset)
-    bonds: Bonds | None = None
+    flags: _FlagsField = _FlagsField()
+    bonds: _BondsField = _BondsField()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds: all but what can be computed again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_cache"}
+
+    def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """What `compute` gives, computed once for this object.
+
+        Args:
+            key: names the value, in words that no other caller uses.
+            compute: must depend on the crystal and the key alone. The result is shared: do not change it.
+        """
+        cache: dict[Hashable, T] = self.__dict__.setdefault("_cache", {})
+        if key not in cache:
+            cache[key] = compute()
+        return cache[key]
 
     @property
     def n_atoms(self) -> int:

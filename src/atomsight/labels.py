@@ -9,8 +9,6 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.compiled import compiled
-
 
 class Labels(Sequence[str]):
     """Strings one after another, laid out as Arrow lays them out; equal to a tuple of the same strings.
@@ -36,17 +34,6 @@ class Labels(Sequence[str]):
         bounds = np.zeros(len(words) + 1, np.int64)
         np.cumsum([len(word) for word in words], out=bounds[1:])
         return cls(np.frombuffer(b"".join(words), np.uint8), bounds)
-
-    @classmethod
-    def within(cls, text: bytes, spans: NDArray[np.int64], rows: NDArray[np.int64]) -> Labels:
-        """Some words of a text.
-
-        Args:
-            text: UTF-8.
-            spans: (n, 2), where words begin and end.
-            rows: which of them.
-        """
-        return cls(*gather(np.frombuffer(text, np.uint8), spans, rows))
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -78,20 +65,3 @@ class Labels(Sequence[str]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
-
-
-@compiled
-def gather(
-    text: NDArray[np.uint8], spans: NDArray[np.int64], rows: NDArray[np.int64]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Bytes and bounds of some words of a text, see `Labels.within`."""
-    bounds = np.empty(len(rows) + 1, np.int64)
-    bounds[0] = 0
-    for i in range(len(rows)):
-        bounds[i + 1] = bounds[i] + spans[rows[i], 1] - spans[rows[i], 0]
-    data = np.empty(bounds[-1], np.uint8)
-    for i in range(len(rows)):
-        begin = spans[rows[i], 0]
-        for step in range(bounds[i + 1] - bounds[i]):
-            data[bounds[i] + step] = text[begin + step]
-    return data, bounds

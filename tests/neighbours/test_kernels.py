@@ -9,17 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cells import KINDS, lattice_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
-
 from atomsight.neighbours._compiled import kernel
 from atomsight.neighbours._lattice import heights, reduce_lattice
 from atomsight.neighbours._select import BY_RANK, ascending
 from atomsight.neighbours._simd import LANES, gather_within, keep_within
 from atomsight.neighbours._tags import digit_bits, home, step
 from atomsight.neighbours._write import write_row
+from cells import KINDS, lattice_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 
 @settings(max_examples=150, deadline=None)

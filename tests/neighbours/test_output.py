@@ -4,9 +4,9 @@ from threading import Thread
 
 import numpy as np
 import pytest
+from atomsight.neighbours._output import HUGE_PAGE, KEPT, WORTH_IT, room
 
 from atomsight.neighbours import _output
-from atomsight.neighbours._output import HUGE_PAGE, KEPT, WORTH_IT, room
 
 
 @pytest.mark.parametrize("rows", [0, 3, WORTH_IT // 80 - 1, WORTH_IT // 80 + 1, 700_000])

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import gemmi
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from atomsight.crystal import BOND_TYPES, Crystal
-from atomsight.readers._atoms import Words, read_atoms
-from atomsight.readers._bond_rows import _scanned, bond_rows
+from atomsight.readers.bond_tables import BondTable
 from atomsight.readers.cif import crystals_of
 from atomsight.readers.member import Member
 
@@ -167,37 +166,25 @@ def test_types_across_the_cell_in_materials_studio_are_not_trusted() -> None:
     assert {row[3] for row in listed(read("'x,y,z'", atoms, rows)) if "Zn1" in row} == {"aromatic"}
 
 
-WORDS = ["C1", "C2", "H1", "X9", "c1"]
-CODES = [".", "?", "1", "2_655", "2_6555", "99_555", "0_555", "1_5x5", "a", "2_65", "12345678901"]
-LENGTHS = ["1.20", "1.2(1)", "?", ".", "0.98(12)", "-1", "1e0", "nonsense", "1.23456789012345678"]
-KINDS = ["S", "doub", "?", ".", "AROM", "delocalized", "zz", "5"]
+def test_the_table_is_read_when_bonds_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    was = BondTable.read
+    monkeypatch.setattr(BondTable, "read", lambda self, crystal: (calls.append("x"), was(self, crystal))[1])
+    crystal = read(INVERSION, ACETYLENE, "C1 C1 1.3 . 2 T\nC1 H1 1.06 . . S")
+    assert crystal.formula == "CH"
+    assert not calls
+    travelled = pickle.loads(pickle.dumps(crystal))
+    assert not calls
+    assert "bond_table_misfit" in crystal.flags  # flags are complete, and found once
+    assert crystal.bonds is not None
+    assert calls == ["x"]
+    assert travelled.bonds is not None
+    for name in ("sites", "atoms", "images", "lengths", "types"):
+        np.testing.assert_array_equal(getattr(travelled.bonds, name), getattr(crystal.bonds, name))
+    assert travelled.flags == crystal.flags
 
 
-@given(
-    st.lists(
-        st.tuples(*(st.sampled_from(w) for w in (WORDS, WORDS, LENGTHS[:5], CODES, CODES, KINDS))),
-        min_size=1,
-        max_size=12,
-    ),
-    st.sampled_from(["", "C1 C 0.3 0.1 0.2"]),
-    st.sampled_from(LENGTHS),
-)
-@settings(max_examples=150, deadline=None)
-def test_text_and_values_give_the_same_rows(rows: list[tuple[str, ...]], twice: str, odd: str) -> None:
-    atoms = "C1 C 0.06 0 0\nC2 C 0.5 0.5 0.5\nH1 H 0.166 0 0\n" + twice
-    rows = [*rows, (*rows[0][:2], odd, *rows[0][3:])]
-    table = "\n".join(" ".join(row) for row in rows)
-    tags = "\n".join(TAGS)
-    text = HEAD.format(operations=INVERSION, atoms=atoms, extra="") + f"loop_\n{tags}\n{table}\n"
-    block = gemmi.cif.read_string(text)[0]
-    held = read_atoms(block, text.encode())
-    assert isinstance(held.labels, Words)
-    quick, slow = bond_rows(block, held, held.labels.text), bond_rows(block, held)
-    assert quick is not None
-    assert slow is not None
-    for one, other in zip(quick, slow, strict=True):
-        np.testing.assert_array_equal(one, other)
-    plain = odd not in ("1e0", "nonsense", "1.23456789012345678")
-    loop = block.find_loop(TAGS[0]).get_loop()
-    assert loop is not None
-    assert (_scanned(loop, held, held.labels.text) is not None) == plain
+def test_a_crystal_without_its_table() -> None:
+    crystal = read(INVERSION, ACETYLENE, "C1 C1 1.2 . 2 T\nC1 H1 1.06 . . S")
+    assert replace(crystal, bonds=None).bonds is None
+    assert crystal.bonds is not None

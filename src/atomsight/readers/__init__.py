@@ -23,7 +23,6 @@ from typing import Any
 
 from atomsight.crystal import Crystal
 from atomsight.errors import SkippedWarning
-from atomsight.readers._at_once import plain_crystals
 from atomsight.readers.budgets import Budget
 from atomsight.readers.cif import crystals_of as _crystals_of_cif
 from atomsight.readers.csd import crystal_of as _csd
@@ -50,9 +49,6 @@ __all__ = [
     "read",
 ]
 
-
-AT_ONCE = 256 * 1024
-"""Bytes of text that are read in one go: enough that a file costs Python little, and no long wait."""
 
 _READERS: dict[str, Callable[[Member, QualityPolicy], Crystal]] = {
     "shelx": _shelx,
@@ -165,29 +161,6 @@ def _check_blocks(data: bytes, policy: QualityPolicy) -> None:
 def crystals_of_many(
     members: Iterable[Member], policy: QualityPolicy = DEFAULT, on_skip: OnSkip | None = None
 ) -> Iterator[tuple[Member, list[Crystal]]]:
-    """Each file with its crystals, in order: what `crystals_of` gives, quicker for many small cells in P1.
-
-    Files are taken from ``members`` some at a time, up to `AT_ONCE` bytes.
-    """
-    held: list[Member] = []
-    size = 0
+    """Each file with its crystals, in order: what `crystals_of` gives."""
     for member in members:
-        held.append(member)
-        size += len(member.data)
-        if size >= AT_ONCE:
-            yield from _some(held, policy, on_skip)
-            held, size = [], 0
-    yield from _some(held, policy, on_skip)
-
-
-def _some(
-    members: list[Member], policy: QualityPolicy, on_skip: OnSkip | None
-) -> Iterator[tuple[Member, list[Crystal]]]:
-    single = [member for member in members if member.format == "cif" and len(member.data) < AT_ONCE]
-    try:
-        found = dict(zip(map(id, single), plain_crystals(single, policy), strict=True))
-    except Exception:  # each is read alone, which says what is wrong
-        found = {}
-    for member in members:
-        crystal = found.get(id(member))
-        yield member, crystals_of(member, policy, on_skip) if crystal is None else [crystal]
+        yield member, crystals_of(member, policy, on_skip)

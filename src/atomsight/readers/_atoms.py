@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import overload
 
 import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.labels import Labels
-from atomsight.readers._block import Block, Loop, header_of, start_of
 from atomsight.readers._elements import DEUTERIUM, atomic_numbers
-from atomsight.readers._scan import scan
-from atomsight.readers._tags import UNKNOWN
+from atomsight.readers._tags import UNKNOWN, unquoted
 from atomsight.readers.quality import SkipError
 
 _X = "_atom_site_fract_x"
-
-
-class Words(Sequence[str]):
-    """Words of a text by their positions, decoded when asked for: most labels of a P1 cell never are."""
-
-    def __init__(self, text: bytes, spans: NDArray[np.int64]) -> None:
-        self.text = text
-        self.spans = spans
-
-    def __len__(self) -> int:
-        return len(self.spans)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
-        if isinstance(index, slice):
-            return Words(self.text, self.spans[index])
-        begin, end = self.spans[index].tolist()
-        return self.text[begin:end].decode("ascii")
-
-    def __iter__(self) -> Iterator[str]:
-        text = self.text.decode("ascii")
-        return iter([text[begin:end] for begin, end in self.spans.tolist()])
 
 
 @dataclass(frozen=True)
@@ -69,57 +40,41 @@ class AtomTable:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def labels_at(self, rows: NDArray[np.integer]) -> Sequence[str]:
+    def labels_at(self, rows: NDArray[np.integer]) -> tuple[str, ...]:
         """The labels of some rows."""
-        if isinstance(self.labels, Words):
-            return Labels.within(self.labels.text, self.labels.spans, rows.astype(np.int64, copy=False))
         return tuple([self.labels[i] for i in rows.tolist()])
 
     def take(self, keep: NDArray[np.bool_]) -> AtomTable:
         """The rows where `keep` is true."""
         if keep.all():
             return self
-        rows = np.flatnonzero(keep).tolist()
+        rows = np.flatnonzero(keep)
         return replace(
             self,
-            labels=tuple(self.labels_at(np.flatnonzero(keep))),
+            labels=self.labels_at(rows),
             numbers=self.numbers[keep],
             fractional=self.fractional[keep],
             occupancy=self.occupancy[keep],
-            groups=self.groups and [self.groups[i] for i in rows],
-            assemblies=self.assemblies and [self.assemblies[i] for i in rows],
+            groups=self.groups and [self.groups[i] for i in rows.tolist()],
+            assemblies=self.assemblies and [self.assemblies[i] for i in rows.tolist()],
         )
 
 
-def has_atoms(block: Block) -> bool:
+def has_atoms(block: gemmi.cif.Block) -> bool:
     """Whether a block has an atom list, with coordinates of any kind or without."""
     return any(len(block.find_values(tag)) for tag in (_X, "_atom_site_label", "_atom_site_Cartn_x"))
 
 
-def read_atoms(block: Block, text: bytes = b"") -> AtomTable:
+def read_atoms(block: gemmi.cif.Block) -> AtomTable:
     """The atom list of a block, without its dummy atoms.
-
-    Args:
-        block: the parsed block.
-        text: the file that it comes from; lets a plain atom list be read at once instead of value by value.
 
     Raises:
         SkipError: no fractional coordinates, or a symbol that is no element.
     """
-    loop = block.find_loop(_X).get_loop()
-    if loop is not None and text:
-        start = start_of(loop, _X, text)
-        rows = None if start < 0 else scan(text, start, header_of(loop), loop.length())
-        if rows is not None:
-            labels = Words(text, rows.labels)
-            return AtomTable(labels, rows.numbers, rows.fractional, rows.occupancy, deuterium=rows.deuterium)
-    return _by_value(block, loop)
-
-
-def _by_value(block: Block, loop: Loop | None) -> AtomTable:
-    """The atom list of any block: values one by one, from a loop or from single items."""
     columns: dict[str, list[str]] = {}
+    loop = block.find_loop(_X).get_loop()
     if loop is not None:
+        # All values at once: a call of gemmi for each of them costs more than all that is done with it.
         values, width = loop.values, loop.width()
         columns = {tag.lower(): values[i::width] for i, tag in enumerate(loop.tags)}
 
@@ -142,7 +97,7 @@ def _by_value(block: Block, loop: Loop | None) -> AtomTable:
     occupancy = np.ones(n) if occupancies is None else to_floats(occupancies)
     occupancy[np.isnan(occupancy)] = 1.0
     real = np.ones(n, bool) if flags is None else np.array([flag.lower() != "dum" for flag in flags])
-    labels = [gemmi.cif.as_string(label) for label in labels]
+    labels = unquoted(labels)
     numbers, deuterium = _as_numbers(atomic_numbers(block, labels, symbols, real))
     table = AtomTable(
         labels,
@@ -171,7 +126,7 @@ def to_floats(values: list[str]) -> NDArray[np.float64]:
     try:
         return np.array(list(map(float, values)))
     except ValueError:
-        return np.array([gemmi.cif.as_number(value) for value in values])
+        return np.array(list(map(gemmi.cif.as_number, values)))
 
 
 def _marks(values: list[str] | None) -> list[str] | None:

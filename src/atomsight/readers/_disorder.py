@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from atomsight.elements import SYMBOLS
 from atomsight.readers._atoms import AtomTable
-from atomsight.readers._whole_cell import FULL
 from atomsight.readers.quality import QualityPolicy, SkipError
+
+FULL = 0.999
+"""Occupancy from which on a site is full."""
 
 
 def resolve(

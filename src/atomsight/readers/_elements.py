@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.elements import NUMBERS, formula_counts
-from atomsight.readers._block import Block
 from atomsight.readers._tags import UNKNOWN, text_of
 from atomsight.readers.quality import SkipError
 
@@ -20,6 +20,7 @@ DEUTERIUM = 255
 _OXYGENS = ("WAT", "OW", "OH", "HOH", "H2O")
 
 
+@lru_cache(maxsize=4096)
 def element_of(symbol: str) -> int | None:
     """Atomic number of a type symbol such as ``Te6+``, ``Cval`` or ``D`` (`DEUTERIUM`); None for none."""
     letters = re.match(r"[A-Za-z]*", symbol.strip("'\" "))
@@ -60,7 +61,7 @@ def element_of_label(label: str, allowed: frozenset[str]) -> int | None:
 
 
 def atomic_numbers(
-    block: Block, labels: list[str], symbols: list[str] | None, real: NDArray[np.bool_]
+    block: gemmi.cif.Block, labels: list[str], symbols: list[str] | None, real: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """(n,) atomic numbers, `DEUTERIUM` for D and T, 0 for atoms that are not real (dummies).
 
@@ -70,6 +71,9 @@ def atomic_numbers(
         SkipError: ``unknown_element``.
     """
     by_symbol = {symbol: element_of(symbol) for symbol in set(symbols or ()) if symbol not in UNKNOWN}
+    known = {symbol: number for symbol, number in by_symbol.items() if number is not None}
+    if symbols is not None and known.keys() == set(symbols):
+        return np.where(real, [known[symbol] for symbol in symbols], 0).astype(np.int64)
     allowed: frozenset[str] | None = None
     out = np.zeros(len(labels), np.int64)
     for i in np.flatnonzero(real).tolist():

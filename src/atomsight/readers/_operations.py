@@ -11,7 +11,6 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.readers._block import Block
 from atomsight.readers._tags import text_of
 from atomsight.readers.quality import SkipError
 from atomsight.symmetry.group import distinct, is_group
@@ -43,12 +42,12 @@ _SLACK = 0.01  # translations are printed as 0.333, or as fractions of any denom
 _TERM = re.compile(r"([+-]?)(?:([xyz])|(\d*\.?\d+|\d+\.)(?:/(\d+))?)", re.IGNORECASE)
 
 
-def space_group_name(block: Block) -> str | None:
+def space_group_name(block: gemmi.cif.Block) -> str | None:
     """The Hermann-Mauguin symbol that the file states."""
     return next((name for tag in _NAMES if (name := text_of(block, tag))), None)
 
 
-def operations(block: Block, angles: list[float]) -> tuple[Operations | None, bool]:
+def operations(block: gemmi.cif.Block, angles: list[float]) -> tuple[Operations | None, bool]:
     """Rotations (g, 3, 3) with translations (g, 3), identity first, and whether they were looked up by name.
 
     None stands for the identity alone. A list of operations in the file comes first; then the Hall symbol,
@@ -169,7 +168,7 @@ def operations_of(
     return None if len(kept) == 1 else (turns, moves)
 
 
-def _named(block: Block, angles: list[float]) -> Operations | None:
+def _named(block: gemmi.cif.Block, angles: list[float]) -> Operations | None:
     for tag in _HALL:
         hall = text_of(block, tag)
         if hall:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from collections.abc import Sequence
 
 import gemmi
 
-from atomsight.readers._block import Block, plain_block
 from atomsight.readers.quality import SkipError
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -58,25 +56,19 @@ def quote_values(text: str) -> str:
     return _UNQUOTED.sub(quoted, text)
 
 
-def parse(data: bytes) -> tuple[Sequence[Block] | gemmi.cif.Document, bytes, bool]:
-    """The data blocks, the ASCII text that was parsed, and whether it had to be repaired first.
+def parse(data: bytes) -> tuple[gemmi.cif.Document, bool]:
+    """The parsed file, and whether it had to be repaired first.
 
     Raises:
         SkipError: ``not_text``, or ``syntax`` with the parser's words.
     """
     text = ascii_bytes(data)
-    block = plain_block(text)
-    if block is not None:
-        return [block], text, False
     try:
-        return gemmi.cif.read_string(text), text, False
+        return gemmi.cif.read_string(text), False
     except (ValueError, RuntimeError) as error:
         complaint = str(error).removeprefix("data:")
-    text = quote_values(text.decode("ascii")).encode("ascii")
-    block = plain_block(text)
-    if block is not None:
-        return [block], text, True
+    repaired = quote_values(text.decode("ascii"))
     try:
-        return gemmi.cif.read_string(text), text, True
+        return gemmi.cif.read_string(repaired), True
     except (ValueError, RuntimeError):
         raise SkipError("syntax", f"not a valid CIF: line {complaint}") from None

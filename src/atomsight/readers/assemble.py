@@ -17,18 +17,19 @@ from atomsight.readers._atoms import AtomTable
 from atomsight.readers._contacts import close_pairs
 from atomsight.readers._disorder import resolve
 from atomsight.readers._operations import Operations
-from atomsight.readers._whole_cell import FURTHEST
 from atomsight.readers.quality import DEFAULT, QualityPolicy, SkipError
 from atomsight.symmetry import (
     determinant,
     expand,
-    fill_lattice,
     find_orbits,
     first_atoms,
     metric_misfit,
     renumber,
     shortest_translation,
 )
+
+FURTHEST = 1e6
+"""Cells from the origin beyond which a coordinate is none: little of it would be left within the cell."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,21 @@ def lattice_of(
     a: float, b: float, c: float, alpha: float, beta: float, gamma: float
 ) -> NDArray[np.float64] | None:
     """(3, 3) rows of the cell vectors, Å: a along x, b in the xy plane; None for one without volume."""
-    lattice = np.empty((3, 3))
-    return lattice if fill_lattice(np.array([a, b, c, alpha, beta, gamma]), lattice) else None
+    cos_a, cos_b, cos_g = (
+        0.0 if angle == 90.0 else math.cos(math.radians(angle)) for angle in (alpha, beta, gamma)
+    )
+    square = 1 - cos_a * cos_a - cos_b * cos_b - cos_g * cos_g + 2 * cos_a * cos_b * cos_g
+    if not square >= 1e-8:
+        return None
+    sin_g = math.sqrt(1 - cos_g * cos_g)
+    along = cos_a - cos_b * cos_g
+    return np.array(
+        [
+            [a, 0.0, 0.0],
+            [b * cos_g, b * sin_g, 0.0],
+            [c * cos_b, c * along / sin_g, c * math.sqrt(square) / sin_g],
+        ]
+    )
 
 
 def _check_columns(lattice: NDArray[np.float64], table: AtomTable) -> None:

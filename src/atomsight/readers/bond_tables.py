@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,12 +11,18 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.compiled import compiled
-from atomsight.crystal import BOND_TYPES, Bonds, Crystal
+from atomsight.crystal import BOND_TYPES, Bonds, Crystal, ListedBonds
 from atomsight.neighbours import nearest_neighbours
 from atomsight.readers._atoms import AtomTable
-from atomsight.readers._block import Block
-from atomsight.readers._bond_rows import MEANINGLESS, STAYS, UNKNOWN, BondRows, bond_rows
+from atomsight.readers._bond_rows import (
+    MEANINGLESS,
+    STAYS,
+    UNKNOWN,
+    BondRows,
+    BondTexts,
+    bond_rows,
+    bond_texts,
+)
 from atomsight.readers._tags import text_of
 
 TOLERANCE = 0.02
@@ -33,17 +40,36 @@ _OPERATIONS = (
     "_symmetry_equiv_pos_as_xyz",
     "_space_group_symop.operation_xyz",
 )
+_MISFIT = frozenset({"bond_table_misfit"})
 _SINGLE, _DOUBLE, _DELOCALISED = (BOND_TYPES.index(kind) for kind in ("single", "double", "delocalised"))
 
 
 def with_bond_table(
-    crystal: Crystal,
-    block: Block,
-    table: AtomTable,
-    rows: NDArray[np.integer],
-    text: bytes = b"",
+    crystal: Crystal, block: gemmi.cif.Block, table: AtomTable, rows: NDArray[np.integer]
 ) -> Crystal:
     """The crystal with the bonds that its block lists in ``_geom_bond_*`` and ``_ccdc_geom_bond_type``.
+
+    The table is kept as text and read when the bonds are first asked for, see `BondTable`.
+
+    Args:
+        crystal: what was made of the block.
+        block: the data block.
+        table: its atom list.
+        rows: (atoms of the motif,) the row of the atom list that each is a copy of.
+    """
+    texts = bond_texts(block)
+    if texts is None:
+        return crystal
+    listed = ([*map(gemmi.cif.as_string, block.find_values(tag))] for tag in _OPERATIONS)
+    operations = next(filter(None, listed), ["x,y,z"])
+    studio = "Materials Studio" in (text_of(block, "_audit_creation_method") or "")
+    bonds = BondTable(texts, tuple(operations), studio, table.labels, table.fractional, rows)
+    return replace(crystal, bonds=bonds)
+
+
+@dataclass(frozen=True, eq=False)
+class BondTable(ListedBonds):
+    """A bond table as a CIF states it, to be checked against the coordinates of its crystal.
 
     A row says: atom 1, moved by one symmetry code (``3_655``: third operation, then a cell along a), is
     bonded to atom 2, moved by another. Its length by the coordinates must be that of the table. Symmetry
@@ -58,27 +84,64 @@ def with_bond_table(
     cell (of 2,535 such bonds to hydrogen in CoRE MOF a third are not single, of 35,804 within the cell
     none), so that these count as ``unknown``, unless a copy within the cell says what they are.
 
-    Args:
-        crystal: what was made of the block.
-        block: the data block.
-        table: its atom list.
+    Attributes:
+        texts: the rows.
+        operations: triplets, in the order of the file.
+        studio: whether Materials Studio wrote the file.
+        labels, fractional: of the atom list, n strings and (n, 3).
         rows: (atoms of the motif,) the row of the atom list that each is a copy of.
-        text: the file, see `bond_rows`.
     """
-    try:
-        found = bond_rows(block, table, text)
-        if found is None:
-            return crystal
-        site_of_row = np.full(len(table), -1, dtype=np.int64)
-        site_of_row[rows] = crystal.orbits
-        wanted, misfits = _wanted(crystal, block, table, site_of_row, found)
-        bonds, unmet = _matched(crystal, wanted) if len(wanted.length) else (None, 0)
-    except (ValueError, RuntimeError):  # a table that cannot be read is no reason to lose the crystal
-        bonds, misfits, unmet = None, 1, 0
-    if bonds is None and not misfits + unmet:
-        return crystal
-    flags = crystal.flags | {"bond_table_misfit"} if misfits + unmet else crystal.flags
-    return replace(crystal, bonds=bonds, flags=flags)
+
+    texts: BondTexts
+    operations: tuple[str, ...]
+    studio: bool
+    labels: Sequence[str]
+    fractional: NDArray[np.float64]
+    rows: NDArray[np.integer]
+
+    def read(self, crystal: Crystal) -> tuple[Bonds | None, frozenset[str]]:
+        """The bonds of the crystal, and flags on what was met."""
+        try:
+            wanted, misfits = self._wanted(crystal, bond_rows(self.texts, self.labels))
+            bonds, unmet = _matched(crystal, wanted) if len(wanted.length) else (None, 0)
+        except (ValueError, RuntimeError):  # a table that cannot be read is no reason to lose the crystal
+            bonds, misfits, unmet = None, 1, 0
+        return bonds, _MISFIT if misfits + unmet else frozenset()
+
+    def _wanted(self, crystal: Crystal, found: BondRows) -> tuple[_Wanted, int]:
+        """The rows that name atoms of the crystal, and how many of them fit no length."""
+        site_of_row = np.full(len(self.labels), -1, dtype=np.int64)
+        site_of_row[self.rows] = crystal.orbits
+        sites = np.where(found.atoms >= 0, site_of_row[found.atoms], -1)
+        known = (sites >= 0).all(axis=1)
+        sites, atoms, moves = sites[known], found.atoms[known], found.moves[known]
+        stated, kinds = found.lengths[known], found.kinds[known]
+        if self.studio:
+            kinds = np.where(moves[:, 1, 0] == STAYS, kinds, UNKNOWN)
+        rotations, translations = _operators(self.operations if moves[..., 0].any() else ())
+        operation = moves[..., 0]
+        readable = (operation != MEANINGLESS) & (operation <= len(rotations))
+        ends = self.fractional[atoms]
+        moved = readable & (operation != STAYS)
+        which = operation[moved] - 1
+        place = translations[which] + moves[moved][:, 1:]
+        for axis in range(3):
+            place += rotations[which, :, axis] * ends[moved][:, axis, None]
+        ends[moved] = place
+        step = ends[:, 1] - ends[:, 0]
+        square = np.zeros(len(step))
+        for axis in range(3):
+            along = step[:, 0] * crystal.lattice[0, axis]
+            along = along + step[:, 1] * crystal.lattice[1, axis] + step[:, 2] * crystal.lattice[2, axis]
+            square += along * along
+        computed = np.sqrt(square)
+        agrees = np.isnan(stated) | (np.abs(computed - stated) <= TOLERANCE)
+        exact = readable.all(axis=1) & (computed > SHORTEST) & agrees
+        length = np.where(exact, computed, stated)
+        fits = (length > SHORTEST) & (length <= LONGEST)  # else none is stated, or no bond is so long
+        one, two = sites[fits].T
+        wanted = _Wanted(one, two, length[fits], kinds[fits], exact[fits])
+        return wanted, int((~fits).sum())
 
 
 def with_bonds(
@@ -97,7 +160,7 @@ def with_bonds(
     fits = (length > SHORTEST) & (length <= LONGEST)
     wanted = _Wanted(one[fits], two[fits], length[fits], kind[fits], np.ones(int(fits.sum()), dtype=bool))
     bonds, unmet = _matched(crystal, wanted) if len(wanted.length) else (None, 0)
-    flags = crystal.flags | {"bond_table_misfit"} if unmet or not fits.all() else crystal.flags
+    flags = crystal.flags | _MISFIT if unmet or not fits.all() else crystal.flags
     return replace(crystal, bonds=bonds, flags=flags)
 
 
@@ -110,93 +173,6 @@ class _Wanted(NamedTuple):
     length: NDArray[np.float64]
     kind: NDArray[np.int64]
     exact: NDArray[np.bool_]
-
-
-def _wanted(
-    crystal: Crystal,
-    block: Block,
-    table: AtomTable,
-    site_of_row: NDArray[np.int64],
-    found: BondRows,
-) -> tuple[_Wanted, int]:
-    """The rows that name atoms of the crystal, and how many of them fit no length.
-
-    `site_of_row` holds the site of each row of the atom list, -1 for those that the crystal does not keep.
-    """
-    kinds = found.kinds
-    if "Materials Studio" in (text_of(block, "_audit_creation_method") or ""):
-        kinds = np.where(found.moves[:, 1, 0] == STAYS, kinds, UNKNOWN)
-    rotations, translations = _operations(block) if found.moves[..., 0].any() else _operators(())
-    one, two, length, kind, exact, known = _fitting(
-        crystal.lattice, table.fractional, site_of_row, *found[:3], kinds, rotations, translations
-    )
-    return _Wanted(one, two, length, kind, exact), known - len(one)
-
-
-@compiled
-def _fitting(
-    lattice: NDArray[np.float64],
-    fractional: NDArray[np.float64],
-    site_of_row: NDArray[np.int64],
-    atoms: NDArray[np.int64],
-    moves: NDArray[np.int64],
-    stated: NDArray[np.float64],
-    kinds: NDArray[np.int64],
-    rotations: NDArray[np.float64],
-    translations: NDArray[np.float64],
-) -> tuple[
-    NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_], int
-]:
-    """The columns of `_Wanted`, and how many rows name two atoms of the crystal."""
-    n = len(atoms)
-    sites, length = np.empty((2, n), np.int64), np.empty(n)
-    kind, exact = np.empty(n, np.int64), np.empty(n, np.bool_)
-    ends, step = np.empty((2, 3)), np.empty(3)
-    known = count = 0
-    for row in range(n):
-        if atoms[row, 0] < 0 or atoms[row, 1] < 0:
-            continue
-        if site_of_row[atoms[row, 0]] < 0 or site_of_row[atoms[row, 1]] < 0:
-            continue
-        known += 1
-        plain = True
-        for end in range(2):
-            operation = moves[row, end, 0]
-            if operation == MEANINGLESS or operation > len(rotations):
-                plain = False
-            for axis in range(3):
-                ends[end, axis] = fractional[atoms[row, end], axis]
-            if operation > STAYS and plain:
-                for axis in range(3):
-                    value = translations[operation - 1, axis] + moves[row, end, 1 + axis]
-                    for other in range(3):
-                        value += rotations[operation - 1, axis, other] * fractional[atoms[row, end], other]
-                    ends[end, axis] = value
-        computed = 0.0
-        for axis in range(3):
-            step[axis] = ends[1, axis] - ends[0, axis]
-        for axis in range(3):
-            along = step[0] * lattice[0, axis] + step[1] * lattice[1, axis] + step[2] * lattice[2, axis]
-            computed += along * along
-        computed = np.sqrt(computed)
-        agrees = np.isnan(stated[row]) or abs(computed - stated[row]) <= TOLERANCE
-        exact[count] = plain and computed > SHORTEST and agrees
-        length[count] = computed if exact[count] else stated[row]
-        if not SHORTEST < length[count] <= LONGEST:  # none is stated, or no bond is so long
-            continue
-        sites[0, count] = site_of_row[atoms[row, 0]]
-        sites[1, count] = site_of_row[atoms[row, 1]]
-        kind[count] = kinds[row]
-        count += 1
-    return sites[0, :count], sites[1, :count], length[:count], kind[:count], exact[:count], known
-
-
-def _operations(block: Block) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    for tag in _OPERATIONS:
-        triplets = tuple(gemmi.cif.as_string(value) for value in block.find_values(tag))
-        if triplets:
-            return _operators(triplets)
-    return _operators(("x,y,z",))
 
 
 @lru_cache(maxsize=256)
@@ -220,77 +196,30 @@ def _matched(crystal: Crystal, wanted: _Wanted) -> tuple[Bonds | None, int]:
         if k >= 384 or (distances[:, -1] > reach).all():
             break
         k *= 2
+    one, two, length, kind, exact = wanted
     votes = np.zeros((*distances.shape, len(BOND_TYPES)), np.int32)
-    unmet = _vote(distances, atoms, crystal.orbits, *wanted, votes)
-    bonds = _voted(distances, atoms, images, votes)
-    return (Bonds(*bonds) if len(bonds[0]) else None), unmet
-
-
-@compiled
-def _voted(
-    distances: NDArray[np.float64],
-    atoms: NDArray[np.int64],
-    images: NDArray[np.int32],
-    votes: NDArray[np.int32],
-) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], NDArray[np.uint8]]:
-    """The columns of `Bonds`: every neighbour that a row named. Its type is the one that it is called most
-    often, if only by a copy of the bond."""
-    n = 0
-    places = np.empty((votes.shape[0] * votes.shape[1], 2), np.int64)
-    for site in range(votes.shape[0]):
-        for place in range(votes.shape[1]):
-            if votes[site, place].any():
-                places[n, 0], places[n, 1] = site, place
-                n += 1
-    sites, others, cells = np.empty(n, np.uint32), np.empty(n, np.int32), np.empty((n, 3), np.int32)
-    lengths, types = np.empty(n), np.empty(n, np.uint8)
-    for bond in range(n):
-        site, place = places[bond]
-        sites[bond], others[bond], lengths[bond] = site, atoms[site, place], distances[site, place]
-        for axis in range(3):
-            cells[bond, axis] = images[site, place, axis]
-        called = votes[site, place]
-        best, most = UNKNOWN, 0
-        for kind in range(len(called)):
-            if kind != UNKNOWN and called[kind] > most:
-                best, most = kind, called[kind]
-        types[bond] = _DELOCALISED if called[_SINGLE] > 0 and called[_DOUBLE] > 0 else best
-    return sites, others, cells, lengths, types
-
-
-@compiled
-def _vote(
-    distances: NDArray[np.float64],
-    atoms: NDArray[np.int64],
-    orbits: NDArray[np.int32],
-    one: NDArray[np.int64],
-    two: NDArray[np.int64],
-    length: NDArray[np.float64],
-    kind: NDArray[np.int64],
-    exact: NDArray[np.bool_],
-    votes: NDArray[np.int32],
-) -> int:
-    """Count at each site's neighbours, (sites, k, types), what the rows call the bonds to them; the number
-    of rows that fit none is returned."""
-    unmet = 0
-    for row in range(len(one)):
-        slack = SAME if exact[row] else TOLERANCE
-        met = False
-        for end in range(1 if one[row] == two[row] else 2):
-            site, other = (one[row], two[row]) if end == 0 else (two[row], one[row])
-            # Several copies may lie within the tolerance: the closest to the length is meant.
-            best, least = -1, np.inf
-            for place in range(distances.shape[1]):
-                gap = abs(distances[site, place] - length[row])
-                if orbits[atoms[site, place]] == other and gap <= slack and gap < least:
-                    best, least = place, gap
-            if best < 0:
-                continue
-            met = True
-            for place in range(distances.shape[1]):
-                if orbits[atoms[site, place]] != other or abs(distances[site, place] - length[row]) > slack:
-                    continue
-                if exact[row] or abs(distances[site, place] - distances[site, best]) <= SAME:
-                    votes[site, place, kind[row]] += 1
-        unmet += not met
-    return unmet
+    met = np.zeros(len(one), bool)
+    slack = np.where(exact, SAME, TOLERANCE)[:, None]
+    for site, other, rows in ((one, two, one == one), (two, one, one != two)):
+        gap = np.abs(distances[site] - length[:, None])
+        fits = (crystal.orbits[atoms[site]] == other[:, None]) & (gap <= slack) & rows[:, None]
+        met |= fits.any(axis=1)
+        # Several copies may lie within the tolerance: the closest to the length is meant.
+        best = distances[site, np.where(fits, gap, np.inf).argmin(axis=1)]
+        fits &= exact[:, None] | (np.abs(distances[site] - best[:, None]) <= SAME)
+        row, place = np.nonzero(fits)
+        np.add.at(votes, (site[row], place, kind[row]), 1)
+    sites, place = np.nonzero(votes.any(axis=2))
+    # The type is the one that a bond is called most often, if only by a copy of it.
+    called = votes[sites, place]
+    called[:, UNKNOWN] = 0
+    types = np.where(called.any(axis=1), called.argmax(axis=1), UNKNOWN)
+    types[(called[:, _SINGLE] > 0) & (called[:, _DOUBLE] > 0)] = _DELOCALISED
+    bonds = Bonds(
+        sites.astype(np.uint32),
+        atoms[sites, place].astype(np.int32),
+        images[sites, place],
+        distances[sites, place],
+        types.astype(np.uint8),
+    )
+    return (bonds if len(bonds) else None), int((~met).sum())

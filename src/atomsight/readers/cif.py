@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import gemmi
 import numpy as np
@@ -11,15 +10,18 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.readers._atoms import has_atoms, read_atoms
-from atomsight.readers._block import Block, PlainBlock
 from atomsight.readers._operations import operations, space_group_name
 from atomsight.readers._syntax import parse
-from atomsight.readers._tags import cod_number_of, text_of
-from atomsight.readers._walk import CELL
+from atomsight.readers._tags import text_of
 from atomsight.readers.assemble import Structure, assemble, lattice_of
 from atomsight.readers.bond_tables import with_bond_table
 from atomsight.readers.member import Member, OnSkip
 from atomsight.readers.quality import DEFAULT, QualityPolicy, Reason, SkipError
+
+_CELL = (
+    *("_cell_length_a", "_cell_length_b", "_cell_length_c"),
+    *("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma"),
+)
 
 
 def crystals_of(
@@ -39,7 +41,7 @@ def crystals_of(
     """
     report = on_skip or (lambda source, reason: None)
     try:
-        document, text, repaired = parse(member.data)
+        document, repaired = parse(member.data)
         blocks = [block for block in document if has_atoms(block)]
         if not blocks:
             raise SkipError("no_sites", _why_no_sites(member.data, document))
@@ -54,7 +56,7 @@ def crystals_of(
         try:
             name = cod_number(block) or (f"{member.name}/{block.name}" if several else member.name)
             flags = frozenset({"repaired"}) if repaired else frozenset()
-            crystals.append(crystal_of(block, name, source, policy, flags, b"" if several else text))
+            crystals.append(crystal_of(block, name, source, policy, flags))
         except SkipError as error:
             report(source, error.reason)
         except Exception as error:  # a bad block never stops a batch
@@ -62,32 +64,32 @@ def crystals_of(
     return crystals
 
 
-def _why_no_sites(data: bytes, document: Sequence[Block] | gemmi.cif.Document) -> str:
+def _why_no_sites(data: bytes, document: gemmi.cif.Document) -> str:
     if not data.strip():
         return "the file is empty"
     return "no data block holds atoms" if len(document) else "the file holds no data block"
 
 
-def cod_number(block: Block) -> str | None:
+def cod_number(block: gemmi.cif.Block) -> str | None:
     """The entry's number in the Crystallography Open Database, seven digits."""
-    return cod_number_of(text_of(block, "_cod_database_code"))
+    code = text_of(block, "_cod_database_code")
+    return code if code and code.isdigit() and len(code) == 7 else None
 
 
 def crystal_of(
-    block: Block,
+    block: gemmi.cif.Block,
     name: str,
     source: str,
     policy: QualityPolicy = DEFAULT,
     flags: frozenset[str] = frozenset(),
-    text: bytes = b"",
 ) -> Crystal:
-    """The crystal of one data block; `text` is the file that it comes from, see `read_atoms`.
+    """The crystal of one data block.
 
     Raises:
         SkipError: the block is turned away; `reason` says by which rule.
     """
     lattice, angles = read_cell(block)
-    table = read_atoms(block, text)
+    table = read_atoms(block)
     structure = Structure(
         lattice,
         table,
@@ -97,18 +99,16 @@ def crystal_of(
         flags=flags,
     )
     assembled = assemble(structure, name, source, policy)
-    return with_bond_table(assembled.crystal, block, assembled.table, assembled.rows, text)
+    return with_bond_table(assembled.crystal, block, assembled.table, assembled.rows)
 
 
-def read_cell(block: Block) -> tuple[NDArray[np.float64], list[float]]:
+def read_cell(block: gemmi.cif.Block) -> tuple[NDArray[np.float64], list[float]]:
     """The lattice, (3, 3) in Å, and the three angles, °.
 
     Raises:
         SkipError: ``no_cell`` where a parameter is missing, ``bad_cell`` where they close to no volume.
     """
-    values = block.cell.tolist() if isinstance(block, PlainBlock) else [math.nan]
-    if any(map(math.isnan, values)):
-        values = [_parameter(block, tag) for tag in CELL]
+    values = [_parameter(block, tag) for tag in _CELL]
     a, b, c, *angles = values
     if min(a, b, c) <= 0 or max(a, b, c) > 1e4 or not all(0 < angle < 180 for angle in angles):
         raise SkipError(
@@ -122,7 +122,7 @@ def read_cell(block: Block) -> tuple[NDArray[np.float64], list[float]]:
     return lattice, angles
 
 
-def _parameter(block: Block, tag: str) -> float:
+def _parameter(block: gemmi.cif.Block, tag: str) -> float:
     text = block.find_value(tag)
     value = math.nan if text is None else gemmi.cif.as_number(text)
     if math.isnan(value):
