@@ -86,7 +86,7 @@ def _default(parameter: Any) -> str:
     shown = getattr(parameter, "show_default", None)
     if isinstance(shown, str):
         return shown
-    if parameter.default in (None, False, ()) or callable(parameter.default):
+    if parameter.default is None or parameter.default is False or callable(parameter.default):
         return ""
     return f"`{parameter.default}`"
 
