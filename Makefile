@@ -1,6 +1,7 @@
 # Every task of the repository. A fresh clone needs Python >= 3.11 and make, nothing else.
 #   make demo    set up, then read real crystals and predict the element of every site
-#   make test    set up, then lint, types and tests
+#   make test    set up, then lint, types, tests and the strict build of the documentation
+#   make docs    set up, then serve the documentation at http://127.0.0.1:8000
 #   make bench   set up, then the comparisons against peers (more with DATA=corpora/ MOFS=archive-of-mofs)
 PYTHON ?= python3
 VENV := .venv
@@ -9,10 +10,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 STAMPS := pyproject.toml constraints.txt
 JOBS ?= auto
 
-.PHONY: demo test lint types unit bench clean help
+.PHONY: demo test lint types unit docs docs-build bench clean help
 
 help:
-	@sed -n '2,4p' Makefile
+	@sed -n '2,5p' Makefile
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -27,7 +28,7 @@ $(VENV)/.base: $(VENV)/bin/python $(STAMPS)
 
 $(VENV)/.test: $(VENV)/bin/python $(STAMPS)
 	@echo "Setting up $(VENV) with everything that the tests need ..."
-	@$(PIP) --editable '.[test]'
+	@$(PIP) --editable '.[test,docs]'
 	@touch $@ $(VENV)/.base
 
 demo: $(VENV)/.base
@@ -35,7 +36,7 @@ demo: $(VENV)/.base
 	@echo
 	@echo "See which atoms look wrong, in a page on this machine:  $(BIN)/atomsight serve"
 
-test: lint types unit
+test: lint types docs-build unit
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -47,9 +48,18 @@ types: $(VENV)/.test
 unit: $(VENV)/.test
 	$(BIN)/pytest --numprocesses $(JOBS)
 
+# Material for MkDocs announces the end of its support at every start; its version is pinned.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(VENV)/.test
+	$(BIN)/mkdocs serve
+
+docs-build: export NO_MKDOCS_2_WARNING = 1
+docs-build: $(VENV)/.test
+	$(BIN)/mkdocs build --strict
+
 bench: $(VENV)/.test
 	@$(PIP) --requirement benchmarks/neighbours/requirements.txt
 	@$(BIN)/python benchmarks/run.py $(if $(DATA),--data $(DATA) --mofs $(MOFS))
 
 clean:
-	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output build .pytest_cache .mypy_cache .ruff_cache .hypothesis

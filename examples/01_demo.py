@@ -1,4 +1,4 @@
-"""The main job on bundled real crystals: read, measure, predict every site's element, draw the matrix.
+"""The main commands on bundled real crystals: distances, prediction, ranking, evaluation.
 
 Run it with ``make demo``, or: python examples/01_demo.py --out demo-output
 """
@@ -13,7 +13,8 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).parent
 CRYSTALS = EXAMPLES / "crystals.tar.xz"
-ONE = EXAMPLES / "ibuprofen.cif"
+ONE = EXAMPLES / "paracetamol.cif"
+CANDIDATES = EXAMPLES / "CsZnSb-candidates.zip"
 
 
 def atomsight(*arguments: str | Path) -> None:
@@ -30,20 +31,23 @@ def main() -> None:
     if out.exists():
         shutil.rmtree(out)
 
-    print("1. The ten nearest-neighbour distances of every symmetry-unique site of one crystal.")
+    print("1. Distances from every symmetry-unique site of one crystal to its ten nearest neighbours.")
     atomsight("neighbours", ONE, "-k", "10")
 
-    print("\n2. Which element sits on every site? The model sees the distances alone, never the elements.")
+    print("\n2. Which element is on every site? The model sees the geometry, not the elements.")
     atomsight("predict", ONE)
 
-    print("\n3. An archive of real crystals that the model never saw in training, made into a dataset ...")
+    print("\n3. Which of 23 candidate structures are plausible?")
+    atomsight("rank", CANDIDATES, "--show", "5")
+
+    print("\n4. A dataset of 160 real crystals that the model has not seen in training ...")
     atomsight("dataset", "build", CRYSTALS, "--out", out / "dataset", "-k", "24")
 
-    print("\n4. ... and the model judged on it.")
+    print("\n5. ... and the evaluation of the model on it.")
     atomsight("evaluate", "default", out / "dataset", "--split", "all", "--out", out)
 
-    print(f"\nThe confusion matrix is {out / 'confusion.png'}; every table behind it lies beside it.")
-    print("Your own crystals next: .venv/bin/atomsight predict your-folder-of-cifs/")
+    print(f"\nThe confusion matrix is {out / 'confusion.png'}; the tables are beside it.")
+    print("Next, your own crystals: .venv/bin/atomsight predict FOLDER-OF-CIFS")
 
 
 if __name__ == "__main__":

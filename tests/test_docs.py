@@ -1,23 +1,68 @@
-"""The code in README and docs runs: Python blocks in one namespace per page, ``$ atomsight`` lines."""
+"""The documentation: its code runs, its links lead somewhere, its lists are complete."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+DOCS = ROOT / "docs"
+
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    *sorted(DOCS.rglob("*.md")),
+]
+NOTES = sorted((ROOT / "notebook").glob("*.md"))
+
+FENCE = re.compile(r"^( *)```(.*?)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+RUN = ("python", "console", "sh")
+NOT_RUN = re.compile(r'(py|sh) title="Not run: .+"')
+
+SLOW = ("docs/tutorials/", "docs/how-to/train.md", "docs/how-to/report.md")
+"""Pages whose code takes more than some seconds."""
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    return [(language, body) for language, body in BLOCK.findall(page.read_text(encoding="utf-8"))]
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """Language and text of every block of code."""
+    for _, information, body in FENCE.findall(page.read_text(encoding="utf-8")):
+        yield information.strip(), body
+
+
+def runnable() -> Iterator[object]:
+    """The pages with code that runs; the long ones are marked."""
+    for page in PAGES:
+        name = page.relative_to(ROOT).as_posix()
+        if any(language in RUN for language, _ in blocks(page)):
+            yield pytest.param(page, id=name, marks=[pytest.mark.slow] if name.startswith(SLOW) else [])
+
+
+@pytest.mark.parametrize("page", list(runnable()))
+def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    namespace: dict[str, object] = {"__name__": "__docs__"}
+    for language, body in blocks(page):
+        if language == "python":
+            exec(compile(body, str(page), "exec"), namespace)
+        elif language == "sh":
+            run(["bash", "-euo", "pipefail", "-c", body], body)
+        elif language == "console":
+            for command in commands(body):
+                run([sys.executable, "-m", "atomsight.cli.main", *shlex.split(command)[1:]], command)
 
 
 def commands(body: str) -> list[str]:
@@ -26,28 +71,80 @@ def commands(body: str) -> list[str]:
     return [line[2:] for line in joined.splitlines() if line.startswith("$ atomsight")]
 
 
-RUNNABLE = [page for page in PAGES if any(lang in ("python", "console") for lang, _ in blocks(page))]
+def run(arguments: list[str], shown: str) -> None:
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{shown}\n{result.stdout}\n{result.stderr}"
 
 
-@pytest.mark.parametrize("page", RUNNABLE, ids=lambda p: str(p.relative_to(ROOT)))
-def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "Agg")
-    namespace: dict[str, object] = {"__name__": "__docs__"}
-    for language, body in blocks(page):
-        if language == "python":
-            exec(compile(body, str(page), "exec"), namespace)
-        elif language == "console":
-            for command in commands(body):
-                arguments = [sys.executable, "-m", "atomsight.cli.main", *shlex.split(command)[1:]]
-                result = subprocess.run(arguments, capture_output=True, text=True, check=False)
-                assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_block_of_code_runs_or_says_why_not(page: Path) -> None:
+    for information, body in blocks(page):
+        known = information in (*RUN, "text") or NOT_RUN.fullmatch(information)
+        assert known, f"a block marked {information!r} begins with {body[:60]!r}"
+        if information == "console":
+            lines = body.replace("\\\n", " ").splitlines()
+            assert all(line.startswith("$ atomsight ") for line in lines), body
 
 
-def test_local_links_resolve() -> None:
-    for page in PAGES:
-        prose = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for target in re.findall(r"\]\(([^)#\s]+)", prose):
-            if not target.startswith(("http://", "https://", "mailto:")):
-                assert (page.parent / target).exists(), f"{page.name} links to {target}, which is missing"
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_their_anchors_resolve(page: Path) -> None:
+    prose = re.sub(r"`[^`\n]*`", "", FENCE.sub("", page.read_text(encoding="utf-8")))
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose) + re.findall(r"^\[[^]]+\]: (\S+)", prose, re.MULTILINE)
+    for target in targets:
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        to = (page.parent / path).resolve() if path else page
+        generated = to == DOCS / hooks().GENERATED
+        assert generated or to.exists(), f"link to {target}, which is missing"
+        if anchor:
+            text = hooks().command_line() if generated else to.read_text(encoding="utf-8")
+            assert anchor in anchors(text), f"link to {target}, which has no such heading"
+
+
+def anchors(text: str) -> set[str]:
+    """Anchors of a page's headings, as the site makes them."""
+    headings = re.findall(r"^#+ (.+?)\s*$", FENCE.sub("", text), re.MULTILINE)
+    plain = (re.sub(r"[`*]|\]\([^)]*\)|\[", "", heading) for heading in headings)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", h).strip().lower()) for h in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_lines_of_prose_are_short(page: Path) -> None:
+    prose = FENCE.sub("", page.read_text(encoding="utf-8"))
+    assert not [line for line in prose.splitlines() if len(line) > 100 and not line.startswith("|")]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
+    listed = set(re.findall(r"[\w/-]+\.md", navigation))
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    assert pages | {hooks().GENERATED} | set(hooks().FROM_ROOT.values()) == listed
+
+
+def test_every_command_is_in_the_reference() -> None:
+    page = hooks().command_line()
+    for command in ("predict", "check", "rank", "train", "evaluate", "dataset build", "dataset split-like"):
+        assert f"## atomsight {command}\n" in page
+    assert "| `--risk` | number | `0.005` |" in page
+
+
+def test_limits_and_skip_rules_are_complete() -> None:
+    from atomsight.readers import quality
+
+    limits = (DOCS / "reference/limits.md").read_text(encoding="utf-8")
+    rules = (DOCS / "reference/skip-rules.md").read_text(encoding="utf-8")
+    for field in fields(quality.QualityPolicy):
+        assert f"`{field.name}`" in limits
+    for rule in re.findall(r"^- ``(\w+)``:", quality.__doc__ or "", re.MULTILINE):
+        assert f"| `{rule}` |" in rules
+
+
+@cache
+def hooks() -> ModuleType:
+    """The hooks of the documentation's build."""
+    specification = importlib.util.spec_from_file_location("docs_hooks", DOCS / "hooks.py")
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
