@@ -4,6 +4,7 @@
 |---|---|
 | `base` | `Model` and `Prediction`: what every model offers once trained |
 | `runtime` | `load_model`, the bundled weights |
+| `artefacts` | the manifest of shipped files, and how they are verified |
 | `session`, `floats` | networks opened and run in ONNX Runtime, denormal numbers as zero |
 | `registry` | the kinds of model; a new kind is a folder and a line there |
 | `two_stage` | the two-stage network |
