@@ -91,6 +91,10 @@ def test_it_is_taken_up_again_only_as_it_began(crystals: Dataset, begun: Path, t
         train_further(begun, crystals, tmp_path / "run", settings, watch=stop)
     with pytest.raises(InputError, match="began from model"):
         train_further("masked-site-angles-2", crystals, tmp_path / "run", settings, resume=True)
+    record = tmp_path / "run" / "settings.json"
+    held = json.loads(record.read_text())
+    held["further_from"]["fingerprint"] = "0"  # an earlier version had another fingerprint of the same model
+    record.write_text(json.dumps(held))
     resumed = train_further(begun, crystals, tmp_path / "run", settings, resume=True)
     whole = train_further(begun, crystals, tmp_path / "other", settings)
     assert resumed.fingerprint == whole.fingerprint

@@ -2,6 +2,7 @@
 
 | module | contents |
 |---|---|
+| `artefacts` | the shipped files, verified against a manifest |
 | `base`, `prediction` | `Model` and `Prediction`: the interface of every trained model |
 | `load` | `load_model`, the bundled weights |
 | `registry` | the architectures; a new one is a folder with a module `inference` |

@@ -121,6 +121,6 @@ def _verify(path: Path, found: str) -> None:
         other = listed.get(name)
         if other is None or fingerprint_of(ROOT / other.path) != expected:
             raise ModelError(
-                f"{path} was fitted with another {name} than the one present; fit it again "
+                f"{path} was fitted with another {other.path if other else name}; fit it again "
                 f"({entry.made_by}), or install atomsight again"
             )

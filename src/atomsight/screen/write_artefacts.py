@@ -83,7 +83,7 @@ def write_artefacts() -> list[str]:
     artefacts.manifest_file().write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
     present = {one.name: one.sha256 for one in found}
     return [
-        f"{one.path} was fitted with another {name}; fit it again: {one.made_by}"
+        f"{one.path} was fitted with another file than the present {name}; fit it again: {one.made_by}"
         for one in found
         for name, expected in one.calibrated_with.items()
         if present.get(name) != expected

@@ -92,8 +92,9 @@ def _difference(architecture: Architecture, old: Model, batch: SiteBatch, temper
 
 
 def _check_origin(out: Path, origin: dict[str, Any]) -> None:
-    """Refuse to go on with a run that began otherwise."""
+    """Refuse to go on with a run that began from a model of another name."""
     there, held = held_origin(out, "further_from")
-    if there and held != origin:
+    # Names decide: folders of earlier versions hold fingerprints that did not cover the weights.
+    if there and (held is None or held["model"] != origin["model"]):
         began = f"from {held['model']}" if held else "anew"
         raise InputError(f"{out} holds a run that began {began}; give another --out")
