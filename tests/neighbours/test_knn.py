@@ -146,7 +146,8 @@ def test_a_very_skewed_cell() -> None:
     )
 
 
-def test_more_neighbours_than_cells_can_be_counted() -> None:
+def test_more_neighbours_than_cells_can_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atomsight.neighbours.knn.MOST_NEIGHBOURS", 10**7)
     with pytest.raises(InputError, match="k: neighbours so many cells away"):
         nearest_neighbours(np.diag([1.0, 1e7, 1e7]), [[0, 0, 0]], 1_200_000)
 
