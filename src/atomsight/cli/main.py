@@ -82,6 +82,15 @@ app.command(epilog=models.EPILOG)(models.models)
 app.command(epilog=cite.EPILOG)(cite.cite)
 
 
+def _kept(interrupt: BaseException | None) -> str:
+    """What the verb that was interrupted says of its work, in a note on the exception."""
+    while interrupt is not None:
+        if notes := getattr(interrupt, "__notes__", None):
+            return "; ".join(notes)
+        interrupt = interrupt.__context__
+    return "builds and training runs go on where they stopped"
+
+
 def run() -> None:
     """Entry point. Exit status: 0 at least one crystal handled, 1 none or a failure, 2 wrong usage."""
     try:
@@ -97,9 +106,7 @@ def run() -> None:
         sys.exit(1)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C, without a word
-            usual = ["builds and training runs go on where they stopped"]
-            kept = "; ".join(getattr(end.__context__, "__notes__", usual))
-            typer.secho(f"interrupted; {kept}", fg="yellow", err=True)
+            typer.secho(f"interrupted; {_kept(end)}", fg="yellow", err=True)
         raise
 
 
