@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import alive_in_session
 from small_crystals import cif_text, content, write_cifs
 
 from atomsight.dataset import build, chunks, open_dataset
@@ -149,28 +150,16 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     command = [sys.executable, str(script), str(cifs), str(tmp_path / "d"), str(K), "2"]
     process = subprocess.Popen(command, start_new_session=True)
 
-    def family() -> list[int]:
-        """Living processes of the session of the build."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-                except OSError:
-                    continue
-                if int(session) == process.pid and state != "Z":
-                    found.append(int(entry.name))
-        return found
-
     limit = time.monotonic() + 60
     while not list((tmp_path / "d" / "staging").glob("*.part")) and time.monotonic() < limit:
         time.sleep(0.02)
-    assert len(family()) >= 3
+    assert len(alive_in_session(process.pid)) >= 3
     process.kill()
     process.wait()
-    while family() and time.monotonic() < limit:
-        time.sleep(0.05)
-    assert family() == []
+    limit = time.monotonic() + 1
+    while alive_in_session(process.pid) and time.monotonic() < limit:
+        time.sleep(0.02)
+    assert alive_in_session(process.pid) == []
 
 
 def test_two_builds_into_one_folder(cifs: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atomsight.readers import crystals_of
-from atomsight.readers.sources import Member
+from atomsight.readers.member import Member
 
 GROUPS = {
     "P 1": ["x,y,z"],

@@ -129,12 +129,21 @@ def keeps(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             try:
                 return verb(*args, **options)
             except KeyboardInterrupt as stop:
-                note("; ".join(getattr(stop, "__notes__", [what])), "interrupted:")
+                note(_kept(stop) or what, "interrupted:")
                 raise typer.Exit(INTERRUPTED) from None
 
         return run
 
     return decorate
+
+
+def _kept(interrupt: BaseException | None) -> str:
+    """Return what the interrupted work itself says of what it keeps, in notes on the exception."""
+    while interrupt is not None:
+        if notes := getattr(interrupt, "__notes__", None):
+            return "; ".join(notes)
+        interrupt = interrupt.__context__
+    return ""
 
 
 AGAIN = "run the same command again"

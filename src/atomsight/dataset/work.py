@@ -13,7 +13,8 @@ from atomsight.crystal import Crystal
 from atomsight.dataset.chunks import Chunk, Skip, rule_of
 from atomsight.dataset.rows import ChunkRows, skipped_table
 from atomsight.dataset.split import entry
-from atomsight.readers.quality import QualityPolicy
+from atomsight.parallel.sample import SAMPLE
+from atomsight.readers.quality import DEFAULT, QualityPolicy
 
 HEADER = b"atomsight.chunk"
 """Key of the header in the metadata of a part's first table."""
@@ -107,5 +108,6 @@ def decode(part: pa.Buffer | bytes) -> tuple[pa.Table, pa.Table, pa.Table]:
 
 
 def prepare() -> None:
-    """Keep Arrow to one thread in a worker process, since there are as many processes as cores."""
+    """Make a worker process ready: Arrow in one thread, imports done, kernels loaded."""
     pa.set_cpu_count(1)
+    process(Chunk(0, SAMPLE, ("",) * len(SAMPLE), (), ""), 1, DEFAULT)

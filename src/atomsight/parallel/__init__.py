@@ -7,7 +7,7 @@
 | `pool` | local processes, and the search for files that end or block them |
 | `executors` | Dask, batch systems, MPI, any executor |
 | `worker` | worker processes with limits of time and memory |
-| `warm` | what the server of worker processes loads once |
+| `warm`, `sample` | what the server of worker processes loads once, by handling two small crystals |
 """
 
 from __future__ import annotations

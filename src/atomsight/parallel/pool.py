@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from atomsight.errors import EngineError
-from atomsight.parallel.worker import Worker, WorkerCrashError, WorkerTimeoutError, worker_context
+from atomsight.parallel.worker import Worker, WorkerCrashError, WorkerTimeoutError
 from atomsight.readers.quality import Reason
 
 
@@ -58,7 +58,6 @@ class Pool:
     """
 
     def __init__(self, workers: int, prepare: Callable[[], object], limits: Limits) -> None:
-        worker_context()
         self._prepare = prepare
         self._limits = limits
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="atomsight-worker")

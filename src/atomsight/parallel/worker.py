@@ -10,9 +10,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import cache
-from multiprocessing import connection, forkserver, get_all_start_methods, get_context, parent_process
+from multiprocessing import connection, get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
@@ -65,11 +67,11 @@ class Worker:
     """
 
     def __init__(self, memory: int | None = None) -> None:
-        context = worker_context()
+        context = _context()
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, memory), daemon=True)
         try:
-            self._process.start()
+            _start(self._process.start)
         except BaseException:
             self._connection.close()
             raise
@@ -126,7 +128,7 @@ class Worker:
 
 
 @cache
-def worker_context() -> Any:
+def _context() -> Any:
     """The way in which worker processes start: forked from a server that has the compiled kernels loaded.
 
     They are never forked from this process: the threads of Arrow and Numba do not survive a fork.
@@ -135,19 +137,34 @@ def worker_context() -> Any:
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload(["atomsight.parallel.warm"])
-    started = threading.Event()
-
-    def keep() -> None:
-        # Linux ends the server with the thread that started it (see `die_with_parent`): this one stays.
-        try:
-            forkserver.ensure_running()
-        finally:
-            started.set()
-        threading.Event().wait()
-
-    threading.Thread(target=keep, name="atomsight-forkserver", daemon=True).start()
-    started.wait()
     return context
+
+
+@cache
+def _start_requests(process: int) -> SimpleQueue[tuple[Callable[[], None], Future[None]]]:
+    """Requests to the one thread that starts workers, and with them their server; a fork has its own.
+
+    Linux ends the server with the thread that started it (see `die_with_parent`). This one is a daemon, so
+    that it stays for as long as any other thread of the process.
+    """
+    requests: SimpleQueue[tuple[Callable[[], None], Future[None]]] = SimpleQueue()
+
+    def answer() -> None:
+        while True:
+            start, future = requests.get()
+            try:
+                future.set_result(start())
+            except BaseException as error:
+                future.set_exception(error)
+
+    threading.Thread(target=answer, name="atomsight-starter", daemon=True).start()
+    return requests
+
+
+def _start(start: Callable[[], None]) -> None:
+    future: Future[None] = Future()
+    _start_requests(os.getpid()).put((start, future))
+    future.result()
 
 
 def die_with_parent() -> None:
