@@ -16,6 +16,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from typer.testing import CliRunner
+
+from atomsight.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -59,21 +62,20 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         if language == "python":
             exec(compile(body, str(page), "exec"), namespace)
         elif language == "sh":
-            run(["bash", "-euo", "pipefail", "-c", body], body)
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", body], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{body}\n{done.stdout}\n{done.stderr}"
         elif language == "console":
             for command in commands(body):
-                run([sys.executable, "-m", "atomsight.cli.main", *shlex.split(command)[1:]], command)
+                result = CliRunner().invoke(app, shlex.split(command)[1:])
+                assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
 
 
 def commands(body: str) -> list[str]:
     """Lines that begin with ``$ atomsight``, continued lines joined."""
     joined = body.replace("\\\n", " ")
     return [line[2:] for line in joined.splitlines() if line.startswith("$ atomsight")]
-
-
-def run(arguments: list[str], shown: str) -> None:
-    result = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, f"{shown}\n{result.stdout}\n{result.stderr}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -144,7 +146,8 @@ def test_limits_and_skip_rules_are_complete() -> None:
 def hooks() -> ModuleType:
     """The hooks of the documentation's build."""
     specification = importlib.util.spec_from_file_location("docs_hooks", DOCS / "hooks.py")
-    assert specification is not None and specification.loader is not None
+    assert specification is not None
+    assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
