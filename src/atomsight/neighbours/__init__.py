@@ -29,3 +29,4 @@ from atomsight.neighbours.invariants import pdd as pdd
 from atomsight.neighbours.invariants import pdd_from_distances as pdd_from_distances
 from atomsight.neighbours.knn import nearest_neighbours as nearest_neighbours
 from atomsight.neighbours.knn import site_neighbours as site_neighbours
+from atomsight.neighbours.shared import neighbours_of as neighbours_of
