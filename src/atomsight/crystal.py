@@ -154,6 +154,10 @@ class Crystal:
             cache[key] = compute()
         return cache[key]
 
+    def forget(self) -> None:
+        """Free the memory of what `cached` holds."""
+        self.__dict__.pop("_cache", None)
+
     @property
     def n_atoms(self) -> int:
         """Number of atoms in the motif (one unit cell)."""

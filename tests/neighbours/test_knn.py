@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from cells import KINDS, Set, lattice_of, periodic_sets, rotation
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from atomsight.crystal import Crystal
 from atomsight.errors import InputError
-from atomsight.neighbours import nearest_neighbours, site_neighbours
+from atomsight.neighbours import nearest_neighbours, shared, site_neighbours
 from atomsight.neighbours._brute import brute_force_neighbours
 
 EXACT = 1e-9
@@ -267,3 +269,26 @@ def test_sites_of_a_crystal() -> None:
     assert neighbours.dtype == np.uint32
     np.testing.assert_allclose(distances[:, :6], 2.82, atol=EXACT)
     assert neighbours.tolist() == [[1] * 6 + [0] * 12, [0] * 6 + [1] * 12]
+
+
+def test_a_search_for_all_atoms_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    fractional, numbers = rng.random((9, 3)), np.full(9, 6, np.uint8)
+    labels = tuple(map(str, range(9)))
+    crystal = Crystal("x", np.eye(3) * 6, fractional, numbers, np.arange(9, dtype=np.int32), labels)
+    calls: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(arguments[2])
+        return nearest_neighbours(*arguments)
+
+    monkeypatch.setattr(shared, "nearest_neighbours", counted)
+    for k, atoms in ((8, None), (5, None), (8, np.array([4, 1])), (3, np.array([7])), (12, np.array([2]))):
+        expected = nearest_neighbours(crystal.lattice, fractional, k, atoms)
+        for one, other in zip(shared.neighbours_of(crystal, k, atoms), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+            assert one.flags.c_contiguous
+    assert calls == [8, 12]
+    crystal.forget()
+    shared.neighbours_of(crystal, 5)
+    assert calls == [8, 12, 5]

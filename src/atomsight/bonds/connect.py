@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from atomsight.bonds.radii import COVALENT, ELECTROPOSITIVE, METAL
 from atomsight.compiled import compiled
 from atomsight.crystal import Crystal
-from atomsight.neighbours import nearest_neighbours
+from atomsight.neighbours import neighbours_of
 
 NONMETAL_SLACK = 0.25
 """Å beyond the sum of the covalent radii, between non-metals."""
@@ -86,6 +86,10 @@ def bond_graph(crystal: Crystal) -> BondGraph:
     - two metals that share a non-metal are bonded only when they are far closer than their radii (Re-Re,
       Mo-Mo), and never when both are electropositive.
     """
+    return crystal.cached("bond graph", lambda: _bond_graph(crystal))
+
+
+def _bond_graph(crystal: Crystal) -> BondGraph:
     numbers = crystal.numbers
     graph = _candidates(crystal)
     graph = graph.kept(_valence(graph))
@@ -116,7 +120,7 @@ def _candidates(crystal: Crystal) -> BondGraph:
     longest[present] = _LIMITS[present[:, None], present[None, :]].max(axis=1)
     k = 12
     while True:
-        distances, near, images = nearest_neighbours(crystal.lattice, crystal.fractional, k)
+        distances, near, images = neighbours_of(crystal, k)
         if (distances[:, -1] > longest[numbers]).all() or k >= 192:
             break
         k *= 2

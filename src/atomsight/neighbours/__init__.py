@@ -31,3 +31,4 @@ from atomsight.neighbours.knn import MOST_NEIGHBOURS as MOST_NEIGHBOURS
 from atomsight.neighbours.knn import checked_k as checked_k
 from atomsight.neighbours.knn import nearest_neighbours as nearest_neighbours
 from atomsight.neighbours.knn import site_neighbours as site_neighbours
+from atomsight.neighbours.shared import neighbours_of as neighbours_of

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.crystal import BOND_TYPES, Bonds, Crystal, ListedBonds
-from atomsight.neighbours import nearest_neighbours
+from atomsight.neighbours import neighbours_of
 from atomsight.readers._atoms import AtomTable
 from atomsight.readers._bond_rows import (
     MEANINGLESS,
@@ -190,9 +190,7 @@ def _matched(crystal: Crystal, wanted: _Wanted) -> tuple[Bonds | None, int]:
     reach = wanted.length.max() + TOLERANCE
     k = 12
     while True:
-        distances, atoms, images = nearest_neighbours(
-            crystal.lattice, crystal.fractional, k, crystal.representatives
-        )
+        distances, atoms, images = neighbours_of(crystal, k, crystal.representatives)
         if k >= 384 or (distances[:, -1] > reach).all():
             break
         k *= 2

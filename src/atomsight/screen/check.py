@@ -265,4 +265,5 @@ def _checked(
         )
     signs = [*signs_of(crystal), *([] if against is None else against.same_geometry(crystal, wide))]
     likelihood = float(np.log(np.maximum(probability, 1e-12)).mean())
+    crystal.forget()
     return Checked(crystal, float(suspicion.max()), likelihood, tuple(sites), tuple(signs))

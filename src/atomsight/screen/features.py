@@ -178,4 +178,6 @@ def describe(
             column["contacts"][i] = (histogram(crystal, parts, near) * tables.potential).sum()
             column["packing"][i], column["clash"][i], column["unmet"][i] = packing(crystal, parts, near)
             column["cohesion"][i] = cohesion.cohesion(crystal, parts, far)
+    for crystal in crystals:
+        crystal.forget()
     return Described(classes, values, *(np.split(v, begins[1:]) for v in (logits, blind, closest)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from atomsight.bonds.connect import BondGraph, bond_graph
 from atomsight.bonds.radii import COVALENT, METAL
 from atomsight.compiled import compiled
 from atomsight.crystal import Crystal
-from atomsight.neighbours import nearest_neighbours
+from atomsight.neighbours import neighbours_of
 
 LONG = 0.8
 """Å beyond the sum of the covalent radii up to which a donor may still hold on to a metal: lead, mercury,
@@ -57,7 +57,7 @@ def joined_by_metals(crystal: Crystal, molecules: Molecules) -> bool:
     metals = np.flatnonzero(METAL[crystal.numbers])
     if not len(metals):
         return False
-    distances, other, image = nearest_neighbours(crystal.lattice, crystal.fractional, LINKS, metals)
+    distances, other, image = neighbours_of(crystal, LINKS, metals)
     theirs = crystal.numbers[other]
     reach = COVALENT[crystal.numbers[metals]][:, None] + COVALENT[theirs] + LONG
     place, link = np.nonzero((distances <= reach) & ~METAL[theirs] & (theirs != 1) & (theirs != 6))
@@ -112,7 +112,8 @@ would make their contacts look longer than those of computed structures."""
 
 
 def normalised(crystal: Crystal, molecules: Molecules) -> Crystal:
-    """The crystal with its X-H bonds at `HYDROGEN_LENGTHS`; its molecules, cell and orbits stay.
+    """The crystal with its X-H bonds at `HYDROGEN_LENGTHS`, without flags and listed bonds; its molecules,
+    cell and orbits stay.
 
     Positions are not wrapped into the cell again, so that `molecules` holds for the result.
     """
@@ -127,4 +128,5 @@ def normalised(crystal: Crystal, molecules: Molecules) -> Crystal:
     step = graph.vector[moved] * (1 - length[moved] / graph.length[moved])[:, None]
     fractional = crystal.fractional.copy()
     fractional[graph.first[moved]] += step @ np.linalg.inv(crystal.lattice)
-    return replace(crystal, fractional=fractional)
+    rest = crystal.numbers, crystal.orbits, crystal.labels, crystal.source
+    return Crystal(crystal.name, crystal.lattice, fractional, *rest)

@@ -12,7 +12,7 @@ from atomsight.bonds import perceive_bonds
 from atomsight.bonds.radii import COVALENT, METAL
 from atomsight.crystal import Bonds, Crystal
 from atomsight.elements import SYMBOLS
-from atomsight.neighbours import nearest_neighbours
+from atomsight.neighbours import neighbours_of
 
 CLOSEST = 0.62
 """Times the sum of covalent radii. Real bonds go down to 0.67 (the uranyl ion)."""
@@ -50,10 +50,8 @@ class Sign:
 
 def signs_of(crystal: Crystal) -> list[Sign]:
     """The signs that a crystal shows by itself; see `against` for those that need other crystals."""
-    distances, indices, _ = nearest_neighbours(
-        crystal.lattice, crystal.fractional, 4, queries=crystal.representatives
-    )
     bonds = perceive_bonds(crystal)
+    distances, indices, _ = neighbours_of(crystal, 4, crystal.representatives)
     found = [
         _close_atoms(crystal, distances, indices),
         _missing_hydrogens(crystal, bonds),
