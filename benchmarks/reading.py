@@ -22,7 +22,6 @@ from typing import Any
 import gemmi
 import moyopy
 import numpy as np
-from atomsight.readers._block import plain_block
 
 from atomsight.crystal import Crystal
 from atomsight.dataset.rows import ChunkRows

@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "atomsight"
 
 FLOORS = [
-    {"_version", "compiled", "errors", "wording"},
+    {"_version", "cell", "compiled", "errors", "wording"},
     {"elements", "citations", "labels", "files", "scores"},
     {"crystal"},
     {"flat"},

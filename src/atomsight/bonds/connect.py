@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.bonds.radii import COVALENT, ELECTROPOSITIVE, METAL
-from atomsight.compiled import compiled
+from atomsight.compiled import compiled, part
 from atomsight.crystal import Crystal
 from atomsight.neighbours import neighbours_of
 
@@ -131,13 +131,13 @@ def _candidates(crystal: Crystal) -> BondGraph:
     return BondGraph(crystal.numbers, start, first, second, image, vector, length, reverse)
 
 
-@compiled(inline="always")
+@part
 def _lead_to(one: NDArray[np.int64], other: NDArray[np.int64], both: NDArray[np.int64]) -> bool:
     """Whether two steps from cell to cell, (3,), lead where a third does."""
     return one[0] + other[0] == both[0] and one[1] + other[1] == both[1] and one[2] + other[2] == both[2]
 
 
-@compiled
+@compiled(small=20_000)
 def _both_ways(
     numbers: NDArray[np.int64],
     distances: NDArray[np.float64],
@@ -225,7 +225,7 @@ def _hidden(graph: BondGraph) -> NDArray[np.bool_]:
     return hidden | hidden[graph.reverse]
 
 
-@compiled
+@compiled(small=20_000)
 def _behind(
     numbers: NDArray[np.uint8],
     start: NDArray[np.int64],
@@ -260,7 +260,7 @@ def _bridged(graph: BondGraph) -> NDArray[np.bool_]:
     return dropped | dropped[graph.reverse]
 
 
-@compiled
+@compiled(small=20_000)
 def _held_together(
     numbers: NDArray[np.uint8],
     start: NDArray[np.int64],

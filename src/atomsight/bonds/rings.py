@@ -99,7 +99,7 @@ def _deviation(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.abs((corners * normal[:, None, :]).sum(axis=2)).max(axis=1)
 
 
-@compiled
+@compiled(small=3000)
 def _rings(
     start: NDArray[np.int64], second: NDArray[np.int64], image: NDArray[np.int64]
 ) -> NDArray[np.int64]:

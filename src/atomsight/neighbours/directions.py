@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.compiled import compiled
+from atomsight.compiled import compiled, part
 from atomsight.crystal import Crystal
 from atomsight.flat import Flat
 from atomsight.neighbours.knn import as_floats, as_points, checked_k, solve
@@ -69,12 +69,12 @@ def surroundings_in(crystals: Flat, k: int) -> Surroundings:
     return Surroundings(distances, neighbours, directions)
 
 
-@compiled(inline="always")
+@part
 def _component(share: float) -> np.int8:
     return np.int8(np.rint(UNIT * min(1.0, max(-1.0, share))))
 
 
-@compiled(nogil=True, error_model="numpy")
+@compiled(small=20_000)
 def _fill(
     cells: NDArray[np.float64],
     points: NDArray[np.float64],

@@ -71,7 +71,7 @@ def joined_by_metals(crystal: Crystal, molecules: Molecules) -> bool:
     return bool(_walk(start, first[order], second, images)[2].any())
 
 
-@compiled
+@compiled(small=10_000)
 def _walk(
     start: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64], image: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:

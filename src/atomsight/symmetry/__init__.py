@@ -17,8 +17,8 @@
 
 from __future__ import annotations
 
+from atomsight.cell import determinant, fill_lattice, inverse, reduce_lattice
 from atomsight.symmetry._kernels import orbits_of
-from atomsight.symmetry._lattice import determinant, fill_lattice, inverse, reduce_lattice
 from atomsight.symmetry._sets import firsts_of
 from atomsight.symmetry.expand import Expansion, expand
 from atomsight.symmetry.group import metric_misfit

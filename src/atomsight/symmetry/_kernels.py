@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.compiled import compiled
-from atomsight.symmetry._lattice import inverse, lattice_symmetries, product, reduce_lattice
+from atomsight.cell import inverse, lattice_symmetries, product, reduce_lattice
+from atomsight.compiled import compiled, part
 from atomsight.symmetry._sets import join, numbered
 
 # Points are sorted by the integer combination 2x + 3y + 5z of their fractional coordinates, modulo 1. Being
@@ -16,13 +16,13 @@ from atomsight.symmetry._sets import join, numbered
 _H0, _H1, _H2 = 2.0, 3.0, 5.0
 
 
-@compiled(inline="always")
+@part
 def _key(x: float, y: float, z: float) -> float:
     value = _H0 * x + _H1 * y + _H2 * z
     return value - np.floor(value)
 
 
-@compiled
+@part(allocates=True)
 def sort_points(
     lattice: NDArray[np.float64], points: NDArray[np.float64], bounds: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], float]:
@@ -68,7 +68,7 @@ def sort_points(
     return order, ranked, index, math.sqrt(slope)
 
 
-@compiled
+@part
 def carry(
     lattice: NDArray[np.float64],
     points: NDArray[np.float64],
@@ -152,7 +152,7 @@ def carry(
     return True
 
 
-@compiled
+@part(allocates=True)
 def finer_lattice(
     lattice: NDArray[np.float64], shift: NDArray[np.float64], order: int
 ) -> NDArray[np.float64]:
@@ -180,7 +180,7 @@ def finer_lattice(
     return (rows[:3].astype(np.float64) / order) @ lattice
 
 
-@compiled
+@compiled(small=1000)
 def primitive(
     lattice: NDArray[np.float64],
     fractional: NDArray[np.float64],
@@ -244,7 +244,7 @@ def primitive(
     return cell, points, kept, bounds, keys, index, slope
 
 
-@compiled
+@compiled(small=1000)
 def orbits_of(
     lattice: NDArray[np.float64],
     fractional: NDArray[np.float64],
@@ -299,7 +299,7 @@ def orbits_of(
     return numbered(parent)
 
 
-@compiled
+@part(allocates=True)
 def _by_rarity(classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices grouped by class, the rarest class first, and the bounds of the groups."""
     counts = np.zeros(classes.max() + 1, np.int64)
@@ -324,7 +324,7 @@ def _by_rarity(classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[n
     return order, bounds
 
 
-@compiled
+@part(allocates=True)
 def _cycles(image: NDArray[np.int64]) -> tuple[NDArray[np.bool_], int]:
     """One point of each cycle of a permutation, and the length of the first point's cycle."""
     n = len(image)
@@ -342,7 +342,7 @@ def _cycles(image: NDArray[np.int64]) -> tuple[NDArray[np.bool_], int]:
     return first, order
 
 
-@compiled
+@part(allocates=True)
 def _codes(rotations: NDArray[np.float64]) -> NDArray[np.int8]:
     """Index of each rotation by its entries -1, 0 and 1, read as a number to the base 3; -1 for none."""
     table = np.full(19683, -1, np.int8)
@@ -355,7 +355,7 @@ def _codes(rotations: NDArray[np.float64]) -> NDArray[np.int8]:
     return table
 
 
-@compiled
+@part(allocates=True)
 def _close(
     rotations: NDArray[np.float64],
     codes: NDArray[np.int8],

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.compiled import compiled
+from atomsight.compiled import compiled, part
 
 
-@compiled
+@part
 def root(parent: NDArray[np.int64], i: int) -> int:
     """The representative of i's set in a union-find forest, with path halving."""
     while parent[i] != i:
@@ -17,7 +17,7 @@ def root(parent: NDArray[np.int64], i: int) -> int:
     return i
 
 
-@compiled
+@part
 def join(parent: NDArray[np.int64], i: int, j: int) -> None:
     """Unite two sets; the smaller index represents the union."""
     a, b = root(parent, i), root(parent, j)
@@ -27,7 +27,7 @@ def join(parent: NDArray[np.int64], i: int, j: int) -> None:
         parent[a] = b
 
 
-@compiled
+@part(allocates=True)
 def numbered(parent: NDArray[np.int64]) -> NDArray[np.int32]:
     """Sets of a union-find forest numbered in the order of their first members, which represent them."""
     out = np.empty(len(parent), np.int32)
@@ -42,7 +42,7 @@ def numbered(parent: NDArray[np.int64]) -> NDArray[np.int32]:
     return out
 
 
-@compiled
+@compiled(small=2000)
 def in_order(labels: NDArray[np.int64]) -> NDArray[np.int32]:
     """Labels from 0 on numbered in the order of their first members."""
     out = np.empty(len(labels), np.int32)
@@ -56,7 +56,7 @@ def in_order(labels: NDArray[np.int64]) -> NDArray[np.int32]:
     return out
 
 
-@compiled
+@compiled(small=2000)
 def firsts_of(orbits: NDArray[np.int32]) -> NDArray[np.int64]:
     """Index of the first member of each orbit, for orbits numbered in the order of these."""
     out = np.empty(len(orbits), np.int64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from atomsight.compiled import compiled
+from atomsight.compiled import compiled, part
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def expand(
     return None if len(orbits) > max_atoms else Expansion(copies, orbits)
 
 
-@compiled(inline="always")
+@part
 def _square(lattice: NDArray[np.float64], d0: float, d1: float, d2: float) -> float:
     c0 = d0 * lattice[0, 0] + d1 * lattice[1, 0] + d2 * lattice[2, 0]
     c1 = d0 * lattice[0, 1] + d1 * lattice[1, 1] + d2 * lattice[2, 1]
@@ -70,7 +70,7 @@ def _square(lattice: NDArray[np.float64], d0: float, d1: float, d2: float) -> fl
     return c0 * c0 + c1 * c1 + c2 * c2
 
 
-@compiled
+@compiled(small=700)
 def _expand(
     lattice: NDArray[np.float64],
     points: NDArray[np.float64],

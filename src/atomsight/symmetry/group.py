@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.compiled import compiled
+from atomsight.compiled import compiled, part
 
 
-@compiled
+@part
 def _same(
     rotations: NDArray[np.float64],
     translations: NDArray[np.float64],
@@ -30,7 +30,7 @@ def _same(
     return True
 
 
-@compiled
+@compiled(small=600)
 def distinct(
     rotations: NDArray[np.float64], translations: NDArray[np.float64], slack: float
 ) -> NDArray[np.int64]:
@@ -52,7 +52,7 @@ def distinct(
     return kept[:count].copy()
 
 
-@compiled
+@compiled(small=600)
 def is_group(rotations: NDArray[np.float64], translations: NDArray[np.float64], slack: float) -> bool:
     """Whether the product of any two operations is one of them, translations modulo 1 and within `slack`."""
     g = len(rotations)
@@ -77,7 +77,7 @@ def is_group(rotations: NDArray[np.float64], translations: NDArray[np.float64], 
     return True
 
 
-@compiled
+@compiled(small=2000)
 def metric_misfit(lattice: NDArray[np.float64], rotations: NDArray[np.float64]) -> float:
     """Largest change of an entry of the metric tensor under rotations (g, 3, 3), in units of the tensor's
     largest entry; 0 where all keep the lengths and angles of the cell."""

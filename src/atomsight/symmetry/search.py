@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from atomsight.cell import reduce_lattice
 from atomsight.neighbours import nearest_neighbours
 from atomsight.symmetry._kernels import orbits_of, primitive
-from atomsight.symmetry._lattice import reduce_lattice
 from atomsight.symmetry._sets import firsts_of, in_order
 
 
