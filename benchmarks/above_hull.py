@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from atomsight import check
-from atomsight.screen.rank import Ranker
+from atomsight.rank.rank import Ranker
 from workshop.plausibility.examples import split_crystals
 
 LIMITS = (0.05, 0.1, 0.2, 0.5)

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight.core.elements import SYMBOLS, TWENTY, parse_elements
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.elements import SYMBOLS, TWENTY, parse_elements
 from atomsight.training import Hardware, Settings, train_model
 from masked_site import HEAD, Tally, print_row
 

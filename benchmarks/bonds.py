@@ -38,13 +38,13 @@ from pathlib import Path
 import gemmi
 import numpy as np
 
-from atomsight.bonds import perceive_bonds
-from atomsight.bonds.connect import BondGraph, bond_graph
-from atomsight.bonds.orders import bond_types
-from atomsight.bonds.radii import METAL
-from atomsight.crystal import BOND_TYPES, Bonds, Crystal
+from atomsight.core.crystal import BOND_TYPES, Bonds, Crystal
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.readers import iter_members, read
+from atomsight.geometry.bonds import perceive_bonds
+from atomsight.geometry.bonds.connect import BondGraph, bond_graph
+from atomsight.geometry.bonds.orders import bond_types
+from atomsight.geometry.bonds.radii import METAL
+from atomsight.io import iter_members, read
 
 CLASSES = ("non-metal and non-metal", "metal and non-metal", "metal and metal")
 RESONANT = ("aromatic", "delocalised")
@@ -148,7 +148,7 @@ def confusion_table(confusion: Counter[tuple[str, str]], reference: str) -> None
 
 def pair_name(one: int, two: int) -> str:
     """Symbols of a pair."""
-    from atomsight.elements import SYMBOLS
+    from atomsight.core.elements import SYMBOLS
 
     return "-".join(sorted((SYMBOLS[one], SYMBOLS[two])))
 

@@ -70,9 +70,9 @@ def stages(paths: list[Path], k: int) -> dict[str, float]:
     from atomsight.dataset.naming import group_sources
     from atomsight.dataset.rows import ChunkRows, skipped_table
     from atomsight.dataset.work import Header, encode
-    from atomsight.neighbours import site_neighbours
-    from atomsight.readers.cif import crystals_of
-    from atomsight.readers.quality import DEFAULT
+    from atomsight.geometry.neighbours import site_neighbours
+    from atomsight.io.cif import crystals_of
+    from atomsight.io.policy import DEFAULT
 
     spent = dict.fromkeys(("list, load and hash", "read to Crystal", "neighbours", "rows", "encode"), 0.0)
     chunks = []

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight.core.elements import SYMBOLS
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.elements import SYMBOLS
 from atomsight.evaluate.ceiling import least_error, nearest_of_other_groups, pair_mixing
 from masked_site import print_row
 

@@ -20,16 +20,16 @@ from datetime import date
 
 import numpy as np
 
-from atomsight.bonds.radii import METAL
+from atomsight.check.reference import FLAGGED, MODEL, calibration_of
+from atomsight.core.elements import NUMBERS
 from atomsight.dataset import open_dataset
-from atomsight.elements import NUMBERS
+from atomsight.geometry.bonds.radii import METAL
+from atomsight.geometry.crystal_class import weights_class
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.plausibility.inference import Plausibility
-from atomsight.screen.calibrate_check import Case, sample, struck
-from atomsight.screen.calibration import FLAGGED, MODEL, calibration_of
-from atomsight.screen.crystal_class import weights_class
-from atomsight.screen.swaps import SWAPS, random_swap
+from workshop.calibrate_check import Case, sample, struck
+from workshop.swaps import SWAPS, random_swap
 
 BY_DEFINITION = 0.02
 """Share of the correct crystals of a row that the last column lets be flagged."""

@@ -18,8 +18,8 @@ from zlib import crc32
 
 import numpy as np
 
+from atomsight.core.errors import InputError
 from atomsight.dataset import open_dataset
-from atomsight.errors import InputError
 from atomsight.models import load_model
 from atomsight.models.composition.formula import fit_formula
 from masked_site import COLUMNS, Batch, print_row, without_hydrogens

@@ -23,8 +23,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight.core.elements import SYMBOLS, TWENTY, parse_elements
 from atomsight.dataset import open_dataset
-from atomsight.elements import SYMBOLS, TWENTY, parse_elements
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from masked_site import COLUMNS, FEWEST, Batch, core_sites, print_row, restricted

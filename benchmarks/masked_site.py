@@ -30,16 +30,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight import read
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
+from atomsight.core.elements import TWENTY, parse_elements
+from atomsight.core.scores import count_pairs, macro
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.elements import TWENTY, parse_elements
 from atomsight.evaluate import metrics
 from atomsight.evaluate.calibration import Calibration
+from atomsight.geometry.neighbours.directions import UNIT
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.models.composition.assignment import optimal_assignment
-from atomsight.neighbours.directions import UNIT
-from atomsight.scores import count_pairs, macro
 
 Batch = dict[str, NDArray[Any]]
 
@@ -196,7 +196,7 @@ def blind(model: Model, dataset: Dataset, batches: list[Batch], cores: list[NDAr
 
 
 def _elements(elements: tuple[int, ...], recall: NDArray[np.floating], order: NDArray[np.integer]) -> str:
-    from atomsight.elements import SYMBOLS
+    from atomsight.core.elements import SYMBOLS
 
     return ", ".join(f"{SYMBOLS[elements[i]]} {recall[i]:.2f}" for i in order)
 

@@ -24,8 +24,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from atomsight.analyse import count_distances, parse_ranks, summarise_pairs
+    from atomsight.core.elements import atomic_number
     from atomsight.dataset import open_dataset
-    from atomsight.elements import atomic_number
 
     pairs = arguments.pairs.split(",")
     print(f"{date.today()}, neighbour {arguments.neighbour}, resolution {arguments.resolution:g} Å")

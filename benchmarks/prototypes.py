@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.models.plausibility.inference import PRESSED, WEIGHTS, Plausibility, crystal_logits
-from atomsight.screen.volume import element_counts, expected_volume, fit_volumes
+from atomsight.rank.volume import element_counts, expected_volume, fit_volumes
 from workshop.plausibility.examples import SMALL, split_crystals
 from workshop.plausibility.prototypes import Geometry, kin, with_elements
 

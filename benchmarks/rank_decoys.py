@@ -31,14 +31,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.crystal import Crystal
-from atomsight.screen import decoys
-from atomsight.screen.calibrate_rank import molecular, packings_of
-from atomsight.screen.calibrate_verdicts import forms_of, mixed
-from atomsight.screen.crystal_class import verdict_class
-from atomsight.screen.ledger import Ledger, Ranked
-from atomsight.screen.rank import RISK, Ranker
-from atomsight.screen.verdicts import Verdicts
+from atomsight.core.crystal import Crystal
+from atomsight.geometry.crystal_class import verdict_class
+from atomsight.rank.ledger import Ledger, Ranked
+from atomsight.rank.rank import RISK, Ranker
+from atomsight.rank.verdicts import Verdicts
+from workshop import decoys
+from workshop.calibrate_rank import molecular, packings_of
+from workshop.calibrate_verdicts import forms_of, mixed
 from workshop.plausibility.examples import bank_of, split_crystals
 
 MOST_ATOMS = {"inorganic": 60, "framework": 250, "molecular": 250}

@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from atomsight import load_model, read
-from atomsight.crystal import Crystal
-from atomsight.neighbours import site_surroundings
-from atomsight.screen.combine import fit_logistic
-from atomsight.screen.crystal_class import CLASSES
-from atomsight.screen.features import NAMES, describe
-from atomsight.screen.rank import Ranker
-from atomsight.screen.sites import LEAST
-from atomsight.screen.volume import expected_volume
+from atomsight.core.crystal import Crystal
+from atomsight.geometry.crystal_class import CLASSES
+from atomsight.geometry.neighbours import site_surroundings
+from atomsight.rank.features import NAMES, describe
+from atomsight.rank.rank import Ranker
+from atomsight.rank.score import fit_logistic
+from atomsight.rank.sites import LEAST
+from atomsight.rank.volume import expected_volume
 
 BATCH = 256
 LENGTHS = (0.97, 1.0, 1.05, 1.1)

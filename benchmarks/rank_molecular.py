@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from atomsight import read
-from atomsight.screen.features import NAMES, describe
-from atomsight.screen.rank import Ranker
+from atomsight.rank.features import NAMES, describe
+from atomsight.rank.rank import Ranker
 
 MOLECULAR = ("contacts", "packing", "clash", "unmet", "cohesion")
 """What the score of a molecular crystal is made of; clashes and unmet donors count against it."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from atomsight.readers import crystals_of, crystals_of_many, iter_members
-from atomsight.screen.rank import Ranker
+from atomsight.io import crystals_of, crystals_of_many, iter_members
+from atomsight.rank.rank import Ranker
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from atomsight.screen.tables import load_combination
-from atomsight.screen.verdicts import SORTS
+from atomsight.rank.tables import load_combination
+from atomsight.rank.verdicts import SORTS
 
 
 def main() -> None:

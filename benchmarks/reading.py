@@ -23,13 +23,13 @@ import gemmi
 import moyopy
 import numpy as np
 
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
 from atomsight.dataset.rows import ChunkRows
-from atomsight.readers import DEFAULT, Member, Reason, crystals_of, iter_members
-from atomsight.readers._atoms import read_atoms
-from atomsight.readers._contacts import close_pairs
-from atomsight.readers._syntax import parse
-from atomsight.symmetry import find_orbits, renumber
+from atomsight.geometry.symmetry import find_orbits, renumber
+from atomsight.io import DEFAULT, Member, Reason, crystals_of, iter_members
+from atomsight.io._atoms import read_atoms
+from atomsight.io._contacts import close_pairs
+from atomsight.io._syntax import parse
 
 CHUNK = 128
 """Files of one task of a build."""

@@ -19,8 +19,8 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import atomsight
-from atomsight.screen.decoys import packed, scaled, shifted, strained, swapped
 from atomsight.web.corrected import p1_cif
+from workshop.decoys import packed, scaled, shifted, strained, swapped
 
 ROOT = Path(__file__).parents[1]
 ARCHIVE = ROOT / "examples" / "crystals.tar.xz"

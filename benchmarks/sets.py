@@ -17,14 +17,14 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.scores import macro
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.elements import SYMBOLS
 from atomsight.evaluate import metrics
-from atomsight.evaluate.conformal import SetCounts
+from atomsight.evaluate.set_counts import SetCounts
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.models.conformal import COVERAGE, ENOUGH, SetRule
-from atomsight.scores import macro
 from masked_site import FEWEST, Batch, noisy, print_row, without_hydrogens
 
 Floats = NDArray[np.floating]

@@ -20,10 +20,10 @@ from urllib.request import urlopen
 import numpy as np
 
 import atomsight
-from atomsight.crystal import Crystal
-from atomsight.readers import DEFAULT, Member, crystals_of, iter_members
-from atomsight.readers._web import Web
-from atomsight.readers.optimade import members_of
+from atomsight.core.crystal import Crystal
+from atomsight.io import DEFAULT, Member, crystals_of, iter_members
+from atomsight.io.optimade import members_of
+from atomsight.io.web import Web
 
 HELPERS = Path(__file__).parents[1] / "tests" / "readers"
 sys.path.insert(0, str(HELPERS))

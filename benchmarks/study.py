@@ -20,8 +20,8 @@ from atomsight.analyse.evaluation import MistakeTable, read_mistakes
 from atomsight.analyse.mistake_tables import telling_traits
 from atomsight.analyse.mistakes import MistakeAnalysis, analyse_mistakes
 from atomsight.analyse.mistakes_duplicates import read_near_duplicates
+from atomsight.core.elements import NUMBERS, SYMBOLS
 from atomsight.dataset import Dataset
-from atomsight.elements import NUMBERS, SYMBOLS
 
 PAIRS = 16
 

@@ -118,20 +118,20 @@ def cycles(graph: dict[str, set[str]]) -> list[set[str]]:
 
 
 KNOWN_CYCLES = [
-    {f"atomsight.readers.{name}" for name in ("ase", "extxyz", "formats", "plain", "sources")},
+    {f"atomsight.io.{name}" for name in ("ase", "extxyz", "formats", "plain", "sources")},
     {  # by the version, which they take from the package itself
         *("atomsight", "atomsight.dataset", "atomsight.dataset.builder"),
-        *("atomsight.screen.check", "atomsight.screen.evidence_rank", "atomsight.screen.features"),
-        *("atomsight.screen.precedents", "atomsight.screen.rank", "atomsight.screen.tables"),
-        "atomsight.screen.verdicts",
+        *("atomsight.check.check", "atomsight.rank.evidence", "atomsight.rank.features"),
+        *("atomsight.check.precedents", "atomsight.rank.rank", "atomsight.rank.tables"),
+        "atomsight.rank.verdicts",
     },
 ]
 
-KNOWN_PRIVATE = {("atomsight.web.api", "atomsight.readers._web.Web")}
+KNOWN_PRIVATE = {("atomsight.web.api", "atomsight.io.web.Web")}
 
 KNOWN_ABOVE_MODELS = {("atomsight.parallel.jobs", "dataset")}
 
-KNOWN_WORKSHOP = {"atomsight.screen.calibrate_rank", "atomsight.screen.calibrate_verdicts"}
+KNOWN_WORKSHOP = {"workshop.calibrate_rank", "workshop.calibrate_verdicts"}
 
 
 def test_cycles_are_found() -> None:

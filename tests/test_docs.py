@@ -132,7 +132,7 @@ def test_every_command_is_in_the_reference() -> None:
 
 
 def test_limits_and_skip_rules_are_complete() -> None:
-    from atomsight.readers import quality
+    from atomsight.io import policy as quality
 
     limits = (DOCS / "reference/limits.md").read_text(encoding="utf-8")
     rules = (DOCS / "reference/skip-rules.md").read_text(encoding="utf-8")

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.compiled import compiled
+from atomsight.core.errors import AtomsightError, InputError, ModelError
+from atomsight.core.files import write_text
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.errors import AtomsightError, InputError, ModelError
-from atomsight.files import write_text
+from atomsight.geometry.jit import compiled
 from atomsight.models.base import Model
 from atomsight.models.conformal import fit_sets
 from atomsight.models.isotypes.bank import (

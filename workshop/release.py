@@ -14,9 +14,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from atomsight.elements import SYMBOLS
-from atomsight.errors import InputError, ModelError
-from atomsight.files import write_text
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import InputError, ModelError
+from atomsight.core.files import write_text
 from atomsight.models.load import MODEL_FILE, PRETRAINED, load_model
 from atomsight.training.export import add_metadata
 from atomsight.training.run_folder import held_origin

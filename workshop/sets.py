@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from atomsight.core.errors import AtomsightError, InputError
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.errors import AtomsightError, InputError
 from atomsight.models.base import Model
 from atomsight.models.conformal import CALIBRATION_SITES, COVERAGE, SetRule, file_beside, fit_sets
 from atomsight.models.load import load_model, model_file

@@ -14,14 +14,14 @@ import sys
 
 import atheris
 
-import atomsight.neighbours
-import atomsight.symmetry  # noqa: F401  numba cannot compile what atheris has changed
+import atomsight.geometry.neighbours
+import atomsight.geometry.symmetry  # noqa: F401  numba cannot compile what atheris has changed
 
-with atheris.instrument_imports(include=["atomsight.readers", "atomsight.crystal"]):
-    from atomsight.neighbours import site_neighbours
-    from atomsight.readers import crystals_of, crystals_of_many
-    from atomsight.readers.member import Member
-    from atomsight.readers.quality import Reason
+with atheris.instrument_imports(include=["atomsight.io", "atomsight.core.crystal"]):
+    from atomsight.geometry.neighbours import site_neighbours
+    from atomsight.io import crystals_of, crystals_of_many
+    from atomsight.io.member import Member
+    from atomsight.io.policy import Reason
 
 
 def one_input(data: bytes) -> None:

@@ -26,7 +26,7 @@ import numpy as np
 from corpora import Structures, corpora
 from peers import SEARCHES, nearest_of
 
-from atomsight.neighbours import nearest_neighbours, nearest_neighbours_batch
+from atomsight.geometry.neighbours import nearest_neighbours, nearest_neighbours_batch
 
 SLOW = ("pymatgen", "ase", "matscipy")
 ROUNDS = 5

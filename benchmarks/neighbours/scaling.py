@@ -22,7 +22,7 @@ from corpora import SETS, structures_of
 from numpy.typing import NDArray
 from peers import vesin
 
-from atomsight.neighbours import nearest_neighbours, nearest_neighbours_batch
+from atomsight.geometry.neighbours import nearest_neighbours, nearest_neighbours_batch
 
 Row = tuple[str, str, int, float]
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from corpora import Structures, structures_of
 
-from atomsight.neighbours import nearest_neighbours_batch
+from atomsight.geometry.neighbours import nearest_neighbours_batch
 
 K = 10
 

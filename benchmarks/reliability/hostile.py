@@ -220,7 +220,7 @@ GROUPS: dict[str, Callable[[], Files]] = {
 _CHILD = """
 import collections, json, resource, sys, time, traceback
 import atomsight
-from atomsight.readers import Member, crystals_of
+from atomsight.io import Member, crystals_of
 list(atomsight.read(sys.argv[1]))
 print("ready", flush=True)
 for line in sys.stdin:

@@ -27,31 +27,31 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from atomsight._version import __version__
+from atomsight.core.version import __version__
 
 if TYPE_CHECKING:
-    from atomsight.crystal import Crystal as Crystal
+    from atomsight.check.check import check as check
+    from atomsight.core.crystal import Crystal as Crystal
     from atomsight.dataset import open_dataset as open_dataset
+    from atomsight.geometry.neighbours import amd as amd
+    from atomsight.geometry.neighbours import earth_movers_distance as earth_movers_distance
+    from atomsight.geometry.neighbours import nearest_neighbours as nearest_neighbours
+    from atomsight.geometry.neighbours import pdd as pdd
+    from atomsight.io import read as read
     from atomsight.models import load_model as load_model
-    from atomsight.neighbours import amd as amd
-    from atomsight.neighbours import earth_movers_distance as earth_movers_distance
-    from atomsight.neighbours import nearest_neighbours as nearest_neighbours
-    from atomsight.neighbours import pdd as pdd
-    from atomsight.readers import read as read
-    from atomsight.screen.check import check as check
-    from atomsight.screen.rank import rank as rank
+    from atomsight.rank.rank import rank as rank
 
 _HOME = {
-    "Crystal": "atomsight.crystal",
-    "amd": "atomsight.neighbours",
-    "check": "atomsight.screen.check",
-    "earth_movers_distance": "atomsight.neighbours",
+    "Crystal": "atomsight.core.crystal",
+    "amd": "atomsight.geometry.neighbours",
+    "check": "atomsight.check.check",
+    "earth_movers_distance": "atomsight.geometry.neighbours",
     "load_model": "atomsight.models",
-    "nearest_neighbours": "atomsight.neighbours",
+    "nearest_neighbours": "atomsight.geometry.neighbours",
     "open_dataset": "atomsight.dataset",
-    "pdd": "atomsight.neighbours",
-    "rank": "atomsight.screen.rank",
-    "read": "atomsight.readers",
+    "pdd": "atomsight.geometry.neighbours",
+    "rank": "atomsight.rank.rank",
+    "read": "atomsight.io",
 }
 
 __all__ = [

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from atomsight._version import __version__
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
+from atomsight.core.version import __version__
 
 _ENTRY = re.compile(r"% (\w+): ([^\n]+)\n@(\w+)\{([^,\n]+),\n(.*?)\n\}", re.DOTALL)
 _FIELD = re.compile(r"^  (\w+) = \{(.*)\},$", re.MULTILINE)

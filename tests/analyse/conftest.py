@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
 from atomsight.dataset import Dataset, build_from, open_dataset
 
 

@@ -9,9 +9,9 @@ import pytest
 from atomsight.analyse.bond_lengths import EVERY, LOW, NEAREST, STEP, study_bonds
 from atomsight.analyse.bond_summary import pair_rows, summarise_bonds
 from atomsight.analyse.distances import Pair
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
+from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset import Dataset, build_from, open_dataset
-from atomsight.errors import DatasetError, InputError
 
 
 def random_cells(count: int) -> list[Crystal]:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atomsight.analyse import Pair, Ranks, count_distances, parse_ranks, summarise_pairs, write_distances
+from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.errors import DatasetError, InputError
 
 COLUMNS = ["element", "multiplicity", "distances", "neighbour_elements"]
 

@@ -14,9 +14,9 @@ from atomsight.analyse.mistakes_duplicates import read_near_duplicates
 from atomsight.analyse.mistakes_traits import coordination, shell_codes, shell_text
 from atomsight.analyse.profiles import STEP, distance_profiles
 from atomsight.analyse.site import open_site, site_rows
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset import Dataset
-from atomsight.elements import SYMBOLS
-from atomsight.errors import DatasetError, InputError
 
 HEADER = "crystal,site,label,true,predicted,probability,probability_true,rank"
 K = 5

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from atomsight.cli import main
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
 from atomsight.dataset import build_from
 
 FILES = {

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from atomsight import __version__, citations
 from atomsight.citations import CITATIONS, find_citations
 from atomsight.cli.main import app
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
 
 runner = CliRunner()
 

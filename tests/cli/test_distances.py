@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from atomsight.cli import main
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
+from atomsight.core.elements import SYMBOLS
 from atomsight.dataset import build_from, open_dataset
-from atomsight.elements import SYMBOLS
 
 Run = Callable[..., SimpleNamespace]
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from atomsight.cli import main
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
+from atomsight.core.elements import NUMBERS, SYMBOLS
 from atomsight.dataset import build_from, open_dataset
 from atomsight.dataset.split import split_of
-from atomsight.elements import NUMBERS, SYMBOLS
 from atomsight.training.export import write_model
 from atomsight.training.two_stage.graph import two_stage_graph
 

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from atomsight.cli import _output
 from atomsight.cli._output import Saving, Skips, TextConsole, finish, keeps, printable
-from atomsight.errors import OutputError
-from atomsight.wording import counted
+from atomsight.core.errors import OutputError
+from atomsight.core.wording import counted
 
 HOSTILE = "z[bold]ero[1] :smile: \x1b[31mred\x1b]0;title\x07 \x9b2J \u202ecba"
 

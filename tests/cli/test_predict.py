@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from atomsight.cli import main
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
 from atomsight.training.export import write_model
 from atomsight.training.two_stage.graph import two_stage_graph
 
@@ -108,9 +108,9 @@ def test_json(cifs: Path, model: Path, atomsight: Any) -> None:
 
 
 def test_json_is_what_the_model_says(cifs: Path, model: Path, atomsight: Any) -> None:
+    from atomsight.geometry.neighbours import site_neighbours
+    from atomsight.io import read
     from atomsight.models import load_model
-    from atomsight.neighbours import site_neighbours
-    from atomsight.readers import read
 
     predictions, _ = records_of(atomsight("predict", cifs / "a.cif", "--model", model, "--json")[1])
     (crystal,) = read(cifs / "a.cif")

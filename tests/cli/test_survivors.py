@@ -11,8 +11,8 @@ import pytest
 
 from atomsight.cli import rank
 from atomsight.cli.rank import Survivors
-from atomsight.errors import OutputError
-from atomsight.readers import Member
+from atomsight.core.errors import OutputError
+from atomsight.io import Member
 
 
 def test_a_full_disk_ends_the_copies_and_keeps_what_was_copied(

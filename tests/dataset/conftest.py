@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_crystals import random_crystals
 
 from atomsight.dataset import Dataset, build_from, open_dataset
+from small_crystals import random_crystals
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from small_crystals import cif_text, content, write_cifs
 
+from atomsight.core.errors import DatasetError
 from atomsight.dataset import add as add_module
 from atomsight.dataset import build, build_from, chunks, open_dataset
 from atomsight.dataset.add import add
 from atomsight.dataset.builder import Progress
 from atomsight.dataset.repair import repair
-from atomsight.errors import DatasetError
+from small_crystals import cif_text, content, write_cifs
 
 K = 4
 

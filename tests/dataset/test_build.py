@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_crystals import cif_text, content, write_cifs
 
+from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset import build, builder, chunks, open_dataset
-from atomsight.errors import DatasetError, InputError
-from atomsight.readers import read
+from atomsight.io import read
+from small_crystals import cif_text, content, write_cifs
 
 K = 5
 

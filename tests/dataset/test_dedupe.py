@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
+from atomsight.core.errors import InputError
 from atomsight.dataset import build_from, open_dataset
 from atomsight.dataset.dedupe import DIFFERENT, EXCHANGED, SAME, DuplicatePair, near_duplicates
-from atomsight.errors import InputError
 
 K = 12
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from small_crystals import content, write_cifs
 
+from atomsight.core.errors import EngineError, InputError, MissingExtraError
 from atomsight.dataset import build, chunks
 from atomsight.dataset.add import add
 from atomsight.dataset.builder import Progress
-from atomsight.errors import EngineError, InputError, MissingExtraError
 from atomsight.parallel.executors import engine_failed, executor_of, in_flight
+from small_crystals import content, write_cifs
 
 K = 4
 

@@ -7,15 +7,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_crystals import cif_text, content, write_cifs
 
+from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset import build, chunks, open_dataset
 from atomsight.dataset._files import fingerprint_of
 from atomsight.dataset.existing import file_stem
 from atomsight.dataset.merge import merge
 from atomsight.dataset.naming import plain_name, unique_ids
-from atomsight.errors import DatasetError, InputError
-from atomsight.readers.quality import QualityPolicy
+from atomsight.io.policy import QualityPolicy
+from small_crystals import cif_text, content, write_cifs
 
 K = 4
 

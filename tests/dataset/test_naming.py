@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atomsight.core.errors import InputError
 from atomsight.dataset.naming import group_sources, portable_names, unique_ids
-from atomsight.errors import InputError
 
 
 def test_portable_names_are_as_short_as_tells_them_apart() -> None:

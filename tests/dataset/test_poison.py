@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import alive_in_session
-from small_crystals import content, write_cifs
 
 from atomsight.dataset import build, builder, chunks, open_dataset
 from atomsight.dataset.builder import Progress
 from atomsight.dataset.work import process
 from atomsight.parallel.executors import executor_of
 from atomsight.parallel.pool import Limits
+from processes import alive_in_session
+from small_crystals import content, write_cifs
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 

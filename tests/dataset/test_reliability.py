@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_crystals import cif_text, content, write_cifs
 from typer.testing import CliRunner
 
 from atomsight.cli.main import app
+from atomsight.core.errors import DatasetError
 from atomsight.dataset import build, chunks, open_dataset
 from atomsight.dataset.merge import merge
 from atomsight.dataset.repair import repair
-from atomsight.errors import DatasetError
+from small_crystals import cif_text, content, write_cifs
 
 K = 4
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_mended(dataset: Path, cifs: Path, tmp_path: Path) -> Non
 FILE_SIZE_LIMIT = """
 import resource, sys
 from atomsight.dataset import build, chunks
-from atomsight.errors import DatasetError
+from atomsight.core.errors import DatasetError
 chunks.CHUNK_FILES = 6
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
 try:

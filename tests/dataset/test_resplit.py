@@ -6,12 +6,12 @@ from pathlib import Path
 from string import ascii_uppercase
 
 import pytest
-from small_crystals import cif_text
 
+from atomsight.core.errors import InputError
 from atomsight.dataset import Dataset, build, open_dataset
 from atomsight.dataset.resplit import split_like
 from atomsight.dataset.split import groups
-from atomsight.errors import InputError
+from small_crystals import cif_text
 
 K = 4
 ENTRIES = 60

@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import alive_in_session
-from small_crystals import cif_text, content, write_cifs
 
+from atomsight.core.errors import DatasetError
 from atomsight.dataset import build, chunks, open_dataset
 from atomsight.dataset._files import locked
 from atomsight.dataset.builder import Progress
-from atomsight.errors import DatasetError
-from atomsight.readers.quality import QualityPolicy
+from atomsight.io.policy import QualityPolicy
+from processes import alive_in_session
+from small_crystals import cif_text, content, write_cifs
 
 K = 5
 

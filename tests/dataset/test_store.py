@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset import Dataset, open_dataset
 from atomsight.dataset.batches import CapSelection
 from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
-from atomsight.errors import DatasetError, InputError
 
 COLUMNS = [
     "crystal",

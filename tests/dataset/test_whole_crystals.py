@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from atomsight.core.errors import InputError
 from atomsight.dataset import Dataset
-from atomsight.errors import InputError
 
 COLUMNS = ["crystal", "site", "neighbours", "element"]
 

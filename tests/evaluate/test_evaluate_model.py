@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from standins import MemoryDataset, ShellModel, random_dataset
 
-from atomsight.errors import DatasetError, ModelError
+from atomsight.core.errors import DatasetError, ModelError
 from atomsight.evaluate import MistakeLog, evaluate_model
 from atomsight.evaluate.write import element_rows, write_evaluation
+from standins import MemoryDataset, ShellModel, random_dataset
 
 
 def test_every_figure_follows_from_the_rows() -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atomsight.core.scores import count_pairs, macro_recall
 from atomsight.evaluate import metrics
-from atomsight.scores import count_pairs, macro_recall
 
 
 def oracle_rank(row: np.ndarray, true: int) -> int:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
 from atomsight.evaluate.metrics import clustered_error
-from atomsight.evaluate.suggest_k import (
+from atomsight.evaluate.sweep.suggest import (
     GroupCounts,
     compare,
     holm,

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atomsight.readers import iter_members
+from atomsight.io import iter_members
 
 CIF = next((Path(__file__).parents[1] / "data").glob("halite.cif")).read_bytes()
 LEAVING = ["../x.cif", "/etc/x.cif", "a/../../x.cif", "C:/x.cif", "..\\x.cif", "a\\..\\..\\x.cif"]
@@ -86,8 +86,8 @@ def test_links_and_devices(kind: bytes, tmp_path: Path) -> None:
 
 BOUNDED = """
 import resource, sys
-from atomsight.readers import iter_members
-import atomsight.readers.cif
+from atomsight.io import iter_members
+import atomsight.io.cif
 resource.setrlimit(resource.RLIMIT_DATA, (400 * 2**20,) * 2)
 rules = []
 count = sum(1 for _ in iter_members(sys.argv[1], lambda source, reason: rules.append(reason.rule)))

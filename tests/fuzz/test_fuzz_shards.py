@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
+from atomsight.core.errors import AtomsightError
 from atomsight.dataset import build_from, open_dataset
-from atomsight.errors import AtomsightError
 
 
 def crystals(count: int) -> list[Crystal]:
@@ -53,7 +53,7 @@ from pathlib import Path
 import resource
 from atomsight.dataset import open_dataset
 from atomsight.dataset.merge import merge
-from atomsight.errors import AtomsightError
+from atomsight.core.errors import AtomsightError
 resource.setrlimit(resource.RLIMIT_DATA, (2**31,) * 2)
 for folder in sys.argv[1:]:
     try:

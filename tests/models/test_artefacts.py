@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from atomsight.errors import ModelError
+from atomsight.core.errors import ModelError
 from atomsight.models import artefacts
 from atomsight.models.artefacts import Artefact, fingerprint_of
-from atomsight.screen.write_artefacts import shipped
+from workshop.write_artefacts import shipped
 
 
 def test_the_manifest_is_true() -> None:
-    """If it is not, run: python -m atomsight.screen.write_artefacts"""
+    """If it is not, run: python -m workshop.write_artefacts"""
     listed = artefacts.artefacts()
     assert listed == {one.name: one for one in shipped()}
     for one in listed.values():
@@ -105,4 +105,4 @@ def test_rank_refuses_another_network(tmp_path: Path) -> None:
     told = " ".join(found.stderr.split())
     assert found.returncode
     assert "cells.onnx" in told
-    assert "python -m atomsight.screen.write_artefacts" in told
+    assert "python -m workshop.write_artefacts" in told

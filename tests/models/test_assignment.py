@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atomsight.crystal import Crystal
-from atomsight.errors import InputError
+from atomsight.core.crystal import Crystal
+from atomsight.core.errors import InputError
 from atomsight.models.composition.assignment import assign, optimal_assignment
 from learnable_crystals import learnable_crystals
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import atomsight
-from atomsight.errors import InputError, ModelError
+from atomsight.core.errors import InputError, ModelError
 from atomsight.models.composition.assignment import optimal_assignment
 from atomsight.models.composition.formula import FormulaFit, fit_formula, parse_formula
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import InputError, MissingExtraError, ModelError
 from atomsight.dataset import Dataset, build_from, open_dataset
-from atomsight.elements import SYMBOLS
-from atomsight.errors import InputError, MissingExtraError, ModelError
 from atomsight.models import load_model
 from atomsight.models.isotypes.bank import (
     COMPARED,
@@ -73,7 +73,7 @@ def bank(salts: Dataset) -> Isotypes:
 
 
 def distances(crystal: Crystal) -> np.ndarray:
-    from atomsight.neighbours import site_neighbours
+    from atomsight.geometry.neighbours import site_neighbours
 
     return np.asarray(site_neighbours(crystal, 16)[0], np.float32)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
 from atomsight.models import bundled_models, load_model
 from atomsight.models.load import DEFAULT, PRETRAINED
 

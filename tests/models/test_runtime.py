@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from atomsight.core.errors import ModelError
 from atomsight.dataset import Dataset
-from atomsight.errors import ModelError
 from atomsight.models import Model, load_model
 from atomsight.training.export import add_metadata, check_agreement, write_model
 from atomsight.training.two_stage.graph import two_stage_graph

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import atomsight
+from atomsight.core.errors import InputError, ModelError
 from atomsight.dataset import Dataset
-from atomsight.errors import InputError, ModelError
 from atomsight.models import bundled_models, load_model
 from atomsight.models.conformal import ENOUGH, SetRule, file_beside, fit_sets
 from atomsight.training.export import add_metadata
@@ -135,5 +135,5 @@ def test_bundled_models_have_sets_of_their_own(name: str) -> None:
     exact = next(model.predict(crystal, composition=True))
     for wide, narrow, number in zip(blind.sets(), exact.sets(), exact.predicted, strict=True):
         assert set(narrow) <= {"C", "H", "O"}
-        assert set(narrow) - {atomsight.elements.SYMBOLS[number]} <= set(wide)
-        assert atomsight.elements.SYMBOLS[number] in narrow
+        assert set(narrow) - {atomsight.core.elements.SYMBOLS[number]} <= set(wide)
+        assert atomsight.core.elements.SYMBOLS[number] in narrow

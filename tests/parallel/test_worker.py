@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from atomsight.errors import AtomsightError, InputError, MissingExtraError
+from atomsight.core.errors import AtomsightError, InputError, MissingExtraError
 from atomsight.parallel import (
     WorkerCrashError,
     WorkerMemoryError,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
 from atomsight.evaluate import Calibration, normalise_rows
 from atomsight.plots import confusion_figure, recall_figure, reliability_figure, save
 from atomsight.plots.style import thousands

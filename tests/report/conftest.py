@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_crystals import HOSTILE, hostile_crystals
 
 from atomsight.dataset import build_from, open_dataset
 from atomsight.report import Report, write_report
 from atomsight.training.export import write_model
 from atomsight.training.two_stage.graph import two_stage_graph
+from hostile_crystals import HOSTILE, hostile_crystals
 
 
 def write_run(folder: Path, dataset: Path, k: int = 4) -> Path:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atomsight.errors import DatasetError
+from atomsight.core.errors import DatasetError
 from atomsight.report.components import Column, Html, Section, inline_svg, join, json_block, page, table, tag
 from atomsight.report.components.table import written
 

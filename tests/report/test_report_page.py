@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hostile_crystals import HOSTILE, hostile_crystals
 
+from atomsight.core.errors import InputError
 from atomsight.dataset import build_from, open_dataset
-from atomsight.errors import InputError
 from atomsight.report import Report, write_report
 from atomsight.report.cited import corpora_cited, works_cited
 from atomsight.report.inputs import recognise
+from hostile_crystals import HOSTILE, hostile_crystals
 
 
 class Reader(HTMLParser):

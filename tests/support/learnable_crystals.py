@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
 from atomsight.training import Settings
 
 PAIR_LENGTH = {1: 0.75, 6: 1.4, 8: 1.9, 30: 2.6}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from atomsight.core.errors import InputError
 from atomsight.dataset import Dataset, build_from, open_dataset
-from atomsight.errors import InputError
 from atomsight.models import load_model
 from atomsight.training.average import average, main
 from atomsight.training.export import write_model

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from atomsight.core.errors import InputError, ModelError
 from atomsight.dataset import Dataset, build_from
-from atomsight.errors import InputError, ModelError
 from atomsight.models import load_model
 from atomsight.models.plausibility.inference import PRESSED, Plausibility
 from atomsight.training import export, train_model

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from atomsight.cli import main
+from atomsight.core.errors import DatasetError, InputError, ModelError
 from atomsight.dataset import Dataset, build_from, open_dataset
-from atomsight.errors import DatasetError, InputError, ModelError
 from atomsight.models import load_model
 from atomsight.training import Settings, train_model
 from atomsight.training.data import SiteStream

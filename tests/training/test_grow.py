@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from atomsight.core.errors import DatasetError, InputError, ModelError
 from atomsight.dataset import Dataset
-from atomsight.errors import DatasetError, InputError, ModelError
 from atomsight.models import load_model
 from atomsight.training import Settings, train_model
 from atomsight.training.grow import grow_model

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from atomsight.cli import main
+from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.scores import macro_recall
 from atomsight.dataset import Dataset, open_dataset
 from atomsight.dataset.resplit import resplit
-from atomsight.errors import DatasetError, InputError
-from atomsight.evaluate.k_sweep import Sweep, parse_ks, sweep_k
 from atomsight.evaluate.metrics import accuracy
-from atomsight.evaluate.sweep_report import element_rows, pair_rows, report_sweep
+from atomsight.evaluate.sweep.report import element_rows, pair_rows, report_sweep
+from atomsight.evaluate.sweep.run import Sweep, parse_ks, sweep_k
 from atomsight.models import load_model
-from atomsight.scores import macro_recall
 from atomsight.training import Settings
 from learnable_crystals import QUICK
 

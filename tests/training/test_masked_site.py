@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
+from atomsight.core.errors import InputError, ModelError
 from atomsight.dataset import Dataset, build_from, open_dataset
-from atomsight.errors import InputError, ModelError
 from atomsight.evaluate import evaluate_model
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel

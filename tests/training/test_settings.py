@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from atomsight.core.elements import TWENTY
+from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset import Dataset
-from atomsight.elements import TWENTY
-from atomsight.errors import DatasetError, InputError
 from atomsight.training.settings import NAMED_ELEMENTS, Settings, check_dataset, chosen_elements
 
 

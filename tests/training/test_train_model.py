@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from atomsight.core.errors import DatasetError, InputError, MissingExtraError
 from atomsight.dataset import Dataset, build_from, open_dataset
-from atomsight.errors import DatasetError, InputError, MissingExtraError
 from atomsight.models import load_model
 from atomsight.training import Settings, train_model
 from atomsight.training.two_stage.training import TwoStage

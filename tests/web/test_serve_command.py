@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
 from atomsight.web.run import is_loopback, serve
 
 COMMAND = [sys.executable, "-m", "atomsight.cli.main", "serve"]

@@ -15,7 +15,7 @@ import matplotlib.image
 import pytest
 
 pytest.importorskip("fastapi")
-from atomsight.readers import Member
+from atomsight.io import Member
 from atomsight.web import ranking
 from atomsight.web.jobs import Job
 from atomsight.web.ranking import Ranking

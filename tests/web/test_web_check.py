@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 import atomsight
 from atomsight.dataset import build_from, open_dataset
-from atomsight.readers import Member
+from atomsight.io import Member
 from atomsight.web import api
 from atomsight.web.app import create_app
 from atomsight.web.corrected import corrected_cif, with_elements

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from fastapi.testclient import TestClient
 
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
 from atomsight.web import guard, protocol
 from atomsight.web.app import create_app
 from atomsight.web.jobs import BusyError, Job, Jobs

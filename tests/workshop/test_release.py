@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
 from atomsight.models import load_model
 from workshop.release import release
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
+from atomsight.core.elements import formula_counts
+from atomsight.core.errors import InputError
 from atomsight.dataset import open_dataset
-from atomsight.elements import formula_counts
-from atomsight.errors import InputError
-from atomsight.neighbours import site_surroundings
-from atomsight.readers import crystals_of, iter_members
-from atomsight.screen import decoys
-from atomsight.screen.volume import expected_volume
+from atomsight.geometry.neighbours import site_surroundings
+from atomsight.io import crystals_of, iter_members
+from atomsight.rank.volume import expected_volume
+from workshop import decoys
 from workshop.plausibility.prototypes import same_prototype
 
 SMALL = 40

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.errors import ModelError
+from atomsight.core.errors import ModelError
 from atomsight.models import load_model
 from atomsight.models.isotypes.bank import Isotypes, chemistry
-from atomsight.screen.rank_calibration import RankCalibration
+from atomsight.rank.calibration import RankCalibration
 
 OFTEN = 0.5
 """Chance of an exchange, where nothing is said."""

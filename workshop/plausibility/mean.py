@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from atomsight.errors import AtomsightError, InputError, ModelError
+from atomsight.core.errors import AtomsightError, InputError, ModelError
 from atomsight.models.load import model_file
 from atomsight.training.average import mean_of_weights
 from atomsight.training.finetune import constants_of

@@ -16,8 +16,8 @@ from itertools import islice, permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.crystal import Crystal
-from atomsight.neighbours import site_surroundings
+from atomsight.core.crystal import Crystal
+from atomsight.geometry.neighbours import site_surroundings
 
 NEAREST = 12
 """Neighbours of a site by which geometries are compared."""

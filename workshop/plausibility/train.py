@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from atomsight.core.errors import AtomsightError
 from atomsight.dataset import open_dataset
-from atomsight.errors import AtomsightError
 from atomsight.training.hardware import Hardware
 from atomsight.training.plausibility.train import PlausibilitySettings, Source, train_plausibility
 from atomsight.training.plausibility.training import ANGULAR, K

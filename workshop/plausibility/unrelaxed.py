@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atomsight.crystal import Crystal
-from atomsight.screen import decoys
-from atomsight.screen.volume import element_counts, expected_volume, fit_volumes
+from atomsight.core.crystal import Crystal
+from atomsight.rank.volume import element_counts, expected_volume, fit_volumes
 from atomsight.training.plausibility.batch import batch_of
+from workshop import decoys
 from workshop.plausibility.examples import SMALL, TOO_CLOSE, inorganic_cells
 from workshop.plausibility.prototypes import Geometry, Kin, kin, with_elements
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atomsight.screen.volume import element_counts, fit_volumes
+from atomsight.rank.volume import element_counts, fit_volumes
 from atomsight.training.plausibility.batch import batch_of
 from workshop.plausibility.examples import (
     SPLITS,

@@ -12,7 +12,7 @@ electron density (C-H 0.93-0.98, N-H 0.86-0.88, O-H 0.82-0.85 Å); nuclei, which
 
 from __future__ import annotations
 
-from atomsight.elements import NUMBERS
+from atomsight.core.elements import NUMBERS
 
 TOO_SHORT = "too short for a bond"
 """A peak this far inside the shortest bond of a pair: atoms that overlap, such as disorder left in a file."""

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.analyse.distances import Pair, present_elements
-from atomsight.crystal import BOND_TYPES
-from atomsight.elements import SYMBOLS
-from atomsight.errors import DatasetError, InputError
+from atomsight.core.crystal import BOND_TYPES
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import DatasetError, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path

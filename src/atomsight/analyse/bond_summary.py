@@ -17,7 +17,7 @@ from atomsight.analyse.bond_lengths import (
     BondStudy,
     edges,
 )
-from atomsight.files import write_csv, write_json
+from atomsight.core.files import write_csv, write_json
 
 
 def summarise_bonds(study: BondStudy) -> dict[str, Any]:

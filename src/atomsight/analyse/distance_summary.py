@@ -12,8 +12,8 @@ import numpy as np
 from atomsight.analyse.bond_kinds import bond_kind
 from atomsight.analyse.distances import DistanceCounts, Pair, Weight
 from atomsight.analyse.peaks import Peak, find_peaks
-from atomsight.elements import SYMBOLS
-from atomsight.files import whole, write_csv, write_json
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.files import whole, write_csv, write_json
 
 LEAST = 100
 """Peaks are looked for in distributions of at least so many sites."""

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.elements import SYMBOLS
-from atomsight.errors import DatasetError, InputError
-from atomsight.wording import counted
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.elements import NUMBERS
-from atomsight.errors import DatasetError, InputError
-from atomsight.files import cell_text
+from atomsight.core.elements import NUMBERS
+from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.files import cell_text
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset

@@ -10,8 +10,8 @@ import numpy as np
 
 from atomsight.analyse.mistakes import MistakeAnalysis, PairOfElements
 from atomsight.analyse.mistakes_traits import Trait
-from atomsight.elements import SYMBOLS
-from atomsight.files import write_csv
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.files import write_csv
 
 
 def telling_traits(analysis: MistakeAnalysis, pair: PairOfElements, most: int = 3) -> list[Trait]:

@@ -6,8 +6,8 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
-from atomsight.errors import InputError
-from atomsight.files import read_csv
+from atomsight.core.errors import InputError
+from atomsight.core.files import read_csv
 
 
 def read_near_duplicates(path: Path) -> dict[str, set[str]]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.analyse.evaluation import MistakeTable
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
 
 MOST_NEIGHBOURS = 17
 """Distances that the coordination looks at: it is 16 at most."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset

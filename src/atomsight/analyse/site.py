@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.analyse.profiles import Profiles
-from atomsight.elements import SYMBOLS
-from atomsight.errors import InputError
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import InputError
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset

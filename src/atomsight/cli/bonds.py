@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atomsight.cli._output import FILES, Saving, emit, err, finish, keeps, out
-from atomsight.wording import counted
+from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.analyse.bond_lengths import BondStudy
@@ -53,9 +53,9 @@ def bonds(
 
     from atomsight.analyse.bond_lengths import study_bonds
     from atomsight.analyse.bond_summary import pair_rows, summarise_bonds, write_bonds
+    from atomsight.core.elements import parse_elements
+    from atomsight.core.files import check_folder
     from atomsight.dataset import open_dataset
-    from atomsight.elements import parse_elements
-    from atomsight.files import check_folder
 
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)

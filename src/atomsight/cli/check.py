@@ -9,10 +9,10 @@ import typer
 
 from atomsight.cli._engine import Cluster, Workers, executor_for
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, keeps, out
-from atomsight.wording import counted
+from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
-    from atomsight.screen.check import Checked
+    from atomsight.check.check import Checked
 
 EPILOG = "Example: [bold]atomsight check paracetamol.cif[/]"
 
@@ -55,8 +55,8 @@ def check(
     Each site's element is hidden and named again from the distances and from the other elements. A suspicion
     of 2 is reached by one correct crystal in a hundred, and is flagged.
     """
+    from atomsight.check.check import check as check_crystals
     from atomsight.parallel.jobs import sources_of
-    from atomsight.screen.check import check as check_crystals
 
     skips = Skips(as_json)
     handled = flagged = 0

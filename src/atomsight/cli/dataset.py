@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atomsight.cli._output import AGAIN, emit, err, finish, keeps, out
-from atomsight.errors import DatasetError, InputError
-from atomsight.wording import counted
+from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atomsight.dataset.builder import Progress
-    from atomsight.readers.quality import QualityPolicy
+    from atomsight.io.policy import QualityPolicy
 
 app = typer.Typer(help="Build a dataset, look into one, or get a corpus to build from.", no_args_is_help=True)
 
@@ -74,9 +74,9 @@ def build(
     """
     from time import monotonic
 
+    from atomsight.core.files import check_folder
     from atomsight.dataset import build as build_dataset
     from atomsight.dataset import open_dataset
-    from atomsight.files import check_folder
     from atomsight.parallel.executors import executor_of
 
     check_folder("--out", to)
@@ -175,8 +175,8 @@ def get(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per corpus or archive.")] = False,
 ) -> None:
     """Get a corpus of crystals to build from, or list those known with their licence and credit."""
+    from atomsight.core.files import check_folder
     from atomsight.dataset.corpora import KNOWN, corpus, fetch
-    from atomsight.files import check_folder
 
     if name is None:
         for known in KNOWN:
@@ -220,7 +220,7 @@ def get(
 
 def _policy(changes: list[str]) -> QualityPolicy:
     """The default policy with ``NAME=VALUE`` changes; values are read as the type of the default."""
-    from atomsight.readers.quality import DEFAULT
+    from atomsight.io.policy import DEFAULT
 
     known = {field.name: getattr(DEFAULT, field.name) for field in fields(DEFAULT)}
     values: dict[str, Any] = {}

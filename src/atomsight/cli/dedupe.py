@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atomsight.cli._output import AGAIN, Saving, emit, err, finish, keeps, out
-from atomsight.wording import counted
+from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset.dedupe import DuplicatePair
@@ -38,9 +38,9 @@ def dedupe(
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from atomsight.core.files import check_file, write_csv
     from atomsight.dataset import open_dataset
     from atomsight.dataset.dedupe import DuplicatePair, near_duplicates
-    from atomsight.files import check_file, write_csv
 
     check_file("--out", to)
     dataset = open_dataset(path)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from atomsight.cli._output import FILES, Saving, emit, err, finish, keeps, out
-from atomsight.errors import InputError
-from atomsight.wording import counted
+from atomsight.core.errors import InputError
+from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.analyse import DistanceCounts, PairSummary
@@ -66,8 +66,8 @@ def distances(
     low, high = _range(span)
 
     from atomsight.analyse import count_distances, parse_ranks, summarise_pairs
+    from atomsight.core.files import check_folder
     from atomsight.dataset import open_dataset
-    from atomsight.files import check_folder
 
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
@@ -113,7 +113,7 @@ def _range(text: str) -> tuple[float, float]:
 def _elements(text: str, dataset: Dataset, split: str) -> tuple[int, ...]:
     """Atomic numbers, most abundant first."""
     from atomsight.analyse.distances import present_elements
-    from atomsight.elements import parse_elements
+    from atomsight.core.elements import parse_elements
 
     present = tuple(present_elements(dataset, split))
     word = text.strip().lower()
@@ -131,7 +131,7 @@ def _elements(text: str, dataset: Dataset, split: str) -> tuple[int, ...]:
 def _settings(
     dataset: Dataset, counts: DistanceCounts, split: str, weight: Weight, resolution: float
 ) -> dict[str, Any]:
-    from atomsight.elements import SYMBOLS
+    from atomsight.core.elements import SYMBOLS
 
     below, above = counts.outside(weight=weight)
     return {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atomsight.cli._output import FILES, Saving, emit, err, finish, keeps, note, out
-from atomsight.errors import InputError
-from atomsight.wording import counted
+from atomsight.core.errors import InputError
+from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.evaluate import Evaluation, Mistake
@@ -47,11 +47,11 @@ def evaluate(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from atomsight.core.files import check_folder
     from atomsight.dataset import open_dataset
     from atomsight.evaluate import MistakeLog, evaluate_model
     from atomsight.evaluate.seen import crystals_seen, training_dataset, training_fingerprint
     from atomsight.evaluate.write import summary_of, write_evaluation
-    from atomsight.files import check_folder
     from atomsight.models import load_model
 
     check_folder("--out", folder)
@@ -126,7 +126,7 @@ def _warn(summary: dict[str, Any], split: str) -> None:
 def _as_json(
     evaluation: Evaluation, summary: dict[str, Any], first: list[Mistake], folder: Path | None
 ) -> dict[str, Any]:
-    from atomsight.elements import SYMBOLS
+    from atomsight.core.elements import SYMBOLS
     from atomsight.evaluate import confused_pairs
     from atomsight.evaluate.write import element_rows
 
@@ -154,7 +154,7 @@ def _show(evaluation: Evaluation, summary: dict[str, Any], first: list[Mistake])
     from rich.table import Table
     from rich.text import Text
 
-    from atomsight.elements import SYMBOLS
+    from atomsight.core.elements import SYMBOLS
     from atomsight.evaluate import confused_pairs
     from atomsight.evaluate.write import element_rows
 

@@ -11,7 +11,7 @@ import typer
 
 from atomsight.cli._output import RESUME, emit, err, finish, keeps, note
 from atomsight.cli.train import progress, show_result
-from atomsight.wording import counted
+from atomsight.core.wording import counted
 
 EPILOG = "Example: atomsight grow runs/k10 mofs -k 11 --out runs/k11"
 
@@ -47,8 +47,8 @@ def grow(
     """
     import json
 
+    from atomsight.core.files import check_folder
     from atomsight.dataset import open_dataset
-    from atomsight.files import check_folder
     from atomsight.training.grow import EPOCHS, GROWN_FILE, LEARNING_RATE, grow_model
     from atomsight.training.hardware import Hardware
 

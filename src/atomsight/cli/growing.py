@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from atomsight.cli._output import AGAIN, emit, err, finish, keeps
-from atomsight.wording import counted
+from atomsight.core.wording import counted
 
 MERGE_EPILOG = "Example: [bold]atomsight dataset merge part1 part2 --out whole[/]"
 SPLIT_LIKE_EPILOG = "Example: [bold]atomsight dataset split-like mofs all-versions --out more[/]"
@@ -28,8 +28,8 @@ def merge(
     from rich.progress import Progress
 
     from atomsight.cli.dataset import _show_counts
+    from atomsight.core.files import check_folder
     from atomsight.dataset.merge import merge as merge_datasets
-    from atomsight.files import check_folder
 
     check_folder("--out", to)
     with Progress(console=err, transient=True) as bar:
@@ -78,9 +78,9 @@ def split_like(
     What HELD lacks goes to train, or is left out where it hangs together with a crystal of val or test.
     """
     from atomsight.cli.dataset import _show_counts
+    from atomsight.core.files import check_folder
     from atomsight.dataset import open_dataset
     from atomsight.dataset.resplit import split_like as copy_split_like
-    from atomsight.files import check_folder
 
     check_folder("--out", to)
     whole = open_dataset(dataset)

@@ -8,7 +8,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from atomsight._version import __version__
 from atomsight.cli import (
     bonds,
     check,
@@ -31,7 +30,8 @@ from atomsight.cli import (
     train,
 )
 from atomsight.cli._output import err
-from atomsight.errors import AtomsightError, InputError
+from atomsight.core.errors import AtomsightError, InputError
+from atomsight.core.version import __version__
 
 app = typer.Typer(
     name="atomsight",
@@ -119,7 +119,7 @@ def _of_the_system(error: Exception) -> str | None:
     from sqlite3 import Error as DatabaseError
     from tempfile import gettempdir
 
-    from atomsight.files import reason
+    from atomsight.core.files import reason
 
     if isinstance(error, OSError):
         if error.filename is not None:

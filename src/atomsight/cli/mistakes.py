@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atomsight.cli._output import FILES, Saving, emit, err, finish, keeps, out
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
 
 if TYPE_CHECKING:
     from atomsight.analyse.evaluation import MistakeTable
@@ -52,8 +52,8 @@ def mistakes(
     from atomsight.analyse.evaluation import read_mistakes
     from atomsight.analyse.mistakes import analyse_mistakes
     from atomsight.analyse.mistakes_duplicates import read_near_duplicates
+    from atomsight.core.files import check_folder
     from atomsight.dataset import open_dataset
-    from atomsight.files import check_folder
 
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
@@ -83,7 +83,7 @@ def mistakes(
 
 
 def _pair(text: str, table: MistakeTable) -> tuple[int, int]:
-    from atomsight.elements import SYMBOLS, atomic_number
+    from atomsight.core.elements import SYMBOLS, atomic_number
 
     parts = text.replace("-", ",").split(",")
     if len(parts) != 2:
@@ -100,7 +100,7 @@ def _pair(text: str, table: MistakeTable) -> tuple[int, int]:
 
 def _write(analysis: MistakeAnalysis, chosen: list[PairOfElements], folder: Path, drawn: int) -> None:
     from atomsight.analyse.mistake_tables import write_mistakes
-    from atomsight.elements import SYMBOLS
+    from atomsight.core.elements import SYMBOLS
     from atomsight.plots.mistakes import mistaken_pair_figure, mistaken_pairs_figure
     from atomsight.plots.style import save
 
@@ -181,7 +181,7 @@ def _open(table: MistakeTable, dataset: Dataset, name: str, folder: Path | None,
 
     from atomsight.analyse.profiles import distance_profiles
     from atomsight.analyse.site import open_site, site_rows
-    from atomsight.elements import SYMBOLS
+    from atomsight.core.elements import SYMBOLS
     from atomsight.plots.mistakes import site_figure
     from atomsight.plots.style import save
 

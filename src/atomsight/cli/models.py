@@ -17,7 +17,7 @@ def models(
     """List the bundled models: kind, k, elements, and how good they are on crystals never seen."""
     from rich.table import Table
 
-    from atomsight.elements import SYMBOLS
+    from atomsight.core.elements import SYMBOLS
     from atomsight.models import bundled_models, load_model
     from atomsight.models.load import DEFAULT, PRETRAINED
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from atomsight.cli._output import PRINTED, Skips, emit, finish, keeps, out
-from atomsight.wording import counted
+from atomsight.core.wording import counted
 
 EPILOG = "Example: [bold]atomsight neighbours quartz.cif -k 6[/]"
 
@@ -25,9 +25,9 @@ def neighbours(
 
     Every other point of the infinite crystal counts, copies of the site itself included.
     """
-    from atomsight.elements import SYMBOLS
-    from atomsight.neighbours import checked_k, site_neighbours
-    from atomsight.readers import read
+    from atomsight.core.elements import SYMBOLS
+    from atomsight.geometry.neighbours import checked_k, site_neighbours
+    from atomsight.io import read
 
     checked_k(k)
     handled = 0

@@ -9,7 +9,7 @@ import typer
 
 from atomsight.cli._engine import Cluster, Workers, executor_for
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, keeps, out
-from atomsight.wording import counted
+from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.models import Prediction
@@ -91,7 +91,7 @@ def predict(
 
 
 def _record(prediction: Prediction) -> dict[str, Any]:
-    from atomsight.elements import SYMBOLS
+    from atomsight.core.elements import SYMBOLS
 
     crystal = prediction.crystal
     rows = zip(
@@ -138,7 +138,7 @@ def _show(prediction: Prediction, top: int) -> None:
     """One block of aligned lines a crystal; a table of Rich would cost more than reading and predicting."""
     from rich.text import Text
 
-    from atomsight.elements import SYMBOLS
+    from atomsight.core.elements import SYMBOLS
 
     crystal, agrees = prediction.crystal, prediction.agrees
     known = [z in prediction.elements for z in crystal.site_numbers.tolist()]

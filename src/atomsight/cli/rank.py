@@ -13,16 +13,16 @@ import typer
 
 from atomsight.cli._engine import Cluster, Workers, executor_for
 from atomsight.cli._output import AGAIN, Saving, Skips, emit, err, finish, keeps, out
-from atomsight.errors import InputError, OutputError
-from atomsight.files import write_bytes
-from atomsight.wording import counted
+from atomsight.core.errors import InputError, OutputError
+from atomsight.core.files import write_bytes
+from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from atomsight.io import Member
     from atomsight.parallel.jobs import Source
-    from atomsight.readers import Member
-    from atomsight.screen.ledger import Ranked
+    from atomsight.rank.ledger import Ranked
 
 EPILOG = "Example: [bold]atomsight rank candidates.tar.xz --out order.csv --keep-dir survivors[/]"
 
@@ -65,13 +65,13 @@ def rank(
 
     No energy is computed: a candidate costs milliseconds. Any number of them streams through the same memory.
     """
-    from atomsight.files import check_file, check_folder
+    from atomsight.core.files import check_file, check_folder
     from atomsight.parallel.jobs import sources_of
-    from atomsight.screen.ledger import Ledger
-    from atomsight.screen.rank import score
-    from atomsight.screen.rank_calibration import RankCalibration
-    from atomsight.screen.verdicts import Verdicts
-    from atomsight.screen.write_rank import writer_of
+    from atomsight.rank.calibration import RankCalibration
+    from atomsight.rank.ledger import Ledger
+    from atomsight.rank.rank import score
+    from atomsight.rank.verdicts import Verdicts
+    from atomsight.rank.write import writer_of
 
     if to is not None and to.suffix.lower() not in WRITTEN:
         raise InputError(f"--out {to}: the name must end in {', '.join(WRITTEN)}")
@@ -150,7 +150,7 @@ class Survivors:
 
     def watched(self, sources: Iterator[Source]) -> Iterator[Source]:
         """The sources, unchanged; a file's bytes are kept until a candidate of a later one is judged."""
-        from atomsight.readers import Member
+        from atomsight.io import Member
 
         for source in sources:
             if isinstance(source, Member):

@@ -41,7 +41,7 @@ def report(
     from rich.text import Text
 
     from atomsight.analyse.mistakes_duplicates import read_near_duplicates
-    from atomsight.files import check_file
+    from atomsight.core.files import check_file
     from atomsight.report import write_report
 
     check_file("--out", out_path)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from atomsight.cli._output import AGAIN, Saving, emit, err, finish, keeps, note, out
-from atomsight.errors import InputError
-from atomsight.wording import counted
+from atomsight.core.errors import InputError
+from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
-    from atomsight.evaluate.suggest_k import Score
-    from atomsight.evaluate.sweep_report import SweepReport
+    from atomsight.evaluate.sweep.report import SweepReport
+    from atomsight.evaluate.sweep.suggest import Score
 
 EPILOG = "Example: atomsight sweep mofs -k 1-10 --preset twenty --out sweep"
 
@@ -71,12 +71,12 @@ def sweep(
     if wanted not in ("macro_recall", "accuracy"):
         raise InputError(f"--score takes macro-recall or accuracy, not {score!r}")
 
+    from atomsight.core.files import check_folder
     from atomsight.dataset import open_dataset
     from atomsight.dataset.resplit import resplit
-    from atomsight.evaluate.k_sweep import PRESETS, parse_ks, sweep_k
-    from atomsight.evaluate.suggest_k import suggest
-    from atomsight.evaluate.sweep_report import report_sweep, write_sweep
-    from atomsight.files import check_folder
+    from atomsight.evaluate.sweep.report import report_sweep, write_sweep
+    from atomsight.evaluate.sweep.run import PRESETS, parse_ks, sweep_k
+    from atomsight.evaluate.sweep.suggest import suggest
     from atomsight.training import Settings
 
     if preset is not None and preset not in PRESETS:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from atomsight.cli._output import RESUME, emit, err, finish, keeps, out
-from atomsight.wording import counted
+from atomsight.core.wording import counted
 
 EPILOG = "Example: [bold]atomsight train dataset --model two-stage -k 10 --elements top20 --out runs/first[/]"
 
@@ -89,9 +89,9 @@ def train(
     """
     import json
 
+    from atomsight.core.errors import InputError
+    from atomsight.core.files import check_folder
     from atomsight.dataset import open_dataset
-    from atomsight.errors import InputError
-    from atomsight.files import check_folder
     from atomsight.training import Settings, train_model
     from atomsight.training.finetune import train_further
     from atomsight.training.hardware import Hardware

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from atomsight.errors import DatasetError, OutputError
-from atomsight.files import write_bytes
+from atomsight.core.errors import DatasetError, OutputError
+from atomsight.core.files import write_bytes
 
 GO_ON = "the same command goes on once there is room"
 """What to do about a full disk."""

@@ -22,9 +22,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atomsight._version import __version__
-from atomsight.bonds.column import checked_source
+from atomsight.core.errors import DatasetError
+from atomsight.core.files import sync_folder
+from atomsight.core.version import __version__
 from atomsight.dataset._files import locked
+from atomsight.dataset.bonds_column import checked_source
 from atomsight.dataset.builder import Progress, Reading, checked_sources
 from atomsight.dataset.existing import ExistingParts, file_stem
 from atomsight.dataset.finalise import finalise
@@ -34,9 +36,7 @@ from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
 from atomsight.dataset.split import entry
 from atomsight.dataset.staging import StagedParts, Staging
 from atomsight.dataset.store import Dataset, open_dataset
-from atomsight.errors import DatasetError
-from atomsight.files import sync_folder
-from atomsight.readers.quality import QualityPolicy
+from atomsight.io.policy import QualityPolicy
 
 
 @dataclass(frozen=True)

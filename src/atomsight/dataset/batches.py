@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from atomsight.errors import DatasetError
+from atomsight.core.errors import DatasetError
 
 Arrays = dict[str, NDArray[Any]]
 Block = tuple[int, int]

@@ -11,10 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from atomsight._version import __version__
-from atomsight.bonds.column import BondSource, checked_source
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
+from atomsight.core.errors import DatasetError, EngineError, InputError
+from atomsight.core.version import __version__
 from atomsight.dataset._files import GO_ON, locked
+from atomsight.dataset.bonds_column import BondSource, checked_source
 from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
 from atomsight.dataset.corpora import licence_beside
 from atomsight.dataset.finalise import finalise
@@ -22,12 +23,11 @@ from atomsight.dataset.naming import Source, group_sources
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCHEMA_VERSION
 from atomsight.dataset.staging import StagedParts, Staging, refuse_other_settings, shortened
 from atomsight.dataset.work import Header, prepare, process, process_crystals
-from atomsight.errors import DatasetError, EngineError, InputError
-from atomsight.neighbours import checked_k
+from atomsight.geometry.neighbours import checked_k
+from atomsight.io.policy import DEFAULT, QualityPolicy
+from atomsight.io.sources import exists, is_remote
 from atomsight.parallel.pool import Limits
 from atomsight.parallel.scheduler import Scheduler
-from atomsight.readers.quality import DEFAULT, QualityPolicy
-from atomsight.readers.sources import exists, is_remote
 
 
 @dataclass
@@ -94,20 +94,20 @@ def build(
     files have changed since is done anew.
 
     Args:
-        paths: sources in order; see `atomsight.readers.read`.
+        paths: sources in order; see `atomsight.io.read`.
         out: folder of the dataset; new, empty, or that of an earlier build with the same settings.
         k: neighbours of each site.
         workers: processes on this machine; default is one per available core. 1 works in this process, where
             a file that crashes it or never ends cannot be caught.
         executor: any `concurrent.futures.Executor`, instead of ``workers``. Its workers need atomsight, not
             the files.
-        policy: which crystals are accepted, see `atomsight.readers.quality`.
+        policy: which crystals are accepted, see `atomsight.io.policy`.
         one_per_refcode: a file whose published entry (a CSD refcode with its digits, or a CoRE MOF name) gave
             a crystal in an earlier source is skipped with the rule ``superseded``.
         licence: one for all sources, or one for each; default is what ``corpus.json`` beside a source says,
             see `corpora`.
         bonds: ``none``; ``file`` takes what the files' own tables list; ``perceive`` finds the others from
-            the geometry, see `atomsight.bonds`.
+            the geometry, see `atomsight.geometry.bonds`.
         limits: of time and memory for a file in a worker process on this machine. A file that exceeds the
             time or ends its process is skipped with the rule ``timeout`` or ``crashed``.
         on_progress: called after every chunk with the one `Progress` of this build.

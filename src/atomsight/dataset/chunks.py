@@ -12,9 +12,9 @@ from atomsight.dataset.split import entry
 from atomsight.parallel.scheduler import CHUNK_BYTES
 
 if TYPE_CHECKING:
-    from atomsight.readers.budgets import Budget
-    from atomsight.readers.member import Member
-    from atomsight.readers.quality import Reason
+    from atomsight.io.budgets import Budget
+    from atomsight.io.member import Member
+    from atomsight.io.policy import Reason
 
 CHUNK_FILES = 128
 """Most files in one chunk: half a second of work, so that little is lost when a build is stopped."""
@@ -90,7 +90,7 @@ def chunks_of(
             source.
         known: tells by name and SHA-256 whether a file is passed over without a word.
     """
-    from atomsight.readers.sources import iter_members
+    from atomsight.io.sources import iter_members
 
     members: list[Member] = []
     digests: list[str] = []

@@ -13,9 +13,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset._files import write_json
-from atomsight.errors import DatasetError, InputError
-from atomsight.readers.sources import is_remote
+from atomsight.io.sources import is_remote
 
 CARD = "corpus.json"
 """Lies beside downloaded archives; `licence_beside` reads the licence from it into the dataset."""

@@ -19,8 +19,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.elements import SYMBOLS
-from atomsight.errors import InputError
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import InputError
 
 if TYPE_CHECKING:
     from atomsight.dataset.store import Dataset
@@ -169,7 +169,7 @@ class _Held:
 def _compare(
     first: str, second: str, held: _Held, formulas: dict[str, str], tolerance: float
 ) -> DuplicatePair | None:
-    from atomsight.neighbours.emd import transport_cost
+    from atomsight.geometry.neighbours.emd import transport_cost
 
     a, b = held[first], held[second]
     costs = np.abs(a.distances[:, None, :] - b.distances[None, :, :]).max(axis=2).astype(np.float64)

@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from atomsight.core.errors import DatasetError
 from atomsight.dataset.naming import plain_name
 from atomsight.dataset.rows import STAGED_CRYSTALS_SCHEMA, staged_sites_schema
 from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, SPLITS
 from atomsight.dataset.split import entry
 from atomsight.dataset.store import Dataset
-from atomsight.errors import DatasetError
-from atomsight.readers.formats import stem
+from atomsight.io.formats import stem
 
 PORTION = 512
 """Crystals taken at a time."""

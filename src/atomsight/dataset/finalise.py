@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from atomsight.core.files import sync_folder
 from atomsight.dataset._files import fingerprint_of, write_json
 from atomsight.dataset.naming import unique_ids
 from atomsight.dataset.rows import ROW
@@ -31,7 +32,6 @@ from atomsight.dataset.schema import (
 )
 from atomsight.dataset.shards import Shards, TableFile, Writers, file_record, split_column
 from atomsight.dataset.split import groups, split_of
-from atomsight.files import sync_folder
 
 
 class Parts(Protocol):

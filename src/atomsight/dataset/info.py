@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from atomsight.core.elements import SYMBOLS
 from atomsight.dataset.schema import SPLITS
 from atomsight.dataset.store import Dataset
-from atomsight.elements import SYMBOLS
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset._files import GO_ON, locked
 from atomsight.dataset.existing import ExistingParts
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
 from atomsight.dataset.staging import Staging, shortened
 from atomsight.dataset.store import REPAIR, Dataset, open_dataset, read_index
-from atomsight.errors import DatasetError, InputError
 
 FREE = ("atomsight", "sources", "licences")
 """Settings in which the parts of one dataset may differ."""

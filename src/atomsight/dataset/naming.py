@@ -11,9 +11,9 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from atomsight.errors import InputError
-from atomsight.readers.formats import format_of
-from atomsight.readers.sources import is_remote
+from atomsight.core.errors import InputError
+from atomsight.io.formats import format_of
+from atomsight.io.sources import is_remote
 
 
 def portable_names(paths: Sequence[Path]) -> list[str]:

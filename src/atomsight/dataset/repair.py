@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from atomsight.bonds.column import checked_source
+from atomsight.core.errors import DatasetError
+from atomsight.core.files import sync_folder
 from atomsight.dataset._files import locked
+from atomsight.dataset.bonds_column import checked_source
 from atomsight.dataset.builder import Progress, Reading, checked_sources
 from atomsight.dataset.existing import file_stem
 from atomsight.dataset.finalise import file_metadata
@@ -26,9 +28,7 @@ from atomsight.dataset.schema import SPLITS, sites_schema
 from atomsight.dataset.shards import split_column, write_shard
 from atomsight.dataset.staging import StagedParts, Staging
 from atomsight.dataset.store import damaged_files, read_index
-from atomsight.errors import DatasetError
-from atomsight.files import sync_folder
-from atomsight.readers.quality import QualityPolicy
+from atomsight.io.policy import QualityPolicy
 
 
 @dataclass(frozen=True)

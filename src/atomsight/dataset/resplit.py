@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from atomsight.core.errors import InputError
+from atomsight.core.wording import counted
 from atomsight.dataset._files import sha256_of, write_json
 from atomsight.dataset.schema import INDEX_NAME, ROW_GROUP_ROWS, SPLITS
 from atomsight.dataset.split import groups, split_of
 from atomsight.dataset.store import Dataset, open_dataset
-from atomsight.errors import InputError
-from atomsight.wording import counted
 
 TRAIN = SPLITS.index("train")
 LEFT_OUT = -1

@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atomsight.bonds.column import BondSource, bonds_column, bonds_of
-from atomsight.compiled import compiled
-from atomsight.crystal import Bonds, Crystal
+from atomsight.core.batch import Flat
+from atomsight.core.crystal import Bonds, Crystal
+from atomsight.core.labels import Labels
+from atomsight.dataset.bonds_column import BondSource, bonds_column, bonds_of
 from atomsight.dataset.chunks import Skip
 from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
 from atomsight.dataset.split import family
-from atomsight.flat import Flat
-from atomsight.labels import Labels
-from atomsight.neighbours import surroundings_in
+from atomsight.geometry.jit import compiled
+from atomsight.geometry.neighbours import surroundings_in
 
 ROW = "row"
 """Staged sites carry the row of their crystal in the chunk instead of its id: ids and splits come last."""

@@ -34,7 +34,7 @@ def sites_schema(k: int) -> pa.Schema:
     ``distances``, ``neighbours`` and ``neighbour_elements`` are fixed-size lists of length k: the k-NN
     distances in Å ascending, the ``site`` of the orbit that each neighbour belongs to, and the neighbours'
     atomic numbers. ``directions`` are the unit vectors towards them, x, y and z of the first and so on, times
-    127 and rounded (`atomsight.neighbours.directions`).
+    127 and rounded (`atomsight.geometry.neighbours.directions`).
     """
     return pa.schema(
         [

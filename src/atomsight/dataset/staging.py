@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from atomsight.core.errors import DatasetError
+from atomsight.core.files import sync_folder
 from atomsight.dataset._files import write_atomically, write_json
 from atomsight.dataset.schema import MANIFEST_NAME
 from atomsight.dataset.work import Header, decode, decode_crystals, decode_header
-from atomsight.errors import DatasetError
-from atomsight.files import sync_folder
 
 
 class Staging:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset._files import fingerprint_of, sha256_of
 from atomsight.dataset.batches import CapSelection, crystal_stream, stream
 from atomsight.dataset.schema import (
@@ -23,7 +24,6 @@ from atomsight.dataset.schema import (
     SPLITS,
     sites_schema,
 )
-from atomsight.errors import DatasetError, InputError
 
 REPAIR = "atomsight dataset repair makes shards again from their sources, or build the dataset again"
 """What to do about a damaged file."""

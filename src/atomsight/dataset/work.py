@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from atomsight.bonds.column import BondSource
-from atomsight.crystal import Crystal
+from atomsight.core.crystal import Crystal
+from atomsight.dataset.bonds_column import BondSource
 from atomsight.dataset.chunks import Chunk, Skip, rule_of
 from atomsight.dataset.rows import ChunkRows, skipped_table
 from atomsight.dataset.split import entry
+from atomsight.io.policy import DEFAULT, QualityPolicy
 from atomsight.parallel.sample import SAMPLE
-from atomsight.readers.quality import DEFAULT, QualityPolicy
 
 HEADER = b"atomsight.chunk"
 """Key of the header in the metadata of a part's first table."""
@@ -39,7 +39,7 @@ class Header:
 
 def process(chunk: Chunk, k: int, policy: QualityPolicy, bonds: BondSource = "file") -> tuple[Header, bytes]:
     """Read a chunk's members, compute their neighbours, and lay the rows out as a part."""
-    from atomsight.readers import crystals_of_many
+    from atomsight.io import crystals_of_many
 
     rows = ChunkRows(k, bonds)
     skips = list(chunk.skips)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.scores import BINS, calibration_error, confidence_counts
+from atomsight.core.scores import BINS, calibration_error, confidence_counts
 
 _STEP, _LOW, _HIGH = 0.01, -6.0, 18.0
 _FINE = round((_HIGH - _LOW) / _STEP)

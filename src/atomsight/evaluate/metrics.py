@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.scores import ratio
+from atomsight.core.scores import ratio
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]

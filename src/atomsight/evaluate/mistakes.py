@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from atomsight.elements import SYMBOLS
-from atomsight.files import write_csv
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.files import write_csv
 
 
 class Mistake(NamedTuple):

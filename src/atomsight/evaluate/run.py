@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.elements import SYMBOLS
-from atomsight.errors import DatasetError, ModelError
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import DatasetError, ModelError
+from atomsight.core.scores import count_pairs, macro
+from atomsight.core.wording import counted
 from atomsight.evaluate import metrics
 from atomsight.evaluate.calibration import Calibration
 from atomsight.evaluate.mistakes import CrystalCounts, MistakeLog
-from atomsight.scores import count_pairs, macro
-from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atomsight.errors import DatasetError
+from atomsight.core.errors import DatasetError
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset

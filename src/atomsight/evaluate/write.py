@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.files import write_csv, write_json
 from atomsight.evaluate import metrics
 from atomsight.evaluate.confusion import confused_pairs
 from atomsight.evaluate.mistakes import MistakeLog
 from atomsight.evaluate.run import Evaluation, evaluate_model
 from atomsight.evaluate.seen import crystals_seen, training_dataset
-from atomsight.files import write_csv, write_json
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset

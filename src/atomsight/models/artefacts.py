@@ -1,7 +1,7 @@
 """The files that ship with the package, and how they are verified.
 
 ``pretrained/artefacts.json`` lists every shipped network, calibration and table with its SHA-256 and with the
-SHA-256 of each file that it was fitted with. ``python -m atomsight.screen.write_artefacts`` writes it.
+SHA-256 of each file that it was fitted with. ``python -m workshop.write_artefacts`` writes it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from atomsight.errors import ModelError
+from atomsight.core.errors import ModelError
 
 ROOT = Path(__file__).parents[1]
 """Folder of the package. Paths in the manifest are relative to it."""
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 VERSION = 1
 """Format of the manifest."""
 
-WRITE = "python -m atomsight.screen.write_artefacts"
+WRITE = "python -m workshop.write_artefacts"
 """Command that writes the manifest."""
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.crystal import Crystal
-from atomsight.elements import parse_elements
-from atomsight.errors import InputError, ModelError
+from atomsight.core.crystal import Crystal
+from atomsight.core.elements import parse_elements
+from atomsight.core.errors import InputError, ModelError
+from atomsight.core.wording import counted
 from atomsight.models.composition.given import Given, OnSkip
 from atomsight.models.prediction import Prediction
-from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -27,8 +27,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.elements import NUMBERS, SYMBOLS
-from atomsight.errors import InputError, ModelError
+from atomsight.core.elements import NUMBERS, SYMBOLS
+from atomsight.core.errors import InputError, ModelError
 from atomsight.models.artefacts import fingerprint_of
 
 COVERAGE = 0.99

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atomsight.errors import ModelError
+from atomsight.core.errors import ModelError
 from atomsight.models.artefacts import fingerprint_of
 from atomsight.models.conformal import rule_of
 from atomsight.models.onnx.session import open_session

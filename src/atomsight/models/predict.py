@@ -12,9 +12,9 @@ from atomsight.models.load import load_model
 from atomsight.parallel.jobs import Source, Work, spread
 
 if TYPE_CHECKING:
-    from atomsight.crystal import Crystal
+    from atomsight.core.crystal import Crystal
+    from atomsight.io.member import OnSkip
     from atomsight.models.prediction import Prediction
-    from atomsight.readers.member import OnSkip
 
 
 @dataclass(frozen=True)

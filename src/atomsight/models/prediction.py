@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.crystal import Crystal
-from atomsight.elements import SYMBOLS
-from atomsight.errors import ModelError
+from atomsight.core.crystal import Crystal
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import ModelError
 
 if TYPE_CHECKING:
     from atomsight.models.composition.formula import FormulaFit

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from atomsight.errors import ModelError
+from atomsight.core.errors import ModelError
 
 if TYPE_CHECKING:
     from atomsight.models.base import Model

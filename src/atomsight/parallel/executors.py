@@ -8,7 +8,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor
 from contextlib import contextmanager
 from typing import Any
 
-from atomsight.errors import InputError, MissingExtraError
+from atomsight.core.errors import InputError, MissingExtraError
 
 BATCH_SYSTEMS = {
     "slurm": "SLURMCluster",

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
-from atomsight.crystal import Crystal
-from atomsight.errors import EngineError, InputError
+from atomsight.core.crystal import Crystal
+from atomsight.core.errors import EngineError, InputError
+from atomsight.io import Member, Reason, crystals_of_many, iter_members
+from atomsight.io.sources import OnSkip, Paths
 from atomsight.parallel.pool import Limits
 from atomsight.parallel.scheduler import CHUNK_BYTES, Scheduler
-from atomsight.readers import Member, Reason, crystals_of_many, iter_members
-from atomsight.readers.sources import OnSkip, Paths
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from atomsight.errors import EngineError
+from atomsight.core.errors import EngineError
+from atomsight.io.policy import Reason
 from atomsight.parallel.worker import Worker, WorkerCrashError, WorkerTimeoutError
-from atomsight.readers.quality import Reason
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atomsight.readers import Member
+from atomsight.io import Member
 
 _CIF = """data_sample
 _cell_length_a 5

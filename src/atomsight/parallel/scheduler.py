@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from atomsight.errors import EngineError, InputError
+from atomsight.core.errors import EngineError, InputError
 from atomsight.parallel.executors import default_workers, engine_failed, in_flight, worker_was_killed
 from atomsight.parallel.pool import Chunk, Limits, Pool, place_of
 

@@ -22,9 +22,9 @@ def _in_child() -> None:
 die_with_parent()
 os.register_at_fork(after_in_child=_in_child)
 
-from atomsight.neighbours import site_surroundings
+from atomsight.geometry.neighbours import site_surroundings
+from atomsight.io import crystals_of, crystals_of_many
 from atomsight.parallel.sample import SAMPLE
-from atomsight.readers import crystals_of, crystals_of_many
 
 for _member, _crystals in crystals_of_many(SAMPLE):
     for _crystal in [*_crystals, *crystals_of(_member)]:

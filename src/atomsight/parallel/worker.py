@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
-from atomsight.errors import EngineError
+from atomsight.core.errors import EngineError
 
 
 class WorkerCrashError(EngineError):

@@ -8,7 +8,7 @@ from matplotlib.ticker import PercentFormatter
 
 from atomsight.analyse.bond_lengths import DIFFERENCE_STEP, EVERY, KINDS, NEAREST, STEP, BondStudy, edges
 from atomsight.analyse.distances import Pair
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
 from atomsight.plots.style import BLUE, GREY, ORANGE, light_grid, look, new_figure, thousands
 
 COLOURS = dict(

@@ -12,12 +12,12 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.scores import macro
+from atomsight.core.wording import counted
 from atomsight.evaluate.confusion import normalise_rows
 from atomsight.evaluate.metrics import accuracy, element_scores
 from atomsight.plots.style import GREY, INK, SEQUENTIAL, look, thousands
-from atomsight.scores import macro
-from atomsight.wording import counted
 
 SHARES_UP_TO, COUNTS_UP_TO = 26, 12
 """Most elements with which the cells still have room for the share, and for the count beneath it."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from atomsight.analyse.distance_summary import PairSummary
 from atomsight.analyse.distances import ALL_PAIRS, DistanceCounts, Pair, Weight
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
 from atomsight.plots.style import BLUE, GREY, INK, light_grid, look, new_figure, thousands
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from atomsight.analyse.mistakes import MistakeAnalysis, PairOfElements
 from atomsight.analyse.profiles import STEP, Profiles
 from atomsight.analyse.site import OpenSite
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.wording import counted
 from atomsight.plots.style import BLUE, GREY, INK, ORANGE, light_grid, look, new_figure
-from atomsight.wording import counted
 
 PAIRS_DRAWN, TRAITS_DRAWN, RANKS_DRAWN = 20, 10, 12
 _PALE_BLUE, _PALE_ORANGE = "#9CC7E3", "#F0B48F"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
 from atomsight.plots.style import BLUE, GREY, INK, light_grid, look, new_figure, thousands
 
 _NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)

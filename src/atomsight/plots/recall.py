@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.scores import macro
 from atomsight.evaluate.metrics import ElementScores, element_scores
 from atomsight.plots.style import GREY, ORANGE, light_grid, look, new_figure, thousands
-from atomsight.scores import macro
 
 _PER_ROW = 46
 _PALE = "#8DBFE0"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from atomsight.core.scores import BINS
 from atomsight.evaluate.calibration import Calibration
 from atomsight.plots.style import BLUE, GREY, ORANGE, light_grid, look, new_figure
-from atomsight.scores import BINS
 
 _LEAST_COVERAGE = 0.02
 """The curve begins here: the accuracy of the few most confident sites is one of small numbers."""

@@ -11,8 +11,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from atomsight.errors import InputError
-from atomsight.files import whole
+from atomsight.core.errors import InputError
+from atomsight.core.files import whole
 
 BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8C8C8C", "#222222"
 """Blue and vermilion of the palette of Okabe and Ito (2008), which colour-blind readers tell apart."""

@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.scores import macro_recall
 from atomsight.evaluate.confusion import normalise_rows
 from atomsight.evaluate.metrics import accuracy
-from atomsight.evaluate.suggest_k import SCORES
-from atomsight.evaluate.sweep_report import SweepReport, element_rows, pair_rates, worst_pairs
+from atomsight.evaluate.sweep.report import SweepReport, element_rows, pair_rates, worst_pairs
+from atomsight.evaluate.sweep.suggest import SCORES
 from atomsight.plots.style import BLUE, GREY, INK, ORANGE, SEQUENTIAL, light_grid, look, new_figure, thousands
-from atomsight.scores import macro_recall
 
 _NORM = PowerNorm(0.5, vmin=0, vmax=1)
 _PER_ROW = 5

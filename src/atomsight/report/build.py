@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atomsight._version import __version__
-from atomsight.errors import AtomsightError, InputError
-from atomsight.files import check_file, write_text
+from atomsight.core.errors import AtomsightError, InputError
+from atomsight.core.files import check_file, write_text
+from atomsight.core.version import __version__
 from atomsight.report.components import Section, page
 from atomsight.report.inputs import Input, places_of, read_json, recognise
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atomsight.errors import AtomsightError
+from atomsight.core.errors import AtomsightError
 from atomsight.report.inputs import Input, places_of, read_json
 
 if TYPE_CHECKING:

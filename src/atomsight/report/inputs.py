@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from atomsight.errors import DatasetError, InputError
-from atomsight.files import cell_text
+from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.files import cell_text
 
 Kind = Literal["dataset", "run", "evaluation", "mistakes", "distances", "bonds", "sweep"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
 from atomsight.training.soap import Soap
 
 if TYPE_CHECKING:

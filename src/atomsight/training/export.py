@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from atomsight._version import __version__
+from atomsight.core.elements import SYMBOLS, parse_elements
+from atomsight.core.errors import AtomsightError, InputError, ModelError
+from atomsight.core.files import write_bytes
+from atomsight.core.version import __version__
 from atomsight.dataset import open_dataset
-from atomsight.elements import SYMBOLS, parse_elements
-from atomsight.errors import AtomsightError, InputError, ModelError
-from atomsight.files import write_bytes
 from atomsight.models.conformal import CALIBRATION_SITES, fit_sets
 from atomsight.models.load import load_model
 from atomsight.models.onnx.session import FORMAT

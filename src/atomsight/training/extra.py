@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from atomsight.errors import MissingExtraError
+from atomsight.core.errors import MissingExtraError
 
 
 def require_training_packages() -> None:

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atomsight.elements import SYMBOLS
-from atomsight.errors import InputError, ModelError
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import InputError, ModelError
 from atomsight.models.load import load_model, model_file
 from atomsight.training.extra import require_training_packages
 from atomsight.training.run_folder import held_origin

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atomsight.elements import parse_elements
-from atomsight.errors import InputError, ModelError
-from atomsight.files import write_text
+from atomsight.core.elements import parse_elements
+from atomsight.core.errors import InputError, ModelError
+from atomsight.core.files import write_text
 from atomsight.training import calibrate
 from atomsight.training.extra import require_training_packages
 from atomsight.training.hardware import Hardware

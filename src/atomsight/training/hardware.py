@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from atomsight.errors import ModelError
-from atomsight.scores import macro_recall
+from atomsight.core.errors import ModelError
+from atomsight.core.scores import macro_recall
 from atomsight.training.architecture import Architecture, SiteBatch, Stage
 from atomsight.training.hardware import Hardware
 from atomsight.training.processes import alone

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atomsight.errors import InputError
+from atomsight.core.errors import InputError
 
 if TYPE_CHECKING:
     from atomsight.training.architecture import Architecture

@@ -15,8 +15,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from atomsight.errors import InputError, ModelError
-from atomsight.files import write_text
+from atomsight.core.errors import InputError, ModelError
+from atomsight.core.files import write_text
 from atomsight.models.load import MODEL_FILE
 from atomsight.training.settings import RunSettings, Settings
 

@@ -6,9 +6,9 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from atomsight.elements import SYMBOLS, TEN, TWENTY, parse_elements
-from atomsight.errors import DatasetError, InputError
-from atomsight.neighbours import checked_k
+from atomsight.core.elements import SYMBOLS, TEN, TWENTY, parse_elements
+from atomsight.core.errors import DatasetError, InputError
+from atomsight.geometry.neighbours import checked_k
 from atomsight.training.registry import check_architecture
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atomsight._version import __version__
-from atomsight.elements import SYMBOLS
-from atomsight.errors import DatasetError, InputError
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.version import __version__
 from atomsight.models.load import load_model
 from atomsight.models.onnx.floats import flushed
 from atomsight.training.extra import require_training_packages

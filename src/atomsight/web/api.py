@@ -15,14 +15,14 @@ from fastapi import APIRouter, File, HTTPException, Query, Request, UploadFile
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
-from atomsight._version import __version__
-from atomsight.elements import SYMBOLS
-from atomsight.errors import InputError
-from atomsight.readers import DEFAULT
-from atomsight.readers._web import Web
-from atomsight.readers.cod import members_of
-from atomsight.screen.check import Checked
-from atomsight.screen.write_rank import writer_of
+from atomsight.check.check import Checked
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import InputError
+from atomsight.core.version import __version__
+from atomsight.io import DEFAULT
+from atomsight.io.cod import members_of
+from atomsight.io.web import Web
+from atomsight.rank.write import writer_of
 from atomsight.web import checking, ranking, shapes
 from atomsight.web.jobs import Job, Kind
 from atomsight.web.uploads import Upload, examples, landscapes

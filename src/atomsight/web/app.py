@@ -12,8 +12,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from atomsight._version import __version__
-from atomsight.errors import AtomsightError, InputError
+from atomsight.core.errors import AtomsightError, InputError
+from atomsight.core.version import __version__
 from atomsight.report.components import asset
 from atomsight.web.checking import Knowledge
 from atomsight.web.explore import Explorer

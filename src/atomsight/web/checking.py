@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.crystal import Crystal
-from atomsight.elements import SYMBOLS, atomic_number
-from atomsight.errors import InputError, ModelError
-from atomsight.readers import read
-from atomsight.screen.check import Checked, check
+from atomsight.check.check import Checked, check
+from atomsight.core.crystal import Crystal
+from atomsight.core.elements import SYMBOLS, atomic_number
+from atomsight.core.errors import InputError, ModelError
+from atomsight.io import read
 from atomsight.web.jobs import Job
 from atomsight.web.precedents import Precedents, of_training, of_witnesses
 from atomsight.web.scene import scene
@@ -52,9 +52,9 @@ class Knowledge:
     @cached_property
     def model(self) -> MaskedSiteModel:
         """The bundled model."""
+        from atomsight.check.reference import MODEL
         from atomsight.models import load_model
         from atomsight.models.masked_site.inference import MaskedSiteModel
-        from atomsight.screen.calibration import MODEL
 
         model = load_model(MODEL, threads=self.threads)
         if not isinstance(model, MaskedSiteModel):
@@ -70,7 +70,7 @@ class Knowledge:
 
     @cached_property
     def _precedents(self) -> Precedents:
-        from atomsight.screen.precedents import Witnesses
+        from atomsight.check.precedents import Witnesses
 
         if self.dataset is None:
             return of_training()
@@ -153,7 +153,7 @@ def told(found: Checked, job: Job) -> dict[str, Any]:
 
 def opened(found: Checked, job: Job) -> dict[str, Any]:
     """What the command line tells of a crystal, and what is needed to draw it."""
-    from atomsight.neighbours import site_neighbours
+    from atomsight.geometry.neighbours import site_neighbours
 
     crystal = found.crystal
     distances, neighbours = site_neighbours(crystal, NEAR)
@@ -182,7 +182,7 @@ def open_site(found: Checked, site: int, knowledge: Knowledge, beside: str | Non
     Raises:
         InputError: there is no such site or element.
     """
-    from atomsight.neighbours import site_surroundings
+    from atomsight.geometry.neighbours import site_surroundings
 
     crystal, model = found.crystal, knowledge.model
     if not 0 <= site < crystal.n_sites:

@@ -9,11 +9,11 @@ from pathlib import Path
 import gemmi
 import numpy as np
 
-from atomsight.crystal import Crystal
-from atomsight.elements import SYMBOLS, atomic_number
-from atomsight.errors import InputError
-from atomsight.readers import crystals_of, iter_members
-from atomsight.readers.member import Member
+from atomsight.core.crystal import Crystal
+from atomsight.core.elements import SYMBOLS, atomic_number
+from atomsight.core.errors import InputError
+from atomsight.io import crystals_of, iter_members
+from atomsight.io.member import Member
 
 _TYPE, _LABEL = "_atom_site_type_symbol", "_atom_site_label"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any
 
-from atomsight.elements import NUMBERS
-from atomsight.errors import InputError
+from atomsight.core.elements import NUMBERS
+from atomsight.core.errors import InputError
 from atomsight.web.checking import Knowledge
 from atomsight.web.tables import distances_table, shipped
 

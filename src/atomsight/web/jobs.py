@@ -10,8 +10,8 @@ from threading import Event
 from time import monotonic
 from typing import Any, Literal, get_args
 
-from atomsight.errors import AtomsightError
-from atomsight.readers import iter_members
+from atomsight.core.errors import AtomsightError
+from atomsight.io import iter_members
 from atomsight.web.uploads import Upload
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]

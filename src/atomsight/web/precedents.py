@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.elements import NUMBERS, SYMBOLS
-from atomsight.screen.precedents import COMPARED, nearest_rows
+from atomsight.check.precedents import COMPARED, nearest_rows
+from atomsight.core.elements import NUMBERS, SYMBOLS
 from atomsight.web.tables import shipped
 
 if TYPE_CHECKING:
+    from atomsight.check.precedents import Witnesses
     from atomsight.dataset import Dataset
-    from atomsight.screen.precedents import Witnesses
 
 NAMED = 5
 

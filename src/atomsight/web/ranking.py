@@ -10,11 +10,11 @@ from typing import Any
 
 import gemmi
 
-from atomsight.crystal import Crystal
-from atomsight.readers import iter_members, read
-from atomsight.screen.ledger import Ledger, Ranked
-from atomsight.screen.rank import RISK, Ranker
-from atomsight.screen.verdicts import Verdicts
+from atomsight.core.crystal import Crystal
+from atomsight.io import iter_members, read
+from atomsight.rank.ledger import Ledger, Ranked
+from atomsight.rank.rank import RISK, Ranker
+from atomsight.rank.verdicts import Verdicts
 from atomsight.web.jobs import Job
 
 MOST_CANDIDATES = 200_000

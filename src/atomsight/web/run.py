@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from atomsight.errors import InputError, MissingExtraError
+from atomsight.core.errors import InputError, MissingExtraError
 
 PORT = 8421
 """Tried first; the next free one is taken where nothing else is asked for."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.bonds.connect import BondGraph, bond_graph
-from atomsight.crystal import Crystal
-from atomsight.elements import SYMBOLS
+from atomsight.core.crystal import Crystal
+from atomsight.core.elements import SYMBOLS
+from atomsight.geometry.bonds.connect import BondGraph, bond_graph
 
 MOST_ATOMS = 20_000
 """Of one cell that are drawn."""

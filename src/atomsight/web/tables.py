@@ -7,7 +7,7 @@
 | precedents | sites of the training data to compare with |
 | confusion | the bundled model's confusion matrix on ``test``, with a few sites for each wrong cell |
 
-The shipped ones come from ``python -m atomsight.web.make_tables``.
+The shipped ones come from ``python -m workshop.web_tables``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
 from atomsight.models.artefacts import fingerprint_of
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
-from atomsight.errors import AtomsightError, InputError
-from atomsight.readers.formats import BY_PATH, format_of
+from atomsight.core.errors import AtomsightError, InputError
+from atomsight.io.formats import BY_PATH, format_of
 
 EXAMPLES = Path(__file__).parent / "examples"
 

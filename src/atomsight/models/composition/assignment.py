@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.crystal import Crystal
-from atomsight.errors import InputError, ModelError
+from atomsight.core.crystal import Crystal
+from atomsight.core.errors import InputError, ModelError
 
 FLOOR = 1e-30
 """Probabilities are raised to this before the logarithm: an impossible site costs much, not infinitely."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.elements import SYMBOLS, atomic_number, formula_counts
-from atomsight.errors import InputError, ModelError
+from atomsight.core.elements import SYMBOLS, atomic_number, formula_counts
+from atomsight.core.errors import InputError, ModelError
 from atomsight.models.composition.assignment import FLOOR
 
 HYDROGEN = 1

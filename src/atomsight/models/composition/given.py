@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.crystal import Crystal
-from atomsight.elements import SYMBOLS
-from atomsight.errors import InputError, ModelError
+from atomsight.core.crystal import Crystal
+from atomsight.core.elements import SYMBOLS
+from atomsight.core.errors import InputError, ModelError
+from atomsight.io.policy import Reason
 from atomsight.models.composition.assignment import among, assign
 from atomsight.models.composition.formula import HYDROGEN, fit_formula, parse_formula
 from atomsight.models.prediction import Prediction
-from atomsight.readers.quality import Reason
 
 OnSkip = Callable[[str, str], None]
 

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.errors import ModelError
+from atomsight.core.errors import ModelError
 from atomsight.models.isotypes.match import heard
 from atomsight.models.isotypes.types import COMPARED, Group, Scaled, Scales
 

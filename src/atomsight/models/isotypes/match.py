@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.compiled import compiled
+from atomsight.geometry.jit import compiled
 from atomsight.models.isotypes.types import Group, Scaled, Scales
 
 FAR = 1e9

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.crystal import Crystal
-from atomsight.errors import ModelError
+from atomsight.core.crystal import Crystal
+from atomsight.core.errors import ModelError
 from atomsight.models.base import Model
 from atomsight.models.onnx.session import run
 
@@ -174,7 +174,7 @@ class MaskedSiteModel(Model):
 
     def columns_of(self, crystal: Crystal) -> dict[str, NDArray[Any]]:
         """The k-NN distances of the crystal's sites, whose sites the neighbours are, and where they lie."""
-        from atomsight.neighbours import site_neighbours, site_surroundings
+        from atomsight.geometry.neighbours import site_neighbours, site_surroundings
 
         site = np.arange(crystal.n_sites, dtype=np.uint32)
         if self.sees_directions:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from atomsight.errors import ModelError
+from atomsight.core.errors import ModelError
 from atomsight.models.onnx.floats import flushed
 
 if TYPE_CHECKING:

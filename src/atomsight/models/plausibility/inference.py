@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.errors import ModelError
+from atomsight.core.errors import ModelError
 from atomsight.models.artefacts import fingerprint_of
 from atomsight.models.onnx.session import open_session, run
 
@@ -65,7 +65,7 @@ class Plausibility:
             neighbours: (n, k) row of each neighbour's site.
             element: (n,) atomic numbers.
             begins: (s,) row where each structure begins.
-            directions: (n, k, 3) int8 as `atomsight.neighbours.site_surroundings` gives them, for a network
+            directions: (n, k, 3) int8 as `atomsight.geometry.neighbours.site_surroundings` gives them, for a network
                 that looks at them.
         """
         parts = []

@@ -8,8 +8,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.crystal import Crystal
-from atomsight.errors import ModelError
+from atomsight.core.crystal import Crystal
+from atomsight.core.errors import ModelError
 from atomsight.models.base import Model
 from atomsight.models.onnx.session import run
 
@@ -44,7 +44,7 @@ class TwoStageModel(Model):
 
     def columns_of(self, crystal: Crystal) -> dict[str, NDArray[Any]]:
         """The k-NN distances of the crystal's sites."""
-        from atomsight.neighbours import site_neighbours
+        from atomsight.geometry.neighbours import site_neighbours
 
         return {"distances": site_neighbours(crystal, self.k)[0]}
 

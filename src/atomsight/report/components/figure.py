@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from atomsight.errors import DatasetError
+from atomsight.core.errors import DatasetError
 from atomsight.report.components.html import Html, join, tag
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atomsight.elements import NUMBERS
-from atomsight.errors import DatasetError
+from atomsight.core.elements import NUMBERS
+from atomsight.core.errors import DatasetError
+from atomsight.core.wording import counted
 from atomsight.report.cited import DISTANCES
 from atomsight.report.components import (
     Column,
@@ -26,7 +27,6 @@ from atomsight.report.components import (
 )
 from atomsight.report.sections import bonds as bonds_room
 from atomsight.report.sections import distances as distances_room
-from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset

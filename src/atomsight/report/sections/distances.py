@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from atomsight.core.wording import counted
 from atomsight.report.components import Column, Html, Section, folded, join, picture, table, tag
 from atomsight.report.inputs import Input, read_json
-from atomsight.wording import counted
 
 _PAIRS = (
     Column("pair", "pair", "text", "centre-neighbour"),

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atomsight.elements import NUMBERS
-from atomsight.errors import DatasetError
+from atomsight.core.elements import NUMBERS
+from atomsight.core.errors import DatasetError
+from atomsight.core.wording import counted
 from atomsight.report.cited import EVALUATION
 from atomsight.report.components import (
     Column,
@@ -24,7 +25,6 @@ from atomsight.report.components import (
 )
 from atomsight.report.inputs import read_json, read_rows
 from atomsight.report.sections.mistakes import bare_sites, link_to, opened_sites
-from atomsight.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset

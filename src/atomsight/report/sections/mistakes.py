@@ -13,7 +13,7 @@ from atomsight.analyse.evaluation import read_mistakes
 from atomsight.analyse.mistake_tables import site_row, telling_traits
 from atomsight.analyse.mistakes import MistakeAnalysis, analyse_mistakes
 from atomsight.analyse.mistakes_opened import OpenedMistakes, open_mistakes, worth_opening
-from atomsight.elements import SYMBOLS
+from atomsight.core.elements import SYMBOLS
 from atomsight.report.components import (
     Column,
     Html,

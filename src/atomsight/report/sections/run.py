@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from atomsight.errors import DatasetError
+from atomsight.core.errors import DatasetError
 from atomsight.report.components import Html, Section, drawn, facts, heading, join, percent, tag
 from atomsight.report.inputs import read_json
 

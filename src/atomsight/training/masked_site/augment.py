@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from atomsight.neighbours.directions import UNIT
+from atomsight.geometry.neighbours.directions import UNIT
 from atomsight.training.architecture import SiteBatch
 
 DISTURBED = 0.7

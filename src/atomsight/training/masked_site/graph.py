@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.neighbours.directions import UNIT
+from atomsight.geometry.neighbours.directions import UNIT
 
 if TYPE_CHECKING:
     from onnx import GraphProto

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from atomsight.errors import InputError, ModelError
+from atomsight.core.errors import InputError, ModelError
 from atomsight.training.architecture import Architecture, SiteBatch, Stage
 from atomsight.training.masked_site.augment import disturb, rows_of_neighbours, unit_vectors
 from atomsight.training.masked_site.graph import masked_site_graph, weights_of

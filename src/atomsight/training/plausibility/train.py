@@ -12,8 +12,8 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from atomsight._version import __version__
-from atomsight.errors import InputError, ModelError
+from atomsight.core.errors import InputError, ModelError
+from atomsight.core.version import __version__
 from atomsight.models.load import model_file
 from atomsight.models.onnx.floats import flushed
 from atomsight.models.plausibility import inference

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from atomsight.errors import InputError, ModelError
+from atomsight.core.errors import InputError, ModelError
 from atomsight.models.plausibility.inference import POOL
 from atomsight.training.architecture import Architecture, SiteBatch, Stage
 from atomsight.training.masked_site.graph import masked_site_graph, weights_of

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from atomsight.errors import DatasetError
+from atomsight.core.errors import DatasetError
 from atomsight.training.architecture import DEFAULT_BATCH, Architecture, SiteBatch, Stage
 from atomsight.training.two_stage.graph import two_stage_graph
 from atomsight.training.two_stage.network import TwoStageNetwork, weighted_cross_entropy

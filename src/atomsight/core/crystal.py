@@ -1,0 +1,205 @@
+"""Crystal: the one in-memory form of a crystal structure. No file format is known here."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.core.elements import SYMBOLS, hill_formula, reduced_counts
+
+BOND_TYPES: tuple[str, ...] = (
+    *("unknown", "single", "double", "triple", "quadruple"),
+    *("aromatic", "delocalised", "pi"),
+)
+"""Types of bonds, as the CSD knows them; `Bonds.types` holds places in this list."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bonds:
+    """The bonds of every symmetry-unique site, in the order of sites: each site lists all its bonded
+    neighbours.
+
+    A bond between two sites therefore appears under both. All arrays have one entry per listed neighbour.
+
+    Attributes:
+        sites: (b,) uint32, the site that the bond is listed for, ascending; it stands at its first atom of
+            the motif.
+        atoms: (b,) int32, the atom of the motif at the other end.
+        images: (b, 3) int32, the cell which that atom is in.
+        lengths: (b,) float64, Å, from the coordinates.
+        types: (b,) uint8, places in `BOND_TYPES`.
+    """
+
+    sites: NDArray[np.uint32]
+    atoms: NDArray[np.int32]
+    images: NDArray[np.int32]
+    lengths: NDArray[np.float64]
+    types: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+
+class ListedBonds(ABC):
+    """Bonds that a file lists, in a form that is read when they are first asked for."""
+
+    @abstractmethod
+    def read(self, crystal: Crystal) -> tuple[Bonds | None, frozenset[str]]:
+        """The bonds of the crystal, and flags on what was met while they were read."""
+
+
+class _BondsField:
+    """The field `Crystal.bonds`: reads `ListedBonds` on first access."""
+
+    @overload
+    def __get__(self, crystal: None, owner: type) -> None: ...
+    @overload
+    def __get__(self, crystal: Crystal, owner: type) -> Bonds | None: ...
+    def __get__(self, crystal: Crystal | None, owner: type) -> Bonds | None:
+        if crystal is None:
+            return None
+        held = crystal.__dict__
+        listed = held["bonds"]
+        if isinstance(listed, ListedBonds):
+            found, flags = listed.read(crystal)
+            held["flags"] |= flags
+            held["bonds"] = found
+        bonds: Bonds | None = held["bonds"]
+        return bonds
+
+    def __set__(self, crystal: Crystal, bonds: Bonds | ListedBonds | None) -> None:
+        crystal.__dict__["bonds"] = bonds
+
+
+class _FlagsField:
+    """The field `Crystal.flags`: complete once the bonds have been read."""
+
+    @overload
+    def __get__(self, crystal: None, owner: type) -> frozenset[str]: ...
+    @overload
+    def __get__(self, crystal: Crystal, owner: type) -> frozenset[str]: ...
+    def __get__(self, crystal: Crystal | None, owner: type) -> frozenset[str]:
+        if crystal is None:
+            return frozenset()
+        _ = crystal.bonds
+        flags: frozenset[str] = crystal.__dict__["flags"]
+        return flags
+
+    def __set__(self, crystal: Crystal, flags: frozenset[str]) -> None:
+        crystal.__dict__["flags"] = flags
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Crystal:
+    """A periodic point set with an element on every point, and its symmetry-unique sites.
+
+    The motif holds all atoms of one unit cell. Atoms that symmetry carries onto each other form one orbit,
+    and an orbit is one *site*: everything downstream is computed and counted once per site.
+
+    Attributes:
+        name: stable id: COD number, CSD refcode or file name, with ``/block`` where a file holds several
+            blocks.
+        lattice: (3, 3) float64, rows are the cell vectors, Å.
+        fractional: (n, 3) float64, positions of all n atoms of the motif in units of the lattice rows, in
+            [0, 1).
+        numbers: (n,) uint8, atomic number of each atom of the motif (D counts as H: 1).
+        orbits: (n,) int32, the site (0 .. m - 1) that each atom of the motif belongs to. Sites are numbered
+            in the order in which their first atom appears in the motif.
+        labels: m strings, the file's own label of each site; a tuple, or `labels.Labels`.
+        source: where it came from: ``path``, ``archive::member``, with ``#block`` after it where a file
+            holds several.
+        space_group: Hermann-Mauguin symbol as the file or the symmetry search gives it; None where unknown.
+        formula_sum: what the file states in ``_chemical_formula_sum``; None where it states nothing.
+        flags: words on how the crystal was read, see ``readers/quality.py``; ``from_p1`` where the orbits
+            were found from the geometry, ``missing_hydrogen`` where the formula promises more hydrogens than
+            there are sites.
+        bonds: those that the file itself lists, read when first asked for; None where it lists none. See
+            `atomsight.geometry.bonds` to find the others.
+    """
+
+    name: str
+    lattice: NDArray[np.float64]
+    fractional: NDArray[np.float64]
+    numbers: NDArray[np.uint8]
+    orbits: NDArray[np.int32]
+    labels: Sequence[str]
+    source: str = ""
+    space_group: str | None = None
+    formula_sum: str | None = None
+    flags: _FlagsField = _FlagsField()
+    bonds: _BondsField = _BondsField()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds: all but what can be computed again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_cache"}
+
+    def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """What `compute` gives, computed once for this object.
+
+        Args:
+            key: names the value, in words that no other caller uses.
+            compute: must depend on the crystal and the key alone. The result is shared: do not change it.
+        """
+        cache: dict[Hashable, T] = self.__dict__.setdefault("_cache", {})
+        if key not in cache:
+            cache[key] = compute()
+        return cache[key]
+
+    def forget(self) -> None:
+        """Free the memory of what `cached` holds."""
+        self.__dict__.pop("_cache", None)
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms in the motif (one unit cell)."""
+        return len(self.numbers)
+
+    @property
+    def n_sites(self) -> int:
+        """Number of symmetry-unique sites."""
+        return len(self.labels)
+
+    @cached_property
+    def representatives(self) -> NDArray[np.int64]:
+        """(m,) int64: for each site, the index of its first atom in the motif."""
+        # Sites are numbered by their first atoms: one begins wherever the highest number so far rises.
+        highest = np.maximum.accumulate(self.orbits)
+        first = np.ones(len(highest), bool)
+        np.greater(highest[1:], highest[:-1], out=first[1:])
+        return first.nonzero()[0]
+
+    @cached_property
+    def multiplicities(self) -> NDArray[np.int64]:
+        """(m,) int64: for each site, how many copies of it the cell holds."""
+        return np.bincount(self.orbits, minlength=self.n_sites)
+
+    @property
+    def site_numbers(self) -> NDArray[np.uint8]:
+        """(m,) uint8: atomic number of each site."""
+        return self.numbers[self.representatives]
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Atoms of each element in the cell, by symbol."""
+        held = np.bincount(self.numbers)
+        kinds = held.nonzero()[0]
+        return {SYMBOLS[z]: n for z, n in zip(kinds.tolist(), held[kinds].tolist(), strict=True)}
+
+    @property
+    def formula(self) -> str:
+        """Reduced formula of the sites in Hill order, e.g. ``CH`` for benzene, ``ClNa`` for rock salt."""
+        return hill_formula(reduced_counts(self.counts))
+
+    @property
+    def volume(self) -> float:
+        """Cell volume, Å³."""
+        return float(abs(np.linalg.det(self.lattice)))

@@ -1,0 +1,270 @@
+"""What a sweep found: the suggestion with its checks, and everything as JSON and CSV tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.core.files import write_csv, write_json
+from atomsight.evaluate.confusion import confused_pairs
+from atomsight.evaluate.sweep.run import SPLITS, Sweep
+from atomsight.evaluate.sweep.suggest import (
+    SCORES,
+    USEFUL,
+    Resampled,
+    Score,
+    Suggestion,
+    resample,
+    suggest,
+    suggest_on_halves,
+)
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """A sweep with its errors and its suggestion.
+
+    Attributes:
+        sweep: the runs.
+        score: what the suggestion looks at.
+        useful: the least gain that counts.
+        resampled: scores on resampled groups and seeds, of each split.
+        suggestion: from ``val``.
+        on_test: k by the same rule on ``test``: a check, not the basis.
+        on_halves: share of random halves of val and test together by suggested k.
+        on_splits: k suggested after training anew under other splits, in order.
+    """
+
+    sweep: Sweep
+    score: Score
+    useful: float
+    resampled: dict[str, Resampled]
+    suggestion: Suggestion
+    on_test: int
+    on_halves: dict[int, float]
+    on_splits: tuple[int, ...] = ()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per k: parameters, seconds, and each split's scores with their standard errors."""
+        return k_rows(self.sweep, self.resampled)
+
+    @property
+    def unseen(self) -> dict[str, list[str]]:
+        """Elements of which a split holds no site, by split: its scores say nothing about them."""
+        found = {split: self.sweep.counts[split].sites.sum(axis=0) for split in SPLITS}
+        return {
+            split: [symbol for symbol, n in zip(self.sweep.symbols, sites, strict=True) if not n]
+            for split, sites in found.items()
+        }
+
+    def holds(self) -> str:
+        """One sentence on how sure the suggestion is."""
+        k = self.suggestion.k
+        parts = [f"{_percent(self.suggestion.sureness)} of the resamples suggest k = {k}"]
+        parts.append(f"{_percent(self.on_halves.get(k, 0.0))} of random halves of val and test do")
+        agrees = "does too" if self.on_test == k else f"gives k = {self.on_test}"
+        parts.append(f"the same rule on test {agrees}")
+        if self.on_splits:
+            same = sum(other == k for other in self.on_splits)
+            found = ", ".join(map(str, self.on_splits))
+            splits = "one other split" if len(self.on_splits) == 1 else f"{len(self.on_splits)} other splits"
+            parts.append(f"trained anew under {splits}: {same} of {len(self.on_splits)} agree ({found})")
+        return "; ".join(parts)
+
+    def weighed(self) -> str:
+        """What the largest k would cost and bring beside the suggested one."""
+        rows = {row["k"]: row for row in self.rows}
+        k, last = self.suggestion.k, self.sweep.ks[-1]
+        chosen, largest = rows[k], rows[last]
+        if k == last:
+            return f"k = {k} is the largest tried: a larger one may be better still"
+        gain = next(c for c in self.suggestion.comparisons if (c.k, c.larger) == (k, last))
+        more = largest["parameters"] - chosen["parameters"]
+        time = largest["seconds"] / chosen["seconds"] - 1
+        return (
+            f"k = {last} would cost {more:,} parameters more ({more / chosen['parameters']:+.1%}) "
+            f"and {time:+.0%} training time, and change the {self.score.replace('_', ' ')} on val by "
+            f"{gain.difference:+.4f} ± {gain.error:.4f}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the matrices, for JSON."""
+        suggestion = asdict(self.suggestion)
+        suggestion["resamples"] = {str(k): share for k, share in self.suggestion.resamples.items()}
+        return {
+            "elements": list(self.sweep.symbols),
+            "ks": list(self.sweep.ks),
+            "seeds": list(self.sweep.seeds),
+            "score": self.score,
+            "useful": self.useful,
+            "groups": {split: len(self.sweep.counts[split].sites) for split in SPLITS},
+            "unseen": self.unseen,
+            "suggestion": suggestion,
+            "on_test": self.on_test,
+            "on_halves": {str(k): share for k, share in self.on_halves.items()},
+            "on_splits": list(self.on_splits),
+            "sureness": self.holds(),
+            "weighed": self.weighed(),
+            "table": self.rows,
+            "per_element": element_rows(self.sweep, self.resampled["test"]),
+            "confused_pairs": pair_rows(self.sweep),
+        }
+
+
+def report_sweep(
+    sweep: Sweep,
+    score: Score = "macro_recall",
+    *,
+    useful: float = USEFUL,
+    on_splits: Sequence[int] = (),
+    seed: int = 0,
+) -> SweepReport:
+    """Resample, suggest on ``val``, and check the suggestion on ``test`` and on random halves.
+
+    Args:
+        sweep: see `k_sweep.sweep_k`.
+        score: ``macro_recall`` or ``accuracy``.
+        useful: a smaller gain is not worth a larger network.
+        on_splits: suggestions of sweeps under other splits.
+        seed: of the resampling.
+    """
+    resampled = {split: resample(sweep.counts[split], seed=seed) for split in SPLITS}
+    found = {
+        split: suggest(sweep.counts[split], score, useful=useful, resampled=resampled[split])
+        for split in SPLITS
+    }
+    return SweepReport(
+        sweep=sweep,
+        score=score,
+        useful=useful,
+        resampled=resampled,
+        suggestion=found["val"],
+        on_test=found["test"].k,
+        on_halves=suggest_on_halves(
+            sweep.counts["val"].joined(sweep.counts["test"]), score, useful=useful, seed=seed
+        ),
+        on_splits=tuple(on_splits),
+    )
+
+
+def k_rows(sweep: Sweep, resampled: dict[str, Resampled]) -> list[dict[str, Any]]:
+    """See `SweepReport.rows`. Means over the seeds; ``_error`` is over groups and seeds, ``_of_seeds`` the
+    standard deviation between seeds alone."""
+    rows = []
+    for i, k in enumerate(sweep.ks):
+        runs = [sweep.runs[k, seed] for seed in sweep.seeds]
+        row: dict[str, Any] = {
+            "k": k,
+            "runs": len(runs),
+            "parameters": runs[0].parameters,
+            "seconds": round(float(np.mean([run.seconds for run in runs])), 2),
+        }
+        for split in SPLITS:
+            for score in SCORES:
+                values = sweep.counts[split].scores(score)[i]
+                drawn = resampled[split].of(score)[:, i]
+                row[f"{split}_{score}"] = float(values.mean())
+                row[f"{split}_{score}_error"] = float(np.std(drawn, ddof=1))
+                row[f"{split}_{score}_of_seeds"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        rows.append(row)
+    return rows
+
+
+def element_rows(sweep: Sweep, resampled: Resampled, split: str = "test") -> list[dict[str, Any]]:
+    """A row per element and k: sites, recall (mean over the seeds) and its standard error; None where the
+    split holds no site of the element."""
+    counts = sweep.counts[split]
+    sites, recall = counts.sites.sum(axis=0), counts.recall().mean(axis=1)
+    rows = []
+    for e, symbol in enumerate(sweep.symbols):
+        for i, k in enumerate(sweep.ks):
+            drawn = resampled.recall[:, i, e]
+            drawn = drawn[~np.isnan(drawn)]
+            rows.append(
+                {
+                    "element": symbol,
+                    "k": k,
+                    "sites": int(sites[e]),
+                    "groups": int(np.count_nonzero(counts.sites[:, e])),
+                    "recall": float(recall[i, e]) if sites[e] else None,
+                    "error": float(np.std(drawn, ddof=1)) if sites[e] and len(drawn) > 1 else None,
+                }
+            )
+    return rows
+
+
+def worst_pairs(sweep: Sweep, most: int, split: str = "test") -> list[tuple[int, int]]:
+    """Columns of the pairs most often confused over all k, both directions together, worst first."""
+    pairs = confused_pairs(sweep.matrices(split).sum(axis=0), symmetric=True)
+    return [(pair.true, pair.predicted) for pair in pairs[:most]]
+
+
+def pair_rates(sweep: Sweep, pair: tuple[int, int], split: str = "test") -> NDArray[np.float64]:
+    """(ks, seeds) share of the sites of two elements that were taken for the other of the two."""
+    i, j = pair
+    rates = np.empty((len(sweep.ks), len(sweep.seeds)))
+    for a, k in enumerate(sweep.ks):
+        for b, seed in enumerate(sweep.seeds):
+            matrix = sweep.runs[k, seed].matrices[split]
+            rates[a, b] = (matrix[i, j] + matrix[j, i]) / (matrix[i].sum() + matrix[j].sum())
+    return rates
+
+
+def pair_rows(sweep: Sweep, most: int = 50) -> list[dict[str, Any]]:
+    """A row per confused pair and k, on ``test``: sites confused (mean over the seeds), their share, and the
+    least and the largest share among the seeds."""
+    matrices, rows = sweep.matrices("test"), []
+    for i, j in worst_pairs(sweep, most):
+        rates = pair_rates(sweep, (i, j))
+        for a, k in enumerate(sweep.ks):
+            rows.append(
+                {
+                    "pair": f"{sweep.symbols[i]}/{sweep.symbols[j]}",
+                    "k": k,
+                    "sites": float(matrices[a, i, j] + matrices[a, j, i]) / len(sweep.seeds),
+                    "share": float(rates[a].mean()),
+                    "least": float(rates[a].min()),
+                    "largest": float(rates[a].max()),
+                }
+            )
+    return rows
+
+
+def write_sweep(report: SweepReport, settings: dict[str, Any], folder: Path) -> list[Path]:
+    """Write ``sweep.json``, ``k.csv``, ``elements.csv``, ``pairs.csv``, ``comparisons.csv``, and
+    ``confusion/k03.csv`` for each k (test counts, rows true, summed over the seeds).
+
+    Args:
+        settings: of the sweep, to stand in ``sweep.json``.
+
+    Returns:
+        The paths written.
+    """
+    content = {**settings, **report.as_dict()}
+    paths = [folder / "sweep.json"]
+    write_json(paths[0], content)
+    for name, rows in (
+        ("k.csv", content["table"]),
+        ("elements.csv", content["per_element"]),
+        ("pairs.csv", content["confused_pairs"]),
+        ("comparisons.csv", content["suggestion"]["comparisons"]),
+    ):
+        paths.append(folder / name)
+        header = list(rows[0]) if rows else []
+        write_csv(paths[-1], header, (row.values() for row in rows), ".6g")
+    symbols = report.sweep.symbols
+    for k, matrix in zip(report.sweep.ks, report.sweep.matrices("test"), strict=True):
+        paths.append(folder / "confusion" / f"k{k:02d}.csv")
+        counts = ((symbol, *row) for symbol, row in zip(symbols, matrix.tolist(), strict=True))
+        write_csv(paths[-1], ("true", *symbols), counts)
+    return paths
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -1,0 +1,292 @@
+"""Which k is enough: scores against k with honest errors, and the smallest k that no larger one betters.
+
+The sites of a crystal, and the crystals of a group (a shared formula or family), are right or wrong together,
+so the unit that is resampled is the group: the cluster bootstrap of Efron and Tibshirani (1993,
+10.1201/9780429246593). Every k is scored on the same resampled groups, which makes the differences paired.
+Seeds are resampled too, apart for each k, one fewer than there are, which makes their variance unbiased (Rao
+and Wu 1988, 10.1080/01621459.1988.10478591).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import erfc, sqrt
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.core.errors import InputError
+
+Floats = NDArray[np.float64]
+Score = Literal["macro_recall", "accuracy"]
+SCORES: tuple[Score, ...] = ("macro_recall", "accuracy")
+
+RESAMPLES = 2000
+LEVEL = 0.05
+"""Probability of suggesting too large a k by chance."""
+
+USEFUL = 0.005
+"""A gain in the score smaller than this is not worth a larger network, however significant."""
+
+_AT_ONCE = 250
+"""Resamples held together; bounds the memory."""
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """What several models got right on the same sites, by group of crystals.
+
+    Attributes:
+        ks: the k of each row of ``hits``, ascending.
+        sites: (groups, elements) sites of each element.
+        hits: (ks, seeds, groups, elements) those whose element was named rightly.
+    """
+
+    ks: tuple[int, ...]
+    sites: Floats
+    hits: Floats
+
+    def subset(self, groups: NDArray[np.integer]) -> GroupCounts:
+        """The counts of some of the groups."""
+        return GroupCounts(self.ks, self.sites[groups], self.hits[:, :, groups])
+
+    def joined(self, other: GroupCounts) -> GroupCounts:
+        """The groups of both; the models are the same."""
+        return GroupCounts(
+            self.ks,
+            np.concatenate([self.sites, other.sites]),
+            np.concatenate([self.hits, other.hits], axis=2),
+        )
+
+    def recall(self) -> Floats:
+        """(ks, seeds, elements) recall; NaN for elements without sites."""
+        with np.errstate(invalid="ignore"):
+            return self.hits.sum(axis=2) / self.sites.sum(axis=0)
+
+    def scores(self, score: Score) -> Floats:
+        """(ks, seeds) the score of each model."""
+        if score == "accuracy":
+            return self.hits.sum(axis=(2, 3)) / self.sites.sum()
+        return np.nanmean(self.recall(), axis=2)
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Scores on resampled groups and seeds.
+
+    Attributes:
+        macro_recall, accuracy: (resamples, ks).
+        recall: (resamples, ks, elements); NaN where a resample holds no site of the element.
+    """
+
+    macro_recall: Floats
+    accuracy: Floats
+    recall: Floats
+
+    def of(self, score: Score) -> Floats:
+        """(resamples, ks) of a score by name."""
+        return self.accuracy if score == "accuracy" else self.macro_recall
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Whether a larger k is better than a smaller one.
+
+    Attributes:
+        k, larger: the two.
+        difference: score of the larger minus that of the smaller.
+        error: its standard error over groups and seeds.
+        p: probability of so large a gain if there were none, one-sided, normal approximation.
+        adjusted: ``p`` after Holm's correction for all k larger than this one.
+        better: significantly and usefully.
+    """
+
+    k: int
+    larger: int
+    difference: float
+    error: float
+    p: float
+    adjusted: float
+    better: bool
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """The suggested k, why, and how sure it is.
+
+    Attributes:
+        k: the smallest k than which no larger one is significantly and usefully better.
+        best: the k of the highest score.
+        one_standard_error: the smallest k within one standard error of the best (Breiman and others 1984,
+            10.1201/9781315139470): a second opinion.
+        sureness: share of the resamples in which the same k would be suggested.
+        resamples: share of the resamples by suggested k.
+        comparisons: of all pairs.
+    """
+
+    k: int
+    best: int
+    one_standard_error: int
+    sureness: float
+    resamples: dict[int, float]
+    comparisons: tuple[Comparison, ...]
+
+
+def resample(counts: GroupCounts, resamples: int = RESAMPLES, seed: int = 0) -> Resampled:
+    """Score every k on groups and seeds drawn with replacement.
+
+    Raises:
+        InputError: there are fewer than two groups.
+    """
+    n_ks, seeds, groups, elements = counts.hits.shape
+    if groups < 2:
+        raise InputError(f"{groups} group of crystals cannot be resampled; use a larger split")
+    generator = np.random.default_rng(seed)
+    flat = np.moveaxis(counts.hits, 2, 0).reshape(groups, -1)
+    draws = max(seeds - 1, 1)
+    parts: list[tuple[Floats, Floats, Floats]] = []
+    for start in range(0, resamples, _AT_ONCE):
+        size = min(_AT_ONCE, resamples - start)
+        weights = generator.multinomial(groups, np.full(groups, 1 / groups), size).astype(np.float64)
+        sites = weights @ counts.sites
+        hits = (weights @ flat).reshape(size, n_ks, seeds, elements)
+        chosen = (
+            generator.integers(seeds, size=(size, n_ks, draws, 1))
+            if seeds > 1
+            else np.zeros((size, n_ks, 1, 1), dtype=np.int64)
+        )
+        drawn = np.take_along_axis(hits, chosen, axis=2).mean(axis=2)
+        with np.errstate(invalid="ignore"):
+            recall = drawn / sites[:, None]
+        parts.append((np.nanmean(recall, axis=2), drawn.sum(axis=2) / sites.sum(axis=1)[:, None], recall))
+    macro, accuracy, by_element = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Resampled(macro, accuracy, by_element)
+
+
+def compare(
+    ks: Sequence[int], scores: Floats, errors: Floats, useful: float = USEFUL, level: float = LEVEL
+) -> list[Comparison]:
+    """Every larger k beside every smaller one.
+
+    The k are tried upwards, and the first that no larger one betters is kept: a sequence of hypotheses in a
+    fixed order, each tested at the full level (Westfall and Krishen 2001, 10.1016/S0378-3758(01)00077-5).
+    The comparisons of one k with all larger ones share the level by Holm's step-down procedure (1979,
+    jstor.org/stable/4615733).
+
+    Args:
+        ks: ascending.
+        scores: (ks,) mean over the seeds.
+        errors: (ks, ks) standard errors of the differences.
+        useful: the least gain that counts.
+        level: see `LEVEL`.
+    """
+    found = []
+    for i, k in enumerate(ks):
+        gains = scores[i + 1 :] - scores[i]
+        p = np.array([_one_sided(gain, error) for gain, error in zip(gains, errors[i, i + 1 :], strict=True)])
+        for j, adjusted in enumerate(holm(p)):
+            better = bool(adjusted < level and gains[j] >= useful)
+            gain, error = float(gains[j]), float(errors[i, i + 1 + j])
+            found.append(Comparison(k, ks[i + 1 + j], gain, error, float(p[j]), float(adjusted), better))
+    return found
+
+
+def holm(p: Floats) -> Floats:
+    """Holm's adjusted p-values, in the order given."""
+    if not len(p):
+        return p
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted
+
+
+def smallest_enough(ks: Sequence[int], comparisons: Sequence[Comparison]) -> int:
+    """The smallest k than which no larger one is better."""
+    bettered = {c.k for c in comparisons if c.better}
+    return min(k for k in ks if k not in bettered)
+
+
+def suggest(
+    counts: GroupCounts,
+    score: Score = "macro_recall",
+    *,
+    useful: float = USEFUL,
+    level: float = LEVEL,
+    resampled: Resampled | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Suggestion:
+    """Suggest a k.
+
+    A larger k is better than a smaller one if its score, averaged over the seeds, is higher by ``useful`` or
+    more and if the gain divided by its bootstrap standard error is significant, see `compare`. How
+    sure the answer is: the same rule, with the same standard errors, is applied to the scores of each
+    resample.
+
+    Args:
+        counts: of the split that k is chosen on.
+        score: ``macro_recall`` or ``accuracy``.
+        resampled: where it was computed already.
+    """
+    drawn = (resampled or resample(counts, resamples, seed)).of(score)
+    scores = counts.scores(score).mean(axis=1)
+    ks = counts.ks
+    errors = np.std(drawn[:, None, :] - drawn[:, :, None], axis=0, ddof=1)
+    comparisons = compare(ks, scores, errors, useful, level)
+    chosen = smallest_enough(ks, comparisons)
+    again = [smallest_enough(ks, compare(ks, row, errors, useful, level)) for row in drawn]
+    shares = {k: again.count(k) / len(again) for k in ks if k in again}
+    best = int(scores.argmax())
+    near = scores >= scores[best] - np.std(drawn[:, best], ddof=1)
+    return Suggestion(
+        k=chosen,
+        best=ks[best],
+        one_standard_error=ks[int(near.argmax())],
+        sureness=shares.get(chosen, 0.0),
+        resamples=shares,
+        comparisons=tuple(comparisons),
+    )
+
+
+def suggest_on_halves(
+    counts: GroupCounts,
+    score: Score = "macro_recall",
+    *,
+    useful: float = USEFUL,
+    level: float = LEVEL,
+    halvings: int = 50,
+    resamples: int = 200,
+    seed: int = 0,
+) -> dict[int, float]:
+    """How often each k is suggested on a random half of the groups: does the answer hang on the split?
+
+    Returns:
+        Share of the 2 x ``halvings`` halves by suggested k.
+
+    Raises:
+        InputError: there are fewer than four groups.
+    """
+    groups = len(counts.sites)
+    if groups < 4:
+        raise InputError(f"{groups} groups of crystals cannot be halved; use larger splits")
+    generator = np.random.default_rng(seed)
+    found: list[int] = []
+    for _ in range(halvings):
+        order = generator.permutation(groups)
+        for half in (order[: groups // 2], order[groups // 2 :]):
+            part = counts.subset(half)
+            drawn = resample(part, resamples, int(generator.integers(2**31))).of(score)
+            errors = np.std(drawn[:, None, :] - drawn[:, :, None], axis=0, ddof=1)
+            scores = part.scores(score).mean(axis=1)
+            found.append(smallest_enough(counts.ks, compare(counts.ks, scores, errors, useful, level)))
+    return {k: found.count(k) / len(found) for k in counts.ks if k in found}
+
+
+def _one_sided(difference: float, error: float) -> float:
+    if error <= 0:
+        return 0.0 if difference > 0 else 1.0
+    return 0.5 * erfc(difference / error / sqrt(2))

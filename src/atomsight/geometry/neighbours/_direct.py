@@ -1,0 +1,89 @@
+"""The k-NN search in NumPy, for inputs that are not worth the compilation of `_kernel`; it gives the same bits."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.geometry.cell import face_distances, invert_transform, reduce_cell
+from atomsight.geometry.neighbours._kernel import _first_reach, _verdict
+
+Found = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def search_directly(
+    lattice: NDArray[np.float64],
+    fractional: NDArray[np.float64],
+    queries: NDArray[np.int64] | NDArray[np.float64],
+    k: int,
+    most: int = 1_000_000,
+) -> Found | int | None:
+    """Search one structure.
+
+    Args:
+        lattice: (3, 3), rows are the cell vectors, Å.
+        fractional: (n, 3).
+        queries: (m,) atoms, or (m, 3) fractional positions.
+        k: how many neighbours.
+        most: distances that may be computed.
+
+    Returns:
+        Distances (m, k), indices (m, k) and images (m, k, 3); the verdict on a structure that cannot be
+        searched (``knn.VERDICTS``); None where more than ``most`` distances are needed.
+    """
+    free = queries if queries.ndim == 2 else np.empty((0, 3))
+    verdict = _verdict(lattice, fractional, free)
+    if verdict:
+        return verdict
+    cell, height = np.empty((3, 3)), np.empty(3)
+    transform, inverse = np.empty((3, 3), np.int64), np.empty((3, 3), np.int64)
+    reduce_cell(lattice, cell, transform)
+    invert_transform(transform, inverse)
+    reach = _first_reach(len(fractional), face_distances(cell, height), cell, k)
+    wrapped, taken = _wrap(fractional, transform, inverse)
+    points = _times(wrapped, cell)
+    if queries.ndim == 2:
+        centres, moved = _wrap(queries, transform, inverse)
+        centres = _times(centres, cell)
+    else:
+        centres, moved = points[queries], taken[queries]
+    while True:
+        cells = np.ceil(reach / height * (1.0 + 1e-9) + 1e-9).astype(np.int64)  # positions lie in [0, 1)
+        shifts = np.array(list(product(*(range(-r, r + 1) for r in cells.tolist()))))
+        if len(shifts) * len(points) * len(centres) > most:
+            return None
+        copies = points[None] + _times(shifts, cell)[:, None]
+        apart = copies[None] - centres[:, None, None]
+        squares = (
+            apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1] + apart[..., 2] * apart[..., 2]
+        )
+        if queries.ndim == 1:
+            squares[np.arange(len(queries)), len(shifts) // 2, queries] = np.inf  # the query itself
+        near = squares <= reach * reach
+        if (near.sum(axis=(1, 2)) >= k).all():
+            break
+        reach *= 1.2
+    query, shift, atom = np.nonzero(near)
+    squares = squares[near]
+    images = shifts[shift] @ transform - taken[atom] + moved[query]
+    order = np.lexsort((*images.T[::-1], atom, squares, query))
+    first = np.searchsorted(query[order], np.arange(len(centres)))
+    chosen = order[first[:, None] + np.arange(k)]
+    return np.sqrt(squares[chosen]), atom[chosen], images[chosen]
+
+
+def _times(rows: NDArray, matrix: NDArray) -> NDArray:
+    """Matrix product of (n, 3) and (3, 3), summed in the order of the kernel."""
+    product: NDArray = rows[:, :1] * matrix[0] + rows[:, 1:2] * matrix[1] + rows[:, 2:] * matrix[2]
+    return product
+
+
+def _wrap(
+    positions: NDArray[np.float64], transform: NDArray[np.int64], inverse: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Positions in the reduced cell, [0, 1), and the cells of the given lattice that wrapping took off."""
+    inside = _times(positions, inverse)
+    cells = np.floor(inside)
+    return inside - cells, cells.astype(np.int64) @ transform

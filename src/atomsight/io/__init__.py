@@ -1,0 +1,166 @@
+"""Outside formats to crystals.
+
+| module | what it holds |
+|---|---|
+| `sources` | paths, lists of them and databases, streamed one structure at a time |
+| `files`, `archives` | files and folders; tar and zip |
+| `member` | the unit that is streamed: the bytes of one structure |
+| `budgets`, `meter` | limits on what one input may cost |
+| `formats` | which format a file is in, by its name |
+| `cif`, `shelx`, `poscar`, `extxyz` | a file's text to crystals |
+| `ase`, `pymatgen`, `objects` | structures of other libraries: databases, trajectories, objects in memory |
+| `cod`, `optimade`, `csd` | databases |
+| `assemble` | the one way from a lattice, atoms and operations to a crystal |
+| `quality` | the one policy on imperfect crystals |
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from atomsight.core.crystal import Crystal
+from atomsight.core.errors import SkippedWarning
+from atomsight.io.budgets import Budget
+from atomsight.io.cif import crystals_of as _crystals_of_cif
+from atomsight.io.csd import crystal_of as _csd
+from atomsight.io.extxyz import crystal_of as _extxyz
+from atomsight.io.formats import library_of
+from atomsight.io.member import Member, OnSkip
+from atomsight.io.objects import crystal_from
+from atomsight.io.optimade import crystal_of as _optimade
+from atomsight.io.plain import crystal_of as _plain
+from atomsight.io.policy import DEFAULT, QualityPolicy, Reason, SkipError, reason_of
+from atomsight.io.poscar import crystal_of as _poscar
+from atomsight.io.shelx import crystal_of as _shelx
+from atomsight.io.sources import Paths, check_exist, flatten, iter_members
+
+__all__ = [
+    "DEFAULT",
+    "Budget",
+    "Member",
+    "QualityPolicy",
+    "Reason",
+    "crystals_of",
+    "crystals_of_many",
+    "iter_members",
+    "read",
+]
+
+
+_READERS: dict[str, Callable[[Member, QualityPolicy], Crystal]] = {
+    "shelx": _shelx,
+    "poscar": _poscar,
+    "extxyz": _extxyz,
+    "plain": _plain,
+    "optimade": _optimade,
+    "csd": _csd,
+}
+"""The reader of each format of one crystal a member."""
+
+_BLOCK = re.compile(rb"^\s*data_", re.MULTILINE | re.IGNORECASE)
+
+
+def read(
+    paths: Paths | Any, *, policy: QualityPolicy = DEFAULT, on_skip: OnSkip | None = None
+) -> Iterator[Crystal]:
+    """Every crystal of structure files, folders (recursive), tar and zip archives, databases (``cod:``,
+    ``optimade:``, ``csd:``), objects of ASE and pymatgen, or a list of those, in stable order.
+
+    Archives are streamed: nothing is written to disk and one member is in memory at a time.
+
+    Args:
+        paths: a path, an `ase.Atoms`, a `pymatgen.core.Structure`, a `Crystal`, or any iterable of these.
+        policy: what is accepted, mended and turned away.
+        on_skip: receives ``(source, reason)`` for everything left out; `reason` is a `Reason`, whose ``rule``
+            is a short word to count by. Without it, a `SkippedWarning` at the end says how many there were.
+
+    Raises:
+        InputError: a path does not exist.
+        MissingExtraError: a database needs a package that is not installed.
+        UnreachableError: the server of a database does not answer.
+
+    Example:
+        >>> for crystal in read("cifs/"):  # doctest: +SKIP
+        ...     print(crystal.name, crystal.formula, crystal.n_sites)
+    """
+    untold = _Untold()
+    report = on_skip or untold
+    leaves: Iterable[Any] = flatten(paths, objects=True)
+    if not isinstance(paths, Iterator):  # a stream of objects is taken one by one
+        leaves = list(leaves)
+        check_exist([leaf for leaf in leaves if library_of(leaf) is None])
+    for place, leaf in enumerate(leaves):
+        if library_of(leaf) is None:
+            for member in iter_members(leaf, report, budget=policy):
+                yield from crystals_of(member, policy, report)
+            continue
+        try:
+            crystal = crystal_from(leaf, place, policy)
+        except Exception as error:
+            report(f"object #{place}", reason_of(error))
+        else:
+            yield crystal
+    if untold.count:
+        warnings.warn(str(untold), SkippedWarning, stacklevel=2)
+
+
+class _Untold:
+    """Counts what was left out while nobody listened."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first = ""
+
+    def __call__(self, source: str, reason: str) -> None:
+        self.count += 1
+        self._first = self._first or f"{source}: {reason}"
+
+    def __str__(self) -> str:
+        structures = "1 structure was" if self.count == 1 else f"{self.count} structures were"
+        first = "" if self.count == 1 else "the first is "
+        return f"{structures} skipped; {first}{self._first}. Pass on_skip to be told of each"
+
+
+def crystals_of(
+    member: Member, policy: QualityPolicy = DEFAULT, on_skip: OnSkip | None = None
+) -> list[Crystal]:
+    """The crystals of one structure file, of any format; what cannot be used is reported, never raised.
+
+    See `atomsight.io.cif.crystals_of` for CIFs, which may hold several; other members hold one.
+    """
+    skips: list[tuple[str, str]] = []
+    try:
+        if not member.data or member.data.isspace():
+            raise SkipError("no_sites", "the file is empty")
+        if member.format == "cif":
+            _check_blocks(member.data, policy)
+            crystals = _crystals_of_cif(member, policy, lambda *skip: skips.append(skip))
+        else:
+            crystals = [_READERS[member.format](member, policy)]
+    except Exception as error:  # a bad file never stops a batch, whatever error its reader ends in
+        crystals = []
+        skips.append((member.source, reason_of(error)))
+    # Outside of the try: an error of the callback is the caller's.
+    if on_skip is not None:
+        for skip in skips:
+            on_skip(*skip)
+    return crystals
+
+
+def _check_blocks(data: bytes, policy: QualityPolicy) -> None:
+    """Names of blocks are compared each with each, which takes hours for a million."""
+    if data.count(b"ata_") + data.count(b"ATA_") > policy.max_blocks:
+        blocks = sum(1 for _ in _BLOCK.finditer(data))
+        if blocks > policy.max_blocks:
+            raise SkipError("too_many_blocks", f"{blocks} data blocks; the limit is {policy.max_blocks}")
+
+
+def crystals_of_many(
+    members: Iterable[Member], policy: QualityPolicy = DEFAULT, on_skip: OnSkip | None = None
+) -> Iterator[tuple[Member, list[Crystal]]]:
+    """Each file with its crystals, in order: what `crystals_of` gives."""
+    for member in members:
+        yield member, crystals_of(member, policy, on_skip)

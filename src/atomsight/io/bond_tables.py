@@ -1,0 +1,223 @@
+"""The bond table that a CIF itself lists, checked against its coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+from atomsight.core.crystal import BOND_TYPES, Bonds, Crystal, ListedBonds
+from atomsight.geometry.neighbours import neighbours_of
+from atomsight.io._atoms import AtomTable
+from atomsight.io._bond_rows import (
+    MEANINGLESS,
+    STAYS,
+    UNKNOWN,
+    BondRows,
+    BondTexts,
+    bond_rows,
+    bond_texts,
+)
+from atomsight.io._tags import text_of
+
+TOLERANCE = 0.02
+"""Å by which the length in the table may differ from that of the coordinates: both are rounded."""
+
+SAME = 0.01
+"""Å within which two neighbours on one orbit are symmetry copies of one bond (that of the symmetry
+search)."""
+
+SHORTEST, LONGEST = 0.1, 5.0
+"""Å; no bond is longer (caesium to lead comes to 4.6), and a shorter one joins an atom to itself."""
+
+_OPERATIONS = (
+    "_space_group_symop_operation_xyz",
+    "_symmetry_equiv_pos_as_xyz",
+    "_space_group_symop.operation_xyz",
+)
+_MISFIT = frozenset({"bond_table_misfit"})
+_SINGLE, _DOUBLE, _DELOCALISED = (BOND_TYPES.index(kind) for kind in ("single", "double", "delocalised"))
+
+
+def with_bond_table(
+    crystal: Crystal, block: gemmi.cif.Block, table: AtomTable, rows: NDArray[np.integer]
+) -> Crystal:
+    """The crystal with the bonds that its block lists in ``_geom_bond_*`` and ``_ccdc_geom_bond_type``.
+
+    The table is kept as text and read when the bonds are first asked for, see `BondTable`.
+
+    Args:
+        crystal: what was made of the block.
+        block: the data block.
+        table: its atom list.
+        rows: (atoms of the motif,) the row of the atom list that each is a copy of.
+    """
+    texts = bond_texts(block)
+    if texts is None:
+        return crystal
+    listed = ([*map(gemmi.cif.as_string, block.find_values(tag))] for tag in _OPERATIONS)
+    operations = next(filter(None, listed), ["x,y,z"])
+    studio = "Materials Studio" in (text_of(block, "_audit_creation_method") or "")
+    bonds = BondTable(texts, tuple(operations), studio, table.labels, table.fractional, rows)
+    return replace(crystal, bonds=bonds)
+
+
+@dataclass(frozen=True, eq=False)
+class BondTable(ListedBonds):
+    """A bond table as a CIF states it, to be checked against the coordinates of its crystal.
+
+    A row says: atom 1, moved by one symmetry code (``3_655``: third operation, then a cell along a), is
+    bonded to atom 2, moved by another. Its length by the coordinates must be that of the table. Symmetry
+    then repeats the bond: each site gets every neighbour on the orbit of the other atom at this length.
+    Where the codes lead to another length than the table states, or are missing, the stated length
+    decides alone. A row that fits no pair of atoms is dropped, and the crystal gets the flag
+    ``bond_table_misfit``; rows with atoms that the crystal does not keep (another disorder component) or
+    with labels given twice are passed over.
+
+    Copies of one bond that the table calls single here and double there, as around a Kekulé ring, are
+    ``delocalised``: symmetry makes them one. Materials Studio writes wrong types for bonds that leave the
+    cell (of 2,535 such bonds to hydrogen in CoRE MOF a third are not single, of 35,804 within the cell
+    none), so that these count as ``unknown``, unless a copy within the cell says what they are.
+
+    Attributes:
+        texts: the rows.
+        operations: triplets, in the order of the file.
+        studio: whether Materials Studio wrote the file.
+        labels, fractional: of the atom list, n strings and (n, 3).
+        rows: (atoms of the motif,) the row of the atom list that each is a copy of.
+    """
+
+    texts: BondTexts
+    operations: tuple[str, ...]
+    studio: bool
+    labels: Sequence[str]
+    fractional: NDArray[np.float64]
+    rows: NDArray[np.integer]
+
+    def read(self, crystal: Crystal) -> tuple[Bonds | None, frozenset[str]]:
+        """The bonds of the crystal, and flags on what was met."""
+        try:
+            wanted, misfits = self._wanted(crystal, bond_rows(self.texts, self.labels))
+            bonds, unmet = _matched(crystal, wanted) if len(wanted.length) else (None, 0)
+        except (ValueError, RuntimeError):  # a table that cannot be read is no reason to lose the crystal
+            bonds, misfits, unmet = None, 1, 0
+        return bonds, _MISFIT if misfits + unmet else frozenset()
+
+    def _wanted(self, crystal: Crystal, found: BondRows) -> tuple[_Wanted, int]:
+        """The rows that name atoms of the crystal, and how many of them fit no length."""
+        site_of_row = np.full(len(self.labels), -1, dtype=np.int64)
+        site_of_row[self.rows] = crystal.orbits
+        sites = np.where(found.atoms >= 0, site_of_row[found.atoms], -1)
+        known = (sites >= 0).all(axis=1)
+        sites, atoms, moves = sites[known], found.atoms[known], found.moves[known]
+        stated, kinds = found.lengths[known], found.kinds[known]
+        if self.studio:
+            kinds = np.where(moves[:, 1, 0] == STAYS, kinds, UNKNOWN)
+        rotations, translations = _operators(self.operations if moves[..., 0].any() else ())
+        operation = moves[..., 0]
+        readable = (operation != MEANINGLESS) & (operation <= len(rotations))
+        ends = self.fractional[atoms]
+        moved = readable & (operation != STAYS)
+        which = operation[moved] - 1
+        place = translations[which] + moves[moved][:, 1:]
+        for axis in range(3):
+            place += rotations[which, :, axis] * ends[moved][:, axis, None]
+        ends[moved] = place
+        step = ends[:, 1] - ends[:, 0]
+        square = np.zeros(len(step))
+        for axis in range(3):
+            along = step[:, 0] * crystal.lattice[0, axis]
+            along = along + step[:, 1] * crystal.lattice[1, axis] + step[:, 2] * crystal.lattice[2, axis]
+            square += along * along
+        computed = np.sqrt(square)
+        agrees = np.isnan(stated) | (np.abs(computed - stated) <= TOLERANCE)
+        exact = readable.all(axis=1) & (computed > SHORTEST) & agrees
+        length = np.where(exact, computed, stated)
+        fits = (length > SHORTEST) & (length <= LONGEST)  # else none is stated, or no bond is so long
+        one, two = sites[fits].T
+        wanted = _Wanted(one, two, length[fits], kinds[fits], exact[fits])
+        return wanted, int((~fits).sum())
+
+
+def with_bonds(
+    crystal: Crystal,
+    one: NDArray[np.int64],
+    two: NDArray[np.int64],
+    length: NDArray[np.float64],
+    kind: NDArray[np.int64],
+) -> Crystal:
+    """The crystal with bonds between sites `one` and `two` at a length (Å) that its own coordinates give,
+    repeated by symmetry.
+
+    `kind` holds places in `BOND_TYPES`; all are (b,). Those that no pair of sites has leave the flag
+    ``bond_table_misfit``.
+    """
+    fits = (length > SHORTEST) & (length <= LONGEST)
+    wanted = _Wanted(one[fits], two[fits], length[fits], kind[fits], np.ones(int(fits.sum()), dtype=bool))
+    bonds, unmet = _matched(crystal, wanted) if len(wanted.length) else (None, 0)
+    flags = crystal.flags | _MISFIT if unmet or not fits.all() else crystal.flags
+    return replace(crystal, bonds=bonds, flags=flags)
+
+
+class _Wanted(NamedTuple):
+    """Rows of the table as columns: two sites, their distance in Å, the type, and whether symmetry codes gave
+    the distance."""
+
+    one: NDArray[np.int64]
+    two: NDArray[np.int64]
+    length: NDArray[np.float64]
+    kind: NDArray[np.int64]
+    exact: NDArray[np.bool_]
+
+
+@lru_cache(maxsize=256)
+def _operators(triplets: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rotations (g, 3, 3) and translations (g, 3) in the order of a list. Files share few lists."""
+    operations = [gemmi.Op(triplet) for triplet in triplets]
+    rotations = [np.array(operation.rot) / operation.DEN for operation in operations]
+    translations = [np.array(operation.tran) / operation.DEN for operation in operations]
+    return np.array(rotations).reshape(-1, 3, 3), np.array(translations).reshape(-1, 3)
+
+
+def _matched(crystal: Crystal, wanted: _Wanted) -> tuple[Bonds | None, int]:
+    """Each bond at every site that has it, found by the orbit of the neighbour and the length; and how many
+    rows were not found."""
+    reach = wanted.length.max() + TOLERANCE
+    k = 12
+    while True:
+        distances, atoms, images = neighbours_of(crystal, k, crystal.representatives)
+        if k >= 384 or (distances[:, -1] > reach).all():
+            break
+        k *= 2
+    one, two, length, kind, exact = wanted
+    votes = np.zeros((*distances.shape, len(BOND_TYPES)), np.int32)
+    met = np.zeros(len(one), bool)
+    slack = np.where(exact, SAME, TOLERANCE)[:, None]
+    for site, other, rows in ((one, two, one == one), (two, one, one != two)):
+        gap = np.abs(distances[site] - length[:, None])
+        fits = (crystal.orbits[atoms[site]] == other[:, None]) & (gap <= slack) & rows[:, None]
+        met |= fits.any(axis=1)
+        # Several copies may lie within the tolerance: the closest to the length is meant.
+        best = distances[site, np.where(fits, gap, np.inf).argmin(axis=1)]
+        fits &= exact[:, None] | (np.abs(distances[site] - best[:, None]) <= SAME)
+        row, place = np.nonzero(fits)
+        np.add.at(votes, (site[row], place, kind[row]), 1)
+    sites, place = np.nonzero(votes.any(axis=2))
+    # The type is the one that a bond is called most often, if only by a copy of it.
+    called = votes[sites, place]
+    called[:, UNKNOWN] = 0
+    types = np.where(called.any(axis=1), called.argmax(axis=1), UNKNOWN)
+    types[(called[:, _SINGLE] > 0) & (called[:, _DOUBLE] > 0)] = _DELOCALISED
+    bonds = Bonds(
+        sites.astype(np.uint32),
+        atoms[sites, place].astype(np.int32),
+        images[sites, place],
+        distances[sites, place],
+        types.astype(np.uint8),
+    )
+    return (bonds if len(bonds) else None), int((~met).sum())

@@ -1,0 +1,156 @@
+"""Scored candidates, their order within each formula, and their verdicts."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from atomsight.geometry.crystal_class import verdict_class
+from atomsight.rank.score import margin
+from atomsight.rank.verdicts import LEAST, Verdicts
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A candidate in its place.
+
+    Attributes:
+        rank: from 1 within its formula, the most plausible first.
+        crystal: its name.
+        source: the file.
+        formula: reduced, in Hill order.
+        kind: ``molecular``, ``framework`` or ``inorganic``, as told from the structure.
+        score: log-odds of real against decoy; higher is more plausible.
+        verdict: ``keep`` or ``unlikely``; of the candidates of a formula beside each other where there are
+            ten or more, see `verdicts`.
+        evidence: what speaks against it, in words, the worst first; empty unless asked for.
+    """
+
+    rank: int
+    crystal: str
+    source: str
+    formula: str
+    kind: str
+    score: float
+    verdict: str
+    evidence: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; without the evidence where there is none."""
+        record = asdict(self)
+        record["score"] = round(self.score, 4)
+        record["evidence"] = list(self.evidence)
+        if not self.evidence:
+            del record["evidence"]
+        return record
+
+
+class Ledger:
+    """Scored candidates in a SQLite database, to be read back in order.
+
+    On disk any number of them takes no more memory than one. In memory it may be filled by one thread while
+    others read it. As a context manager it closes itself and removes its file.
+
+    Args:
+        verdicts: judges the candidates of a formula beside each other; None leaves the verdicts as they are.
+        in_memory: keep no file.
+    """
+
+    def __init__(self, verdicts: Verdicts | None = None, *, in_memory: bool = False) -> None:
+        self._verdicts = verdicts
+        self._in_memory = in_memory
+        self._lock = RLock()
+        self._settled = True
+        self._folder = None if in_memory else tempfile.TemporaryDirectory(prefix="atomsight-rank-")
+        place = ":memory:" if self._folder is None else Path(self._folder.name) / "ledger.sqlite"
+        self._file = sqlite3.connect(place, check_same_thread=False)
+        self._file.execute("PRAGMA journal_mode = OFF")
+        self._file.execute("PRAGMA synchronous = OFF")
+        self._file.execute(f"PRAGMA temp_store = {'MEMORY' if in_memory else 'FILE'}")
+        self._file.create_function("margin", 2, margin, deterministic=True)
+        columns = "crystal TEXT, source TEXT, formula TEXT, kind TEXT, score REAL"
+        columns += ", verdict TEXT, evidence TEXT, copy TEXT"
+        self._file.execute(f"CREATE TABLE candidates ({columns})")
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._file.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def add(self, ranked: Ranked, copy: str | None = None) -> None:
+        """Note one candidate, and the file that it was copied to."""
+        row = (
+            ranked.crystal,
+            ranked.source,
+            ranked.formula,
+            ranked.kind,
+            ranked.score,
+            ranked.verdict,
+            json.dumps(ranked.evidence),
+            copy,
+        )
+        with self._lock:
+            self._file.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._settled = False
+
+    def kept(self) -> int:
+        """How many are to be kept."""
+        return int(next(iter(self._rows("SELECT COUNT(*) FROM candidates WHERE verdict = 'keep'")))[0])
+
+    def copies(self) -> Iterator[str]:
+        """Copied files that hold a candidate to keep."""
+        asked = "SELECT DISTINCT copy FROM candidates WHERE copy IS NOT NULL AND verdict = 'keep'"
+        for (copy,) in self._rows(asked):
+            yield copy
+
+    def ordered(self) -> Iterator[Ranked]:
+        """All candidates: formula by formula, the best first in each, equals by name."""
+        asked = (
+            "SELECT crystal, source, formula, kind, score, verdict, evidence, "
+            "COUNT(*) OVER (PARTITION BY formula), MAX(score) OVER (PARTITION BY formula) "
+            "FROM candidates ORDER BY formula, score DESC, crystal, source"
+        )
+        rank, last = 0, None
+        for crystal, source, formula, kind, score, verdict, evidence, among, best in self._rows(asked):
+            rank = rank + 1 if formula == last else 1
+            last = formula
+            told = tuple(json.loads(evidence))
+            if told and self._verdicts is not None:
+                told += self._verdicts.words(verdict_class(kind, formula), score, best, among)
+            yield Ranked(rank, crystal, source, formula, kind, score, verdict, told)
+
+    def _rows(self, asked: str) -> Iterable[tuple[Any, ...]]:
+        with self._lock:
+            self._settle()
+            rows = self._file.execute(asked)
+            return rows.fetchall() if self._in_memory else rows
+
+    def _settle(self) -> None:
+        """Judge the candidates of each formula beside each other. More candidates may be added afterwards: a
+        formula that has enough is judged again, and never has too few again."""
+        if self._settled or self._verdicts is None:
+            return
+        self._file.execute("CREATE INDEX IF NOT EXISTS groups ON candidates (formula, kind)")
+        groups = self._file.execute(
+            "SELECT * FROM (SELECT formula, kind, SUM(COUNT(*)) OVER (PARTITION BY formula) AS among, "
+            "MAX(MAX(score)) OVER (PARTITION BY formula) FROM candidates GROUP BY formula, kind) "
+            f"WHERE among >= {LEAST}"
+        ).fetchall()
+        for formula, kind, among, best in groups:
+            limit = self._verdicts.limit(verdict_class(kind, formula), among)
+            if limit is not None:
+                self._file.execute(
+                    "UPDATE candidates SET verdict = CASE WHEN margin(score, ?) < ? "
+                    "THEN 'unlikely' ELSE 'keep' END WHERE formula = ? AND kind = ?",
+                    (best, limit, formula, kind),
+                )
+        self._settled = True
