@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.models.plausibility.inference import PRESSED, WEIGHTS, Plausibility, crystal_logits
+from atomsight.models.plausibility.inference import GENERAL, INORGANIC_UNRELAXED, Plausibility, crystal_logits
 from atomsight.rank.volume import element_counts, expected_volume, fit_volumes
 from workshop.plausibility.examples import SMALL, split_crystals
 from workshop.plausibility.prototypes import Geometry, kin, with_elements
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--small", type=Path, nargs="+", required=True)
     parser.add_argument("--leave-out", type=Path, help="file of formulas, one a line")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--network", type=Path, nargs="*", default=[PRESSED, WEIGHTS])
+    parser.add_argument("--network", type=Path, nargs="*", default=[INORGANIC_UNRELAXED, GENERAL])
     given = parser.parse_args()
     left = given.leave_out.read_text().split() if given.leave_out else []
     generator = np.random.default_rng(0)

@@ -25,7 +25,7 @@ from atomsight.io import DEFAULT, Member, crystals_of, iter_members
 from atomsight.io.optimade import members_of
 from atomsight.io.web import Web
 
-HELPERS = Path(__file__).parents[1] / "tests" / "readers"
+HELPERS = Path(__file__).parents[1] / "tests" / "support"
 sys.path.insert(0, str(HELPERS))
 MENDED = {"disorder_resolved", "occupancy_rounded", "duplicates_merged", "deuterium", "missing_hydrogen"}
 

@@ -304,8 +304,8 @@ def stale_kinds(held: RankCalibration, model: str, fitted_with: dict[str, str]) 
     """
     changed = {name for name, found in fitted_with.items() if held.fitted_with.get(name) != found}
     uses: dict[str, dict[str, tuple[str, ...]]] = {
-        "plausibility": {"plausibility": SCORED, "cells": ("inorganic", "unrelaxed")},
-        "pressed": {"pressed": ("inorganic", "unrelaxed")},
+        "plausibility": {"general": SCORED, "inorganic-relaxed": ("inorganic", "unrelaxed")},
+        "pressed": {"inorganic-unrelaxed": ("inorganic", "unrelaxed")},
         "blind": {model: SCORED},
         "worst_blind": {model: SCORED},
     }

@@ -29,7 +29,7 @@ def _nothing(path: Path) -> dict[str, str]:
 
 def _of_check(path: Path) -> dict[str, str]:
     held = _json(path)
-    return {calibration.MODEL: held["fingerprint"], "plausibility": held["network"]}
+    return {calibration.MODEL: held["fingerprint"], "general": held["network"]}
 
 
 def _of_sets(path: Path) -> dict[str, str]:
@@ -49,13 +49,13 @@ FILES: dict[str, tuple[Callable[[Path], dict[str, str]], str, int]] = {
     "models/pretrained/*.onnx": (_nothing, "", 1),
     "models/pretrained/*.sets.json": (
         _of_sets,
-        "remove the file, then python -m atomsight.models.conformal MODEL DATASET",
+        "remove the file, then python -m workshop.sets MODEL DATASET",
         1,
     ),
-    "screen/check.json": (_of_check, "python -m workshop.calibrate_check DATASET", 1),
-    "screen/usual.json": (_nothing, "python -m workshop.calibrate_check DATASET --usual", 1),
-    "models/plausibility/*.onnx": (_nothing, "", 1),
-    "screen/rank.npz": (
+    "check/check.json": (_of_check, "python -m workshop.calibrate_check DATASET", 1),
+    "check/usual_distances.json": (_nothing, "python -m workshop.calibrate_check DATASET --usual", 1),
+    "models/pretrained/plausibility/*.onnx": (_nothing, "", 1),
+    "rank/rank.npz": (
         _of_rank,
         "python -m workshop.calibrate_rank, then calibrate_verdicts",
         rank_calibration.VERSION,

@@ -39,7 +39,7 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    script = Path(__file__).with_name("optimade_server.py")
+    script = Path(__file__).parents[1] / "support" / "optimade_server.py"
     process = subprocess.Popen(
         [sys.executable, str(script), str(port), str(COPIES), *map(str, FILES)],
         cwd=tmp_path_factory.mktemp("server"),

@@ -94,8 +94,8 @@ def test_what_is_missing_or_unknown_is_told(package: Path, tmp_path_factory: pyt
 def test_rank_refuses_another_network(tmp_path: Path) -> None:
     copy = tmp_path / "atomsight"
     shutil.copytree(artefacts.ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    plausibility = copy / "screen" / "plausibility"
-    shutil.copy(plausibility / "plausibility.onnx", plausibility / "cells.onnx")
+    plausibility = copy / "models" / "pretrained" / "plausibility"
+    shutil.copy(plausibility / "general.onnx", plausibility / "inorganic-relaxed.onnx")
     code = (
         "import sys; from atomsight.cli import main; "
         "sys.argv = ['atomsight', 'rank', 'x.cif', '--relaxed']; main.run()"
@@ -104,5 +104,5 @@ def test_rank_refuses_another_network(tmp_path: Path) -> None:
     found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     told = " ".join(found.stderr.split())
     assert found.returncode
-    assert "cells.onnx" in told
+    assert "inorganic-relaxed.onnx" in told
     assert "python -m workshop.write_artefacts" in told

@@ -12,7 +12,7 @@ import torch
 from atomsight.core.errors import InputError, ModelError
 from atomsight.dataset import Dataset, build_from
 from atomsight.models import load_model
-from atomsight.models.plausibility.inference import PRESSED, Plausibility
+from atomsight.models.plausibility.inference import INORGANIC_UNRELAXED, Plausibility
 from atomsight.training import export, train_model
 from atomsight.training.export import add_metadata, export_run
 from atomsight.training.run_folder import RunFolder
@@ -103,6 +103,6 @@ def test_a_model_of_another_format_is_refused(run: Path, tmp_path: Path) -> None
     add_metadata(run / "model.onnx", tmp_path / "other.onnx", {"format": 99})
     with pytest.raises(ModelError, match=r"of format 99; .* reads format 1"):
         load_model(tmp_path / "other.onnx")
-    add_metadata(PRESSED, tmp_path / "pressed.onnx", {"format": 99})
+    add_metadata(INORGANIC_UNRELAXED, tmp_path / "pressed.onnx", {"format": 99})
     with pytest.raises(ModelError, match="of format 99"):
         Plausibility(tmp_path / "pressed.onnx")

@@ -10,7 +10,7 @@ import pytest
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import InputError, ModelError
-from atomsight.models.plausibility.inference import PRESSED, Plausibility
+from atomsight.models.plausibility.inference import INORGANIC_UNRELAXED, Plausibility
 from atomsight.training.masked_site.graph import weights_of
 from perovskite import perovskite
 from salts import ROCK_SALT, ZINC_BLENDE, archive_of, cubic
@@ -164,7 +164,7 @@ def test_what_cannot_be_trained_leaves_no_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for more, message in (
-        (["--from", PRESSED, "--angular", 3], "another kind of network"),
+        (["--from", INORGANIC_UNRELAXED, "--angular", 3], "another kind of network"),
         (["--from", "two-stage"], "another kind of network"),
         (["--unrelaxed", "--exchange", "masked-site-isotypes"], "of no use with --unrelaxed"),
         (["--exchange", "masked-site-isotypes", "--often", 2], "a chance, from 0 to 1"),
@@ -269,7 +269,7 @@ def test_the_mean_of_networks(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least two"):
         mean(files[:1], tmp_path / "one.onnx")
     with pytest.raises(ModelError, match="another kind"):
-        mean([*files, PRESSED], tmp_path / "one.onnx")
+        mean([*files, INORGANIC_UNRELAXED], tmp_path / "one.onnx")
     with pytest.raises(ModelError, match="another kind"):  # its last layer would be drawn at random
         mean([model_file("masked-site")] * 2, tmp_path / "one.onnx")
 

@@ -17,7 +17,7 @@ from atomsight.core.elements import NUMBERS, SYMBOLS
 from atomsight.geometry.bonds.radii import COVALENT
 from atomsight.models.artefacts import fingerprint_of
 
-FILE = Path(__file__).parent / "usual.json"
+FILE = Path(__file__).parent / "usual_distances.json"
 
 QUANTILES = (0.005, 0.05, 0.5, 0.95, 0.995)
 """That the table keeps of each pair's distances."""

@@ -193,7 +193,7 @@ def sources() -> str:
     made from an older file of a function which that one calls.
     """
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         text = path.read_bytes()
         if b"from atomsight.geometry.jit import" in text:
             digest.update(text)

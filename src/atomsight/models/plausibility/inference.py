@@ -20,14 +20,16 @@ POOL = 1.0
 SITES_PER_CALL = 96
 """Whole structures of about so many sites run together, see `models.masked_site.inference`."""
 
-WEIGHTS = Path(__file__).parent / "plausibility.onnx"
+FOLDER = Path(__file__).parents[1] / "pretrained" / "plausibility"
+
+GENERAL = FOLDER / "general.onnx"
 """Looks at distances and directions."""
 
-CELLS = Path(__file__).parent / "cells.onnx"
+INORGANIC_RELAXED = FOLDER / "inorganic-relaxed.onnx"
 """The same for inorganic structures alone, larger, and begun as a network that names elements. The mean of
 both tells more than either, as it does not of networks that began at random."""
 
-PRESSED = Path(__file__).parent / "pressed.onnx"
+INORGANIC_UNRELAXED = FOLDER / "inorganic-unrelaxed.onnx"
 """Looks at distances alone, for inorganic structures that are not relaxed, whose angles are not those that
 they will have: among such candidates it orders energies better (docs/screening.md)."""
 
@@ -44,7 +46,7 @@ class Plausibility:
         ModelError: the file cannot be opened, or is a shipped one that is not the one released.
     """
 
-    def __init__(self, path: Path = WEIGHTS, threads: int = 0) -> None:
+    def __init__(self, path: Path = GENERAL, threads: int = 0) -> None:
         self.fingerprint = fingerprint_of(Path(path))
         self._session = open_session(path, threads)
         self.sees_directions = any(given.name == "directions" for given in self._session.get_inputs())
@@ -129,22 +131,22 @@ class Networks:
     @cached_property
     def whole(self) -> Plausibility:
         """For all candidates as they are."""
-        return Plausibility(WEIGHTS, self._threads)
+        return Plausibility(GENERAL, self._threads)
 
     @cached_property
     def cells(self) -> Plausibility:
         """For inorganic candidates as they are, beside `whole`."""
-        return Plausibility(CELLS, self._threads)
+        return Plausibility(INORGANIC_RELAXED, self._threads)
 
     @cached_property
     def pressed(self) -> Plausibility:
         """For inorganic candidates at the volume that their formula lets expect."""
-        return Plausibility(PRESSED, self._threads)
+        return Plausibility(INORGANIC_UNRELAXED, self._threads)
 
     @staticmethod
     def fingerprints() -> dict[str, str]:
         """SHA-256 of the files by the names of the networks."""
-        return {path.stem: fingerprint_of(path) for path in (WEIGHTS, CELLS, PRESSED)}
+        return {path.stem: fingerprint_of(path) for path in (GENERAL, INORGANIC_RELAXED, INORGANIC_UNRELAXED)}
 
 
 def crystal_logits(
