@@ -76,7 +76,7 @@ def _value(parameter: Any) -> str:
     if getattr(parameter, "is_flag", False):
         return ""
     if parameter.param_type_name == "option" and parameter.metavar:
-        return f"`{parameter.metavar}`".replace("|", "\\|")
+        return f"`{parameter.metavar}`"
     described = getattr(parameter, "type_descriptor", None)
     name = getattr(getattr(described, "annotation", None), "__name__", "")
     return {"str": "text", "int": "number", "float": "number", "Path": "path", "list": ""}.get(name, name)
