@@ -35,5 +35,9 @@ def neighbours_of(crystal: Crystal, k: int, atoms: NDArray[np.integer] | None = 
             held["all"] = found
         return found
     rows = slice(None) if atoms is None else atoms
-    distances, indices, images = (np.ascontiguousarray(part[rows, :k]) for part in found)
-    return distances, indices, images
+    distances, indices, images = found
+    return (
+        np.ascontiguousarray(distances[rows, :k]),
+        np.ascontiguousarray(indices[rows, :k]),
+        np.ascontiguousarray(images[rows, :k]),
+    )
