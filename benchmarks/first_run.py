@@ -48,7 +48,11 @@ def measure(checkout: Path, verb: str, cache: str) -> tuple[float, float, int]:
     environment = {**os.environ, "NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(checkout / "src")}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", CODE, *VERBS[verb]], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", CODE, *VERBS[verb]],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:

@@ -10,8 +10,8 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from atomsight import nearest_neighbours
-from atomsight.symmetry import expand, find_orbits, first_atoms, primitive_atoms, renumber
 from atomsight.cell import inverse, lattice_symmetries, reduce_lattice
+from atomsight.symmetry import expand, find_orbits, first_atoms, primitive_atoms, renumber
 from atomsight.symmetry.group import distinct, is_group
 
 GROUPS = [

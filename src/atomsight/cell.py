@@ -115,9 +115,7 @@ def dot(rows: Floats, i: int, j: int) -> float:
 
 
 @part
-def _subtract(
-    lattice: Floats, reduced: Floats, transform: Ints, row: int, shift0: int, shift1: int
-) -> bool:
+def _subtract(lattice: Floats, reduced: Floats, transform: Ints, row: int, shift0: int, shift1: int) -> bool:
     """Take multiples of the first two rows from a row if that makes it shorter; return whether it does.
 
     The row is computed from the integer transform, so that rounding errors do not add up.

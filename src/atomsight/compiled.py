@@ -91,9 +91,7 @@ class Kernel(Generic[P, R]):
 @overload
 def compiled(function: Callable[P, R]) -> Kernel[P, R]: ...
 @overload
-def compiled(
-    *, small: int = 0, **options: Any
-) -> Callable[[Callable[P, R]], Kernel[P, R]]: ...
+def compiled(*, small: int = 0, **options: Any) -> Callable[[Callable[P, R]], Kernel[P, R]]: ...
 def compiled(function: Any = None, *, small: int = 0, **options: Any) -> Any:
     """Make a kernel of a function that Python calls. A decorator, with or without arguments.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ Found = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 def search_directly(
     lattice: NDArray[np.float64],
     fractional: NDArray[np.float64],
-    queries: NDArray[np.int64] | NDArray[np.float64],
+    queries: NDArray[Any],
     k: int,
     most: int = 1_000_000,
 ) -> Found | int | None:
@@ -56,7 +57,9 @@ def search_directly(
             return None
         copies = points[None] + _times(shifts, cell)[:, None]
         apart = copies[None] - centres[:, None, None]
-        squares = apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1] + apart[..., 2] * apart[..., 2]
+        squares = (
+            apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1] + apart[..., 2] * apart[..., 2]
+        )
         if queries.ndim == 1:
             squares[np.arange(len(queries)), len(shifts) // 2, queries] = np.inf  # the query itself
         near = squares <= reach * reach

@@ -85,12 +85,13 @@ _kept = threading.local()
 
 def room_for(n: int, m: int, block: int) -> Room:
     """Room of at least these sizes, that of this thread's last call if it is large enough."""
-    kept: tuple[int, int, int, Room] = getattr(_kept, "room", (-1, -1, -1, None))
+    kept = getattr(_kept, "room", (-1, -1, -1, None))
     if n > kept[0] or m > kept[1] or block > kept[2]:
         kept = (n, m, block, _new_room(n, m, block))
         if n < KEPT and m < KEPT and block < KEPT:
             _kept.room = kept
-    return kept[3]
+    room: Room = kept[3]
+    return room
 
 
 def _new_room(n: int, m: int, block: int) -> Room:
@@ -225,7 +226,13 @@ def _search(
 
     near, near_tags = room.block[4], room.block_tags[1]
     ordered, ordered_tags = room.block[5], room.block_tags[2]
-    bx, by, bz, squares, block_tags = room.block[0], room.block[1], room.block[2], room.block[3], room.block_tags[0]
+    bx, by, bz, squares, block_tags = (
+        room.block[0],
+        room.block[1],
+        room.block[2],
+        room.block[3],
+        room.block_tags[0],
+    )
     guess = np.inf  # square of the bound for the next query
     for home in range(bins):
         done, end = query_start[home], query_start[home + 1]
@@ -239,7 +246,10 @@ def _search(
                 lo[axis] = np.int64(floor((room.middle[0, axis] - wide) * shape[axis]))
                 hi[axis] = np.int64(floor((room.middle[1, axis] + wide) * shape[axis]))
             if packed and not _fit(lo, hi, shape, digits, apart, half):
-                packed, apart = False, 0  # digits are shifts in the reduced lattice, whatever wrapping took off
+                packed, apart = (
+                    False,
+                    0,
+                )  # the digits are shifts in the reduced lattice
                 for i in range(3):
                     for j in range(3):
                         digits[i, j] = i == j
@@ -289,9 +299,7 @@ def _search(
                     indices[q, t] = ordered_tags[t] >> (3 * bits)
                 if len(images):
                     moved = taken[where, i]
-                    _write_images(
-                        ordered_tags, k, bits, moved, images[q], packed, transform, taken[0]
-                    )
+                    _write_images(ordered_tags, k, bits, moved, images[q], packed, transform, taken[0])
                 guess = AHEAD * AHEAD * ordered[k - 1] + ROUNDING
                 done += 1
             if done < end:
@@ -301,7 +309,14 @@ def _search(
 
 @part
 def _write_images(
-    tags: Ints, k: int, bits: int, moved: Ints, images: NDArray[np.int32], packed: bool, transform: Ints, taken: Ints
+    tags: Ints,
+    k: int,
+    bits: int,
+    moved: Ints,
+    images: NDArray[np.int32],
+    packed: bool,
+    transform: Ints,
+    taken: Ints,
 ) -> None:
     """Cell shifts of k neighbours from the digits of their tags.
 
@@ -446,7 +461,9 @@ def _fit(lo: Ints, hi: Ints, shape: Ints, digits: Ints, apart: int, half: int) -
     for digit in range(3):
         reach = apart
         for axis in range(3):
-            reach += max(abs(lo[axis] // shape[axis]), abs(hi[axis] // shape[axis])) * abs(digits[axis, digit])
+            reach += max(abs(lo[axis] // shape[axis]), abs(hi[axis] // shape[axis])) * abs(
+                digits[axis, digit]
+            )
         if reach >= half:
             return False
     return True
