@@ -1,4 +1,4 @@
-"""The k-NN search in NumPy, for inputs that are not worth the compilation of `_kernel`; it gives the same bits."""
+"""The k-NN search in NumPy, with the bits of `_kernel`, for inputs that are not worth its compilation."""
 
 from __future__ import annotations
 
