@@ -1,4 +1,4 @@
-"""Compilation of numerical kernels: only where it pays, once per machine, announced, and with an optional cache.
+"""Compilation of numerical kernels: only where it pays, once per machine, announced, optionally cached.
 
 A kernel is a Python function that Numba can compile. Compilation takes seconds, so that small inputs are
 first answered by the Python function itself, or by a NumPy function that gives the same bits. A kernel is

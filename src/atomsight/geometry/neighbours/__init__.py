@@ -6,10 +6,8 @@
 | `directions` | `site_surroundings`: the same, and where each neighbour lies; of several, `surroundings_of` |
 | `batch` | `nearest_neighbours_batch`: many crystals in one call, over threads |
 | `invariants`, `emd` | PDD and AMD of a crystal; the earth mover's distance between PDDs |
-| `_many`, `_search` | the kernel: structures in turn, the search of one |
-| `_grid`, `_lattice`, `_workspace`, `_output` | grid, lattice reduction, room to work in and for results |
-| `_select`, `_tags`, `_write`, `_simd` | candidates in order, what names them, rows; vector instructions |
-| `_compiled` | how kernels are compiled, cached and announced |
+| `_kernel` | the compiled search |
+| `_direct` | the search in NumPy, for inputs that are not worth a compilation |
 | `_brute` | the oracle that the tests hold the kernel against |
 """
 

@@ -1,8 +1,9 @@
-"""The k-NN search in NumPy, for inputs that are not worth the compilation of `_kernel`; it gives the same bits."""
+"""The k-NN search in NumPy, with the bits of `_kernel`, for inputs that are not worth its compilation."""
 
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ Found = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 def search_directly(
     lattice: NDArray[np.float64],
     fractional: NDArray[np.float64],
-    queries: NDArray[np.int64] | NDArray[np.float64],
+    queries: NDArray[Any],
     k: int,
     most: int = 1_000_000,
 ) -> Found | int | None:

@@ -85,12 +85,13 @@ _kept = threading.local()
 
 def room_for(n: int, m: int, block: int) -> Room:
     """Room of at least these sizes, that of this thread's last call if it is large enough."""
-    kept: tuple[int, int, int, Room] = getattr(_kept, "room", (-1, -1, -1, None))
+    kept = getattr(_kept, "room", (-1, -1, -1, None))
     if n > kept[0] or m > kept[1] or block > kept[2]:
         kept = (n, m, block, _new_room(n, m, block))
         if n < KEPT and m < KEPT and block < KEPT:
             _kept.room = kept
-    return kept[3]
+    room: Room = kept[3]
+    return room
 
 
 def _new_room(n: int, m: int, block: int) -> Room:
@@ -248,7 +249,7 @@ def _search(
                 packed, apart = (
                     False,
                     0,
-                )  # digits are shifts in the reduced lattice, whatever wrapping took off
+                )  # the digits are shifts in the reduced lattice
                 for i in range(3):
                     for j in range(3):
                         digits[i, j] = i == j
