@@ -1,7 +1,8 @@
 """Inorganic crystals that are unstable: do rank and check, which know no energies, tell?
 
     pip download --no-deps --no-binary matminer matminer==0.4.0
-    PYTHONPATH=. python benchmarks/above_hull.py matminer-0.4.0.tar.gz DATASET --small ARCHIVE [--splits val test]
+    export PYTHONPATH=.    # for the package workshop
+    python benchmarks/above_hull.py matminer-0.4.0.tar.gz DATASET --small ARCHIVE [--splits val test]
 
 The source distribution of matminer 0.4.0 (BSD licence, Lawrence Berkeley National Laboratory) holds the
 energies above the convex hull of 3,938 entries of the Materials Project (Faber et al. 2015,

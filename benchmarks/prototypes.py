@@ -1,6 +1,7 @@
 """Candidates that are not relaxed: does a network tell a formula's own prototype from others?
 
-    PYTHONPATH=. python benchmarks/prototypes.py DATASET --small ARCHIVE [--leave-out FILE] [--network FILE ...]
+    export PYTHONPATH=.    # for the package workshop
+    python benchmarks/prototypes.py DATASET --small ARCHIVE [--leave-out FILE] [--network FILE ...]
 
 For each inorganic crystal of ``val``: up to three geometries of other compounds of its prototype, taken
 from ``train``, and up to 40 of other prototypes, all with its elements and at the volume that the formula
