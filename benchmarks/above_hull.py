@@ -1,6 +1,7 @@
 """Inorganic crystals that are unstable: do rank and check, which know no energies, tell?
 
     pip download --no-deps --no-binary matminer matminer==0.4.0
+    export PYTHONPATH=.    # for the package workshop
     python benchmarks/above_hull.py matminer-0.4.0.tar.gz DATASET --small ARCHIVE [--splits val test]
 
 The source distribution of matminer 0.4.0 (BSD licence, Lawrence Berkeley National Laboratory) holds the

@@ -1,10 +1,11 @@
 """Candidates that are not relaxed: does a network tell a formula's own prototype from others?
 
+    export PYTHONPATH=.    # for the package workshop
     python benchmarks/prototypes.py DATASET --small ARCHIVE [--leave-out FILE] [--network FILE ...]
 
 For each inorganic crystal of ``val``: up to three geometries of other compounds of its prototype, taken
 from ``train``, and up to 40 of other prototypes, all with its elements and at the volume that the formula
-lets expect (`screen.plausibility.prototypes`). For each network, those that ship if none is named: the mean
+lets expect (`workshop.plausibility.prototypes`). For each network, those that ship if none is named: the mean
 chance that one of the first is scored above one of the second, how often it is above all of them, and the
 chance for the crystal's own, relaxed geometry.
 """

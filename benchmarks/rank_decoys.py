@@ -1,5 +1,6 @@
 """Real crystals of a split among decoys of their formula and density, and among other compositions.
 
+    export PYTHONPATH=.    # for the package workshop
     python benchmarks/rank_decoys.py DATASET --small ARCHIVE --large ARCHIVE ... --molecular DATASET ARCHIVE
         [--split test] [--most 60] [--all] [--decoys 100] [--risks 0.005] [--leave-out FILE]
         [--copies]

@@ -10,7 +10,8 @@
 | `readers` | CIFs, folders and archives to `Crystal`; the quality policy |
 | `bonds` | which neighbours are bonded, and the bond type |
 | `dataset` | the one table: build, merge, store, split, near-duplicates; the engines of parallel work |
-| `models` | the networks, training, export, and inference on ONNX Runtime |
+| `models` | trained models on ONNX Runtime |
+| `training` | the networks in PyTorch, the training loop, export |
 | `evaluate` | metrics, confusion matrices, mistakes: pure functions |
 | `analyse` | distributions of distances, their peaks, what misclassified sites share |
 | `screen` | `check`: wrong elements; `rank`: candidate structures in order |

@@ -9,6 +9,6 @@ is isotypic tells what it would be with one of its elements exchanged for anothe
 for each other in other structure types, and as well as the difference of volume fits (`bank`). Network and
 isotypes join in a logarithmic opinion pool (Genest and Zidek 1986, 10.1214/ss/1177013825).
 
-How elements stand for each other is counted among the crystals themselves (`learn`), as in Hautier et al.
-2011, 10.1021/ic102031h, and Glawe et al. 2016, 10.1088/1367-2630/18/9/093011.
+How elements stand for each other is counted among the crystals themselves (`workshop.isotypes`), as in
+Hautier et al. 2011, 10.1021/ic102031h, and Glawe et al. 2016, 10.1088/1367-2630/18/9/093011.
 """
