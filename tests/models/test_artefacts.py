@@ -25,8 +25,13 @@ def test_the_manifest_is_true() -> None:
     for one in listed.values():
         found = fingerprint_of(artefacts.ROOT / one.path)  # verifies what it was fitted with too
         assert found == hashlib.sha256((artefacts.ROOT / one.path).read_bytes()).hexdigest()
-    assert set(listed["rank"].calibrated_with) == {"masked-site", "plausibility", "cells", "pressed"}
-    assert set(listed["check"].calibrated_with) == {"masked-site-angles-2", "plausibility"}
+    assert set(listed["rank"].calibrated_with) == {
+        "masked-site",
+        "general",
+        "inorganic-relaxed",
+        "inorganic-unrelaxed",
+    }
+    assert set(listed["check"].calibrated_with) == {"masked-site-angles-2", "general"}
 
 
 def test_the_manifest_lists_every_shipped_file() -> None:

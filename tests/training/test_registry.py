@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from atomsight.core.errors import InputError, ModelError
 from atomsight.dataset import Dataset
-from atomsight.errors import InputError, ModelError
 from atomsight.models.registry import model_class
 from atomsight.training import Settings, train_model
 from atomsight.training.registry import architecture_class, architectures

@@ -210,7 +210,8 @@ def _operations(crystal: Any) -> Operations | None:
 def _bonded(crystal: Crystal, entry_crystal: Any) -> Crystal:
     """The crystal with the bonds of the entry's molecules, whose atoms are found in the cell by place.
 
-    Polymeric bonds, which the CSD draws to an atom outside of the molecule, are left to `atomsight.geometry.bonds`.
+    Polymeric bonds, which the CSD draws to an atom outside of the molecule, are left to
+    `atomsight.geometry.bonds`.
     """
     bonds = [bond for bond in entry_crystal.molecule.bonds if str(bond.bond_type).lower() != "polymeric"]
     ends = [[_position(atom) for atom in bond.atoms] for bond in bonds]

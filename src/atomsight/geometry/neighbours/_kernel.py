@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import threading
 from math import ceil, floor, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ _kept = threading.local()
 
 def room_for(n: int, m: int, block: int) -> Room:
     """Room of at least these sizes, that of this thread's last call if it is large enough."""
-    kept = getattr(_kept, "room", (-1, -1, -1, None))
+    kept: tuple[int, int, int, Any] = getattr(_kept, "room", (-1, -1, -1, None))
     if n > kept[0] or m > kept[1] or block > kept[2]:
         kept = (n, m, block, _new_room(n, m, block))
         if n < KEPT and m < KEPT and block < KEPT:
@@ -356,7 +356,7 @@ def _ascending(
     for b in range(buckets + 1):
         room[4, b] = 0
     for i in range(count):
-        b = np.int64(near[i] * scale)
+        b = int(near[i] * scale)
         room[3, i] = b
         room[4, b + 1] += 1
     most = 0
@@ -542,7 +542,7 @@ def _grid_shape(height: Floats, width: float, n: int, shape: Ints) -> int:
             break
         width *= 1.2
     for axis in range(3):
-        shape[axis] = max(1, np.int64(height[axis] / width))
+        shape[axis] = max(1, int(height[axis] / width))
     return shape[0] * shape[1] * shape[2]
 
 

@@ -67,7 +67,7 @@ class Plausibility:
             neighbours: (n, k) row of each neighbour's site.
             element: (n,) atomic numbers.
             begins: (s,) row where each structure begins.
-            directions: (n, k, 3) int8 as `atomsight.geometry.neighbours.site_surroundings` gives them, for a network
+            directions: (n, k, 3) int8 as `geometry.neighbours.site_surroundings` gives them, for a network
                 that looks at them.
         """
         parts = []
