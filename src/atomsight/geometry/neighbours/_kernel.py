@@ -53,8 +53,14 @@ ATOM, CELL = 32, (1 << 32) - 1
 FEW = 48
 """Candidates up to this number are sorted by comparing all with all, which compilers vectorise."""
 
-SPARE = 2
+VECTOR = 16
+"""Values that compilers compare at once; loops over whole vectors have no slow remainder."""
+
+SPARE = VECTOR
 """Places of a block behind its points that the loops may write."""
+
+FREE = -1
+"""A place that holds no tag yet."""
 
 
 class Room(NamedTuple):
@@ -270,7 +276,7 @@ def _search(
                 if len(images):
                     m0, m1, m2 = taken[1, q, 0], taken[1, q, 1], taken[1, q, 2]
                     for t in range(k):
-                        atom, place = ordered_tags[t] >> ATOM, ordered_tags[t] & CELL
+                        atom, place = np.uint64(ordered_tags[t] >> ATOM), np.uint64(ordered_tags[t] & CELL)
                         images[q, t, 0] = shifts[place, 0] - taken[0, atom, 0] + m0
                         images[q, t, 1] = shifts[place, 1] - taken[0, atom, 1] + m1
                         images[q, t, 2] = shifts[place, 2] - taken[0, atom, 2] + m2
@@ -299,12 +305,18 @@ def _ascending(
     """
     most = 0
     if count <= FEW:
+        padded = (count + VECTOR - 1) // VECTOR * VECTOR
+        for i in range(count, padded):
+            near[i] = np.inf
         for i in range(count):
-            value, place = near[i], 0
-            for j in range(count):
-                place += near[j] < value
-            for j in range(i):
-                place += near[j] == value
+            ordered_tags[i] = FREE
+        for i in range(count):
+            value, smaller = near[i], 0
+            for j in range(padded):
+                smaller += near[j] < value
+            place = np.uint64(smaller)
+            while ordered_tags[place] != FREE:  # an equal value is there
+                place += np.uint64(1)
             ordered[place], ordered_tags[place] = value, near_tags[i]
     else:
         scale = (count - 1) / limit if limit > 0.0 else 0.0
