@@ -16,7 +16,6 @@ from atomsight.dataset.bonds_column import BondSource, bonds_column, bonds_of
 from atomsight.dataset.chunks import Skip
 from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
 from atomsight.dataset.split import family
-from atomsight.geometry.jit import compiled
 from atomsight.geometry.neighbours import surroundings_in
 
 ROW = "row"
@@ -82,7 +81,8 @@ class ChunkRows:
         flat = Flat.of(crystals)
         distances, neighbours, directions = surroundings_in(flat, self.k)
         numbers = flat.site_numbers
-        self._elements.append(_elements(numbers, neighbours, flat.site_offsets))
+        starts = np.repeat(flat.site_offsets[:-1], np.diff(flat.site_offsets))
+        self._elements.append(numbers[neighbours + starts[:, None]])
         self._distances.append(distances.astype(np.float32))
         self._neighbours.append(neighbours)
         self._directions.append(directions)
@@ -179,19 +179,6 @@ def cell_parameters(lattices: NDArray[np.float64]) -> tuple[NDArray[np.float64],
         axis=1,
     )
     return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
-
-
-@compiled
-def _elements(
-    numbers: NDArray[np.uint8], neighbours: NDArray[np.uint32], offsets: NDArray[np.int64]
-) -> NDArray[np.uint8]:
-    """Atomic numbers of neighbours that are counted within their crystals."""
-    out = np.empty(neighbours.shape, np.uint8)
-    for crystal in range(len(offsets) - 1):
-        for site in range(offsets[crystal], offsets[crystal + 1]):
-            for rank in range(neighbours.shape[1]):
-                out[site, rank] = numbers[offsets[crystal] + np.int64(neighbours[site, rank])]
-    return out
 
 
 def _label_column(crystals: Sequence[Crystal]) -> pa.StringArray:
