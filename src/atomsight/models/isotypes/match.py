@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.geometry.jit import compiled
+from atomsight.geometry.jit import compiled, part
 from atomsight.models.isotypes.types import Group, Scaled, Scales
 
 FAR = 1e9
@@ -18,7 +18,7 @@ WAYS = 64
 """At most so many ways are looked at."""
 
 
-@compiled
+@part(allocates=True)
 def pairings(
     one: NDArray[np.float32],
     other: NDArray[np.float32],
@@ -96,7 +96,7 @@ def pairings(
     return ways
 
 
-@compiled
+@part(allocates=True)
 def _greedily(apart: NDArray[np.float64], most: float, place: NDArray[np.int64]) -> float:
     """Pair sites off, the most alike first; returns the sum of their differences, `FAR` beyond ``most``."""
     n = len(apart)
@@ -118,24 +118,28 @@ def _greedily(apart: NDArray[np.float64], most: float, place: NDArray[np.int64])
     return total
 
 
-@compiled
-def may_match(one: NDArray[np.float32], other: NDArray[np.float32], most: float) -> bool:
-    """Whether crystals may differ by at most ``most``, see `pairings`, by (n,) ascending means of the sites'
-    rows.
+def may_match(one: NDArray[np.float32], others: NDArray[np.float32], most: float) -> NDArray[np.bool_]:
+    """Whether a crystal may differ from others by at most ``most``, see `pairings`.
 
     The means of two rows differ by no more than the root mean square difference of their entries, and of all
     ways to pair numbers off the ascending order has the least sum of differences.
+
+    Args:
+        one: (n,) ascending means of the crystal's rows.
+        others: (c, n) those of the other crystals.
+        most: largest difference.
+
+    Returns:
+        (c,) bool.
     """
-    total = 0.0
-    for i in range(len(one)):
-        total += abs(one[i] - other[i])
-    return total <= len(one) * most * 1.001
+    return np.abs(others - one).sum(axis=1, dtype=np.float64) <= len(one) * most * 1.001
 
 
 @compiled
 def heard(
     own: Scaled,
     group: Group,
+    chosen: NDArray[np.int64],
     stands: NDArray[np.float32],
     size: NDArray[np.float32],
     scales: Scales,
@@ -155,6 +159,7 @@ def heard(
     Args:
         own: the crystal.
         group: crystals of as many sites.
+        chosen: which of these are compared.
         stands, size: see `bank.Isotypes`.
         scales: see there.
         orders: see `pairings`.
@@ -167,9 +172,7 @@ def heard(
     share, members = np.zeros(n), np.zeros(n)
     belief = np.zeros((n, others.shape[1]))
     counted = 0
-    for c in range(len(group.lengths)):
-        if not may_match(own.means, group.means[c], scales.most):
-            continue
+    for c in chosen:
         ways = pairings(own.rows, group.rows[c], scales.most, scales.alike, orders, places, near)
         counted += ways > 0
         longer = own.length - group.lengths[c]
@@ -220,7 +223,7 @@ def heard(
     return counted
 
 
-@compiled
+@part
 def likely(step: float) -> float:
     """Density of Student's distribution of three degrees of freedom, but for its scale, over that at 0."""
     return 1.0 / (1.0 + step * step) ** 2
