@@ -161,8 +161,7 @@ def describe(
     column["worst_blind"][:] = np.minimum.reduceat(blind, begins)
     for i in np.flatnonzero(inorganic).tolist():
         one = crystals[i]
-        atoms = primitive_atoms(one.lattice, one.fractional, one.numbers)
-        column["parsimony"][i] = np.log(atoms / one.n_sites)
+        column["parsimony"][i] = np.log(primitive_atoms(one) / one.n_sites)
 
     near = sites.element[sites.neighbours[:, :NEAREST] + sites.first[:, None]]
     shortest = tables.closest[sites.element[:, None], near]
