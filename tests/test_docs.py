@@ -33,7 +33,7 @@ FENCE = re.compile(r"^( *)```(.*?)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 RUN = ("python", "console", "sh")
 NOT_RUN = re.compile(r'(py|sh) title="Not run: .+"')
 
-SLOW = ("docs/tutorials/", "docs/how-to/train.md", "docs/how-to/report.md")
+SLOW = ("docs/tutorials/", *(f"docs/how-to/{page}.md" for page in ("distances-and-bonds", "report", "train")))
 """Pages whose code takes more than some seconds."""
 
 
