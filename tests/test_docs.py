@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -140,6 +141,23 @@ def test_limits_and_skip_rules_are_complete() -> None:
         assert f"`{field.name}`" in limits
     for rule in re.findall(r"^- ``(\w+)``:", quality.__doc__ or "", re.MULTILINE):
         assert f"| `{rule}` |" in rules
+
+
+@pytest.mark.parametrize("verb", ["neighbours", "predict", "check", "rank"])
+def test_keys_of_json_are_documented(verb: str) -> None:
+    page = FENCE.sub("", (DOCS / "reference/json.md").read_text(encoding="utf-8"))
+    documented = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", page))))
+    result = CliRunner().invoke(app, [verb, str(ROOT / "examples/ibuprofen.cif"), "--json"])
+    record = json.loads(result.stdout)
+    sites = [key for site in record.get("sites", []) for key in site]
+    assert set(record) | set(sites) <= documented
+
+
+def test_pages_named_in_the_code_exist() -> None:
+    files = [path for folder in ("src", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")]
+    for path in [*files, ROOT / "benchmarks/neighbours/README.md"]:
+        for page in re.findall(r"\bdocs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
+            assert (ROOT / page).exists(), f"{path.relative_to(ROOT)} names {page}"
 
 
 @cache

@@ -286,7 +286,7 @@ def rank(
 
     No energy is computed. The score joins the plausibility of every site's surroundings, the likelihood of
     the elements given the geometry, the volume, and the contacts between molecules; see
-    ``docs/screening.md``.
+    ``docs/explanation/ranking.md``.
 
     Args:
         crystals: candidates; or files (`atomsight.models.spread.sources_of`), which are read where the work
