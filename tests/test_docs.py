@@ -19,6 +19,7 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
+import atomsight
 from atomsight.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -141,6 +142,12 @@ def test_limits_and_skip_rules_are_complete() -> None:
         assert f"`{field.name}`" in limits
     for rule in re.findall(r"^- ``(\w+)``:", quality.__doc__ or "", re.MULTILINE):
         assert f"| `{rule}` |" in rules
+
+
+def test_public_names_are_in_the_reference() -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference/api").glob("*.md"))
+    for name in set(atomsight.__all__) - {"__version__"}:
+        assert f"`{name}`" in pages
 
 
 @pytest.mark.parametrize("verb", ["neighbours", "predict", "check", "rank"])
