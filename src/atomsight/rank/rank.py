@@ -161,7 +161,7 @@ def rank(
 
     No energy is computed. The score joins the plausibility of every site's surroundings, the likelihood of
     the elements given the geometry, the volume, and the contacts between molecules; see
-    ``docs/screening.md``.
+    ``docs/explanation/ranking.md``.
 
     Args:
         crystals: candidates; or files (`atomsight.parallel.jobs.sources_of`), which are read where the work
