@@ -145,6 +145,15 @@ def test_limits_and_skip_rules_are_complete() -> None:
         assert f"| `{rule}` |" in rules
 
 
+def test_thresholds_of_rank_are_those_of_the_shipped_calibration() -> None:
+    page = (DOCS / "how-to/choose-threshold.md").read_text(encoding="utf-8")
+    script = [sys.executable, str(ROOT / "benchmarks/rank_thresholds.py")]
+    printed = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    for row in printed.splitlines()[2:]:
+        values = row.split("|", 3)[3]
+        assert values in page
+
+
 def test_public_names_are_in_the_reference() -> None:
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference/api").glob("*.md"))
     for name in set(atomsight.__all__) - {"__version__"}:
