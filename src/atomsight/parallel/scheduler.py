@@ -96,9 +96,7 @@ class Scheduler(Generic[C]):
 
     def _most(self) -> int:
         """Most chunks to have under way; a cluster may grow meanwhile."""
-        if isinstance(self._executor, Executor):
-            return in_flight(self._executor)
-        return 2 * (self._executor or 1) + 1
+        return 2 * self._executor + 1 if isinstance(self._executor, int) else in_flight(self._executor)
 
     def _local(self) -> Pool:
         if self._pool is None:
@@ -107,7 +105,7 @@ class Scheduler(Generic[C]):
         return self._pool
 
     def _submitted(self, chunk: C) -> Future[Any]:
-        if not isinstance(self._executor, Executor):
+        if isinstance(self._executor, int):
             return self._local().submit(self._function, chunk)
         try:
             return self._executor.submit(self._function, chunk)
@@ -136,7 +134,7 @@ class Scheduler(Generic[C]):
         try:
             return future.result()
         except (Exception, CancelledError) as error:
-            if not isinstance(self._executor, Executor) or not engine_failed(error):
+            if isinstance(self._executor, int) or not engine_failed(error):
                 raise
             if not worker_was_killed(error):
                 raise EngineError(
