@@ -213,7 +213,7 @@ def check(
     Example:
         >>> for checked in atomsight.check("examples/paracetamol.cif"):
         ...     print(checked.crystal.name, [site.label for site in checked.flagged])
-        2300214 []
+        7105573 []
     """
     if executor is not None and any(
         isinstance(one, Model | Witnesses) for one in (model, precedents, against)

@@ -58,7 +58,7 @@ def write(crystals: Any, path: str | Path) -> int:
 
 def _extxyz(crystal: Crystal) -> str:
     lattice = " ".join(map(repr, crystal.lattice.ravel().tolist()))
-    name = crystal.name.replace("\\", "_").replace('"', "'")
+    name = " ".join(crystal.name.replace("\\", "_").replace('"', "'").split())
     head = f'Lattice="{lattice}" Properties=species:S:1:pos:R:3 name="{name}" pbc="T T T"'
     positions = crystal.fractional @ crystal.lattice
     rows = zip(crystal.numbers.tolist(), positions.tolist(), strict=True)
@@ -70,7 +70,7 @@ def _poscar(crystal: Crystal) -> str:
     order = np.argsort(crystal.numbers, kind="stable")
     numbers, counts = np.unique(crystal.numbers, return_counts=True)
     lines = [
-        crystal.name,
+        " ".join(crystal.name.split()),
         "1.0",
         *(" ".join(map(repr, row)) for row in crystal.lattice.tolist()),
         " ".join(SYMBOLS[number] for number in numbers.tolist()),
