@@ -252,7 +252,7 @@ def same(one: Crystal, other: Crystal, *, labels: bool = True, order: bool = Tru
         assert tuple(other.labels) == tuple(one.labels)
 
 
-@pytest.mark.parametrize("path", (PARACETAMOL, HALITE, DATA / "cod-2100840.cif", ARCHIVE))
+@pytest.mark.parametrize("path", [PARACETAMOL, HALITE, DATA / "cod-2100840.cif", ARCHIVE])
 def test_conversions_keep_the_crystal(path: Path, tmp_path: Path) -> None:
     pytest.importorskip("ase")
     pytest.importorskip("pymatgen")

@@ -11,7 +11,7 @@ import numpy as np
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError
-from atomsight.core.files import whole
+from atomsight.core.files import whole_text
 from atomsight.io import read
 from atomsight.io.formats import format_of
 
@@ -46,7 +46,7 @@ def write(crystals: Any, path: str | Path) -> int:
             f"{path}: the name of the file must end in .cif, .xyz, .extxyz or .vasp, or be POSCAR"
         )
     count = 0
-    with whole(path) as place, place.open("w", encoding="utf-8") as file:
+    with whole_text(path) as file:
         for count, crystal in enumerate(read(crystals), start=1):
             if count == 2 and text is _poscar:
                 raise InputError(f"{path}: a POSCAR holds one crystal; write each to a file of its own")

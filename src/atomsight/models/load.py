@@ -46,7 +46,7 @@ def load_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
 
     Example:
         >>> load_model("two-stage", threads=1)
-        <two-stage model two-stage: k = 10, 20 elements>
+        <two-stage model two-stage: k = 10, 88 elements>
     """
     label, path = _locate(DEFAULT if name in (None, "default") else name)
     fingerprint = fingerprint_of(path)

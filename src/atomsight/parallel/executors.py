@@ -124,6 +124,5 @@ def engine_failed(error: BaseException) -> bool:
 
 
 def worker_was_killed(error: BaseException) -> bool:
-    """Whether an error of a Dask cluster is that of one task, which killed its worker each time it was
-    tried."""
+    """Whether an error of a Dask cluster is that of one task, which killed its worker at every attempt."""
     return type(error).__name__ == "KilledWorker"
