@@ -1,4 +1,4 @@
-"""Published structures checked for wrongly assigned elements."""
+"""Detection of wrongly assigned elements in published structures."""
 
 from __future__ import annotations
 
@@ -34,17 +34,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckedSite:
-    """What was found about one site.
+    """Result of `check` for one site.
 
     Attributes:
-        site, label, element: which; the element as assigned.
-        probability: of that element, given the elements of all other sites.
-        suggested: the element that would fit best in its place.
-        suspicion: minus log10 of the share of correct crystals that hold a site as suspicious: 2 is one
+        site: index of the site.
+        label: its label in the file.
+        element: the assigned element.
+        probability: probability of that element, given the elements of all other sites.
+        suggested: the best other element.
+        suspicion: minus log10 of the share of correct crystals with a site of this score or more: 2 is one
             crystal in a hundred. 0 where the model does not know the element.
-        flagged: the suspicion is at least 2.
-        gain: what the suggestion adds to the log-likelihood of the site and those around; None where it was
-            not tried.
+        flagged: whether the suspicion is at least 2.
+        gain: change of the log-likelihood of the site and its neighbours with the suggested element; None
+            where it was not tried.
         evidence: sentences; for flagged sites, and for the most suspicious one.
     """
 
@@ -61,14 +63,14 @@ class CheckedSite:
 
 @dataclass(frozen=True)
 class Checked(Record):
-    """What was found about one crystal.
+    """Result of `check` for one crystal.
 
     Attributes:
         crystal: the crystal.
         score: the largest suspicion of its sites.
-        likelihood: mean over the sites of the logarithm of the probability of the element assigned.
-        sites: in their order.
-        signs: that concern the crystal as a whole.
+        likelihood: mean over the sites of the logarithm of the probability of the assigned element.
+        sites: results of the sites, in their order.
+        signs: problems of the crystal as a whole.
     """
 
     crystal: Crystal
@@ -79,7 +81,7 @@ class Checked(Record):
 
     @property
     def flagged(self) -> tuple[CheckedSite, ...]:
-        """The flagged sites, most suspicious first."""
+        """The flagged sites, the most suspicious first."""
         return tuple(sorted((s for s in self.sites if s.flagged), key=lambda s: -s.suspicion))
 
     def as_dict(self) -> dict[str, Any]:
