@@ -85,7 +85,7 @@ def unlikely(scored: list[Ranked], verdicts: Verdicts) -> NDArray[np.bool_]:
     """Which candidates of one formula are thrown away."""
     with Ledger(verdicts) as ledger:
         for place, entry in enumerate(scored):
-            alone = verdicts.alone(verdict_class(entry.kind, entry.formula), entry.score)
+            alone = verdicts.alone(verdict_class(entry.crystal_class, entry.formula), entry.score)
             ledger.add(replace(entry, crystal=str(place), verdict=alone))
         told = {int(entry.crystal): entry.verdict for entry in ledger.ordered()}
     return np.array([told[place] == "unlikely" for place in range(len(scored))])

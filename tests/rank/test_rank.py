@@ -157,7 +157,7 @@ def test_inorganic_crystals_are_judged_by_the_mean_of_two_networks(ranker: Ranke
 def test_kinds_are_told_from_the_crystal(ranker: Ranker) -> None:
     framework = next(c for c in read(EXAMPLES / "crystals.tar.xz") if c.name == "BAQWIC_clean")
     crystals = [perovskite(), framework, *read(EXAMPLES / "ibuprofen.cif")]
-    assert [entry.kind for entry in ranker.score(crystals)] == ["inorganic", "framework", "molecular"]
+    assert [entry.crystal_class for entry in ranker.score(crystals)] == ["inorganic", "framework", "molecular"]
 
 
 def test_python_orders_within_formulas(folder: Path) -> None:

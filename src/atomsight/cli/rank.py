@@ -221,7 +221,7 @@ def _show(ordered: Iterator[Ranked], most: int) -> None:
         if ranked.formula != last:
             _hidden(hidden)
             last, hidden = ranked.formula, 0
-            out.print(Text(f"{ranked.formula}  {ranked.kind}", style="bold"))
+            out.print(Text(f"{ranked.formula}  {ranked.crystal_class}", style="bold"))
         if most and ranked.rank > most:
             hidden += 1
             continue

@@ -1,4 +1,4 @@
-"""A ranking to CSV, JSON, JSON lines or Parquet, a candidate at a time."""
+"""Writes a ranking to CSV, JSON, JSON lines or Parquet, one candidate at a time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from atomsight.rank.ledger import Ranked
 COLUMNS = ("rank", "crystal", "source", "formula", "kind", "score", "verdict", "evidence")
 
 ROWS = 10_000
-"""Rows of a row group in Parquet."""
+"""Rows of a Parquet row group."""
 
 
 @contextmanager
 def writer_of(path: Path) -> Iterator[Callable[[Ranked], None]]:
-    """What writes candidates to a file, of the format that its name ends in; JSON where it is another."""
+    """Open a file for candidates, in the format of its suffix; the default is JSON.
+
+    Yields:
+        A function that writes one candidate.
+    """
     form = {".csv": _csv, ".parquet": _parquet, ".jsonl": _lines}.get(path.suffix.lower(), _json)
     with whole(path) as place, form(place) as write:
         yield write
@@ -63,14 +67,14 @@ def _parquet(path: Path) -> Iterator[Callable[[Ranked], None]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds: dict[str, Any] = {"rank": pa.int64(), "score": pa.float64(), "evidence": pa.list_(pa.string())}
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    types: dict[str, Any] = {"rank": pa.int64(), "score": pa.float64(), "evidence": pa.list_(pa.string())}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
     held: list[Ranked] = []
     with pq.ParquetWriter(path, schema) as writer:
 
         def flush() -> None:
-            columns = {name: [getattr(ranked, name) for ranked in held] for name in COLUMNS}
-            writer.write_table(pa.table(columns, schema=schema))
+            rows = [one.as_dict() | {"score": one.score, "evidence": one.evidence} for one in held]
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
             held.clear()
 
         def write(ranked: Ranked) -> None:
