@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atomsight.check.evidence import explain
 from atomsight.check.findings import Finding, find_problems
@@ -147,8 +148,13 @@ class Checker:
         width = max(model.k, 0 if self.against is None else self.against.k)
         neighbours_of(crystal, width)  # searches for all atoms, once for the sites and the bonds
         distances, neighbours, directions = site_surroundings(crystal, width)
-        columns = {"distances": distances, "neighbours": neighbours, "directions": directions}
-        columns |= {"element": crystal.site_numbers, "multiplicity": crystal.multiplicities}
+        columns: dict[str, NDArray[Any]] = {
+            "distances": distances,
+            "neighbours": neighbours,
+            "directions": directions,
+            "element": crystal.site_numbers,
+            "multiplicity": crystal.multiplicities,
+        }
         given = CheckInput.of(model, columns)
         compared, element = given.reference_class, given.element
         weights = self.calibration.weights[weights_class(compared)]
@@ -257,7 +263,9 @@ def check(
         EngineError: workers died again and again.
     """
     spread_out = executor is not None or workers > 1
-    if spread_out and any(isinstance(given, Model | ReferenceSites) for given in (model, precedents, against)):
+    if spread_out and any(
+        isinstance(given, Model | ReferenceSites) for given in (model, precedents, against)
+    ):
         raise InputError("workers load models and datasets themselves; give their names or paths")
     if spread_out and watch is not None:
         raise InputError("watch: work in other processes is watched crystal by crystal only; leave it out")

@@ -1,6 +1,6 @@
 """Sentences on the evidence against the element of a site.
 
-The evidence is its distances, its number of neighbours, the predictions from both, and the effect of a change.
+The evidence is: its distances, its number of neighbours, the predictions, and the effect of a change.
 """
 
 from __future__ import annotations
@@ -47,11 +47,9 @@ def explain(site: int, found: SiteScores, elements: tuple[int, ...], given: Chec
     return sentences
 
 
-def _bonded(
-    z: int, distances: NDArray[np.floating], around: NDArray[np.integer]
-) -> NDArray[np.bool_]:
+def _bonded(z: int, distances: NDArray[np.floating], around: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Select the neighbours within bonding distance of a site with element z."""
-    return bonded_neighbours(np.array([z]), distances[None], around[None])[0]
+    return np.asarray(bonded_neighbours(np.array([z]), distances[None], around[None])[0])
 
 
 def _distances(

@@ -100,7 +100,7 @@ def _missing_hydrogens(crystal: Crystal, bonds: Bonds) -> Finding | None:
 
 
 def _open_carbons(crystal: Crystal, bonds: Bonds) -> list[int]:
-    """Find carbons with two neighbours at an angle, or with one neighbour at the length of a single bond."""
+    """Find carbons with two neighbours at an angle, or one at the length of a single bond."""
     number = crystal.site_numbers
     where = crystal.fractional @ crystal.lattice
     start = np.searchsorted(bonds.sites, np.arange(crystal.n_sites + 1))
@@ -129,8 +129,8 @@ def _lone_oxygens(crystal: Crystal, distances: NDArray[np.float64]) -> Finding |
     verb = "has" if len(sites) == 1 else "have"
     return Finding(
         "lone_oxygen",
-        f"{_labels(crystal, sites)} {verb} no {SYMBOLS[1]} and nothing else within {LONELY} Å: water without its hydrogens, or "
-        "an ion's or a solvent's atom without the rest",
+        f"{_labels(crystal, sites)} {verb} no {SYMBOLS[1]} and nothing else within {LONELY} Å: water "
+        "without its hydrogens, or an ion's or a solvent's atom without the rest",
         tuple(sites),
     )
 

@@ -122,6 +122,8 @@ class ReferenceSites:
             agrees = (alike & (self.element[rows] == crystal.site_numbers[:, None])).any(axis=1)
             sites = np.flatnonzero(~agrees)
             if len(sites):
-                listed = ", ".join(f"{crystal.labels[s]} is {SYMBOLS[theirs[s]]} there" for s in sites[:NAMED])
+                listed = ", ".join(
+                    f"{crystal.labels[s]} is {SYMBOLS[theirs[s]]} there" for s in sites[:NAMED]
+                )
                 text = f"{self.names[place]} has the same geometry with other elements: {listed}"
                 yield Finding("same_geometry", text, tuple(sites.tolist()))

@@ -23,8 +23,8 @@ from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.plausibility.inference import Plausibility
 
 SURE = 0.993
-"""Blind probability of the assigned element from which a site is not predicted again given the other elements.
-In 25,000 sites of validation crystals no such prediction contradicted the assigned element."""
+"""Blind probability of the assigned element from which a site is not predicted again given the other
+elements. In 25,000 sites of validation crystals no such prediction contradicted the assigned element."""
 
 TRIES = 3
 """Number of sites of a crystal at which the suggested element is tried."""
@@ -50,8 +50,9 @@ FEATURES = (
 )
 """Features of the score: log-odds of the suggested element against the assigned one, from distances alone and
 given the other elements; if the suggestion was tried, else 0, the change of the neighbours' log-likelihoods
-(capped) and of the crystal's plausibility (log-odds of real against decoy); the similarities; 1 if another site
-has the suggested element; 1 if another site has the assigned element; logarithm of the number of sites."""
+(capped) and of the crystal's plausibility (log-odds of real against decoy); the similarities; 1 if another
+site has the suggested element; 1 if another site has the assigned element; logarithm of the number of
+sites."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ def score_sites(
     element, neighbours = given.element, given.neighbours
     rows, names = np.arange(len(element)), np.asarray(model.elements)
     if blind is None:
-        columns = {"distances": given.distances, "neighbours": neighbours, "site": rows}
+        columns: dict[str, NDArray[Any]] = {"distances": given.distances, "neighbours": neighbours}
+        columns["site"] = rows
         if given.directions is not None:
             columns["directions"] = given.directions
         blind = model.probabilities(columns)
@@ -206,7 +208,7 @@ def score_sites(
     for place, site in enumerate(candidates):
         if not known[site] or features[site, :2].sum() < WORTH_TRYING:
             continue
-        changed = given.with_element(site, names[suggested[site]]).element
+        changed = given.with_element(site, int(names[suggested[site]])).element
         around = hidden[known[hidden] & (hidden != site)]
         around = around[np.isin(around, neighbours[site]) | (neighbours[around] == site).any(axis=1)]
         change = np.zeros(0)
@@ -217,8 +219,8 @@ def score_sites(
         features[site, 2] = np.clip(change, -MOST, MOST).sum()
         tried[site], gain[site] = True, change.sum() + features[site, 1]
     if plausibility is not None and tried.any():
-        changes = (given.with_element(site, names[suggested[site]]) for site in np.flatnonzero(tried))
-        versions = [element, *(changed.element for changed in changes)]
+        changes = ((site, int(names[suggested[site]])) for site in np.flatnonzero(tried).tolist())
+        versions = [element, *(given.with_element(*one).element for one in changes)]
         logits = plausibility.assignment_logits(
             given.distances, neighbours, versions, given.weight, given.directions
         )

@@ -41,7 +41,7 @@ BOND = 1.75
 
 
 def may_be_molecular(crystal: Crystal) -> bool:
-    """Return whether a crystal holds carbon and hydrogen or nitrogen, so that its class depends on its bonds."""
+    """Return whether a crystal holds carbon, and hydrogen or nitrogen: its class depends on bonds."""
     counts = np.bincount(crystal.numbers, minlength=10)
     return bool(counts[6] and (counts[1] or counts[7]))
 

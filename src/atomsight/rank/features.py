@@ -130,8 +130,8 @@ Tied weights: decoys alone would give nearly all weight to the network that was 
 the symmetry that random structures lack. For unrelaxed inorganic crystals ``closest`` at their own, wrong
 volume counts only below `MENDED`, and there it decides. These multiples were chosen on one half of the
 compositions of ``csp-inorganic``, those of relaxed crystals on ``val``. ``contacts`` has little weight beside
-``cohesion``: on ``val`` both separate random packings from real crystals equally well. The multiple was chosen
-on the landscapes of aspirin and Target I.
+``cohesion``: on ``val`` both separate random packings from real crystals equally well. The multiple was
+chosen on the landscapes of aspirin and Target I.
 """
 
 NAMES = tuple(feature.name for feature in FEATURES)
@@ -190,10 +190,8 @@ class FeatureExtractor:
 
         def needed(*features: str) -> NDArray[np.bool_]:
             """Select the crystals for which one of some features is used."""
-            if used is None:
-                return np.ones(len(crystals), dtype=bool)
-            of_class = used[:, [NAMES.index(name) for name in features]].any(axis=1)
-            return np.asarray(of_class[classes])
+            columns = [NAMES.index(name) for name in features]
+            return np.ones(len(crystals), bool) if used is None else used[classes][:, columns].any(axis=1)
 
         general, elements = needed("plausibility"), needed("blind", "worst_blind")
         relaxed, unrelaxed = general & inorganic, needed("pressed") & inorganic
@@ -241,7 +239,8 @@ class FeatureExtractor:
                     column[name][i] = value
             crystal.forget()
         values = np.column_stack([column[name] for name in NAMES])
-        of_sites = (np.split(v, sites.begins[1:]) for v in (log_odds, log_probs, closest))
+        ends = sites.begins[1:]
+        of_sites = np.split(log_odds, ends), np.split(log_probs, ends), np.split(closest, ends)
         return Features(classes, values, *of_sites)
 
     def _log_volume_ratio(
@@ -250,14 +249,14 @@ class FeatureExtractor:
         """Compute the (c,) logarithm of volume over expected volume."""
         pairs = zip(crystals, self.tables.volumes[classes], strict=True)
         expected = np.array([expected_volume(crystal.numbers, volumes) for crystal, volumes in pairs])
-        return np.log(np.array([crystal.volume for crystal in crystals]) / expected)
+        return np.asarray(np.log(np.array([crystal.volume for crystal in crystals]) / expected))
 
     def _log_distance_ratio(self, sites: Sites) -> NDArray[np.float64]:
         """Compute, for each site, `Features.closest`."""
         near = sites.element[sites.neighbours[:, :NEAREST] + sites.first[:, None]]
         shortest = self.tables.closest[sites.element[:, None], near]
-        ratio: NDArray[np.float64] = np.log(np.maximum(sites.distances[:, :NEAREST], 0.05) / shortest)
-        return ratio.min(axis=1)
+        ratio = np.log(np.maximum(sites.distances[:, :NEAREST], 0.05) / shortest)
+        return np.asarray(ratio.min(axis=1))
 
     def _of_molecules(self, crystal: Crystal, molecules: Molecules) -> dict[str, float]:
         """Compute the features of the contacts between molecules."""
@@ -266,6 +265,8 @@ class FeatureExtractor:
         filled, clash, unmet = packing(near)
         return {
             "contacts": float((histogram(near) * self.tables.potential).sum()),
-            **{"packing": filled, "clash": clash, "unmet": unmet},
+            "packing": filled,
+            "clash": clash,
+            "unmet": unmet,
             "cohesion": dispersion.cohesion(far),
         }

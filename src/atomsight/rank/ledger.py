@@ -136,13 +136,14 @@ class Ledger:
             return rows.fetchall() if self._in_memory else rows
 
     def _settle(self) -> None:
-        """Update the verdicts of formulas with enough candidates, by comparison of their candidates."""
+        """Compare the candidates of each formula that has enough of them."""
         if self._settled or self._verdicts is None:
             return
         self._file.execute("CREATE INDEX IF NOT EXISTS groups ON candidates (formula, crystal_class)")
         groups = self._file.execute(
-            "SELECT * FROM (SELECT formula, crystal_class, SUM(COUNT(*)) OVER (PARTITION BY formula) AS among, "
-            "MAX(MAX(score)) OVER (PARTITION BY formula) FROM candidates GROUP BY formula, crystal_class) "
+            "SELECT * FROM (SELECT formula, crystal_class, SUM(COUNT(*)) OVER (PARTITION BY formula) "
+            "AS among, MAX(MAX(score)) OVER (PARTITION BY formula) FROM candidates "
+            "GROUP BY formula, crystal_class) "
             f"WHERE among >= {LEAST}"
         ).fetchall()
         for formula, name, among, best in groups:

@@ -3,8 +3,8 @@
 For each class of crystals a logistic regression separates real crystals from decoys. Its log-odds are the
 score. A threshold is a lower tolerance limit of the scores of real crystals (Wilks 1941,
 10.1214/aoms/1177731788): with a given confidence at most a share of real crystals, the *risk*, lies below it.
-This is split conformal prediction with a guarantee that is conditional on the calibration crystals (Vovk 2013,
-10.1007/s10994-013-5355-6).
+This is split conformal prediction with a guarantee that is conditional on the calibration crystals (Vovk
+2013, 10.1007/s10994-013-5355-6).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ CONFIDENCE = 0.9
 """Confidence that the share of real crystals below a threshold does not exceed the risk."""
 
 FEW = 460
-"""Number of real crystals from which their lowest score is a threshold for a risk of 0.5 %: 0.995 to the power
-of 460 is 0.1."""
+"""Number of real crystals from which their lowest score is a threshold for a risk of 0.5 %: 0.995 to the
+power of 460 is 0.1."""
 
 TAIL = 0.1
 """Share of the real crystals to which an exponential tail is fitted if there are fewer."""

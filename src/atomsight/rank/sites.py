@@ -69,8 +69,14 @@ class Sites:
             distances: (n, k) Å, of all sites.
         """
         rows = np.repeat(chosen, self.sizes)
-        columns = distances, self.neighbours, self.directions, self.element, self.weight
-        return Sites(*(values[rows] for values in columns), self.sizes[chosen])
+        return Sites(
+            distances[rows],
+            self.neighbours[rows],
+            self.directions[rows],
+            self.element[rows],
+            self.weight[rows],
+            self.sizes[chosen],
+        )
 
 
 def site_log_odds(network: Plausibility, sites: Sites) -> NDArray[np.float32]:

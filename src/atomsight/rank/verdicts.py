@@ -15,9 +15,9 @@ LEAST = 10
 """Number of candidates of a formula from which they are compared with each other."""
 
 CROWDING = 0.8
-"""Group-size correction: the threshold falls by this times the logarithm of the number of candidates over that
-of the calibration, because the best of more decoys is better. On ``val`` the threshold at a risk of 0.5 % fell
-by 0.3 to 0.8."""
+"""Group-size correction: the threshold falls by this times the logarithm of the number of candidates over
+that of the calibration, because the best of more decoys is better. On ``val`` the threshold at a risk of 0.5
+% fell by 0.3 to 0.8."""
 
 
 class Verdicts:

@@ -38,7 +38,8 @@ def neighbours_of(crystal: Crystal, k: int, atoms: NDArray[np.integer] | None = 
         return kept
     found = nearest_neighbours(crystal.lattice, crystal.fractional, k, atoms)
     if atoms is None:
-        crystal.cached("neighbours", dict)["all"] = found
+        held: dict[str, Neighbours] = crystal.cached("neighbours", dict)
+        held["all"] = found
     return found
 
 
@@ -66,7 +67,8 @@ def site_neighbours_of(crystals: Sequence[Crystal], k: int) -> Neighbours:
 
 def _kept(crystal: Crystal, k: int, atoms: NDArray[np.integer] | None) -> Neighbours | None:
     """Neighbours of atoms from the search that the crystal keeps; None if none is wide enough."""
-    found: Neighbours | None = crystal.cached("neighbours", dict).get("all")
+    held: dict[str, Neighbours] = crystal.cached("neighbours", dict)
+    found = held.get("all")
     if found is None or found[0].shape[1] < k:
         return None
     rows = slice(None) if atoms is None else atoms

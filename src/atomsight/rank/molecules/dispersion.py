@@ -1,8 +1,8 @@
 """Approximate cohesion energy of molecules (Lennard-Jones potential with the C6 coefficients of Grimme).
 
 The attraction is the dispersion of Grimme 2006 (10.1002/jcc.20495), with one coefficient per element and
-geometric means for pairs. The minimum lies at `WIDER` times the sum of the van der Waals radii. Hydrogen bonds
-have no repulsion, because the potential has no charges that could make them short.
+geometric means for pairs. The minimum lies at `WIDER` times the sum of the van der Waals radii. Hydrogen
+bonds have no repulsion, because the potential has no charges that could make them short.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ REACH = 9.0
 
 WIDER = 1.05
 """Distance of the minimum over the sum of the radii. At 1.005 the mean pressure on real molecular crystals of
-``train`` and ``val`` is zero, at 1.15 the median pressure (the potential lacks their charges). Rankings hardly
-change between these values."""
+``train`` and ``val`` is zero, at 1.15 the median pressure (the potential lacks their charges). Rankings
+hardly change between these values."""
 
 HARDEST = 0.7
 """Smallest distance over the distance of the minimum. Shorter distances are replaced by it, so that one clash
