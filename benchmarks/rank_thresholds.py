@@ -24,18 +24,16 @@ def main() -> None:
     print("|---|---|---|" + "---|" * len(risks))
     for relaxed in (False, True):
         combination = RankCalibration.load().combination(relaxed)
-        thresholds = [combination.thresholds(risk) for risk in risks]
-        margins = [combination.margin_thresholds(risk) for risk in risks]
+        limits = [(combination.thresholds(risk), combination.margin_thresholds(risk)) for risk in risks]
         for name in VERDICT_CLASSES:
             if relaxed and name not in ("inorganic", "element"):
                 continue  # the option concerns inorganic candidates alone
             cells = [
-                f"{scores[name]:.1f}, " + ("-" if margin[name] is None else f"{margin[name]:.1f}")
-                for scores, margin in zip(thresholds, margins, strict=True)
+                f"{scores[name]:.1f}, " + ("-" if margins[name] is None else f"{margins[name]:.1f}")
+                for scores, margins in limits
             ]
             option = "`--relaxed`" if relaxed else ""
-            count = len(combination.limits[name].scores)
-            print(f"| {name} | {option} | {count:,} | {' | '.join(cells)} |")
+            print(f"| {name} | {option} | {len(combination.limits[name].scores):,} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

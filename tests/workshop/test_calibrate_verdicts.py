@@ -12,7 +12,6 @@ from atomsight.rank.calibration import FILE
 from atomsight.rank.verdicts import LEAST
 from salts import ROCK_SALT, ZINC_BLENDE, archive_of, cubic
 from workshop import calibrate_verdicts
-from workshop.calibrate_verdicts import groups_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "crystals.tar.xz"
 
@@ -34,7 +33,7 @@ def test_limits_are_found_from_archives(
 ) -> None:
     salts = archive_of([cubic(*one) for one in TRAIN + VAL], tmp_path / "salts.tar.gz")
     dataset, out = tmp_path / "dataset", tmp_path / "rank.npz"
-    build([salts, EXAMPLES], dataset, 24, workers=1)
+    build([salts, EXAMPLES], dataset, 24)
     out.write_bytes(FILE.read_bytes())
 
     paths = [dataset, "--small", salts, "--large", EXAMPLES, "--molecular", dataset, EXAMPLES, "--out", out]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +19,19 @@ from atomsight.check.suspicion import CheckInput, score_sites
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError, ModelError
+from atomsight.core.progress import OnProgress, OnSkip, Tracker
+from atomsight.core.results import Record, Results
 from atomsight.dataset import open_dataset
 from atomsight.geometry.crystal_class import weights_class
 from atomsight.geometry.neighbours import neighbours_of, site_surroundings
-from atomsight.io.member import OnSkip
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.plausibility.inference import Plausibility
-from atomsight.parallel.jobs import Source, Work, spread
+from atomsight.parallel.jobs import Work, results_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class CheckedSite:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(Record):
     """Result of `check` for one crystal.
 
     Attributes:
@@ -92,7 +96,12 @@ class Checked:
         return tuple(sorted((s for s in self.sites if s.flagged), key=lambda s: -s.suspicion))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return a record for JSON, as the command line prints it."""
+        """Convert to plain values, as ``atomsight check --json`` prints them.
+
+        Returns:
+            ``crystal``, ``source``, ``formula``, ``score``, ``likelihood``, ``sites`` with the attributes of
+            `CheckedSite`, and the `findings` as ``signs``.
+        """
         return {
             "crystal": self.crystal.name,
             "source": self.crystal.source,
@@ -104,6 +113,18 @@ class Checked:
                 {"kind": one.problem, "text": one.text, "sites": list(one.sites)} for one in self.findings
             ],
         }
+
+    @classmethod
+    def schema(cls) -> pa.Schema:
+        """Return the columns of `to_arrow`: one row per site, with the findings of the crystal in each row."""
+        import pyarrow as pa
+
+        text, number, whole = pa.string(), pa.float64(), pa.int64()
+        finding = pa.struct({"kind": text, "text": text, "sites": pa.list_(whole)})
+        types = {"score": number, "likelihood": number, "probability": number, "suspicion": number}
+        types |= {"site": whole, "flagged": pa.bool_(), "gain": number, "evidence": pa.list_(text)}
+        keys = ("crystal", "source", "formula", "score", "likelihood", *(f.name for f in fields(CheckedSite)))
+        return pa.schema([*((key, types.get(key, text)) for key in keys), ("signs", pa.list_(finding))])
 
 
 @dataclass(frozen=True)
@@ -226,51 +247,57 @@ class CheckJob:
 
 
 def check(
-    crystals: Crystal | Iterable[Source],
+    source: Any,
     model: Model | str | Path | None = None,
     *,
     calibration: Path | None = None,
     precedents: ReferenceSites | Path | None = None,
     against: ReferenceSites | Path | None = None,
     threads: int = 0,
-    on_skip: Callable[[str, str], None] | None = None,
-    executor: Executor | None = None,
-    workers: int = 1,
-    watch: Callable[[float], None] | None = None,
-) -> Iterator[Checked]:
-    """Look for wrong elements in crystals, one after another.
+    on_skip: OnSkip | None = None,
+    progress: OnProgress | None = None,
+    executor: Executor | int | None = None,
+) -> Results[Checked]:
+    """Look for wrongly assigned elements in crystals.
 
     Args:
-        crystals: one crystal or any number; or files (`atomsight.parallel.jobs.sources_of`), which are read
-            where the work is done.
+        source: paths, crystals or objects, see `atomsight.read`. The results keep their order.
         model: a masked-site model, or the name or path of one; None is the bundled one that the calibration
             that ships belongs to.
-        calibration: what `calibrate_check` wrote for another model than the bundled one.
-        precedents: sites of a dataset; flagged sites name those most like them.
-        against: crystals of a dataset; those with the same geometry but other elements are signs.
-        threads: of the network where ``model`` is a name; 0 takes all cores in one process, one in each of
-            several.
-        on_skip: receives (source, reason) of a crystal none of whose elements the model knows; without it
-            such a crystal raises.
-        executor, workers: who does the work, see `atomsight.parallel.jobs.spread`. Other processes load
-            models and datasets themselves: then these must be names or paths.
-        watch: receives how far the crystal at hand is, 0 to 1, before each run of the network; what it raises
-            ends the work, so that a crystal of thousands of sites can be given up midway. One process only.
+        calibration: the file of a calibration for another model than the bundled one.
+        precedents: a dataset; flagged sites name the sites of it that are most like them.
+        against: a dataset; crystals of it with the same geometry but other elements are signs.
+        threads: threads of the network where ``model`` is a name; 0 takes all cores in one process, one in
+            each of several.
+        on_skip: receives ``(source, reason)`` of every crystal that is left out. Without it, one
+            `SkippedWarning` at the end says how many there were; a single `Crystal` raises.
+        progress: receives the progress after each crystal, and in this process, by `Progress.part`, before
+            each run of the network on a crystal. What it raises ends the work.
+        executor: None works in this process, a number starts so many worker processes, else any
+            `concurrent.futures.Executor`. Workers load models and datasets themselves, so that these must be
+            names or paths.
+
+    Returns:
+        The results, computed while they are iterated over.
 
     Raises:
         ModelError: the model is no masked-site model, or the calibration belongs to another.
-        InputError: a model, a dataset in memory, or a watcher is to go to other processes.
+        InputError: a model or a dataset in memory is to go to other processes.
         EngineError: workers died again and again.
+
+    Example:
+        >>> for checked in atomsight.check("examples/paracetamol.cif"):
+        ...     print(checked.crystal.name, [site.label for site in checked.flagged])
+        2300214 []
     """
-    spread_out = executor is not None or workers > 1
-    if spread_out and any(
-        isinstance(given, Model | ReferenceSites) for given in (model, precedents, against)
+    if executor is not None and any(
+        isinstance(one, Model | ReferenceSites) for one in (model, precedents, against)
     ):
         raise InputError("workers load models and datasets themselves; give their names or paths")
-    if spread_out and watch is not None:
-        raise InputError("watch: work in other processes is watched crystal by crystal only; leave it out")
-    job = CheckJob(model, calibration, precedents, against, threads or int(spread_out), watch)
-    return spread(crystals, job, on_skip, executor=executor, workers=workers)
+    tracker = Tracker("checking", progress, on_skip)
+    watch = tracker.reach if executor is None and progress is not None else None
+    job = CheckJob(model, calibration, precedents, against, threads or int(executor is not None), watch)
+    return results_of(source, job, Checked, tracker, executor)
 
 
 def _reference_sites(dataset: ReferenceSites | Path | None) -> ReferenceSites | None:

@@ -6,18 +6,22 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from atomsight.core.results import Record
 from atomsight.geometry.crystal_class import verdict_class
 from atomsight.rank.score import margin
 from atomsight.rank.verdicts import LEAST, Verdicts
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 @dataclass(frozen=True)
-class Ranked:
+class Ranked(Record):
     """A scored candidate.
 
     Attributes:
@@ -42,13 +46,29 @@ class Ranked:
     evidence: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return a record for JSON, without the evidence if there is none."""
-        record = {"kind" if name == "crystal_class" else name: value for name, value in vars(self).items()}
+        """Convert to plain values, as ``atomsight rank --json`` prints them.
+
+        Returns:
+            The values of `KEYS`, without ``evidence`` if there is none.
+        """
+        record = dict(zip(KEYS, vars(self).values(), strict=True))
         record["score"] = round(self.score, 4)
         record["evidence"] = list(self.evidence)
         if not self.evidence:
             del record["evidence"]
         return record
+
+    @classmethod
+    def schema(cls) -> pa.Schema:
+        """Return the columns of `to_arrow`, which has one row."""
+        import pyarrow as pa
+
+        types = {"rank": pa.int64(), "score": pa.float64(), "evidence": pa.list_(pa.string())}
+        return pa.schema([(key, types.get(key, pa.string())) for key in KEYS])
+
+
+KEYS = tuple({"crystal_class": "kind"}.get(field.name, field.name) for field in fields(Ranked))
+"""Keys of `Ranked.as_dict`, in the order of the attributes."""
 
 
 class Ledger:

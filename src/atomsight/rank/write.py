@@ -6,12 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from atomsight.core.files import csv_writer, whole
-from atomsight.rank.ledger import Ranked
-
-COLUMNS = ("rank", "crystal", "source", "formula", "kind", "score", "verdict", "evidence")
+from atomsight.rank.ledger import KEYS, Ranked
 
 ROWS = 10_000
 """Rows of a Parquet row group."""
@@ -33,11 +30,11 @@ def writer_of(path: Path) -> Iterator[Callable[[Ranked], None]]:
 def _csv(path: Path) -> Iterator[Callable[[Ranked], None]]:
     with path.open("w", newline="", encoding="utf-8") as file:
         write_row = csv_writer(file)
-        write_row(COLUMNS)
+        write_row(KEYS)
 
         def write(ranked: Ranked) -> None:
             record = ranked.as_dict()
-            write_row([*(record[name] for name in COLUMNS[:-1]), "; ".join(ranked.evidence)])
+            write_row([*(record[name] for name in KEYS[:-1]), "; ".join(ranked.evidence)])
 
         yield write
 
@@ -67,8 +64,7 @@ def _parquet(path: Path) -> Iterator[Callable[[Ranked], None]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types: dict[str, Any] = {"rank": pa.int64(), "score": pa.float64(), "evidence": pa.list_(pa.string())}
-    schema = pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
+    schema = Ranked.schema()
     held: list[Ranked] = []
     with pq.ParquetWriter(path, schema) as writer:
 

@@ -32,7 +32,8 @@ network and the general one is more accurate than either."""
 
 INORGANIC_UNRELAXED = FOLDER / "inorganic-unrelaxed.onnx"
 """Network of distances for inorganic candidates that are not relaxed. Their angles are not those of the
-relaxed structure, and without directions the network orders their energies better (notebook)."""
+relaxed structure, and without directions the network orders their energies better
+(docs/explanation/ranking.md)."""
 
 
 class Plausibility:
