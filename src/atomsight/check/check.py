@@ -116,7 +116,7 @@ class Checked(Record):
 
     @classmethod
     def schema(cls) -> pa.Schema:
-        """Return the columns of `to_arrow`: one row per site, with the findings of the crystal in each row."""
+        """Return the columns of `to_arrow`: one row per site, each with the findings of the crystal."""
         import pyarrow as pa
 
         text, number, whole = pa.string(), pa.float64(), pa.int64()
