@@ -40,6 +40,8 @@ from workshop.plausibility.examples import Bank, bank_of, split_crystals
 from workshop.plausibility.prototypes import same_prototype
 from workshop.write_artefacts import write_artefacts
 
+Pairs = Iterator[tuple[Crystal, list[Crystal]]]
+
 DECOYS = {"molecular": 100, "framework": 60, "inorganic": 100}
 """Number of decoys per real crystal. There are more frameworks than other crystals."""
 
@@ -141,26 +143,22 @@ def groups_of(name: str, options: argparse.Namespace) -> Iterator[list[Crystal]]
         options: see `calibrate_rank.arguments`.
     """
     generator, wanted = np.random.default_rng([1, CLASSES.index(name)]), DECOYS[name]
-    pairs = _molecular_pairs if name == "molecular" else _other_pairs
-    for crystal, others in pairs(name, options, wanted, generator):
+    pairs = _molecular if name == "molecular" else _other
+    for crystal, others in pairs(name, options, generator):
         if len(others) >= wanted // 2:
             yield [crystal, *others]
 
 
-def _molecular_pairs(
-    name: str, options: argparse.Namespace, wanted: int, generator: np.random.Generator
-) -> Iterator[tuple[Crystal, list[Crystal]]]:
+def _molecular(name: str, options: argparse.Namespace, generator: np.random.Generator) -> Pairs:
     home, archive = options.molecular
     pressed = under_pressure(archive)
     for split in ("train", "val"):
         for crystal, parts in molecular_crystals(list(split_crystals(home, [archive], split))):
             if crystal.n_atoms <= MOST_ATOMS and crystal.source.partition("#")[0] not in pressed:
-                yield crystal, packings_of(crystal, parts, wanted, generator)
+                yield crystal, packings_of(crystal, parts, DECOYS[name], generator)
 
 
-def _other_pairs(
-    name: str, options: argparse.Namespace, wanted: int, generator: np.random.Generator
-) -> Iterator[tuple[Crystal, list[Crystal]]]:
+def _other(name: str, options: argparse.Namespace, generator: np.random.Generator) -> Pairs:
     archives, left = options.small if name == "inorganic" else options.large, left_out(options)
     crystals = list(split_crystals(options.dataset, archives, "val", left, options.most * 5, 1))
     bank: Bank = {}
@@ -170,7 +168,8 @@ def _other_pairs(
     forms = by_formula(crystals) if bank else {}
     crystals = [crystal for crystal in crystals if crystal.n_atoms <= MOST_ATOMS]
     for crystal in repeated(crystals, DRAWS.get(name, 1)):
-        yield crystal, list(mixed_decoys(crystal, bank, wanted, generator, forms.get(crystal.formula, ())))
+        known = forms.get(crystal.formula, ())
+        yield crystal, list(mixed_decoys(crystal, bank, DECOYS[name], generator, known))
 
 
 def repeated(crystals: Sequence[Crystal], times: int) -> Iterator[Crystal]:

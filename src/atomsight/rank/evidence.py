@@ -33,9 +33,14 @@ def explain(crystal: Crystal, features: Features, place: int) -> tuple[str, ...]
     log_probs = features.log_probs[place]
     sentences = []
     for values, shown, limit, sentence in (
-        (closest, 100 * np.exp(closest), SHORT, "closest neighbour at {:.0f} % of what such pairs keep"),
-        (log_odds, log_odds, ODD, "surroundings as in decoys, log-odds {:.1f}"),
-        (log_probs, log_probs, UNLIKELY, "distances of another element, log p {:.1f}"),
+        (
+            closest,
+            100 * np.exp(closest),
+            SHORT,
+            "closest neighbour at {:.0f} % of the shortest usual distance",
+        ),
+        (log_odds, log_odds, ODD, "implausible surroundings, log-odds {:.1f}"),
+        (log_probs, log_probs, UNLIKELY, "improbable element at these distances, log p {:.1f}"),
     ):
         for site in np.argsort(values, kind="stable")[:SITES]:
             if values[site] < limit:

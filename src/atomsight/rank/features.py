@@ -80,12 +80,16 @@ FEATURES = (
     Feature(
         *("dense", -1, ("inorganic", "framework")),
         threshold=VOLUME,
-        sentence=lambda v: f"cell {100 * (1 - np.exp(-v)):.0f} % smaller than the formula lets expect",
+        sentence=lambda v: (
+            f"cell volume {100 * (1 - np.exp(-v)):.0f} % below the value expected for this formula"
+        ),
     ),
     Feature(
         *("loose", -1, ("inorganic",)),
         threshold=VOLUME,
-        sentence=lambda v: f"cell {100 * (np.exp(v) - 1):.0f} % larger than the formula lets expect",
+        sentence=lambda v: (
+            f"cell volume {100 * (np.exp(v) - 1):.0f} % above the value expected for this formula"
+        ),
     ),
     Feature("closest", 1, ("inorganic", "framework", "molecular")),
     Feature("crushed", tied={"unrelaxed": 100}),
@@ -99,7 +103,7 @@ FEATURES = (
     Feature(
         *("unmet", -1, ("molecular",)),
         threshold=0,
-        sentence=lambda v: f"{100 * v:.0f} % of the hydrogens on N, O, S find no acceptor",
+        sentence=lambda v: f"{100 * v:.0f} % of the hydrogens on N, O, S have no acceptor",
     ),
     Feature("cohesion", 1, ("molecular",)),
 )

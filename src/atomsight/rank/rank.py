@@ -118,21 +118,28 @@ class RankJob:
 def score(
     sources: Iterable[Source],
     *,
-    risk: float = RISK,
-    explain: bool = False,
-    relaxed: bool = False,
-    model: Model | None = None,
     threads: int = 0,
     on_skip: OnSkip | None = None,
     executor: Executor | int | None = None,
+    **options: Any,
 ) -> Iterator[Ranked]:
-    """Score candidates in the order in which they come, all of rank 0; see `rank`.
+    """Score candidates in their order; all have rank 0.
 
-    The verdict of each follows from its own score. A `Ledger` compares them.
+    The verdict of each depends on its own score only. A `Ledger` compares the candidates.
+
+    Args:
+        sources: candidates, read or unread.
+        threads: as in `rank`.
+        on_skip: receives ``(source, reason)`` of every candidate that is left out.
+        executor: as in `rank`.
+        **options: further options of `RankJob`.
+
+    Raises:
+        InputError: a model in memory is to go to other processes.
     """
-    if executor is not None and model is not None:
+    job = RankJob(threads=threads or int(executor is not None), **options)
+    if executor is not None and job.model is not None:
         raise InputError("workers load the model that the scores are calibrated for; no other can be given")
-    job = RankJob(risk, explain, relaxed, model, threads or int(executor is not None))
     return spread(sources, job, on_skip, executor=executor)
 
 
