@@ -16,10 +16,12 @@ from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.progress import Progress
 from atomsight.geometry.crystal_class import VERDICT_CLASSES, verdict_class
-from atomsight.geometry.neighbours import site_surroundings
+from atomsight.geometry.neighbours import shared, site_surroundings
 from atomsight.models import load_model
 from atomsight.models.plausibility.inference import crystal_logits
-from atomsight.rank.features import NAMES
+from atomsight.rank.calibration import RankCalibration
+from atomsight.rank.evidence import explain
+from atomsight.rank.features import FEATURES, LEADING, NAMES, SCORE_CLASSES, SEARCHED
 from atomsight.rank.ledger import Ledger, Ranked
 from atomsight.rank.rank import Ranker, rank
 from atomsight.rank.score import Combination, Limits, fit_logistic, margin, tolerated
@@ -374,6 +376,44 @@ def test_the_best_of_a_formula_counts_for_candidates_of_every_kind() -> None:
             ledger.add(one)
         told = {one.crystal: one.verdict for one in ledger.ordered()}
     assert [name for name, verdict in told.items() if verdict == "keep"] == ["real"]
+
+
+def test_the_shipped_weights_are_those_of_the_table_of_features() -> None:
+    shipped = RankCalibration.load().weights
+    for name in SCORE_CLASSES:
+        weights = dict(zip(NAMES, shipped[name].tolist(), strict=True))
+        for feature in FEATURES:
+            weight = weights[feature.name]
+            if name in feature.tied:
+                assert weight == pytest.approx(feature.tied[name] * weights[LEADING[name]])
+            else:
+                assert weight * feature.sign >= 0
+                assert weight == 0 or name in feature.fitted
+
+
+def test_evidence_reports_what_exceeds_the_thresholds(ranker: Ranker) -> None:
+    crystal = perovskite()
+    small = replace(crystal, lattice=0.8 * crystal.lattice)
+    features = ranker.extractor.features([crystal, small])
+    assert not any("cell volume" in sentence for sentence in explain(crystal, features, 0))
+    assert any("% below the value expected" in sentence for sentence in explain(small, features, 1))
+    assert any("of the shortest usual distance" in sentence for sentence in explain(small, features, 1))
+
+
+def test_bonds_and_networks_share_one_search(ranker: Ranker, monkeypatch: pytest.MonkeyPatch) -> None:
+    framework = next(c for c in read(EXAMPLES / "crystals.tar.xz") if c.name == "BAQWIC_clean")
+    searched: list[int] = []
+    search = shared.nearest_neighbours
+
+    def counted(lattice: object, fractional: object, k: int, queries: object = None) -> object:
+        searched.append(k)
+        return search(lattice, fractional, k, queries)
+
+    monkeypatch.setattr(shared, "nearest_neighbours", counted)
+    monkeypatch.setattr(shared, "solve", lambda *given: pytest.fail("the sites were searched again"))
+    ranker.extractor.features([framework])
+    assert searched[0] == SEARCHED
+    assert len(searched) == len(set(searched))  # a wider search only where bonds are longer
 
 
 def test_logistic_keeps_signs() -> None:

@@ -78,14 +78,18 @@ FEATURES = (
     Feature("worst_blind", 1, ("framework",), {"unrelaxed": 1}),
     Feature("parsimony", tied={"unrelaxed": 1, "inorganic": 1}),
     Feature(
-        *("dense", -1, ("inorganic", "framework")),
+        "dense",
+        -1,
+        ("inorganic", "framework"),
         threshold=VOLUME,
         sentence=lambda v: (
             f"cell volume {100 * (1 - np.exp(-v)):.0f} % below the value expected for this formula"
         ),
     ),
     Feature(
-        *("loose", -1, ("inorganic",)),
+        "loose",
+        -1,
+        ("inorganic",),
         threshold=VOLUME,
         sentence=lambda v: (
             f"cell volume {100 * (np.exp(v) - 1):.0f} % above the value expected for this formula"
@@ -95,13 +99,17 @@ FEATURES = (
     Feature("crushed", tied={"unrelaxed": 100}),
     Feature("contacts", tied={"molecular": 0.05}),
     Feature(
-        *("clash", -1, ("molecular",)),
+        "clash",
+        -1,
+        ("molecular",),
         threshold=0,
         sentence=lambda v: f"a contact between molecules {v + TOLERATED:.2f} Å shorter than the radii",
     ),
     Feature("packing"),
     Feature(
-        *("unmet", -1, ("molecular",)),
+        "unmet",
+        -1,
+        ("molecular",),
         threshold=0,
         sentence=lambda v: f"{100 * v:.0f} % of the hydrogens on N, O, S have no acceptor",
     ),
