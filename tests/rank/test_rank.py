@@ -403,13 +403,13 @@ def test_evidence_reports_what_exceeds_the_thresholds(ranker: Ranker) -> None:
 def test_bonds_and_networks_share_one_search(ranker: Ranker, monkeypatch: pytest.MonkeyPatch) -> None:
     framework = next(c for c in read(EXAMPLES / "crystals.tar.xz") if c.name == "BAQWIC_clean")
     searched: list[int] = []
-    search = shared.nearest_neighbours
+    search = shared.search
 
     def counted(lattice: object, fractional: object, k: int, queries: object = None) -> object:
         searched.append(k)
         return search(lattice, fractional, k, queries)
 
-    monkeypatch.setattr(shared, "nearest_neighbours", counted)
+    monkeypatch.setattr(shared, "search", counted)
     monkeypatch.setattr(shared, "solve", lambda *given: pytest.fail("the sites were searched again"))
     ranker.extractor.features([framework])
     assert searched[0] == SEARCHED

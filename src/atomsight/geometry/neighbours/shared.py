@@ -14,7 +14,7 @@ from atomsight.geometry.neighbours.knn import (
     as_floats,
     as_points,
     checked_k,
-    nearest_neighbours,
+    search,
     solve,
 )
 
@@ -36,7 +36,7 @@ def neighbours_of(crystal: Crystal, k: int, atoms: NDArray[np.integer] | None = 
     kept = _kept(crystal, k, atoms)
     if kept is not None:
         return kept
-    found = nearest_neighbours(crystal.lattice, crystal.fractional, k, atoms)
+    found = search(crystal.lattice, crystal.fractional, k, atoms)
     if atoms is None:
         held: dict[str, Neighbours] = crystal.cached("neighbours", dict)
         held["all"] = found

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.core.batch import Flat
 from atomsight.core.crystal import Crystal
 from atomsight.geometry.bonds.molecules import Molecules
 from atomsight.geometry.bonds.radii import METAL
-from atomsight.geometry.neighbours.knn import solve
+from atomsight.geometry.neighbours.knn import search
 
 TYPES: tuple[str, ...] = (
     *("H on C", "H on N, O, S", "C of three or fewer", "C of four", "N with H", "N without H"),
@@ -96,14 +95,11 @@ def contacts_of(crystal: Crystal, molecules: Molecules, reach: float = REACH) ->
         molecules: its molecules.
         reach: largest distance, Å.
     """
-    flat, own = Flat.of([crystal]), crystal.representatives
+    own = crystal.representatives
     density = crystal.n_atoms / crystal.volume
     k = int(1.3 * density * 4 / 3 * np.pi * reach**3) + 16
     while True:
-        # Not `nearest_neighbours`, whose limit of k a dense candidate exceeds.
-        distances, other, images = solve(
-            flat.lattices, flat.fractional, flat.offsets, k, own, None, flat.site_offsets
-        )
+        distances, other, images = search(crystal.lattice, crystal.fractional, k, own)
         if distances[:, -1].min() >= reach:
             break
         k *= 2
