@@ -65,6 +65,7 @@ def spread(
     executor: Executor | None = None,
     workers: int = 1,
     limits: Limits | None = None,
+    watch: Callable[[], object] = lambda: None,
 ) -> Iterator[Any]:
     """Results of a job, in the order of the sources; memory does not grow with their number.
 
@@ -78,6 +79,8 @@ def spread(
         workers: processes on this machine; 1 works in this process, where a file that crashes or never ends
             cannot be caught.
         limits: of processes on this machine; a file that exceeds them or ends its process is left out.
+        watch: called about ten times a second while other processes work; an exception that it raises ends
+            the work.
 
     Raises:
         InputError: workers below 1.
@@ -93,7 +96,7 @@ def spread(
     # In this process results are passed on one by one; generators do not travel.
     function = partial(_events, work, strict) if work else partial(_listed, job, strict)
     with Scheduler[_Chunk](
-        function, partial(_prepare, job), executor=executor, workers=workers, limits=limits
+        function, partial(_prepare, job), executor=executor, workers=workers, limits=limits, watch=watch
     ) as scheduler:
         for _, events in scheduler.run(chunks):
             for event in events:

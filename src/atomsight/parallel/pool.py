@@ -46,10 +46,10 @@ class Chunk(Protocol):
 class Pool:
     """Worker processes, each kept by a thread of this process.
 
-    A chunk that ends its process or takes longer than the limit of one file is tried again file by file. A
-    file that ends a fresh process of its own, or takes too long alone, is replaced by a skip with the rule
-    ``crashed`` or ``timeout``; then the others of the chunk are handled together, as they would have been
-    without it.
+    A chunk that ends its process, needs too much memory or takes longer than the limit of one file is tried
+    again file by file. A file that ends a fresh process of its own, or exceeds a limit alone, is replaced by
+    a skip with the rule ``crashed``, ``memory`` or ``timeout``; then the others of the chunk are handled
+    together, as they would have been without it.
 
     Args:
         workers: number of processes; they start with the first chunks.
@@ -88,7 +88,7 @@ class Pool:
         except WorkerTimeoutError as error:
             if len(chunk.files) == 1:
                 return self._call(function, chunk.without({0: _reason(error)}), None)
-        except WorkerCrashError:
+        except (WorkerCrashError, MemoryError):
             pass
         return self._handled_apart(function, chunk)
 
@@ -110,7 +110,7 @@ class Pool:
             fresh = not hasattr(self._own, "worker")
             try:
                 self._call(function, chunk, self._limits.seconds)
-            except WorkerTimeoutError as error:
+            except (WorkerTimeoutError, MemoryError) as error:
                 return _reason(error)
             except WorkerCrashError as error:
                 # A process that handled other files before may have been damaged by one of them.
@@ -158,8 +158,10 @@ def place_of(chunks: Sequence[Chunk]) -> str:
     return f"one of {', '.join(first if first == last else f'{first} to {last}' for first, last in ranges)}"
 
 
-def _reason(error: EngineError) -> Reason:
+def _reason(error: EngineError | MemoryError) -> Reason:
     # How a process ended can differ from time to time; what a build writes may not.
     if isinstance(error, WorkerTimeoutError):
         return Reason("timeout", str(error))
+    if isinstance(error, MemoryError):
+        return Reason("memory", "it needs more memory than its worker process may have")
     return Reason("crashed", "it ended its worker process")

@@ -17,6 +17,9 @@ CHUNK_BYTES = 16 * 2**20
 MOST_IN_FLIGHT = 256 * 2**20
 """Bytes of files that are with workers at a time, so that memory stays flat however many there are."""
 
+WATCH_SECONDS = 0.1
+"""Interval between two calls of the watch function of a `Scheduler`."""
+
 C = TypeVar("C", bound=Chunk)
 
 
@@ -32,6 +35,8 @@ class Scheduler(Generic[C]):
             a file that crashes or never ends cannot be caught.
         limits: of processes on this machine.
         ordered: results come in the order of the chunks; else as they are ready.
+        watch: called every `WATCH_SECONDS` while results of other processes are awaited; an exception that
+            it raises ends the work.
 
     Raises:
         InputError: workers below 1.
@@ -46,6 +51,7 @@ class Scheduler(Generic[C]):
         workers: int | None = None,
         limits: Limits | None = None,
         ordered: bool = True,
+        watch: Callable[[], object] = lambda: None,
     ) -> None:
         if workers is not None and workers < 1:
             raise InputError(f"workers must be at least 1, not {workers}")
@@ -55,6 +61,7 @@ class Scheduler(Generic[C]):
         self._workers = workers or default_workers()
         self._limits = limits or Limits()
         self._ordered = ordered
+        self._watch = watch
         self._pool: Pool | None = None
         self._pending: dict[Future[Any], C] = {}
         self._bytes = 0
@@ -117,9 +124,9 @@ class Scheduler(Generic[C]):
                 yield chunk, result
 
     def _next(self) -> list[Future[Any]]:
-        if self._ordered:
-            return [next(iter(self._pending))]
-        done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+        awaited = [next(iter(self._pending))] if self._ordered else list(self._pending)
+        while not (done := wait(awaited, WATCH_SECONDS, FIRST_COMPLETED).done):
+            self._watch()
         # What succeeded is handed over before an error of another chunk ends the work.
         return sorted(done, key=lambda future: future.cancelled() or future.exception() is not None)
 

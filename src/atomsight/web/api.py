@@ -22,6 +22,7 @@ from atomsight.core.version import __version__
 from atomsight.io import DEFAULT
 from atomsight.io.cod import members_of
 from atomsight.io.web import Web
+from atomsight.parallel import run_isolated
 from atomsight.rank.write import writer_of
 from atomsight.web import checking, ranking, shapes
 from atomsight.web.jobs import Job, Kind
@@ -130,7 +131,9 @@ def start_ranking(request: Request, wanted: shapes.RankRequest) -> dict[str, Any
     """Begin to rank the candidates of an upload or of an example."""
     held = request.app.state.held
     target = _wanted(request, wanted.upload, wanted.example)
-    work = partial(ranking.rank_job, risk=wanted.risk, relaxed=wanted.relaxed, threads=held.knowledge.threads)
+    known = held.knowledge
+    settings = wanted.model_dump(include={"risk", "relaxed"})
+    work = partial(ranking.rank_job, **settings, threads=known.threads, limits=known.limits)
     status: dict[str, Any] = held.jobs.start(Job("rank", target), work).status()
     return status
 
@@ -254,10 +257,12 @@ def cif(request: Request, identifier: str, index: int, change: Changes) -> Respo
     """A CIF of the crystal with other elements on some sites."""
     from atomsight.web.corrected import corrected_cif
 
+    limits = request.app.state.held.knowledge.limits
     job, found = _crystal(request, identifier, index)
     source = found.crystal.source
     path = max((p for p in job.upload.paths if source.startswith(str(p))), key=lambda p: len(str(p)))
-    text = corrected_cif(found.crystal, _changes(change), path)
+    arguments = found.crystal, _changes(change), path
+    text: str = run_isolated(corrected_cif, *arguments, seconds=limits.seconds, memory=limits.memory)
     name = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in found.crystal.name)
     return _download(text.encode(), _CIF, f"{name}-{'corrected' if change else 'copy'}.cif")
 

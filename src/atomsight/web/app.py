@@ -14,17 +14,16 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from atomsight.core.errors import AtomsightError, InputError
 from atomsight.core.version import __version__
+from atomsight.parallel.pool import Limits
 from atomsight.report.components import asset
 from atomsight.web.checking import Knowledge
 from atomsight.web.explore import Explorer
 from atomsight.web.guard import Guard
 from atomsight.web.jobs import BusyError, Jobs
-from atomsight.web.uploads import TooLargeError, Uploads
+from atomsight.web.reading import LIMITS
+from atomsight.web.uploads import MAX_UPLOAD, TooLargeError, Uploads
 
 STATIC = Path(__file__).parent / "static"
-
-MAX_UPLOAD = 1 << 30
-"""Bytes that all uploads together may hold, where nothing else is asked for."""
 
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _SHARED = ("page.css", "page.js", "table.js", "mistakes.js", "confusion.js")
@@ -50,6 +49,7 @@ def create_app(
     max_upload: int = MAX_UPLOAD,
     names: frozenset[str] = frozenset(),
     threads: int = 0,
+    limits: Limits = LIMITS,
 ) -> FastAPI:
     """The app, ready to be run by any ASGI server.
 
@@ -58,13 +58,14 @@ def create_app(
         max_upload: bytes that all uploads together may hold.
         names: host names by which the server may be called, beside ``localhost`` and addresses.
         threads: of the networks; 0 takes all cores.
+        limits: time and memory for reading one file; a file that exceeds them is skipped.
     """
     from atomsight.web.api import router
     from atomsight.web.api_explore import router as explore
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        knowledge = Knowledge(dataset, threads)
+        knowledge = Knowledge(dataset, threads, limits)
         with Uploads(max_upload) as uploads, Jobs() as jobs:
             app.state.held = Held(uploads, jobs, knowledge, Explorer(knowledge))
             yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,10 @@ from atomsight.check.check import Checked, check
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS, atomic_number
 from atomsight.core.errors import InputError, ModelError
-from atomsight.io import read
+from atomsight.parallel.pool import Limits
 from atomsight.web.jobs import Job
 from atomsight.web.precedents import Precedents, of_training, of_witnesses
+from atomsight.web.reading import LIMITS, Capacity, read_upload
 from atomsight.web.scene import scene
 from atomsight.web.tables import RANKS, profiles_table, shipped
 
@@ -26,8 +27,13 @@ if TYPE_CHECKING:
     from atomsight.dataset import Dataset
     from atomsight.models.masked_site.inference import MaskedSiteModel
 
-MOST_ATOMS = 2_000_000
-"""Atoms of all crystals of one job: they stay in memory, to be opened."""
+CAPACITY = Capacity(
+    2_000_000,
+    lambda crystal: crystal.n_atoms,
+    "The page checks at most 2,000,000 atoms at a time; the other crystals were left out. "
+    "atomsight check has no such limit",
+)
+"""Atoms of all crystals of one job, which stay in memory so that they can be opened."""
 
 NEAR = 6
 """Neighbours that are told of the site that is pointed at."""
@@ -43,10 +49,12 @@ class Knowledge:
     Attributes:
         dataset_path: of the dataset; None takes the shipped tables.
         threads: of the network; 0 takes all cores.
+        limits: of reading one file.
     """
 
     dataset_path: Path | None = None
     threads: int = 0
+    limits: Limits = LIMITS
     _lock: Lock = field(default_factory=Lock)
 
     @cached_property
@@ -105,30 +113,10 @@ def check_job(job: Job, knowledge: Knowledge, only: str | None = None) -> None:
     job.result = []
     if only is None:
         job.count()
-    paths = job.upload.paths
-    if only is not None:
-        paths = [path for path in paths if only.startswith(job.upload.shown(str(path)))]
-    crystals = _limited(read(paths, on_skip=job.skip), job)
-    if only is not None:
-        crystals = (crystal for crystal in crystals if job.upload.shown(crystal.source) == only)
+    crystals = read_upload(job, knowledge.limits, CAPACITY, only)
     for found in check(crystals, knowledge.model, on_skip=job.skip, watch=job.reach):
         job.result.append(found)
         job.advance(bool(found.flagged))
-
-
-def _limited(crystals: Iterator[Crystal], job: Job) -> Iterator[Crystal]:
-    atoms = 0
-    for crystal in crystals:
-        job.advance()
-        job.begin(crystal.source)
-        atoms += crystal.n_atoms
-        if atoms > MOST_ATOMS:
-            job.message = (
-                f"the page holds {MOST_ATOMS:,} atoms at a time; what comes after {job.handled:,} crystals "
-                "was left out. atomsight check has no such limit"
-            )
-            return
-        yield crystal
 
 
 def summary(found: Checked, index: int, job: Job) -> dict[str, Any]:

@@ -11,14 +11,23 @@ from typing import Any
 import gemmi
 
 from atomsight.core.crystal import Crystal
-from atomsight.io import iter_members, read
+from atomsight.io import iter_members
+from atomsight.parallel.pool import Limits
 from atomsight.rank.ledger import Ledger, Ranked
 from atomsight.rank.rank import RISK, Ranker
 from atomsight.rank.verdicts import Verdicts
 from atomsight.web.jobs import Job
+from atomsight.web.reading import LIMITS, Capacity, read_upload
 
 MOST_CANDIDATES = 200_000
-"""Of one job: their records stay in memory."""
+"""Most candidates of one job; their records stay in memory."""
+
+CAPACITY = Capacity(
+    MOST_CANDIDATES,
+    lambda crystal: 1,
+    f"The page ranks at most {MOST_CANDIDATES:,} candidates at a time; the others were left out. "
+    "atomsight rank has no such limit",
+)
 
 AVOGADRO = 0.602214076
 """Å³/cm³ times the number of particles in a mole: a cell's mass in u over its volume in Å³ times this is
@@ -38,27 +47,21 @@ class Ranking:
         self.densities: dict[str, float] = {}
 
 
-def rank_job(job: Job, risk: float = RISK, relaxed: bool = False, threads: int = 0) -> None:
+def rank_job(
+    job: Job, risk: float = RISK, relaxed: bool = False, threads: int = 0, limits: Limits = LIMITS
+) -> None:
     """Rank the candidates of an upload; `Job.result` is a `Ranking` that grows."""
     job.count()
     ranker = Ranker(risk, explain=True, relaxed=relaxed, threads=threads)
     ranking = job.result = Ranking(ranker.verdicts)
-    for scored in ranker.stream(_noted(read(job.upload.paths, on_skip=job.skip), ranking, job)):
+    for scored in ranker.stream(_weighed(read_upload(job, limits, CAPACITY), ranking)):
         ranking.ledger.add(scored)
         job.advance(scored.verdict == "keep")
     job.marked = ranking.ledger.kept()
 
 
-def _noted(crystals: Iterator[Crystal], ranking: Ranking, job: Job) -> Iterator[Crystal]:
+def _weighed(crystals: Iterator[Crystal], ranking: Ranking) -> Iterator[Crystal]:
     for crystal in crystals:
-        job.advance()
-        job.begin(crystal.source)
-        if len(ranking.densities) >= MOST_CANDIDATES:
-            job.message = (
-                f"the page holds {MOST_CANDIDATES:,} candidates at a time; the others were left out. "
-                "atomsight rank has no such limit"
-            )
-            return
         ranking.densities[crystal.source] = density(crystal)
         yield crystal
 

@@ -11,6 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from atomsight.core.errors import InputError, MissingExtraError
+from atomsight.parallel.pool import Limits
+from atomsight.web.reading import LIMITS
+from atomsight.web.uploads import MAX_UPLOAD
 
 PORT = 8421
 """Tried first; the next free one is taken where nothing else is asked for."""
@@ -31,8 +34,9 @@ def serve(
     port: int | None = None,
     *,
     dataset: Path | None = None,
-    max_upload: int | None = None,
+    max_upload: int = MAX_UPLOAD,
     threads: int = 0,
+    limits: Limits = LIMITS,
     browser: bool = True,
     on_ready: Callable[[str], None] = lambda address: None,
 ) -> None:
@@ -41,11 +45,9 @@ def serve(
     Args:
         host: address to listen at.
         port: None takes `PORT`, or the next free one; 0 any free one.
-        dataset: see `create_app`.
-        max_upload: bytes that all uploads together may hold.
-        threads: of the networks; 0 takes all cores.
-        browser: open the page in it.
-        on_ready: receives the page's address when it answers.
+        dataset, max_upload, threads, limits: see `create_app`.
+        browser: open the page in the default browser.
+        on_ready: receives the page's address when the server answers.
 
     Raises:
         MissingExtraError: the extra ``web`` is not installed.
@@ -54,7 +56,7 @@ def serve(
     try:
         import uvicorn
 
-        from atomsight.web.app import MAX_UPLOAD, create_app
+        from atomsight.web.app import create_app
         from atomsight.web.protocol import TimedProtocol
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "web", "the page") from error
@@ -67,12 +69,7 @@ def serve(
     shown = "127.0.0.1" if host in ("", "0.0.0.0") else f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{number}/"
     names = frozenset() if _is_address(host) else frozenset({host.lower()})
-    app = create_app(
-        dataset=dataset,
-        max_upload=MAX_UPLOAD if max_upload is None else max_upload,
-        names=names,
-        threads=threads,
-    )
+    app = create_app(dataset=dataset, max_upload=max_upload, names=names, threads=threads, limits=limits)
     settings = uvicorn.Config(
         app,
         http=TimedProtocol,

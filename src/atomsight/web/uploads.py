@@ -17,8 +17,11 @@ from atomsight.io.formats import BY_PATH, format_of
 
 EXAMPLES = Path(__file__).parent / "examples"
 
+MAX_UPLOAD = 1 << 30
+"""Largest size of all uploads together in bytes, unless another is set."""
+
 MOST_FILES = 50_000
-"""Of one upload."""
+"""Most files of one upload."""
 
 MOST_NAME = 120
 """Bytes of a file's name, and of its folder's."""
