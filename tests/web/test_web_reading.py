@@ -53,7 +53,7 @@ def test_dangerous_files_are_skipped_with_their_reason(
 
 
 def test_a_job_is_cancelled_while_a_file_hangs(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client.app.state.held.knowledge, "limits", Limits(seconds=500))
+    monkeypatch.setattr(client.app.state.shared.resources, "limits", Limits(seconds=500))
     sent = client.post("/api/uploads", files={"files": ("hang.cif", HALITE)}).json()["upload"]
     job = client.post("/api/rankings", json={"upload": sent}).json()["job"]
     time.sleep(0.5)

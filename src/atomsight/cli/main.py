@@ -1,4 +1,4 @@
-"""The ``atomsight`` command: its verbs, and the one place where errors become messages and exit statuses."""
+"""The ``atomsight`` command: all verbs, and the conversion of errors to messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ from atomsight.core.version import __version__
 
 app = typer.Typer(
     name="atomsight",
-    help="Reads a crystal as bare points in space and says which element sits on every site.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -52,10 +51,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Reads a crystal as bare points in space and says which element sits on every site."""
+    """Predict the elements of crystal structures from atomic positions, and find errors in structures."""
 
 
 dataset.app.command(epilog=dedupe.EPILOG)(dedupe.dedupe)
@@ -82,7 +81,11 @@ app.command(epilog=cite.EPILOG)(cite.cite)
 
 
 def run() -> None:
-    """Run the command. Exit status: 0 at least one crystal handled, 1 none or a failure, 2 wrong usage."""
+    """Run the command line.
+
+    The exit status is 0 if at least one crystal was handled, 1 if none was or after a failure, 2 after wrong
+    usage, and 130 after Ctrl-C.
+    """
     try:
         try:
             app()
@@ -96,7 +99,7 @@ def run() -> None:
     except AtomsightError as error:
         _fail(str(error), 1)
     except Exception as error:
-        message = _of_the_system(error)
+        message = _system_error(error)
         if message is None:
             raise
         _discard_output()
@@ -109,13 +112,13 @@ def _fail(message: str, status: int) -> NoReturn:
 
 
 def _discard_output() -> None:
-    """Let what is still in the buffer go nowhere, since Python writes it at its end."""
+    """Discard buffered output, which Python would otherwise write at exit."""
     if sys.__stdout__ is not None and sys.stdout is sys.__stdout__:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
 
 
-def _of_the_system(error: Exception) -> str | None:
-    """What went wrong with a file, in one line; None where an error is about something else."""
+def _system_error(error: Exception) -> str | None:
+    """Return one line about a failed file operation; None for other errors."""
     from sqlite3 import Error as DatabaseError
     from tempfile import gettempdir
 

@@ -1,6 +1,7 @@
 """Uploaded files, read in worker processes under limits of time and memory.
 
-A file that crashes its process, takes too long or needs too much memory is skipped; the server is not affected.
+A file that crashes its process, takes too long or needs too much memory is skipped, and the
+server goes on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The server on this machine, and the browser that opens it."""
+"""The server process of the page, and the browser that opens it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from atomsight.web.reading import LIMITS
 from atomsight.web.uploads import MAX_UPLOAD
 
 PORT = 8421
-"""Tried first; the next free one is taken where nothing else is asked for."""
+"""Default port; if it is taken, the next free port is used."""
 
 _TRIES = 20
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
+    """Return whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -43,15 +43,15 @@ def serve(
     """Serve the page until Ctrl-C.
 
     Args:
-        host: address to listen at.
-        port: None takes `PORT`, or the next free one; 0 any free one.
+        host: address to listen on.
+        port: port to listen on; None uses `PORT` or the next free port, 0 any free port.
         dataset, max_upload, threads, limits: see `create_app`.
         browser: open the page in the default browser.
         on_ready: receives the page's address when the server answers.
 
     Raises:
         MissingExtraError: the extra ``web`` is not installed.
-        InputError: the port is taken, or the dataset is none.
+        InputError: the port is taken, or the dataset cannot be opened.
     """
     try:
         import uvicorn
@@ -89,7 +89,7 @@ def serve(
                 webbrowser.open(address)
 
     threading.Thread(target=ready, daemon=True).start()
-    with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end it
+    with suppress(KeyboardInterrupt):  # Ctrl-C is the regular end of the server.
         server.run(sockets=[listening])
 
 
@@ -108,7 +108,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
         listening.listen(64)
         return listening
     raise InputError(
-        f"cannot listen at {host}:{wanted[0]} ({problem.strerror or problem}); name another --port or --host"
+        f"cannot listen on {host}:{wanted[0]} ({problem.strerror or problem}); use another --port or --host"
     )
 
 
