@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from atomsight.core.crystal import Crystal
-from atomsight.io.member import OnSkip
+from atomsight.core.progress import OnSkip
 from atomsight.parallel.jobs import Work
 from atomsight.web.reading import ReadJob
 

@@ -117,7 +117,7 @@ def check_job(job: Job, resources: Resources, only: str | None = None) -> None:
     if only is None:
         job.count()
     crystals = read_upload(job, resources.limits, CAPACITY, only)
-    for found in check(crystals, resources.model, on_skip=job.skip, watch=job.reach):
+    for found in check(crystals, resources.model, on_skip=job.skip, progress=job.reach):
         job.result.append(found)
         job.advance(bool(found.flagged))
 
@@ -237,7 +237,7 @@ def try_job(job: Job, found: Checked, crystal: Crystal, resources: Resources) ->
         crystal: see `changed_crystal`.
         resources: the model.
     """
-    then = next(check(crystal, resources.model, watch=job.reach))
+    then = next(check(crystal, resources.model, progress=job.reach))
     n = crystal.n_sites
     job.result = {
         **record_of(then, job),

@@ -1,8 +1,8 @@
 """Protection of the server: allowed hosts and origins, request sizes, and what the page may load.
 
-The server listens on this machine, but any page in the browser could send requests to it. Therefore the Host
-header must be an IP address or ``localhost``, because another name that resolves to this machine indicates DNS
-rebinding, and requests from other origins are refused.
+The server listens on this machine, but any page in the browser could send requests to it. Therefore the
+Host header must be an IP address or ``localhost``: another name that resolves to this machine indicates DNS
+rebinding. Requests from other origins are refused.
 """
 
 from __future__ import annotations

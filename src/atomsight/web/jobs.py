@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Literal, get_args
 
 from atomsight.core.errors import AtomsightError
+from atomsight.core.progress import Progress
 from atomsight.io import iter_members
 from atomsight.web.uploads import Upload
 
@@ -96,14 +97,14 @@ class Job:
             self.marked += marked
             self.part = 0.0
 
-    def reach(self, part: float) -> None:
+    def reach(self, progress: Progress) -> None:
         """Store the completed share of the current crystal.
 
         Raises:
             Cancelled: the job was cancelled.
         """
         self.advance()
-        self.part = part
+        self.part = progress.part
 
     def count(self) -> None:
         """Count the files of the upload, and add those that could not be stored to the skips."""

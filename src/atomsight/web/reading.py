@@ -61,7 +61,7 @@ def read_upload(job: Job, limits: Limits, capacity: Capacity, only: str | None =
     """
     total = 0
     sources = (one for one in sources_of(job.upload.paths) if only is None or _may_hold(one, only, job))
-    for crystal in spread(sources, ReadJob(), job.skip, workers=WORKERS, limits=limits, watch=job.advance):
+    for crystal in spread(sources, ReadJob(), job.skip, executor=WORKERS, limits=limits, watch=job.advance):
         if only is not None and job.upload.shown(crystal.source) != only:
             continue
         job.advance()

@@ -154,8 +154,8 @@ class Uploads:
         target.unlink()
         del upload.names[cleaned]
         raise TooLargeError(
-            f"{cleaned}: all uploads together exceed {self.most_bytes >> 20:,} MB; close other pages, increase "
-            "--max-upload, or use the command line, which has no limit"
+            f"{cleaned}: all uploads together exceed {self.most_bytes >> 20:,} MB; close other pages, "
+            "increase --max-upload, or use the command line, which has no limit"
         )
 
     def drop(self, upload: Upload) -> None:
