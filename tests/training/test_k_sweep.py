@@ -167,7 +167,7 @@ def test_the_verb(learnable: Dataset, place: Path, swept: Sweep, atomsight: Call
     shown = atomsight("sweep", learnable.path, *options, "--out", out)
     assert shown.status == 0
     assert "suggested: k = " in shown.out
-    assert "was there" in shown.err
+    assert "finished before" in shown.err
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_a_wrong_element_is_found_and_mended(page: Any) -> None:
     page.wait_for_selector("#site h3")
     assert page.locator("#site h3").inner_text().startswith("C7a: O")
     assert page.locator("#sites tbody tr[aria-current]").inner_text().startswith("C7a")
-    assert "Nearest precedents among 14,601 sites" in page.locator("#precedents").inner_text()
+    assert "Most similar sites among 14,601 sites" in page.locator("#precedents").inner_text()
 
     page.wait_for_timeout(300)
     picture = matplotlib.image.imread(io.BytesIO(page.locator(".viewer").screenshot()))
@@ -158,9 +158,9 @@ def test_the_keyboard_keeps_its_place(page: Any) -> None:
     page.locator("#sites tbody button", has_text="C7a").press("Enter")
     api.expect(page.locator("#site h3")).to_contain_text("C7a: ")
     api.expect(page.locator(".bench [role=status]")).to_contain_text("C7a: O")
-    page.get_by_label("Distances beside those of").focus()
+    page.get_by_label("Compare with the distances of").focus()
     page.keyboard.press("ArrowDown")
-    api.expect(page.get_by_label("Distances beside those of")).to_have_value("N")
+    api.expect(page.get_by_label("Compare with the distances of")).to_have_value("N")
     api.expect(page.locator("#site svg")).to_have_attribute(
         "aria-label", "Distances of the site beside those of O and of N"
     )
@@ -179,7 +179,7 @@ def test_odd_files_are_told_and_do_no_harm(page: Any) -> None:
     place = page.locator("#structure input[type=file]").first
     place.set_input_files([{"name": "a.cif", "mimeType": "text/plain", "buffer": b"no crystal at all"}])
     page.wait_for_selector("#structure .skips summary")
-    assert "1 left out" in page.locator("#structure .skips summary").inner_text()
+    assert "1 skipped" in page.locator("#structure .skips summary").inner_text()
     place.set_input_files([{"name": "x<b>.cif", "mimeType": "text/plain", "buffer": HOSTILE.encode()}])
     page.wait_for_selector("#site h3")
     assert SCRIPT in page.locator("#sites tbody").inner_text()

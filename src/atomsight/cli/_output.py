@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +18,12 @@ from rich.segment import Segment
 from rich.text import Text
 
 from atomsight.core.errors import OutputError
+from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from atomsight.core.progress import OnProgress, Progress
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, by the convention of shells: 128 + SIGINT."""
@@ -116,6 +120,50 @@ def save_figures(folder: Path, figures: Iterable[tuple[str, Figure]]) -> None:
     with err.status("drawing"):
         for name, figure in figures:
             save(figure, [folder / f"{name}.png", folder / f"{name}.svg"])
+
+
+@contextmanager
+def progress_bar(
+    unit: str = "", on_record: Callable[[Progress], None] = lambda now: None
+) -> Iterator[OnProgress]:
+    """Show a progress bar on standard error, which disappears at the end.
+
+    Args:
+        unit: noun of what is counted in stages of unknown length; empty shows no count.
+        on_record: receives each progress with a record, such as the scores of an epoch.
+    """
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    texts = TextColumn("{task.description}"), TextColumn("{task.fields[counts]}")
+    with Bar(
+        SpinnerColumn(), texts[0], BarColumn(30), texts[1], TimeElapsedColumn(), console=err, transient=True
+    ) as bar:
+        task = bar.add_task("starting", total=None, counts="")
+
+        def show(now: Progress) -> None:
+            if now.record:
+                on_record(now)
+                return
+            stage = now.stage if now.epoch is None else f"{now.stage} {now.epoch}/{now.epochs}"
+            counts = _counts(now, unit, bar.tasks[0].elapsed or 0.0)
+            bar.update(task, description=stage, completed=now.done, total=now.total, counts=counts)
+
+        yield show
+
+
+def _counts(now: Progress, unit: str, seconds: float) -> str:
+    """Return the counts of a progress after the given time."""
+    counts = [f"{now.done:,}/{now.total:,}"] if now.total is not None else []
+    if unit and now.total is None:
+        counts.append(counted(now.done, unit))
+    if now.sites:
+        counts.append(counted(now.sites, "site"))
+    if now.skipped:
+        counts.append(f"{now.skipped:,} skipped")
+    if unit and now.total is None and seconds > 1:
+        counts.append(f"{(now.done - now.resumed) / seconds:,.0f}/s")
+    return ", ".join(counts)
 
 
 class Skips:

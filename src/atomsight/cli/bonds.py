@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -134,7 +133,7 @@ def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         f" of {counted(summary['sites_with_bonds'], 'site')}: at most {summary['threshold']:g} Å longer than "
         "the nearest-neighbour distance"
     )
-    facts = [
+    facts: list[tuple[str, str | Text]] = [
         ("sites", f"{summary['sites']:,}, {known}"),
         ("shortest bond", Text.assemble((within, "bold"), shortest)),
         ("nearest neighbours", Text.assemble((nearest, "bold"), " are bonds")),

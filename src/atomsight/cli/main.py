@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
 
-from atomsight.cli import (
-    bonds,
-    check,
-    cite,
-    dataset,
-    dedupe,
-    distances,
-    evaluate,
-    grow,
-    growing,
-    mistakes,
-    models,
-    neighbours,
-    predict,
-    rank,
-    repair,
-    report,
-    serve,
-    sweep,
-    train,
-)
+from atomsight.cli import dataset
 from atomsight.cli._output import err
 from atomsight.core.errors import AtomsightError, InputError
 from atomsight.core.version import __version__
+
+VERBS = (
+    "neighbours predict rank check train evaluate sweep grow distances bonds mistakes report serve models cite"
+).split()
+"""Verbs in the order of the help; each is a function in the module of its name, next to its `EPILOG`."""
 
 app = typer.Typer(
     name="atomsight",
@@ -57,27 +43,12 @@ def _main(
     """Predict the elements of crystal structures from atomic positions, and find errors in structures."""
 
 
-dataset.app.command(epilog=dedupe.EPILOG)(dedupe.dedupe)
-dataset.app.command(epilog=growing.MERGE_EPILOG)(growing.merge)
-dataset.app.command(epilog=growing.ADD_EPILOG)(growing.add)
-dataset.app.command("split-like", epilog=growing.SPLIT_LIKE_EPILOG)(growing.split_like)
-dataset.app.command(epilog=repair.EPILOG)(repair.repair)
+for _name in ("dedupe", "dataset_update", "repair"):
+    import_module(f"atomsight.cli.{_name}")
 app.add_typer(dataset.app, name="dataset")
-app.command(epilog=neighbours.EPILOG)(neighbours.neighbours)
-app.command(epilog=predict.EPILOG)(predict.predict)
-app.command(epilog=rank.EPILOG)(rank.rank)
-app.command(epilog=check.EPILOG)(check.check)
-app.command(epilog=train.EPILOG)(train.train)
-app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
-app.command(epilog=sweep.EPILOG)(sweep.sweep)
-app.command(epilog=grow.EPILOG)(grow.grow)
-app.command(epilog=distances.EPILOG)(distances.distances)
-app.command(epilog=bonds.EPILOG)(bonds.bonds)
-app.command(epilog=mistakes.EPILOG)(mistakes.mistakes)
-app.command(epilog=report.EPILOG)(report.report)
-app.command(epilog=serve.EPILOG)(serve.serve)
-app.command(epilog=models.EPILOG)(models.models)
-app.command(epilog=cite.EPILOG)(cite.cite)
+for _name in VERBS:
+    _module = import_module(f"atomsight.cli.{_name}")
+    app.command(epilog=_module.EPILOG)(getattr(_module, _name))
 
 
 def run() -> None:

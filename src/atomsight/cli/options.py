@@ -1,11 +1,15 @@
-"""Arguments and options that several verbs share, and the executor that `--workers` and `--cluster` name."""
+"""Arguments and options that several verbs share, and the executor for ``--workers`` and ``--cluster``."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 Sources = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Structure files, folders, tar or zip archives.")
@@ -83,3 +87,22 @@ LearningRate = Annotated[
 Accelerator = Annotated[str, typer.Option(help="Device for training: cpu, gpu or auto.")]
 
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out.")]
+
+
+def executor_for(cluster: str | None, workers: int) -> AbstractContextManager[Executor | int | None]:
+    """Return the executor as a context; one process needs no imports.
+
+    Args:
+        cluster: value of ``--cluster``.
+        workers: value of ``--workers``.
+    """
+    if cluster is None and workers == 1:
+        return nullcontext()
+    from atomsight.parallel.executors import executor_of
+
+    return executor_of(cluster, workers)
+
+
+def licences_of(texts: list[str] | None) -> str | list[str] | None:
+    """Return the values of ``--licence``: one text for all sources, a list with one per source, or None."""
+    return texts[0] if texts and len(texts) == 1 else texts or None

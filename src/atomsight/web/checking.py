@@ -133,7 +133,7 @@ def summary(found: Checked, index: int, job: Job) -> dict[str, Any]:
         "score": round(found.score, 3),
         "flagged": len(found.flagged),
         "signs": len(found.signs),
-        "worst": f"{worst.label}: {worst.element}, better {worst.suggested}",
+        "worst": f"{worst.label}: {worst.element}, suggested {worst.suggested}",
     }
 
 
