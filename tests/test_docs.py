@@ -140,8 +140,18 @@ def test_limits_and_skip_rules_are_complete() -> None:
     rules = (DOCS / "reference/skip-rules.md").read_text(encoding="utf-8")
     for field in fields(quality.QualityPolicy):
         assert f"`{field.name}`" in limits
-    for rule in re.findall(r"^- ``(\w+)``:", quality.__doc__ or "", re.MULTILINE):
+    listed = "".join(re.findall(r"^- (``.+?):", quality.__doc__ or "", re.MULTILINE))
+    for rule in re.findall(r"``(\w+)``", listed):
         assert f"| `{rule}` |" in rules
+
+
+def test_thresholds_of_rank_are_those_of_the_shipped_calibration() -> None:
+    page = (DOCS / "how-to/choose-threshold.md").read_text(encoding="utf-8")
+    script = [sys.executable, str(ROOT / "benchmarks/rank_thresholds.py")]
+    printed = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    for row in printed.splitlines()[2:]:
+        values = row.split("|", 3)[3]
+        assert values in page
 
 
 def test_public_names_are_in_the_reference() -> None:
