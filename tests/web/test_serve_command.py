@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from atomsight.core.errors import InputError
-from atomsight.web.run import is_loopback, serve
+from atomsight.web.addresses import is_loopback
+from atomsight.web.run import serve
 
 COMMAND = [sys.executable, "-m", "atomsight.cli.main", "serve"]
 

@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._output import (
-    FILES,
-    Saving,
-    emit,
-    finish,
-    interruptible,
-    progress_bar,
-    save_figures,
-    show_pairs,
-    show_table,
-)
-from atomsight.cli.options import AsJson, DatasetPath, ResultFolder
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar, save_figures, show_pairs, show_table
+from atomsight.cli._output import FILES, Saving, emit, finish, interruptible
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -29,15 +20,15 @@ if TYPE_CHECKING:
 EPILOG = "Example: atomsight bonds mofs --out bonds --threshold 0.05"
 
 SHOWN = 16
-"""Most pairs in the printed table; the files contain all pairs."""
+"""Maximum number of pairs in the printed table; the files contain all pairs."""
 
 _SHORT = {"aromatic": "arom.", "delocalised": "deloc.", "quadruple": "quadr.", "no bond": "none"}
 
 
 @interruptible(FILES)
 def bonds(
-    dataset_path: DatasetPath,
-    folder: ResultFolder = None,
+    dataset_path: options.DatasetPath,
+    folder: options.ResultFolder = None,
     threshold: Annotated[
         float,
         typer.Option(
@@ -51,9 +42,9 @@ def bonds(
         str | None, typer.Option(help="Split of the dataset: train, val or test.", show_default="all")
     ] = None,
     figures: Annotated[
-        int, typer.Option(min=0, help="Most element pairs with a figure, most frequent first.")
+        int, typer.Option(min=0, help="Maximum number of element pairs with a figure, most frequent first.")
     ] = 12,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Compare nearest neighbours with bonds: which pairs are bonded, and how long bonds of each type are.
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atomsight.cli import options
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, interruptible, out
-from atomsight.cli.options import AsJson, Cluster, Sources, Threads, Workers, executor_for
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ EPILOG = "Example: [bold]atomsight check paracetamol.cif[/]"
 
 @interruptible(PRINTED)
 def check(
-    paths: Sources,
+    paths: options.Sources,
     model: Annotated[
         str | None,
         typer.Option(
@@ -46,10 +46,10 @@ def check(
     everything: Annotated[
         bool, typer.Option("--all", help="Also print crystals without flagged sites and other findings.")
     ] = False,
-    threads: Threads = 0,
-    workers: Workers = 1,
-    cluster: Cluster = None,
-    as_json: AsJson = False,
+    threads: options.Threads = 0,
+    workers: options.Workers = 1,
+    cluster: options.Cluster = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Find wrongly assigned elements in crystal structures, with the evidence for each.
 
@@ -61,7 +61,7 @@ def check(
 
     skips = Skips(as_json)
     handled = flagged = 0
-    with executor_for(cluster, workers) as executor, err.status("checking") as status:
+    with options.executor_for(cluster, workers) as executor, err.status("checking") as status:
         for found in check_crystals(
             paths,
             model,

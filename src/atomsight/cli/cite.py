@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from atomsight.citations import find_citations, is_known
+from atomsight.cli import options
 from atomsight.cli._output import emit, note
-from atomsight.cli.options import AsJson
 
 EPILOG = "Example: atomsight cite mofs run sweep > references.bib"
 
@@ -24,7 +24,7 @@ def cite(
             show_default="all works",
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Print BibTeX entries of the methods and data that atomsight uses.
 

@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._output import AGAIN, emit, err, finish, interruptible, out, progress_bar, show_table
-from atomsight.cli.options import (
-    AsJson,
-    Cluster,
-    DatasetPath,
-    Licence,
-    NewDataset,
-    Sources,
-    WorkersOrCores,
-    licences_of,
-)
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar, show_table
+from atomsight.cli._output import AGAIN, emit, err, finish, interruptible, out
 from atomsight.core.errors import DatasetError, InputError
 from atomsight.core.wording import counted
 
@@ -31,18 +23,18 @@ app = typer.Typer(help="Build a dataset, show its contents, or download a corpus
 @app.command(epilog="Example: [bold]atomsight dataset build cifs/ more.tar.xz --out mofs -k 24[/]")
 @interruptible(f"the crystals read so far are kept; {AGAIN} to continue")
 def build(
-    paths: Sources,
-    to: NewDataset,
+    paths: options.Sources,
+    to: options.NewDataset,
     k: Annotated[int, typer.Option("-k", help="Neighbours of each site.", min=1)] = 24,
-    workers: WorkersOrCores = None,
-    cluster: Cluster = None,
+    workers: options.WorkersOrCores = None,
+    cluster: options.Cluster = None,
     one_per_refcode: Annotated[
         bool,
         typer.Option(
             "--one-per-refcode", help="Skip a file if an earlier PATH has a crystal of the same CSD refcode."
         ),
     ] = False,
-    licence: Licence = None,
+    licence: options.Licence = None,
     bonds: Annotated[
         str,
         typer.Option(
@@ -54,7 +46,7 @@ def build(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Change a reading rule, for example min_distance=0.7."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Build a dataset: one row per symmetry-unique site with its k-NN distances and neighbours.
 
@@ -77,7 +69,7 @@ def build(
             k,
             policy=rules,
             one_per_refcode=one_per_refcode,
-            licence=licences_of(licence),
+            licence=options.licences_of(licence),
             bonds=bonds,
             on_skip=_emit_skip if as_json else None,
             progress=progress,
@@ -100,9 +92,9 @@ def build(
 
 @app.command(epilog="Example: [bold]atomsight dataset info mofs[/]")
 def info(
-    path: DatasetPath,
+    path: options.DatasetPath,
     verify: Annotated[bool, typer.Option("--verify", help="Check the checksum of every file.")] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the contents of a dataset: crystals, sites, splits, elements by abundance, skips by reason."""
     from atomsight.dataset import open_dataset
@@ -147,7 +139,7 @@ def get(
     to: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for the archives of the corpus.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Download a corpus of crystals, or list the known corpora with licence and citation."""
     from atomsight.core.files import check_folder
@@ -161,15 +153,8 @@ def get(
                 else f"by hand: {known.by_hand}"
             )
             if as_json:
-                emit(
-                    {
-                        "corpus": known.name,
-                        "contents": known.contents,
-                        "licence": known.licence,
-                        "citation": known.citation,
-                        "get": how,
-                    }
-                )
+                facts = {key: getattr(known, key) for key in ("contents", "licence", "citation")}
+                emit({"corpus": known.name, **facts, "get": how})
             else:
                 out.print(known.name, style="bold")
                 for line in (known.contents, f"{known.licence}; {known.citation}", how):

@@ -7,18 +7,10 @@ from typing import Annotated
 
 import typer
 
-from atomsight.cli._output import AGAIN, emit, err, finish, interruptible, progress_bar
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar
+from atomsight.cli._output import AGAIN, emit, err, finish, interruptible
 from atomsight.cli.dataset import app, show_counts
-from atomsight.cli.options import (
-    AsJson,
-    Cluster,
-    DatasetPath,
-    Licence,
-    NewDataset,
-    Sources,
-    WorkersOrCores,
-    licences_of,
-)
 from atomsight.core.wording import counted
 
 
@@ -26,8 +18,8 @@ from atomsight.core.wording import counted
 @interruptible(f"the new dataset is not finished; {AGAIN}")
 def merge(
     parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Dataset folders, in order.")],
-    to: NewDataset,
-    as_json: AsJson = False,
+    to: options.NewDataset,
+    as_json: options.AsJson = False,
 ) -> None:
     """Merge datasets that were built with the same settings, without reading the crystals again.
 
@@ -66,8 +58,8 @@ def split_like(
     dataset: Annotated[
         Path, typer.Argument(metavar="DATASET", help="Dataset with the same crystals and more.")
     ],
-    to: NewDataset,
-    as_json: AsJson = False,
+    to: options.NewDataset,
+    as_json: options.AsJson = False,
 ) -> None:
     """Copy a dataset with the splits of a smaller one, to train on more data and test on the same crystals.
 
@@ -102,16 +94,16 @@ def split_like(
 @app.command(epilog="Example: [bold]atomsight dataset add mofs this-week/[/]")
 @interruptible(f"the dataset is complete, with or without the new crystals; {AGAIN} to continue")
 def add(
-    dataset: DatasetPath,
-    paths: Sources,
+    dataset: options.DatasetPath,
+    paths: options.Sources,
     replace: Annotated[
         bool,
         typer.Option("--replace", help="Replace crystals of the same name and other content."),
     ] = False,
-    workers: WorkersOrCores = None,
-    cluster: Cluster = None,
-    licence: Licence = None,
-    as_json: AsJson = False,
+    workers: options.WorkersOrCores = None,
+    cluster: options.Cluster = None,
+    licence: options.Licence = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Add new crystals to a dataset, read with the settings of the dataset.
 
@@ -127,7 +119,7 @@ def add(
             paths,
             replace=replace,
             executor=executor,
-            licence=licences_of(licence),
+            licence=options.licences_of(licence),
             progress=progress,
         )
     if as_json:

@@ -7,28 +7,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._output import AGAIN, Saving, emit, finish, interruptible, out, progress_bar, show_table
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar, show_table
+from atomsight.cli._output import AGAIN, Saving, emit, finish, interruptible, out
 from atomsight.cli.dataset import app
-from atomsight.cli.options import AsJson, DatasetPath
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset.dedupe import DuplicatePair
 
 SHOWN = 15
-"""Most printed pairs of each relation; the file and --json contain all pairs."""
+"""Maximum number of printed pairs of each relation; the file and --json contain all pairs."""
 
 
 @app.command(epilog="Example: [bold]atomsight dataset dedupe mofs --tolerance 0.01 --out duplicates.csv[/]")
 @interruptible(f"no pair was written; {AGAIN}")
 def dedupe(
-    path: DatasetPath,
+    path: options.DatasetPath,
     tolerance: Annotated[
         float,
         typer.Option(help="Largest earth mover's distance of a pair, Å; 0.01 allows for rounding."),
     ] = 0.01,
     to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="CSV file for all pairs.")] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Find near-duplicate crystals by geometry, and report pairs with different elements.
 

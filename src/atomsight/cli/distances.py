@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from atomsight.cli._output import (
-    FILES,
-    Saving,
-    emit,
-    err,
-    finish,
-    interruptible,
-    out,
-    save_figures,
-    show_table,
-)
-from atomsight.cli.options import AsJson, DatasetPath, ResultFolder, Split
+from atomsight.cli import options
+from atomsight.cli._display import save_figures, show_table
+from atomsight.cli._output import FILES, Saving, emit, err, finish, interruptible, out
 from atomsight.core.errors import InputError
 from atomsight.core.wording import counted
 
@@ -33,26 +24,26 @@ if TYPE_CHECKING:
 EPILOG = "Example: atomsight distances mofs --elements C,H,N,O --neighbour 1 --out distances"
 
 SHOWN = 16
-"""Most pairs in the printed table; the files contain all pairs."""
+"""Maximum number of pairs in the printed table; the files contain all pairs."""
 
 WEIGHTS = ("sites", "atoms")
 
 
 @interruptible(FILES)
 def distances(
-    dataset_path: DatasetPath,
+    dataset_path: options.DatasetPath,
     elements: Annotated[
         str, typer.Option(help="Elements of the sites: symbols such as C,H,N,O, top4, or all.")
     ] = "top4",
     neighbour: Annotated[
         str, typer.Option(help="Neighbour numbers: 1 the nearest, 1-4 the first four, any all of them.")
     ] = "1",
-    folder: ResultFolder = None,
+    folder: options.ResultFolder = None,
     bins: Annotated[int, typer.Option(help="Number of histogram bins.")] = 800,
     span: Annotated[
         str, typer.Option("--range", metavar="LOW,HIGH", help="Range of the histograms in Å.")
     ] = "0,4",
-    split: Split = "all",
+    split: options.Split = "all",
     weight: Annotated[
         str, typer.Option(help="sites: each symmetry-unique site counts once; atoms: each atom of the cell.")
     ] = "sites",
@@ -60,13 +51,13 @@ def distances(
         float, typer.Option(min=0.001, max=0.5, help="Peaks closer than about twice this value (Å) are one.")
     ] = 0.01,
     figures: Annotated[
-        int, typer.Option(min=0, help="Most element pairs with a figure, most frequent first.")
+        int, typer.Option(min=0, help="Maximum number of element pairs with a figure, most frequent first.")
     ] = 24,
     memory: Annotated[int, typer.Option(min=100, metavar="MB", help="Memory of the aggregation.")] = 400,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the aggregation.", show_default="cores, at most 4")
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Compute the distribution of the n-th nearest-neighbour distance for each pair of elements, with peaks.
 

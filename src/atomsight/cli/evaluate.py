@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._output import (
-    FILES,
-    Saving,
-    emit,
-    err,
-    finish,
-    interruptible,
-    note,
-    progress_bar,
-    show_pairs,
-    show_table,
-)
-from atomsight.cli.options import AsJson, DatasetPath, ResultFolder, Split, Threads
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar, show_pairs, show_table
+from atomsight.cli._output import FILES, Saving, emit, err, finish, interruptible, note
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -28,7 +18,7 @@ if TYPE_CHECKING:
 EPILOG = "Example: atomsight evaluate runs/two-stage dataset --split test --out evaluation"
 
 SHOWN = 10
-"""Most printed element pairs and mistakes; the files contain all of them."""
+"""Maximum number of printed element pairs and mistakes; the files contain all of them."""
 
 
 @interruptible(FILES)
@@ -36,9 +26,9 @@ def evaluate(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="Run folder, .onnx file, or name of a bundled model.")
     ],
-    dataset_path: DatasetPath,
-    folder: ResultFolder = None,
-    split: Split = "test",
+    dataset_path: options.DatasetPath,
+    folder: options.ResultFolder = None,
+    split: options.Split = "test",
     trained_on: Annotated[
         Path | None,
         typer.Option(
@@ -48,8 +38,8 @@ def evaluate(
         ),
     ] = None,
     model_name: Annotated[str | None, typer.Option(help="Name of the model in tables and figures.")] = None,
-    threads: Threads = 0,
-    as_json: AsJson = False,
+    threads: options.Threads = 0,
+    as_json: options.AsJson = False,
 ) -> None:
     """Evaluate a model on a split of a dataset: accuracy, recall, confusion matrix, calibration, mistakes.
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._output import RESUME, emit, err, finish, interruptible, note, progress_bar
-from atomsight.cli.options import Accelerator, AsJson, DatasetPath, Resume, TorchThreads
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar
+from atomsight.cli._output import RESUME, emit, err, finish, interruptible, note
 from atomsight.cli.train import epoch_printer, show_result
 from atomsight.core.wording import counted
 
@@ -21,7 +22,7 @@ EPILOG = "Example: atomsight grow runs/k10 mofs -k 11 --out runs/k11"
 @interruptible(RESUME)
 def grow(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
-    dataset_path: DatasetPath,
+    dataset_path: options.DatasetPath,
     k: Annotated[int, typer.Option("-k", help="New k, larger than that of RUN.")],
     folder: Annotated[Path, typer.Option("--out", "-o", metavar="RUN2", help="New run folder.")],
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs in each stage.")] = 4,
@@ -29,10 +30,10 @@ def grow(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the order of the sites.", show_default="that of RUN")
     ] = None,
-    resume: Resume = False,
-    threads: TorchThreads = None,
-    accelerator: Accelerator = "cpu",
-    as_json: AsJson = False,
+    resume: options.Resume = False,
+    threads: options.TorchThreads = None,
+    accelerator: options.Accelerator = "cpu",
+    as_json: options.AsJson = False,
 ) -> None:
     """Extend a trained model to a larger k and fine-tune it.
 

@@ -14,9 +14,8 @@ from atomsight.cli._output import err
 from atomsight.core.errors import AtomsightError, InputError
 from atomsight.core.version import __version__
 
-VERBS = (
-    "neighbours predict rank check train evaluate sweep grow distances bonds mistakes report serve models cite"
-).split()
+VERBS = ["neighbours", "predict", "rank", "check", "train", "evaluate", "sweep", "grow"]
+VERBS += ["distances", "bonds", "mistakes", "report", "serve", "models", "cite"]
 """Verbs in the order of the help; each is a function in the module of its name, next to its `EPILOG`."""
 
 app = typer.Typer(

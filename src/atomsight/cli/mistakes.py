@@ -5,22 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._output import (
-    FILES,
-    Saving,
-    emit,
-    err,
-    finish,
-    interruptible,
-    out,
-    save_figures,
-    show_table,
-)
-from atomsight.cli.options import AsJson, DatasetPath, Duplicates, ResultFolder
+from atomsight.cli import options
+from atomsight.cli._display import save_figures, show_table
+from atomsight.cli._output import FILES, Saving, emit, err, finish, interruptible, out
 from atomsight.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +29,7 @@ def mistakes(
     evaluation: Annotated[
         Path, typer.Argument(metavar="EVALUATION", help="Folder that atomsight evaluate --out wrote.")
     ],
-    dataset_path: DatasetPath,
+    dataset_path: options.DatasetPath,
     pair: Annotated[
         str | None,
         typer.Option(
@@ -50,10 +41,12 @@ def mistakes(
     site: Annotated[
         str | None, typer.Option(metavar="CRYSTAL:LABEL", help="Show one site; CRYSTAL:#INDEX works too.")
     ] = None,
-    folder: ResultFolder = None,
-    duplicates: Duplicates = None,
-    shown: Annotated[int, typer.Option("--top", min=1, help="Most pairs printed and drawn.")] = 10,
-    as_json: AsJson = False,
+    folder: options.ResultFolder = None,
+    duplicates: options.Duplicates = None,
+    shown: Annotated[
+        int, typer.Option("--top", min=1, help="Maximum number of pairs to print and draw.")
+    ] = 10,
+    as_json: options.AsJson = False,
 ) -> None:
     """Compare misclassified sites with correctly classified sites of the same element, pair by pair.
 
@@ -200,20 +193,11 @@ def _show_site(table: MistakeTable, dataset: Dataset, name: str, folder: Path | 
         with saving:
             save_figures(folder, [(name, site_figure(site, profiles, predicted, title=title))])
     if as_json:
-        record: dict[str, Any] = {
-            "crystal": site.crystal,
-            "site": site.site,
-            "label": site.label,
-            "element": symbol,
-            "predicted": None if predicted is None else SYMBOLS[predicted],
-            "verdict": verdict,
-            "formula": site.formula,
-            "group": site.group,
-            "flags": list(site.flags),
-            "source": site.source,
-            "neighbours": neighbours,
-        }
-        emit(record)
+        names = {key: getattr(site, key) for key in ("crystal", "site", "label")}
+        origin = {key: getattr(site, key) for key in ("formula", "group", "source")}
+        elements_of = {"element": symbol, "predicted": None if predicted is None else SYMBOLS[predicted]}
+        details = {"verdict": verdict, "flags": list(site.flags), "neighbours": neighbours}
+        emit({**names, **elements_of, **origin, **details})
     else:
         head = f"{site.crystal} {site.label}: {symbol}, {verdict}; {site.formula}; {site.source}"
         out.print(head, soft_wrap=True)

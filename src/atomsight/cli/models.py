@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from atomsight.cli._output import emit, err, finish, show_table
-from atomsight.cli.options import AsJson
+from atomsight.cli import options
+from atomsight.cli._display import show_table
+from atomsight.cli._output import emit, err, finish
 
 EPILOG = "Example: [bold]atomsight models[/]"
 
 
-def models(as_json: AsJson = False) -> None:
+def models(as_json: options.AsJson = False) -> None:
     """List the bundled models: architecture, k, elements, and accuracy on the test split."""
     from atomsight.core.elements import SYMBOLS
     from atomsight.models import bundled_models, load_model

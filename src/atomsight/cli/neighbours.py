@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from atomsight.cli import options
 from atomsight.cli._output import PRINTED, Skips, emit, finish, interruptible, out
-from atomsight.cli.options import AsJson, Sources
 from atomsight.core.wording import counted
 
 EPILOG = "Example: [bold]atomsight neighbours quartz.cif -k 6[/]"
@@ -15,9 +15,9 @@ EPILOG = "Example: [bold]atomsight neighbours quartz.cif -k 6[/]"
 
 @interruptible(PRINTED)
 def neighbours(
-    paths: Sources,
+    paths: options.Sources,
     k: Annotated[int, typer.Option("-k", help="Neighbours of each site.", min=1)] = 10,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Print the distances in Å from each symmetry-unique site to its k nearest neighbours.
 

@@ -28,9 +28,7 @@ Duplicates = Annotated[
     typer.Option(metavar="CSV", help="Near duplicates, as atomsight dataset dedupe --out writes them."),
 ]
 
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON on standard output, one object per line, without tables.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines on standard output instead of text.")]
 
 Split = Annotated[str, typer.Option(help="Split of the dataset: train, val, test or all.")]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atomsight.cli import options
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, interruptible, out
-from atomsight.cli.options import AsJson, Cluster, Sources, Threads, Workers, executor_for
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 EPILOG = "Example: [bold]atomsight predict paracetamol.cif[/]"
 
 MOST_IN_SET = 4
-"""Most elements of a prediction set in the table."""
+"""Maximum number of elements of a prediction set in the table."""
 
 
 @interruptible(PRINTED)
 def predict(
-    paths: Sources,
+    paths: options.Sources,
     model: Annotated[
         str | None,
         typer.Option(
@@ -43,11 +43,11 @@ def predict(
             "solvent atoms may be missing.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(help="Most probable elements printed for each site.", min=1)] = 3,
-    threads: Threads = 0,
-    workers: Workers = 1,
-    cluster: Cluster = None,
-    as_json: AsJson = False,
+    top: Annotated[int, typer.Option(help="Number of elements printed for each site.", min=1)] = 3,
+    threads: options.Threads = 0,
+    workers: options.Workers = 1,
+    cluster: options.Cluster = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Predict the element of every symmetry-unique site from the geometry alone.
 
@@ -59,7 +59,7 @@ def predict(
 
     skips = Skips(as_json)
     handled = agreeing = sites = 0
-    with executor_for(cluster, workers) as executor:
+    with options.executor_for(cluster, workers) as executor:
         for prediction in predict_crystals(
             paths,
             model,

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._output import AGAIN, Saving, Skips, emit, err, finish, interruptible, out, progress_bar
-from atomsight.cli.options import AsJson, Cluster, Sources, Threads, Workers, executor_for
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar
+from atomsight.cli._output import AGAIN, Saving, Skips, emit, err, finish, interruptible, out
 from atomsight.core.errors import InputError, OutputError
 from atomsight.core.files import write_bytes
 from atomsight.core.wording import counted
@@ -29,7 +30,7 @@ FORMATS = (".csv", ".json", ".jsonl", ".parquet")
 
 @interruptible(f"an unfinished ranking is not kept; {AGAIN}")
 def rank(
-    paths: Sources,
+    paths: options.Sources,
     risk: Annotated[
         float,
         typer.Option(help="Largest probability of the verdict unlikely for a real structure, 0 to 0.5."),
@@ -50,12 +51,12 @@ def rank(
         typer.Option(metavar="DIR", help="New folder for copies of the files with the verdict keep."),
     ] = None,
     show: Annotated[
-        int, typer.Option(min=0, help="Most printed candidates of each formula; 0 prints all.")
+        int, typer.Option(min=0, help="Maximum number of printed candidates of each formula; 0 prints all.")
     ] = 10,
-    threads: Threads = 0,
-    workers: Workers = 1,
-    cluster: Cluster = None,
-    as_json: AsJson = False,
+    threads: options.Threads = 0,
+    workers: options.Workers = 1,
+    cluster: options.Cluster = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Rank candidate structures of each formula by plausibility, and find those not worth a relaxation.
 
@@ -87,7 +88,7 @@ def rank(
         ledger = held.enter_context(Ledger(verdicts))
         if survivors is not None:
             held.enter_context(survivors)
-        with executor_for(cluster, workers) as executor, progress_bar("candidate") as progress:
+        with options.executor_for(cluster, workers) as executor, progress_bar("candidate") as progress:
             for scored in score(
                 sources,
                 risk=risk,

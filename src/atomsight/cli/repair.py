@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
-from atomsight.cli._output import AGAIN, emit, err, interruptible, progress_bar
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar
+from atomsight.cli._output import AGAIN, emit, err, interruptible
 from atomsight.cli.dataset import app
-from atomsight.cli.options import AsJson, DatasetPath, WorkersOrCores
 
 
 @app.command(epilog="Example: [bold]atomsight dataset repair mofs cifs/ more.tar.xz[/]")
 @interruptible(f"the shards repaired so far are complete; {AGAIN} to continue")
 def repair(
-    dataset: DatasetPath,
+    dataset: options.DatasetPath,
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Files that the dataset was built from.")
     ],
-    workers: WorkersOrCores = None,
-    as_json: AsJson = False,
+    workers: options.WorkersOrCores = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Rebuild truncated, edited or missing shards from their sources, byte for byte."""
     from atomsight.dataset.repair import repair as repair_shards

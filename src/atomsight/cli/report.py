@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from atomsight.cli import options
 from atomsight.cli._output import AGAIN, emit, err, finish, interruptible
-from atomsight.cli.options import AsJson, Duplicates, Threads
 
 EPILOG = "Example: atomsight report run crystals --out report.html"
 
@@ -25,12 +25,12 @@ def report(
     ],
     out_path: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="HTML file to write.")],
     title: Annotated[str, typer.Option(help="Title of the page.", show_default="names of the folders")] = "",
-    duplicates: Duplicates = None,
+    duplicates: options.Duplicates = None,
     sites: Annotated[
-        int, typer.Option(min=1, help="Most misclassified sites of an evaluation on the page.")
+        int, typer.Option(min=1, help="Maximum number of misclassified sites of an evaluation.")
     ] = 3000,
-    threads: Threads = 0,
-    as_json: AsJson = False,
+    threads: options.Threads = 0,
+    as_json: options.AsJson = False,
 ) -> None:
     """Write one HTML page about datasets, runs and results: figures, tables, citations.
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from atomsight.cli import options
 from atomsight.cli._output import emit, err, interruptible, note
-from atomsight.cli.options import AsJson, Threads
 
 EPILOG = "Example: [bold]atomsight serve[/], then drop a CIF on the page"
 
@@ -43,8 +43,8 @@ def serve(
     memory_limit: Annotated[
         int, typer.Option(min=512, metavar="MB", help="Memory of each process that reads files.")
     ] = 4096,
-    threads: Threads = 0,
-    as_json: AsJson = False,
+    threads: options.Threads = 0,
+    as_json: options.AsJson = False,
 ) -> None:
     """Serve a web page on this machine: check structures, rank candidates, explore distances.
 
@@ -53,7 +53,7 @@ def serve(
     import sys
 
     from atomsight.parallel.pool import Limits
-    from atomsight.web.run import is_loopback
+    from atomsight.web.addresses import is_loopback
     from atomsight.web.run import serve as serve_page
 
     if not is_loopback(host):

@@ -8,20 +8,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from atomsight.cli._output import (
-    AGAIN,
-    Saving,
-    emit,
-    err,
-    finish,
-    interruptible,
-    note,
-    out,
-    progress_bar,
-    save_figures,
-    show_table,
-)
-from atomsight.cli.options import Architecture, AsJson, DatasetPath, ElementCap, Epochs, TorchThreads
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar, save_figures, show_table
+from atomsight.cli._output import AGAIN, Saving, emit, err, finish, interruptible, note, out
 from atomsight.core.errors import InputError
 from atomsight.core.wording import counted
 
@@ -37,7 +26,7 @@ EPILOG = "Example: atomsight sweep mofs -k 1-10 --preset twenty --out sweep"
 
 @interruptible(f"finished runs are kept; {AGAIN} to continue")
 def sweep(
-    dataset_path: DatasetPath,
+    dataset_path: options.DatasetPath,
     folder: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="DIR", help="Folder for runs, tables and figures."),
@@ -53,10 +42,10 @@ def sweep(
         str | None,
         typer.Option(help="topN, twenty, ten, all, or H,C,N,O instead of a preset.", show_default="top20"),
     ] = None,
-    cap: ElementCap = None,
-    model: Architecture = "two-stage",
+    cap: options.ElementCap = None,
+    model: options.Architecture = "two-stage",
     seeds: Annotated[int, typer.Option(help="Number of runs with different seeds for each k.")] = 3,
-    epochs: Epochs = None,
+    epochs: options.Epochs = None,
     score: Annotated[
         str, typer.Option(help="Score for the suggestion: macro-recall or accuracy.")
     ] = "macro-recall",
@@ -66,8 +55,8 @@ def sweep(
     splits: Annotated[
         int, typer.Option(min=0, help="Repeat the sweep with this number of other splits of the crystals.")
     ] = 0,
-    threads: TorchThreads = None,
-    as_json: AsJson = False,
+    threads: options.TorchThreads = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train a model for each k, report performance against k, and suggest the smallest sufficient k.
 

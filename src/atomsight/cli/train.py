@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._output import RESUME, emit, err, finish, interruptible, progress_bar, show_pairs
-from atomsight.cli.options import (
-    Accelerator,
-    Architecture,
-    AsJson,
-    DatasetPath,
-    ElementCap,
-    Epochs,
-    LearningRate,
-    Resume,
-    TorchThreads,
-)
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar, show_pairs
+from atomsight.cli._output import RESUME, emit, err, finish, interruptible
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -30,18 +21,18 @@ EPILOG = "Example: [bold]atomsight train dataset --model two-stage -k 10 --eleme
 
 @interruptible(RESUME)
 def train(
-    dataset_path: DatasetPath,
+    dataset_path: options.DatasetPath,
     folder: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="RUN", help="Run folder for metrics, checkpoints and the model."),
     ],
-    model: Architecture = "two-stage",
+    model: options.Architecture = "two-stage",
     k: Annotated[int, typer.Option("-k", help="Number of neighbours of each site.")] = 10,
     elements: Annotated[
         str,
         typer.Option(help="topN (the N most abundant in the training split), twenty, ten, all, or H,C,N,O."),
     ] = "top20",
-    cap: ElementCap = None,
+    cap: options.ElementCap = None,
     per_crystal: Annotated[
         int | None,
         typer.Option(
@@ -51,11 +42,11 @@ def train(
             show_default="no limit",
         ),
     ] = None,
-    epochs: Epochs = None,
+    epochs: options.Epochs = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Sites per step.", show_default="depends on the model")
     ] = None,
-    learning_rate: LearningRate = None,
+    learning_rate: options.LearningRate = None,
     patience: Annotated[
         int, typer.Option(help="Early stopping: epochs without a better validation score.")
     ] = 12,
@@ -69,9 +60,9 @@ def train(
             "elements are those of the model.",
         ),
     ] = None,
-    resume: Resume = False,
-    threads: TorchThreads = None,
-    accelerator: Accelerator = "cpu",
+    resume: options.Resume = False,
+    threads: options.TorchThreads = None,
+    accelerator: options.Accelerator = "cpu",
     devices: Annotated[
         int, typer.Option(min=1, help="Processes per machine, one per GPU; they share each step.")
     ] = 1,
@@ -82,7 +73,7 @@ def train(
         bool,
         typer.Option("--in-memory", help="Keep the sites in the memory of the device; faster on a GPU."),
     ] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train a model on the training split of a dataset.
 

@@ -37,7 +37,7 @@ TICK = 0.15
 MOST_TRIED = 8
 """Trials of other elements that are kept for each check."""
 
-_CIF = "chemical/x-cif"
+_CIF, _BYTES, _EVENTS = "chemical/x-cif", "application/octet-stream", "text/event-stream"
 TheState = Annotated[State, Depends(get_state)]
 Changes = Annotated[
     list[str],
@@ -53,6 +53,12 @@ def find_upload(state: TheState, identifier: str) -> Upload:
         return state.uploads.get(identifier)
     except KeyError:
         raise HTTPException(404, "there is no such upload; it may have been closed") from None
+
+
+def _contents(media_type: str, description: str = "the file") -> dict[str, Any]:
+    """Describe a route whose answer is no JSON."""
+    responses = {200: {"content": {media_type: {}}, "description": description}}
+    return {"response_class": Response, "responses": responses}
 
 
 def job_finder(task: Task | None = None) -> Callable[..., Job]:
@@ -188,12 +194,11 @@ def job_status(job: AnyJob) -> dict[str, Any]:
 @router.get(
     "/jobs/{identifier}/events",
     tags=["jobs"],
-    response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}, "description": "a JobStatus after each change"}},
+    **_contents("text/event-stream", "a JobStatus after each change"),
 )
 async def job_events(job: AnyJob) -> StreamingResponse:
     """Stream the status of a job as server-sent events; the stream ends with the job."""
-    return StreamingResponse(_events(job), media_type="text/event-stream")
+    return StreamingResponse(_events(job), media_type=_EVENTS)
 
 
 async def _events(job: Job) -> AsyncIterator[str]:
@@ -279,12 +284,7 @@ def tried(job: TryJob) -> dict[str, Any]:
     return found
 
 
-@router.get(
-    "/checks/{identifier}/{index}/cif",
-    tags=["check"],
-    response_class=Response,
-    responses={200: {"content": {_CIF: {}}, "description": "the file"}},
-)
+@router.get("/checks/{identifier}/{index}/cif", tags=["check"], **_contents(_CIF))
 def cif(state: TheState, job: CheckJob, found: TheCrystal, change: Changes) -> Response:
     """Return a CIF of the crystal with other elements on some sites."""
     from atomsight.web.corrected import corrected_cif
@@ -307,12 +307,7 @@ def candidates(
     return {"total": len(rows), "candidates": rows[:limit], "skipped": _skips(job)}
 
 
-@router.get(
-    "/rankings/{identifier}/table.{suffix}",
-    tags=["rank"],
-    response_class=Response,
-    responses={200: {"content": {"application/octet-stream": {}}, "description": "the file"}},
-)
+@router.get("/rankings/{identifier}/table.{suffix}", tags=["rank"], **_contents(_BYTES))
 def table(job: RankJob, suffix: Literal["csv", "json", "jsonl", "parquet"]) -> Response:
     """Return the ranking as a file, as ``atomsight rank --out`` writes it."""
     with tempfile.TemporaryDirectory(prefix="atomsight-table-") as folder:
@@ -320,14 +315,11 @@ def table(job: RankJob, suffix: Literal["csv", "json", "jsonl", "parquet"]) -> R
         with writer_of(path) as write:
             for one in ranking.shown(job):
                 write(one)
-        return _download(path.read_bytes(), "application/octet-stream", path.name)
+        return _download(path.read_bytes(), _BYTES, path.name)
 
 
 @router.get(
-    "/rankings/{identifier}/survivors.zip",
-    tags=["rank"],
-    response_class=Response,
-    responses={200: {"content": {"application/zip": {}}, "description": "the files"}},
+    "/rankings/{identifier}/survivors.zip", tags=["rank"], **_contents("application/zip", "the files")
 )
 def survivors(job: RankJob) -> Response:
     """Return a zip of the files of the candidates with the verdict ``keep``."""

@@ -8,32 +8,18 @@ rebinding. Requests from other origins are refused.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from atomsight.web.addresses import is_address
 
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Content-Security-Policy: the page loads only from this server, and scripts in texts do not run."""
 
@@ -62,7 +48,7 @@ class Guard:
         most_bytes: largest size of a request's body in bytes.
     """
 
-    def __init__(self, app: App, names: frozenset[str], most_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, names: frozenset[str], most_bytes: int) -> None:
         self.app, self.names, self.most_bytes = app, names, most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,13 +98,7 @@ class Guard:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        if name == "localhost" or name in self.names:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+        return name == "localhost" or name in self.names or is_address(name)
 
 
 def _is_same_origin(host: str, origin: str | None, site: str | None, path: str) -> bool:

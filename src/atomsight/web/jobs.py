@@ -143,14 +143,9 @@ class Job:
         return {
             "job": self.identifier,
             "kind": self.task,
-            "state": self.state,
-            "handled": self.handled,
-            "marked": self.marked,
+            **{key: getattr(self, key) for key in ("state", "handled", "marked", "files", "read", "message")},
             "part": round(self.part, 2),
-            "files": self.files,
-            "read": self.read,
             "skipped": self.n_skipped,
-            "message": self.message,
         }
 
     def _enter(self, state: State, message: str = "") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import threading
 import webbrowser
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from atomsight.core.errors import InputError, MissingExtraError
 from atomsight.parallel.pool import Limits
+from atomsight.web.addresses import is_address
 from atomsight.web.reading import LIMITS
 from atomsight.web.uploads import MAX_UPLOAD
 
@@ -19,14 +19,6 @@ PORT = 8421
 """Default port; if it is taken, the next free port is used."""
 
 _TRIES = 20
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def serve(
@@ -68,7 +60,7 @@ def serve(
     number = listening.getsockname()[1]
     shown = "127.0.0.1" if host in ("", "0.0.0.0") else f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{number}/"
-    names = frozenset() if _is_address(host) else frozenset({host.lower()})
+    names = frozenset() if is_address(host) else frozenset({host.lower()})
     app = create_app(dataset=dataset, max_upload=max_upload, names=names, threads=threads, limits=limits)
     settings = uvicorn.Config(
         app,
@@ -110,11 +102,3 @@ def _listen(host: str, port: int | None) -> socket.socket:
     raise InputError(
         f"cannot listen on {host}:{wanted[0]} ({problem.strerror or problem}); use another --port or --host"
     )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
