@@ -1,9 +1,8 @@
-"""The page in a browser, where one is installed: every view is driven as a reader would."""
+"""The page in a browser: every view is used as a user would."""
 
 from __future__ import annotations
 
 import io
-import shutil
 import tarfile
 import time
 import zipfile
@@ -20,10 +19,10 @@ from atomsight.web import ranking
 from atomsight.web.jobs import Job
 from atomsight.web.ranking import Ranking
 from atomsight.web.uploads import EXAMPLES
+from chromium import launch, needs_browser
 
 api = pytest.importorskip("playwright.sync_api")
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium")
+pytestmark = needs_browser
 
 ARCHIVE = Path(__file__).parents[2] / "examples" / "crystals.tar.xz"
 SCRIPT = "<img src=x onerror=window.broken=1></script><script>window.broken=1</script>"
@@ -39,8 +38,7 @@ HOSTILE = (
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-        launched = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
+        launched = launch(playwright, "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
         yield launched
         launched.close()
 

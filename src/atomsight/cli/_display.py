@@ -97,7 +97,7 @@ def progress_bar(
 
 
 def _counts(now: Progress, unit: str, seconds: float) -> str:
-    """Return the counts of a progress after the given time."""
+    """Return the counts of a progress, and the rate after some seconds."""
     counts = [f"{now.done:,}/{now.total:,}"] if now.total is not None else []
     if unit and now.total is None:
         counts.append(counted(now.done, unit))

@@ -71,9 +71,9 @@ def split_like(
     from atomsight.dataset.resplit import split_like as copy_split_like
 
     check_folder("--out", to)
-    whole = open_dataset(dataset)
-    copy = copy_split_like(open_dataset(reference), whole, to)
-    left_out = whole.n_crystals - copy.n_crystals
+    source = open_dataset(dataset)
+    copy = copy_split_like(open_dataset(reference), source, to)
+    left_out = source.n_crystals - copy.n_crystals
     if as_json:
         emit(
             {

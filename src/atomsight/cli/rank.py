@@ -84,10 +84,10 @@ def rank(
     if survivors is not None:
         sources = survivors.watch(sources)
     handled = 0
-    with ExitStack() as held:
-        ledger = held.enter_context(Ledger(verdicts))
+    with ExitStack() as contexts:
+        ledger = contexts.enter_context(Ledger(verdicts))
         if survivors is not None:
-            held.enter_context(survivors)
+            contexts.enter_context(survivors)
         with options.executor_for(cluster, workers) as executor, progress_bar("candidate") as progress:
             for scored in score(
                 sources,

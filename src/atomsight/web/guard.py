@@ -52,6 +52,7 @@ class Guard:
         self.app, self.names, self.most_bytes = app, names, most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward an allowed request to the app, and refuse others."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

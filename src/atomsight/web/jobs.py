@@ -123,7 +123,7 @@ class Job:
                 return
         self.files = files
 
-    def begin(self, source: str) -> None:
+    def start_file(self, source: str) -> None:
         """Count the file of a crystal when its first crystal is read."""
         file = source.partition("#")[0]
         if file != self._file:
@@ -133,7 +133,7 @@ class Job:
     def skip(self, source: str, reason: str) -> None:
         """Record a skipped crystal; passed as ``on_skip``."""
         self.advance()
-        self.begin(source)
+        self.start_file(source)
         self.n_skipped += 1
         if len(self.skipped) < MOST_SKIPS:
             self.skipped.append((self.upload.shown(source), reason.replace(f"{self.upload.folder}/", "")))

@@ -65,7 +65,7 @@ def read_upload(job: Job, limits: Limits, capacity: Capacity, only: str | None =
         if only is not None and job.upload.shown(crystal.source) != only:
             continue
         job.advance()
-        job.begin(crystal.source)
+        job.start_file(crystal.source)
         total += capacity.size(crystal)
         if total > capacity.most:
             job.message = capacity.message
@@ -74,7 +74,7 @@ def read_upload(job: Job, limits: Limits, capacity: Capacity, only: str | None =
 
 
 def _may_hold(source: Source, only: str, job: Job) -> bool:
-    """Return whether a file may hold the crystal of this source."""
+    """Return whether a file may contain the crystal with this source."""
     if isinstance(source, Skipped):
         return False
     shown = job.upload.shown(source.source)

@@ -37,7 +37,10 @@ def serve(
     Args:
         host: address to listen on.
         port: port to listen on; None uses `PORT` or the next free port, 0 any free port.
-        dataset, max_upload, threads, limits: see `create_app`.
+        dataset: dataset for similar sites and distributions; None uses the bundled tables.
+        max_upload: largest size of all uploads together in bytes.
+        threads: threads of the neural networks; 0 uses all cores.
+        limits: time and memory for reading one file; a file that exceeds them is skipped.
         browser: open the page in the default browser.
         on_ready: receives the page's address when the server answers.
 

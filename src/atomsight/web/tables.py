@@ -1,6 +1,6 @@
 """Distributions of neighbour distances for the page, bundled or computed from a dataset.
 
-| table | what it holds |
+| table | contents |
 |---|---|
 | profiles | for each element and n, `QUANTILES` of the distance to the n-th neighbour |
 | distances | histograms of the distance to the n-th neighbour by pair of elements, of bonds by type |
@@ -135,8 +135,8 @@ def _bonds(dataset: Dataset, elements: Sequence[int], split: str | None, fewest:
     from atomsight.analyse import bond_lengths
     from atomsight.analyse.bond_lengths import EVERY, study_bonds
 
-    held = dataset.element_counts(split)
-    study = study_bonds(dataset, [z for z in elements if z in held], split=split)
+    present = dataset.element_counts(split)
+    study = study_bonds(dataset, [z for z in elements if z in present], split=split)
     finer = round(STEP / bond_lengths.STEP)
     found = []
     for pair in study.pairs(EVERY):
