@@ -47,14 +47,6 @@ def test_the_defaults_of_grow_are_those_of_the_library() -> None:
     assert (options["epochs"], options["learning_rate"]) == (EPOCHS, LEARNING_RATE)
 
 
-@pytest.mark.parametrize("verb", verbs(), ids=" ".join)
-def test_every_verb_prints_json(verb: tuple[str, ...]) -> None:
-    command = get_command(app)
-    for name in verb:
-        command = command.commands[name]  # type: ignore[attr-defined]
-    assert "--json" in [text for option in command.params for text in option.opts]
-
-
 def test_ctrl_c_ends_with_a_word(tmp_path: Path) -> None:
     started = tmp_path / "out"
     with started.open("wb") as out:
