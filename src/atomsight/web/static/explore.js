@@ -81,10 +81,10 @@ class Distances {
     const series = this.series();
     refill(this.place,
       make("div", { class: "row" },
-        choice("From", this.table.centres, (centre) => this.load(centre).catch((error) => this.fail(error)), this.centre),
-        choice("compare", ways, set("by"), this.by),
-        this.by === "neighbours" ? choice("neighbour number", numbers, set("n"), String(this.n))
-          : choice("to", this.neighbours(), set("neighbour"), this.neighbour)),
+        choice("Element", this.table.centres, (centre) => this.load(centre).catch((error) => this.fail(error)), this.centre),
+        choice("Group by", ways, set("by"), this.by),
+        this.by === "neighbours" ? choice("Neighbour number", numbers, set("n"), String(this.n))
+          : choice("Neighbour", this.neighbours(), set("neighbour"), this.neighbour)),
       series.length ? wide("Histograms of distances", histograms(series, this.table.low, this.table.step)) : make("p", {}, "Too few sites, or no bonds in the data."),
       make("p", { class: "source" },
         `${this.by === "bonds" ? `${this.table.bond_crystals.toLocaleString("en-GB")} crystals, bond types perceived from the geometry` : this.table.source}. Each site of the first element counts once. Below each name: number of sites and median. ` +
