@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
-from atomsight.geometry.bonds.connect import BondGraph, bond_graph
+from atomsight.geometry.bonds.molecules import Molecules, molecules_of
 
 MOST_ATOMS = 20_000
 """Largest number of atoms of a cell that are all drawn."""
@@ -35,8 +35,9 @@ def scene(crystal: Crystal) -> dict[str, Any]:
     whole = fractional
     complete = crystal.n_atoms <= MOST_ATOMS
     if complete:
-        graph = bond_graph(crystal)
-        whole = fractional + _shifts(crystal, graph)
+        molecules = molecules_of(crystal)
+        graph = molecules.graph
+        whole = fractional + _shifts(crystal, molecules)
         once = (graph.first < graph.second) | ((graph.first == graph.second) & (graph.image > 0).any(axis=1))
         ends = graph.first[once], graph.second[once], graph.length[once].round(4)
         bonds = list(zip(*(column.tolist() for column in ends), strict=True))
@@ -86,28 +87,10 @@ def _unique(
     return chosen
 
 
-def _shifts(crystal: Crystal, graph: BondGraph) -> NDArray[np.float64]:
+def _shifts(crystal: Crystal, molecules: Molecules) -> NDArray[np.float64]:
     """Return (n, 3) lattice translations of the atoms that bring each finite molecule into one piece."""
-    n = crystal.n_atoms
-    shift = np.zeros((n, 3))
-    seen = np.zeros(n, dtype=bool)
-    start, second, image = graph.start.tolist(), graph.second.tolist(), graph.image
-    for begin in range(n):
-        if seen[begin]:
-            continue
-        seen[begin] = True
-        members, endless = [begin], False
-        for atom in members:
-            for bond in range(start[atom], start[atom + 1]):
-                other, there = second[bond], shift[atom] + image[bond]
-                if not seen[other]:
-                    seen[other] = True
-                    shift[other] = there
-                    members.append(other)
-                elif (shift[other] != there).any():
-                    endless = True
-        if endless:
-            shift[members] = 0
-        else:
-            shift[members] -= np.floor((crystal.fractional[members] + shift[members]).mean(axis=0))
-    return shift
+    label = molecules.molecule
+    places = crystal.fractional + molecules.shift
+    sums = np.stack([np.bincount(label, weights=axis) for axis in places.T], axis=1)
+    cells = np.floor(sums / np.bincount(label)[:, None])
+    return np.where(molecules.endless[label, None], 0.0, molecules.shift - cells[label])

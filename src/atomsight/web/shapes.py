@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from atomsight.check.check import CheckedSite
+
 
 class About(BaseModel):
     """Description of the server."""
@@ -94,20 +96,6 @@ class CrystalList(BaseModel):
 
     crystals: list[CrystalSummary]
     skipped: list[Skipped]
-
-
-class CheckedSite(BaseModel):
-    """A site in the output of ``atomsight check --json``."""
-
-    site: int
-    label: str
-    element: str
-    probability: float
-    suggested: str
-    suspicion: float
-    flagged: bool
-    gain: float | None
-    evidence: list[str]
 
 
 class Sign(BaseModel):
