@@ -203,7 +203,7 @@ def test_candidates_are_ranked_and_survivors_downloaded(page: Any, tmp_path: Pat
     page.locator("#score-density .point").nth(3).click(force=True)
     chosen = page.locator("#ranking tbody tr[aria-current]").inner_text().split()[0]
     assert page.locator("#candidates .panel h2").inner_text().startswith(chosen)
-    page.get_by_text("Open in the structure view").click()
+    page.get_by_text("Open in the view Structure").click()
     api.expect(page.locator("#structure h2")).to_contain_text(chosen)
     page.locator("#tab-candidates").click()
     with page.expect_download() as download:
@@ -254,7 +254,7 @@ def test_a_trial_of_an_element_is_cancelled(page: Any, large_cell: bytes) -> Non
     page.locator("#structure input[type=file]").first.set_input_files(
         [{"name": "large.cif", "mimeType": "text/plain", "buffer": large_cell}]
     )
-    page.wait_for_selector("#site h3", timeout=60_000)
+    page.wait_for_selector("#site h3", timeout=150_000)
     page.locator("#try").click()
     page.locator("#trying progress[value]").wait_for()
     page.locator("#stop").click()

@@ -58,10 +58,11 @@ def check(
     more. Such sites are flagged.
     """
     from atomsight.check.check import check as check_crystals
+    from atomsight.parallel.executors import executor_of
 
     skips = Skips(as_json)
     handled = flagged = 0
-    with options.executor_for(cluster, workers) as executor, err.status("checking") as status:
+    with executor_of(cluster, workers) as executor, err.status("checking") as status:
         for found in check_crystals(
             paths,
             model,

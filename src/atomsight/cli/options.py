@@ -1,15 +1,11 @@
-"""Arguments and options that several verbs share, and the executor for ``--workers`` and ``--cluster``."""
+"""Arguments and options that several verbs share."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 Sources = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Structure files, folders, tar or zip archives.")
@@ -85,20 +81,6 @@ LearningRate = Annotated[
 Accelerator = Annotated[str, typer.Option(help="Device for training: cpu, gpu or auto.")]
 
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out.")]
-
-
-def executor_for(cluster: str | None, workers: int) -> AbstractContextManager[Executor | int | None]:
-    """Return the executor as a context; one process needs no imports.
-
-    Args:
-        cluster: value of ``--cluster``.
-        workers: value of ``--workers``.
-    """
-    if cluster is None and workers == 1:
-        return nullcontext()
-    from atomsight.parallel.executors import executor_of
-
-    return executor_of(cluster, workers)
 
 
 def licences_of(texts: list[str] | None) -> str | list[str] | None:

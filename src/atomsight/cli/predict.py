@@ -56,10 +56,11 @@ def predict(
     prediction set contains the true element in 99 of 100 cases. JSON omits probabilities below 0.001.
     """
     from atomsight.models.predict import predict as predict_crystals
+    from atomsight.parallel.executors import executor_of
 
     skips = Skips(as_json)
     handled = agreeing = sites = 0
-    with options.executor_for(cluster, workers) as executor:
+    with executor_of(cluster, workers) as executor:
         for prediction in predict_crystals(
             paths,
             model,

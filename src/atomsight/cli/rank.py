@@ -64,6 +64,7 @@ def rank(
     """
     from atomsight.core.files import check_file, check_folder
     from atomsight.core.progress import Progress
+    from atomsight.parallel.executors import executor_of
     from atomsight.parallel.jobs import sources_of
     from atomsight.rank.calibration import RankCalibration
     from atomsight.rank.ledger import Ledger
@@ -88,7 +89,7 @@ def rank(
         ledger = contexts.enter_context(Ledger(verdicts))
         if survivors is not None:
             contexts.enter_context(survivors)
-        with options.executor_for(cluster, workers) as executor, progress_bar("candidate") as progress:
+        with executor_of(cluster, workers) as executor, progress_bar("candidate") as progress:
             for scored in score(
                 sources,
                 risk=risk,
