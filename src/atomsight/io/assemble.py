@@ -173,11 +173,20 @@ def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:
 
 
 def _check_cell(lattice: NDArray[np.float64], policy: QualityPolicy) -> None:
+    a, b, c = lattice.tolist()
+    faces = max(math.hypot(*_cross(a, b)), math.hypot(*_cross(b, c)), math.hypot(*_cross(c, a)))
+    # No translation is shorter than the smallest distance of lattice planes, which needs no reduction.
+    if abs(determinant(lattice)) > 1.001 * policy.min_translation * faces:
+        return
     shortest = math.hypot(*shortest_translation(lattice).tolist())
     if shortest < policy.min_translation:
         raise SkipError(
             "bad_cell", f"the lattice repeats after {shortest:.3g} Å (limit {policy.min_translation:g})"
         )
+
+
+def _cross(u: list[float], v: list[float]) -> tuple[float, float, float]:
+    return u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]
 
 
 def _check_metric(lattice: NDArray[np.float64], rotations: NDArray[np.float64]) -> None:
