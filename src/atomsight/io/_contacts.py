@@ -43,8 +43,8 @@ def close_pairs(
     turn = [a, (a + 1) % 3, (a + 2) % 3]
     found: list[Pairs] = []
     met = 0
-    for first, second in _all_pairs(len(fractional)) if len(fractional) <= SMALL else _swept(
-        fractional, reach, a, turn[1]
+    for first, second in (
+        _all_pairs(len(fractional)) if len(fractional) <= SMALL else _swept(fractional, reach, a, turn[1])
     ):
         gaps = fractional[second] - fractional[first]
         near = (np.abs(gaps - np.rint(gaps)) <= reach).all(axis=1).nonzero()[0]

@@ -19,9 +19,9 @@ from atomsight.core.elements import SYMBOLS, formula_counts, parse_elements
 from atomsight.core.errors import InputError, UnreachableError
 from atomsight.io.budgets import Budget
 from atomsight.io.files import members_of as files_in
+from atomsight.io.http import HttpClient, cache_folder
 from atomsight.io.member import Member, OnSkip
 from atomsight.io.policy import Reason, SkipError
-from atomsight.io.web import Web, cache_folder
 
 SERVER = "https://www.crystallography.net/cod"
 """Where the COD is, unless ``ATOMSIGHT_COD`` names one of its mirrors."""
@@ -47,7 +47,7 @@ _PASSED_ON = frozenset(
 
 
 def members_of(
-    asked: str, report: OnSkip, budget: Budget, web: Web | None = None, cache: Path | None = None
+    asked: str, report: OnSkip, budget: Budget, web: HttpClient | None = None, cache: Path | None = None
 ) -> Iterator[Member]:
     """The CIFs that a source ``cod:...`` names.
 
@@ -69,7 +69,7 @@ def members_of(
         return
     max_bytes = budget.max_bytes
     server = os.environ.get("ATOMSIGHT_COD", SERVER).rstrip("/")
-    web = web or Web()
+    web = web or HttpClient()
     kept = Cache(cache or Path(cache_folder(), "cod"))
     failures = 0
     try:
@@ -114,7 +114,7 @@ def place(number: str) -> str:
     return f"{number[0]}/{number[1:3]}/{number[3:5]}/{number}.cif"
 
 
-def _numbers(asked: str, server: str, web: Web, max_bytes: int) -> list[str]:
+def _numbers(asked: str, server: str, web: HttpClient, max_bytes: int) -> list[str]:
     if asked.startswith("?"):
         query = search_query(dict(parse_qsl(asked[1:], keep_blank_values=True)))
         answer = web.get(f"{server}/result?{urlencode(query)}", max_bytes).decode("utf-8", "replace")
