@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._engine import Cluster, Workers, executor_for
+from atomsight.cli._engine import Cluster, MaxMemory, MaxSeconds, Workers, executor_for
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, keeps, out
 from atomsight.core.wording import counted
 
@@ -46,6 +46,8 @@ def check(
     threads: Annotated[int, typer.Option(min=0, help="Threads of the network; 0 takes all cores.")] = 0,
     workers: Workers = 1,
     cluster: Cluster = None,
+    max_seconds: MaxSeconds = None,
+    max_memory: MaxMemory = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per crystal, with all sites.")
     ] = False,
@@ -60,7 +62,10 @@ def check(
 
     skips = Skips(as_json)
     handled = flagged = 0
-    with executor_for(cluster, workers) as executor, err.status("checking") as status:
+    with (
+        executor_for(cluster, workers, max_seconds, max_memory) as executor,
+        err.status("checking") as status,
+    ):
         for found in check_crystals(
             sources_of(list(paths)),
             model,

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atomsight.cli._engine import Cluster, MaxMemory, MaxSeconds, limits_of
 from atomsight.cli._output import AGAIN, emit, err, finish, keeps, out
 from atomsight.core.errors import DatasetError, InputError
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pyarrow as pa
 
     from atomsight.dataset.builder import Progress
     from atomsight.io.policy import QualityPolicy
@@ -34,10 +37,9 @@ def build(
     workers: Annotated[
         int | None, typer.Option(help="Processes; by default one per core.", min=1, show_default=False)
     ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Workers elsewhere: tcp://HOST:PORT of Dask, slurm, mpi."),
-    ] = None,
+    cluster: Cluster = None,
+    max_seconds: MaxSeconds = None,
+    max_memory: MaxMemory = None,
     one_per_refcode: Annotated[
         bool,
         typer.Option(
@@ -82,7 +84,8 @@ def build(
     check_folder("--out", to)
     started = monotonic()
     rules = _policy(policy or [])
-    with executor_of(cluster, workers) as executor, _progress_bar() as on_progress:
+    limits = limits_of(max_seconds, max_memory)
+    with executor_of(cluster, workers, limits) as executor, _progress_bar() as on_progress:
         summary = build_dataset(
             paths,
             to,
@@ -98,8 +101,7 @@ def build(
     seconds = monotonic() - started
     index = summary.index
     if as_json:
-        for record in open_dataset(to).skipped().to_pylist():
-            emit({"source": record["source"], "skipped": record["reason"], "rule": record["rule"]})
+        emit_skips(open_dataset(to).skipped())
         emit(
             {
                 "dataset": str(to),
@@ -216,6 +218,12 @@ def get(
         sources = " ".join(map(str, archives))
         command = f"atomsight dataset build {sources} --one-per-refcode --out {wanted.name}-k24 -k 24"
         err.print(f"next: {command}", soft_wrap=True)
+
+
+def emit_skips(skipped: pa.Table) -> None:
+    """Print a table of skipped crystals as JSON, one object per line."""
+    for record in skipped.to_pylist():
+        emit({"source": record["source"], "skipped": record["reason"], "rule": record["rule"]})
 
 
 def _policy(changes: list[str]) -> QualityPolicy:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from atomsight.cli._engine import Cluster, MaxMemory, MaxSeconds, limits_of
 from atomsight.cli._output import AGAIN, emit, err, finish, keeps
 from atomsight.core.wording import counted
 
@@ -117,25 +118,27 @@ def add(
     workers: Annotated[
         int | None, typer.Option(help="Processes; by default one per core.", min=1, show_default=False)
     ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Workers elsewhere: tcp://HOST:PORT of Dask, slurm, mpi."),
-    ] = None,
+    cluster: Cluster = None,
+    max_seconds: MaxSeconds = None,
+    max_memory: MaxMemory = None,
     licence: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="Licence of all sources, or one for each.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Skipped crystals and a summary as JSON lines.")
+    ] = False,
 ) -> None:
     """Add what is new in the sources, by name and content, read with the dataset's own settings.
 
     The dataset is whole at every moment: the old one, then in one step the new one. Stopped and started
     again it goes on where it was.
     """
-    from atomsight.cli.dataset import _progress_bar
+    from atomsight.cli.dataset import _progress_bar, emit_skips
     from atomsight.dataset.add import add as add_to
     from atomsight.parallel.executors import executor_of
 
-    with executor_of(cluster, workers) as executor, _progress_bar() as on_progress:
+    limits = limits_of(max_seconds, max_memory)
+    with executor_of(cluster, workers, limits) as executor, _progress_bar() as on_progress:
         summary = add_to(
             dataset,
             paths,
@@ -146,6 +149,7 @@ def add(
             on_progress=on_progress,
         )
     if as_json:
+        emit_skips(summary.skipped)
         emit(
             {
                 "dataset": str(dataset),
@@ -164,5 +168,6 @@ def add(
         if summary.changed:
             what = "took the place of older ones" if replace else "have a longer id beside the older ones"
             told += f"; {summary.changed:,} of the new with a known name {what}"
+        told += f"; {counted(len(summary.skipped), 'crystal')} skipped" if len(summary.skipped) else ""
         err.print(f"{told}; {dataset} now holds {summary.index['crystals']:,}")
     finish(summary.index["crystals"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._engine import Cluster, Workers, executor_for
+from atomsight.cli._engine import Cluster, MaxMemory, MaxSeconds, Workers, executor_for
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, keeps, out
 from atomsight.core.wording import counted
 
@@ -48,6 +48,8 @@ def predict(
     threads: Annotated[int, typer.Option(min=0, help="Threads of the network; 0 takes all cores.")] = 0,
     workers: Workers = 1,
     cluster: Cluster = None,
+    max_seconds: MaxSeconds = None,
+    max_memory: MaxMemory = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per crystal; probabilities of at least 0.001.")
     ] = False,
@@ -64,7 +66,7 @@ def predict(
 
     skips = Skips(as_json)
     handled = agreeing = sites = 0
-    with executor_for(cluster, workers) as executor:
+    with executor_for(cluster, workers, max_seconds, max_memory) as executor:
         for prediction in predictions_of(
             sources_of(list(paths)),
             model,

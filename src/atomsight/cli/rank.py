@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._engine import Cluster, Workers, executor_for
+from atomsight.cli._engine import Cluster, MaxMemory, MaxSeconds, Workers, executor_for
 from atomsight.cli._output import AGAIN, Saving, Skips, emit, err, finish, keeps, out
 from atomsight.core.errors import InputError, OutputError
 from atomsight.core.files import write_bytes
@@ -59,6 +59,8 @@ def rank(
     threads: Annotated[int, typer.Option(min=0, help="Threads of the networks; 0 takes all cores.")] = 0,
     workers: Workers = 1,
     cluster: Cluster = None,
+    max_seconds: MaxSeconds = None,
+    max_memory: MaxMemory = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per candidate, in order.")] = False,
 ) -> None:
     """Order candidate structures by plausibility, within each formula, and say which are unlikely.
@@ -90,7 +92,7 @@ def rank(
         ledger = held.enter_context(Ledger(verdicts))
         if survivors is not None:
             held.enter_context(survivors)
-        with executor_for(cluster, workers) as executor, _progress() as advance:
+        with executor_for(cluster, workers, max_seconds, max_memory) as executor, _progress() as advance:
             for scored in score(
                 sources,
                 risk=risk,

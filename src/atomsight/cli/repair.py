@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from atomsight.cli._engine import MaxMemory, MaxSeconds, limits_of
 from atomsight.cli._output import AGAIN, emit, err, keeps
 
 EPILOG = "Example: [bold]atomsight dataset repair mofs cifs/ more.tar.xz[/]"
@@ -19,14 +20,18 @@ def repair(
     workers: Annotated[
         int | None, typer.Option(help="Processes; by default one per core.", min=1, show_default=False)
     ] = None,
+    max_seconds: MaxSeconds = None,
+    max_memory: MaxMemory = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per mended shard.")] = False,
 ) -> None:
     """Make truncated, edited or missing shards again from their sources, the same bytes as at first."""
     from atomsight.cli.dataset import _progress_bar
     from atomsight.dataset.repair import repair as mend
+    from atomsight.parallel.executors import executor_of
 
-    with _progress_bar() as on_progress:
-        mended = mend(dataset, paths, workers=workers, on_progress=on_progress)
+    limits = limits_of(max_seconds, max_memory)
+    with executor_of(None, workers, limits) as executor, _progress_bar() as on_progress:
+        mended = mend(dataset, paths, workers=workers, executor=executor, on_progress=on_progress)
     for name in mended:
         if as_json:
             emit({"dataset": str(dataset), "mended": name})

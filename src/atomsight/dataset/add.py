@@ -32,7 +32,7 @@ from atomsight.dataset.existing import ExistingParts, file_stem
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.merge import joined_settings, refuse_damaged
 from atomsight.dataset.naming import plain_name
-from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
+from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SKIPPED_SCHEMA
 from atomsight.dataset.split import entry
 from atomsight.dataset.staging import StagedParts, Staging
 from atomsight.dataset.store import Dataset, open_dataset
@@ -50,6 +50,7 @@ class AddSummary:
         replaced: crystals that gave way to them.
         known: files passed over, since the dataset holds their crystals.
         resumed: new crystals of parts that an interrupted run had finished.
+        skipped: what was left out of the new files, with the columns of `schema.SKIPPED_SCHEMA`.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class AddSummary:
     replaced: int
     known: int
     resumed: int
+    skipped: pa.Table = field(repr=False)
 
 
 def add(
@@ -146,9 +148,10 @@ def add(
             exchange(work / "whole", folder)
         progress.stage = "done"
         on_progress(progress)
+        skipped = fresh.skipped()
         shutil.rmtree(work, ignore_errors=True)
     return AddSummary(
-        folder, index, progress.crystals, len(changed), replaced, have.passed_over, progress.resumed
+        folder, index, progress.crystals, len(changed), replaced, have.passed_over, progress.resumed, skipped
     )
 
 
@@ -244,6 +247,12 @@ class _Fresh:
         """Crystals, new skips and sites of each part."""
         for crystals, skipped, sites in self._parts.tables():
             yield crystals, skipped.filter(pc.invert(pc.is_in(_marks(skipped), self._old))), sites
+
+    def skipped(self) -> pa.Table:
+        """All skips, those that the dataset holds included."""
+        return pa.concat_tables(
+            [SKIPPED_SCHEMA.empty_table(), *(skipped for _, skipped, _ in self._parts.tables())]
+        )
 
     def has_skips(self) -> bool:
         """Whether there is a skip that the dataset does not hold."""

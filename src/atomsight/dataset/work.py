@@ -55,7 +55,8 @@ def process(chunk: Chunk, k: int, policy: QualityPolicy, bonds: BondSource = "fi
         read.append((entry(member.name), [crystal.source for crystal in crystals]))
     rows.settle()
     for crystal, error in rows.failed:
-        skips.append(Skip(crystal.source, "failed", f"{type(error).__name__}: {error}"))
+        rule = "memory" if isinstance(error, MemoryError) else "failed"
+        skips.append(Skip(crystal.source, rule, f"{type(error).__name__}: {error}"))
     failed = {crystal.source for crystal, _ in rows.failed}
     entries = [name for name, sources in read if name is not None and not failed.issuperset(sources)]
 

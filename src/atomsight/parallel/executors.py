@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from atomsight.core.errors import InputError, MissingExtraError
+from atomsight.parallel.pool import Limits, LocalWorkers
 
 BATCH_SYSTEMS = {
     "slurm": "SLURMCluster",
@@ -27,7 +28,9 @@ def default_workers() -> int:
 
 
 @contextmanager
-def executor_of(cluster: str | None, workers: int | None = None) -> Iterator[Executor | None]:
+def executor_of(
+    cluster: str | None, workers: int | None = None, limits: Limits | None = None
+) -> Iterator[Executor | None]:
     """The executor that a verb's ``--cluster`` names, closed afterwards; None without one, for local work.
 
     Every function of atomsight that takes ``executor=`` takes what this yields.
@@ -39,14 +42,17 @@ def executor_of(cluster: str | None, workers: int | None = None) -> Iterator[Exe
             ``mpiexec -n N python -m mpi4py.futures``.
         workers: jobs to submit, for a batch system; default is one. Not for others: a running cluster has
             its workers.
+        limits: of time and memory for each file, for workers on this machine.
 
     Raises:
-        InputError: an unknown name, an address where nobody answers, or a batch system that is not
-            configured.
+        InputError: limits of a cluster, an unknown name, an address where nobody answers, or a batch system
+            that is not configured.
         MissingExtraError: the package that the engine needs is missing.
     """
+    if limits is not None and cluster is not None:
+        raise InputError("limits of time and memory are those of workers on this machine, not of a cluster")
     if cluster is None:
-        yield None
+        yield LocalWorkers(workers or default_workers(), limits) if limits else None
     elif cluster == "mpi":
         with _mpi() as executor:
             yield executor

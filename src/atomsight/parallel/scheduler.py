@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from atomsight.core.errors import EngineError, InputError
 from atomsight.parallel.executors import default_workers, engine_failed, in_flight, worker_was_killed
-from atomsight.parallel.pool import Chunk, Limits, Pool, place_of
+from atomsight.parallel.pool import Chunk, Limits, LocalWorkers, Pool, place_of
 
 CHUNK_BYTES = 16 * 2**20
 """A chunk is closed once it holds this many bytes."""
@@ -26,7 +26,8 @@ class Scheduler(Generic[C]):
     Args:
         function: what is done to a chunk; picklable, unless it runs in this process.
         prepare: called once in every local worker process before the function.
-        executor: any `concurrent.futures.Executor`, instead of ``workers``. A chunk that killed its workers
+        executor: any `concurrent.futures.Executor`, instead of ``workers``; `LocalWorkers` brings limits. A
+            chunk that killed its workers
             again and again on a Dask cluster is handled on this machine, in a process of its own.
         workers: processes on this machine; default is one per available core. 1 works in this process, where
             a file that crashes or never ends cannot be caught.
@@ -51,6 +52,10 @@ class Scheduler(Generic[C]):
             raise InputError(f"workers must be at least 1, not {workers}")
         self._function = function
         self._prepare = prepare
+        in_process = executor is None and workers == 1
+        if isinstance(executor, LocalWorkers):
+            executor, workers, limits = None, executor.workers, executor.limits
+        self._in_process = in_process
         self._executor = executor
         self._workers = workers or default_workers()
         self._limits = limits or Limits()
@@ -77,7 +82,7 @@ class Scheduler(Generic[C]):
             EngineError: the executor failed, or local processes ended again and again; the message names the
                 files.
         """
-        if self._executor is None and self._workers == 1:
+        if self._in_process:
             for chunk in chunks:
                 yield chunk, self._function(chunk)
             return
