@@ -35,8 +35,7 @@ from atomsight.dataset.naming import plain_name
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SKIPPED_SCHEMA
 from atomsight.dataset.split import entry
 from atomsight.dataset.staging import StagedParts, Staging
-from atomsight.dataset.store import Dataset, open_dataset
-from atomsight.io.policy import QualityPolicy
+from atomsight.dataset.store import Dataset, open_dataset, policy_of
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,7 @@ def add(
     _recover(folder, work)
     old = open_dataset(folder)
     settings = old.metadata["build"]
-    if "policy" not in settings:
-        raise DatasetError(f"{folder} was built from crystals in memory; build another and merge the two")
+    policy = policy_of(folder, settings)
     sources, licences = checked_sources(paths, licence)
     names = [name for source in sources for name in source.names]
     more = {
@@ -110,7 +108,6 @@ def add(
         "licences": licences,
     }
     joined = joined_settings([old], [more])
-    policy = QualityPolicy(**settings["policy"])
     work.mkdir(exist_ok=True)
     with locked(work):
         staging = Staging(work)

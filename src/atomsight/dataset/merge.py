@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from atomsight.dataset.existing import ExistingParts
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
 from atomsight.dataset.staging import Staging, shortened
-from atomsight.dataset.store import REPAIR, Dataset, open_dataset, read_index
+from atomsight.dataset.store import REPAIR, Dataset, open_dataset, policy_of, read_index
 
 FREE = ("atomsight", "sources", "licences")
 """Settings in which the parts of one dataset may differ."""
@@ -126,7 +126,8 @@ def joined_settings(datasets: Sequence[Dataset], onto: Sequence[dict[str, Any]] 
             raise DatasetError(
                 f"{dataset.path} has a split of its own; take the dataset that it was made from"
             )
-    settings = [*(dataset.metadata["build"] for dataset in datasets), *onto]
+    settings = [_complete(dataset.path, dataset.metadata["build"]) for dataset in datasets]
+    settings += [_complete(datasets[0].path, one) for one in onto]
     names = [*(str(dataset.path) for dataset in datasets), *("what is added" for _ in onto)]
     first = settings[0]
     for name, other in zip(names[1:], settings[1:], strict=True):
@@ -148,6 +149,11 @@ def joined_settings(datasets: Sequence[Dataset], onto: Sequence[dict[str, Any]] 
         "sources": [source for one in settings for source in one["sources"]],
         "licences": licences,
     }
+
+
+def _complete(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with every rule of the policy: datasets of earlier versions state fewer."""
+    return {**settings, "policy": asdict(policy_of(folder, settings))} if "policy" in settings else settings
 
 
 def _difference(key: str, here: Any, there: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from atomsight.dataset.schema import (
     SPLITS,
     sites_schema,
 )
+from atomsight.io.policy import QualityPolicy
 
 REPAIR = "atomsight dataset repair makes shards again from their sources, or build the dataset again"
 """What to do about a damaged file."""
@@ -73,13 +75,37 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"{folder / INDEX_NAME} cannot be read ({error}); build the dataset again"
         ) from error
     if name != SCHEMA_NAME or version != SCHEMA_VERSION:
+        newer = name == SCHEMA_NAME and isinstance(version, int) and version > SCHEMA_VERSION
+        advice = "install a newer atomsight, or build it again" if newer else "build it again"
         raise DatasetError(
             f"{folder} has schema {name} version {version}, this atomsight reads {SCHEMA_NAME} version "
-            f"{SCHEMA_VERSION}; build it again with this version"
+            f"{SCHEMA_VERSION}; {advice} with this version"
         )
     if not _well_formed(index):
         raise DatasetError(f"{folder / INDEX_NAME} was changed and makes no sense; build the dataset again")
     return index
+
+
+def policy_of(folder: Path, settings: Mapping[str, Any]) -> QualityPolicy:
+    """Return the policy that a dataset was built with; rules that it does not state have their defaults.
+
+    Args:
+        folder: the dataset.
+        settings: ``build`` of its index.
+
+    Raises:
+        DatasetError: it was built from crystals in memory, or with a rule that this version does not have.
+    """
+    if "policy" not in settings:
+        raise DatasetError(f"{folder} was built from crystals in memory; build another and merge the two")
+    try:
+        return QualityPolicy(**settings["policy"])
+    except TypeError as error:
+        rules = set(settings["policy"]) - {field.name for field in fields(QualityPolicy)}
+        raise DatasetError(
+            f"{folder} was built with rules that this version does not have ({', '.join(sorted(rules))}); "
+            "install a newer atomsight, or build it again with this version"
+        ) from error
 
 
 def _well_formed(index: dict[str, Any]) -> bool:
