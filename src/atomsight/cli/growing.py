@@ -36,7 +36,7 @@ def merge(
     with Progress(console=err, transient=True) as bar:
         task = bar.add_task("merging", total=None)
         summary = merge_datasets(
-            parts, to, on_progress=lambda done, total: bar.update(task, completed=done, total=total)
+            parts, to, progress=lambda now: bar.update(task, completed=now.done, total=now.total)
         )
     index = summary.index
     if as_json:
@@ -133,23 +133,22 @@ def add(
     The dataset is whole at every moment: the old one, then in one step the new one. Stopped and started
     again it goes on where it was.
     """
-    from atomsight.cli.dataset import _progress_bar, emit_skips
+    from atomsight.cli.dataset import _progress_bar, emit_skip
     from atomsight.dataset.add import add as add_to
     from atomsight.parallel.executors import executor_of
 
     limits = limits_of(max_seconds, max_memory)
-    with executor_of(cluster, workers, limits) as executor, _progress_bar() as on_progress:
+    with executor_of(cluster, workers, limits) as executor, _progress_bar() as progress:
         summary = add_to(
             dataset,
             paths,
             replace=replace,
-            workers=None if cluster else workers,
             executor=executor,
             licence=licence[0] if licence and len(licence) == 1 else licence or None,
-            on_progress=on_progress,
+            on_skip=emit_skip if as_json else None,
+            progress=progress,
         )
     if as_json:
-        emit_skips(summary.skipped)
         emit(
             {
                 "dataset": str(dataset),
@@ -168,6 +167,5 @@ def add(
         if summary.changed:
             what = "took the place of older ones" if replace else "have a longer id beside the older ones"
             told += f"; {summary.changed:,} of the new with a known name {what}"
-        told += f"; {counted(len(summary.skipped), 'crystal')} skipped" if len(summary.skipped) else ""
         err.print(f"{told}; {dataset} now holds {summary.index['crystals']:,}")
     finish(summary.index["crystals"])

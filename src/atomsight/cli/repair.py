@@ -30,8 +30,8 @@ def repair(
     from atomsight.parallel.executors import executor_of
 
     limits = limits_of(max_seconds, max_memory)
-    with executor_of(None, workers, limits) as executor, _progress_bar() as on_progress:
-        mended = mend(dataset, paths, workers=workers, executor=executor, on_progress=on_progress)
+    with executor_of(None, workers, limits) as executor, _progress_bar() as progress:
+        mended = mend(dataset, paths, executor=executor, progress=progress)
     for name in mended:
         if as_json:
             emit({"dataset": str(dataset), "mended": name})

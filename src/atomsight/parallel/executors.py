@@ -30,19 +30,18 @@ def default_workers() -> int:
 @contextmanager
 def executor_of(
     cluster: str | None, workers: int | None = None, limits: Limits | None = None
-) -> Iterator[Executor | None]:
-    """The executor that a verb's ``--cluster`` names, closed afterwards; None without one, for local work.
-
-    Every function of atomsight that takes ``executor=`` takes what this yields.
+) -> Iterator[Executor | int | None]:
+    """Open what ``--cluster`` and ``--workers`` name, for an argument ``executor=``; closed afterwards.
 
     Args:
         cluster: ``tcp://HOST:PORT`` (or ``tls://``, ``ucx://``) of a running Dask scheduler; ``slurm``, or
             another batch system of `BATCH_SYSTEMS`, to which jobs are submitted as dask-jobqueue's own
             configuration file says; ``mpi``, for a program started under
-            ``mpiexec -n N python -m mpi4py.futures``.
-        workers: jobs to submit, for a batch system; default is one. Not for others: a running cluster has
-            its workers.
-        limits: of time and memory for each file, for workers on this machine.
+            ``mpiexec -n N python -m mpi4py.futures``; None for this machine.
+        workers: processes on this machine, by default one per core that this process may use; 1 works in
+            this process. For a batch system the jobs to submit, by default one. A running cluster has its
+            own workers.
+        limits: limits of time and memory for each file, for workers on this machine.
 
     Raises:
         InputError: limits of a cluster, an unknown name, an address where nobody answers, or a batch system
@@ -52,7 +51,8 @@ def executor_of(
     if limits is not None and cluster is not None:
         raise InputError("limits of time and memory are those of workers on this machine, not of a cluster")
     if cluster is None:
-        yield LocalWorkers(workers or default_workers(), limits) if limits else None
+        workers = workers or default_workers()
+        yield LocalWorkers(workers, limits) if limits else workers if workers > 1 else None
     elif cluster == "mpi":
         with _mpi() as executor:
             yield executor
