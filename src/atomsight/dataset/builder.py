@@ -17,13 +17,13 @@ from atomsight.core.crystal import Crystal
 from atomsight.core.errors import DatasetError, EngineError, InputError
 from atomsight.core.progress import OnProgress, OnSkip, Progress
 from atomsight.core.version import __version__
-from atomsight.dataset._files import GO_ON, locked
+from atomsight.dataset._files import GO_ON, locked, prepare_folder
 from atomsight.dataset.bonds_column import BondSource, checked_source
 from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
 from atomsight.dataset.corpora import licence_beside
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.naming import Source, group_sources
-from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCHEMA_VERSION
+from atomsight.dataset.schema import INDEX_NAME, SCHEMA_NAME, SCHEMA_VERSION
 from atomsight.dataset.staging import StagedParts, Staging, refuse_other_settings, shortened
 from atomsight.dataset.work import Header, prepare, process, process_crystals
 from atomsight.geometry.neighbours import checked_k
@@ -151,7 +151,8 @@ def build(
         return _build_from(stream, Path(out), k, licence, bonds)
     sources, licences = checked_sources(paths, licence)
     names = [name for source in sources for name in source.names]
-    out = _prepare(Path(out))
+    out = Path(out)
+    prepare_folder(out)
     settings: dict[str, Any] = {
         **_settings(k),
         "sources": names,
@@ -243,7 +244,7 @@ def checked_sources(
 def _build_from(crystals: Iterator[Crystal], out: Path, k: int, licence: str | None, bonds: str) -> Summary:
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; give a new folder")
-    out = _prepare(out)
+    prepare_folder(out)
     bond_source = checked_source(bonds)
     settings = {
         **_settings(k),
@@ -385,21 +386,3 @@ class Reading:
     def _report(self, stage: str, done: int, total: int | None = None) -> None:
         if self._progress is not None:
             self._progress(Progress(stage, done, total, self.skipped, sites=self.sites, resumed=self.resumed))
-
-
-def _prepare(out: Path) -> Path:
-    """The output folder, made if need be.
-
-    Raises:
-        InputError: it is a file, or holds something that no build put there.
-    """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; give a folder for the dataset")
-    ours = {INDEX_NAME, MANIFEST_NAME, f"{MANIFEST_NAME}.tmp", "build.lock"}
-    if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ours):
-        raise InputError(f"{out} is not empty and holds no dataset; give a new folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made: {error.strerror or error}") from error
-    return out

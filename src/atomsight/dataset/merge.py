@@ -14,10 +14,10 @@ from typing import Any
 
 from atomsight.core.errors import DatasetError, InputError
 from atomsight.core.progress import OnProgress, Progress
-from atomsight.dataset._files import GO_ON, locked
+from atomsight.dataset._files import GO_ON, locked, prepare_folder
 from atomsight.dataset.existing import ExistingParts
 from atomsight.dataset.finalise import finalise
-from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
+from atomsight.dataset.schema import INDEX_NAME
 from atomsight.dataset.staging import Staging, shortened
 from atomsight.dataset.store import REPAIR, Dataset, open_dataset, policy_of, read_index
 
@@ -82,7 +82,7 @@ def merge(
     settings = joined_settings(datasets)
     source = ExistingParts(datasets, one_per_refcode=bool(settings.get("one_per_refcode")))
     total = sum(dataset.n_crystals for dataset in datasets)
-    prepare(out)
+    prepare_folder(out)
     with locked(out):
         staging = Staging(out)
         index = _finished(out, settings, source)
@@ -176,20 +176,3 @@ def refuse_damaged(dataset: Dataset) -> None:
     """
     if damaged := dataset.damaged():
         raise DatasetError(f"damaged: {', '.join(str(dataset.path / name) for name in damaged)}; {REPAIR}")
-
-
-def prepare(out: Path) -> None:
-    """Make the folder of a merge, or accept that of an interrupted one.
-
-    Raises:
-        InputError: it is a file, or holds anything else.
-    """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; give a folder for the dataset")
-    marks = (INDEX_NAME, MANIFEST_NAME, f"{MANIFEST_NAME}.tmp", "build.lock")
-    if out.is_dir() and any(out.iterdir()) and not any((out / mark).exists() for mark in marks):
-        raise InputError(f"{out} is not empty; give a new folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made: {error.strerror or error}") from error

@@ -23,6 +23,7 @@ from atomsight.io._bond_rows import (
     bond_rows,
     bond_texts,
 )
+from atomsight.io._operations import OPERATION_LISTS
 from atomsight.io._tags import text_of
 
 TOLERANCE = 0.02
@@ -35,11 +36,6 @@ search)."""
 SHORTEST, LONGEST = 0.1, 5.0
 """Å; no bond is longer (caesium to lead comes to 4.6), and a shorter one joins an atom to itself."""
 
-_OPERATIONS = (
-    "_space_group_symop_operation_xyz",
-    "_symmetry_equiv_pos_as_xyz",
-    "_space_group_symop.operation_xyz",
-)
 _MISFIT = frozenset({"bond_table_misfit"})
 _SINGLE, _DOUBLE, _DELOCALISED = (BOND_TYPES.index(kind) for kind in ("single", "double", "delocalised"))
 
@@ -60,7 +56,7 @@ def with_bond_table(
     texts = bond_texts(block)
     if texts is None:
         return crystal
-    listed = ([*map(gemmi.cif.as_string, block.find_values(tag))] for tag in _OPERATIONS)
+    listed = ([*map(gemmi.cif.as_string, block.find_values(tag))] for tag in OPERATION_LISTS)
     operations = next(filter(None, listed), ["x,y,z"])
     studio = "Materials Studio" in (text_of(block, "_audit_creation_method") or "")
     bonds = BondTable(texts, tuple(operations), studio, table.labels, table.fractional, rows)

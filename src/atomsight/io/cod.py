@@ -19,7 +19,7 @@ from atomsight.core.elements import SYMBOLS, formula_counts, parse_elements
 from atomsight.core.errors import InputError, UnreachableError
 from atomsight.io.budgets import Budget
 from atomsight.io.files import members_of as files_in
-from atomsight.io.http import HttpClient, cache_folder
+from atomsight.io.http import HttpClient, cache_folder, count_range
 from atomsight.io.member import Member, OnSkip
 from atomsight.io.policy import Reason, SkipError
 
@@ -33,7 +33,6 @@ SUMS = "SHA256SUMS"
 """Lies in each folder of the cache; ``sha256sum -c`` reads it."""
 
 _NUMBER = re.compile(r"[1-9][0-9]{6}\Z")
-_COUNT = re.compile(r"[0-9]{1,3}\Z")
 _LONGEST_PATH = 1024
 """A source of more characters is not looked for on disk."""
 
@@ -170,10 +169,7 @@ def search_query(asked: Mapping[str, str]) -> dict[str, str]:
                 raise InputError(f"the COD takes at most {most} elements for {name!r}, not {len(symbols)}")
             query.update({f"{tag}{i}": symbol for i, symbol in enumerate(symbols, start=1)})
         elif name == "nelements":
-            bounds = value.split("-")
-            if len(bounds) > 2 or not all(_COUNT.match(bound) for bound in bounds):
-                raise InputError(f"nelements={value!r} is neither a number nor a range such as 2-4")
-            query["strictmin"], query["strictmax"] = bounds[0], bounds[-1]
+            query["strictmin"], query["strictmax"] = count_range(value)
         elif name in _PASSED_ON:
             query[name] = value
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from atomsight.core.errors import UnreachableError
+from atomsight.core.errors import InputError, UnreachableError
 from atomsight.core.optional import optional
 from atomsight.core.version import __version__
 from atomsight.io.policy import SkipError
@@ -146,6 +147,18 @@ class HttpClient:
         if proxy not in self._pools:
             self._pools[proxy] = urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()
         return self._pools[proxy]
+
+
+def count_range(value: str) -> tuple[str, str]:
+    """The least and the largest number of elements that a search asks for: ``3`` or ``2-4``.
+
+    Raises:
+        InputError: it is neither a number nor a range.
+    """
+    bounds = value.split("-")
+    if len(bounds) > 2 or not all(re.fullmatch("[0-9]{1,3}", bound) for bound in bounds):
+        raise InputError(f"nelements={value!r} is neither a number nor a range such as 2-4")
+    return bounds[0], bounds[-1]
 
 
 def absolute(url: str, link: str) -> str | None:

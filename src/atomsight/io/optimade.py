@@ -16,7 +16,7 @@ from atomsight.core.elements import SYMBOLS, formula_counts, parse_elements
 from atomsight.core.errors import InputError, UnreachableError
 from atomsight.io.assemble import Structure, assemble
 from atomsight.io.budgets import Budget
-from atomsight.io.http import HttpClient, absolute, same_host
+from atomsight.io.http import HttpClient, absolute, count_range, same_host
 from atomsight.io.member import Member, OnSkip
 from atomsight.io.plain import lattice_from, structure_of
 from atomsight.io.policy import QualityPolicy, Reason, SkipError
@@ -113,11 +113,9 @@ def filter_of(options: Mapping[str, str]) -> str:
             symbols = ",".join(f'"{SYMBOLS[z]}"' for z in parse_elements(value))
             terms.append(f"elements HAS ALL {symbols}")
         elif name == "nelements":
-            bounds = value.split("-")
-            if len(bounds) > 2 or not all(_COUNT.match(bound) for bound in bounds):
-                raise InputError(f"nelements={value!r} is neither a number nor a range such as 2-4")
-            one = f"nelements={bounds[0]}"
-            terms.append(one if len(bounds) == 1 else f"nelements>={bounds[0]} AND nelements<={bounds[1]}")
+            least, most = count_range(value)
+            one = f"nelements={least}"
+            terms.append(one if least == most else f"nelements>={least} AND nelements<={most}")
         elif name == "formula":
             terms.append(f'chemical_formula_reduced="{_reduced(value)}"')
         elif name == "ids":

@@ -88,17 +88,9 @@ def parse(data: bytes) -> Structure:
     whole = np.abs(occupancy - 1.0) < 0.002
     occupancy = np.where(whole, 1.0, np.minimum(occupancy, 1.0))
     groups = [str(part) if part else "" for part in found.parts] if any(found.parts) else None
-    table = AtomTable(
-        found.labels,
-        np.where(elements == DEUTERIUM, 1, elements).astype(np.uint8),
-        fractional,
-        occupancy,
-        groups,
-        deuterium=bool((elements == DEUTERIUM).any()),
-    )
     return Structure(
         lattice,
-        table,
+        AtomTable.of(found.labels, elements, fractional, occupancy, groups),
         symmetry=lambda: (operations, False),
         space_group=_group_name(operations),
         formula_sum=_formula(found),

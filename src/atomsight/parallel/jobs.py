@@ -15,7 +15,7 @@ from atomsight.core.crystal import Crystal
 from atomsight.core.errors import EngineError
 from atomsight.core.progress import OnSkip, Tracker
 from atomsight.core.results import Record, Results
-from atomsight.io import Member, Reason, crystals_of_many, iter_structures
+from atomsight.io import Member, Reason, crystals_of, iter_structures
 from atomsight.parallel.scheduler import CHUNK_BYTES, Scheduler, check_executor
 
 R = TypeVar("R", bound=Record)
@@ -189,14 +189,13 @@ def _events(work: Work, strict: bool, chunk: _Chunk) -> Iterator[Any]:
         skips.append(Skipped(source, reason))
 
     def crystals() -> Iterator[Crystal]:
-        read = crystals_of_many([one for one in chunk.sources if isinstance(one, Member)], on_skip=on_skip)
         for source in chunk.sources:
             if isinstance(source, Skipped):
                 skips.append(source)
             elif isinstance(source, Crystal):
                 yield source
             else:
-                yield from next(read)[1]
+                yield from crystals_of(source, on_skip=on_skip)
 
     for found in work(crystals(), None if strict else on_skip):
         yield from skips
