@@ -176,7 +176,7 @@ def _compare(
     only = [" ".join(SYMBOLS[z] for z in np.setdiff1d(x.elements, y.elements)) for x, y in ((a, b), (b, a))]
     sites = min(len(a.weights), len(b.weights))
     return DuplicatePair(
-        first, second, distance, relation, formulas[first], formulas[second], *only, sites=sites
+        first, second, distance, relation, formulas[first], formulas[second], only[0], only[1], sites
     )
 
 

@@ -68,7 +68,7 @@ def read_index(folder: Path) -> dict[str, Any]:
             )
         raise DatasetError(f"{folder} is not a dataset: it holds no {INDEX_NAME}")
     try:
-        index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+        index: dict[str, Any] = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
         name, version = index["schema"]["name"], index["schema"]["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
@@ -130,8 +130,10 @@ def _well_formed(index: dict[str, Any]) -> bool:
 
 
 def damaged_files(folder: Path, index: dict[str, Any]) -> list[str]:
-    """Names of the files that are missing or whose bytes are not those that were written, by their
-    SHA-256; that of the index is the dataset's fingerprint."""
+    """Names of the files that are missing or whose SHA-256 is not that of the file that was written.
+
+    The SHA-256 of the index is the dataset's fingerprint.
+    """
     return ([] if index["fingerprint"] == fingerprint_of(index) else [INDEX_NAME]) + [
         name
         for name, record in index["files"].items()
@@ -161,13 +163,13 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 that stands for everything in the dataset."""
-        return self.metadata["fingerprint"]
+        """Hexadecimal SHA-256 that identifies the content of the dataset."""
+        return str(self.metadata["fingerprint"])
 
     @property
     def n_crystals(self) -> int:
         """Number of crystals."""
-        return self.metadata["crystals"]
+        return int(self.metadata["crystals"])
 
     def n_sites(self, split: str | None = None) -> int:
         """Number of symmetry-unique sites, of one split or of all."""
@@ -182,8 +184,10 @@ class Dataset:
         return self._table("skipped.parquet", None)
 
     def shards(self, split: str | None = None) -> list[Path]:
-        """Parquet files of the sites, of one split or of all, in order. DuckDB and others read them as they
-        are."""
+        """Parquet files of the sites, of one split or of all, in order.
+
+        DuckDB and other programs can read them.
+        """
         return [
             self.path / name
             for wanted in _splits(split)
@@ -272,7 +276,7 @@ class Dataset:
         return stream(shards, list(columns), chosen, selection, batch_size, shuffle)
 
     def damaged(self) -> list[str]:
-        """Names of the files whose bytes are not those that were written, by their SHA-256."""
+        """Names of the files whose SHA-256 is not that of the file that was written."""
         return damaged_files(self.path, self.metadata)
 
     def _table(self, name: str, columns: Sequence[str] | None) -> pa.Table:

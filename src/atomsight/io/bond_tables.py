@@ -147,9 +147,9 @@ def with_bonds(
     length: NDArray[np.float64],
     kind: NDArray[np.int64],
 ) -> Crystal:
-    """The crystal with bonds between sites `one` and `two` at a length (Å) that its own coordinates give,
-    repeated by symmetry.
+    """Return the crystal with bonds between sites at lengths of its coordinates, repeated by symmetry.
 
+    The bonds join sites `one` and `two` at `length`, Å.
     `kind` holds places in `BOND_TYPES`; all are (b,). Those that no pair of sites has leave the flag
     ``bond_table_misfit``.
     """
@@ -161,8 +161,10 @@ def with_bonds(
 
 
 class _Wanted(NamedTuple):
-    """Rows of the table as columns: two sites, their distance in Å, the type, and whether symmetry codes gave
-    the distance."""
+    """Rows of the table as columns.
+
+    Two sites, their distance in Å, the bond type, and whether symmetry codes gave the distance.
+    """
 
     one: NDArray[np.int64]
     two: NDArray[np.int64]
@@ -181,8 +183,10 @@ def _operators(triplets: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _matched(crystal: Crystal, wanted: _Wanted) -> tuple[Bonds | None, int]:
-    """Each bond at every site that has it, found by the orbit of the neighbour and the length; and how many
-    rows were not found."""
+    """Each bond at every site that has it, and how many rows were not found.
+
+    A bond is found by the orbit of the neighbour and the length.
+    """
     reach = wanted.length.max() + TOLERANCE
     k = 12
     while True:

@@ -151,8 +151,9 @@ def versioned(base: str) -> str:
 
 
 def base_url(provider: str, web: HttpClient, max_bytes: int) -> str:
-    """The database of a provider: its only one, or the one that it calls its default; ``nmd/archive`` names
-    another of its databases.
+    """Return the address of a provider's only or default database.
+
+    ``nmd/archive`` names another of its databases.
 
     Raises:
         InputError: no such provider, none that serves data, or several databases and none named.

@@ -59,6 +59,7 @@ class Reason(str):
     rule: str
 
     def __new__(cls, rule: str, text: str) -> Reason:
+        """Make a reason of its rule and its text."""
         reason = super().__new__(cls, text)
         reason.rule = rule
         return reason
