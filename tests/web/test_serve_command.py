@@ -65,8 +65,8 @@ def test_loopback() -> None:
 def test_limits_of_the_command_line_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     passed: dict[str, object] = {}
     monkeypatch.setattr(run, "serve", lambda *arguments, **options: passed.update(options))
-    limits = ["--time-limit", "7", "--memory-limit", "1000", "--max-upload", "3"]
+    limits = ["--max-seconds", "7", "--max-memory", "1.5", "--max-upload", "3"]
     result = CliRunner().invoke(app, ["serve", "--no-browser", *limits])
     assert result.exit_code == 0, result.output
-    assert passed["limits"] == Limits(7.0, 1000 << 20)
+    assert passed["limits"] == Limits(7.0, 3 * 2**29)
     assert passed["max_upload"] == 3 << 20

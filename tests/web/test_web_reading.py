@@ -36,7 +36,7 @@ def client() -> Iterator[TestClient]:
 FILES = {"a.cif": HALITE, "crash.cif": HALITE, "greedy.cif": HALITE, "hang.cif": HALITE, "z.cif": HALITE}
 REASONS = {
     "crash.cif": "it ended its worker process",
-    "greedy.cif": "it needs more memory than its worker process may have",
+    "greedy.cif": "reading it takes more memory than there is",
     "hang.cif": "it took longer than 5 s",
 }
 

@@ -49,6 +49,8 @@ def check(
     threads: options.Threads = 0,
     workers: options.Workers = 1,
     cluster: options.Cluster = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Find wrongly assigned elements in crystal structures, with the evidence for each.
@@ -62,7 +64,8 @@ def check(
 
     skips = Skips(as_json)
     handled = flagged = 0
-    with executor_of(cluster, workers) as executor, err.status("checking") as status:
+    limits = options.limits_of(max_seconds, max_memory)
+    with executor_of(cluster, workers, limits) as executor, err.status("checking") as status:
         for found in check_crystals(
             paths,
             model,

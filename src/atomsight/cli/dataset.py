@@ -28,6 +28,8 @@ def build(
     k: Annotated[int, typer.Option("-k", help="Neighbours of each site.", min=1)] = 24,
     workers: options.WorkersOrCores = None,
     cluster: options.Cluster = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
     one_per_refcode: Annotated[
         bool,
         typer.Option(
@@ -62,7 +64,8 @@ def build(
     check_folder("--out", to)
     started = monotonic()
     rules = _policy(policy or [])
-    with executor_of(cluster, workers) as executor, progress_bar("crystal") as progress:
+    limits = options.limits_of(max_seconds, max_memory)
+    with executor_of(cluster, workers, limits) as executor, progress_bar("crystal") as progress:
         summary = build_dataset(
             paths,
             to,
@@ -71,7 +74,7 @@ def build(
             one_per_refcode=one_per_refcode,
             licence=options.licences_of(licence),
             bonds=bonds,
-            on_skip=_emit_skip if as_json else None,
+            on_skip=emit_skip if as_json else None,
             progress=progress,
             executor=executor,
         )
@@ -178,7 +181,8 @@ def get(
         err.print(f"next: {command}", soft_wrap=True)
 
 
-def _emit_skip(source: str, reason: str) -> None:
+def emit_skip(source: str, reason: str) -> None:
+    """Print a skip as a JSON object."""
     emit({"source": source, "skipped": reason, "rule": getattr(reason, "rule", "")})
 
 

@@ -10,7 +10,7 @@ import typer
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar
 from atomsight.cli._output import AGAIN, emit, err, finish, interruptible
-from atomsight.cli.dataset import app, show_counts
+from atomsight.cli.dataset import app, emit_skip, show_counts
 from atomsight.core.wording import counted
 
 
@@ -102,6 +102,8 @@ def add(
     ] = False,
     workers: options.WorkersOrCores = None,
     cluster: options.Cluster = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
     licence: options.Licence = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -113,13 +115,15 @@ def add(
     from atomsight.dataset.add import add as add_to
     from atomsight.parallel.executors import executor_of
 
-    with executor_of(cluster, workers) as executor, progress_bar("crystal") as progress:
+    limits = options.limits_of(max_seconds, max_memory)
+    with executor_of(cluster, workers, limits) as executor, progress_bar("crystal") as progress:
         summary = add_to(
             dataset,
             paths,
             replace=replace,
             executor=executor,
             licence=options.licences_of(licence),
+            on_skip=emit_skip if as_json else None,
             progress=progress,
         )
     if as_json:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from atomsight.parallel.pool import Limits
 
 Sources = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Structure files, folders, tar or zip archives.")
@@ -48,6 +51,26 @@ Cluster = Annotated[
 
 Threads = Annotated[int, typer.Option(min=0, help="Threads of the neural networks; 0 uses all cores.")]
 
+MaxSeconds = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S",
+        min=0.001,
+        help="Skip a file if a worker process needs more time for it.",
+        show_default="300 with several workers",
+    ),
+]
+
+MaxMemory = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GIB",
+        min=0.001,
+        help="Skip a file if a worker process needs more memory for it.",
+        show_default="16 with several workers",
+    ),
+]
+
 TorchThreads = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads of PyTorch.", show_default="all cores")
 ]
@@ -81,6 +104,19 @@ LearningRate = Annotated[
 Accelerator = Annotated[str, typer.Option(help="Device for training: cpu, gpu or auto.")]
 
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out.")]
+
+
+def limits_of(max_seconds: float | None, max_memory: float | None) -> Limits | None:
+    """Return the limits of ``--max-seconds`` and ``--max-memory``; None if neither is used."""
+    if max_seconds is None and max_memory is None:
+        return None
+    from atomsight.parallel.pool import Limits
+
+    default = Limits()
+    return Limits(
+        default.seconds if max_seconds is None else max_seconds,
+        default.memory if max_memory is None else int(max_memory * 2**30),
+    )
 
 
 def licences_of(texts: list[str] | None) -> str | list[str] | None:

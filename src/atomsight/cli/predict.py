@@ -47,6 +47,8 @@ def predict(
     threads: options.Threads = 0,
     workers: options.Workers = 1,
     cluster: options.Cluster = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Predict the element of every symmetry-unique site from the geometry alone.
@@ -60,7 +62,8 @@ def predict(
 
     skips = Skips(as_json)
     handled = agreeing = sites = 0
-    with executor_of(cluster, workers) as executor:
+    limits = options.limits_of(max_seconds, max_memory)
+    with executor_of(cluster, workers, limits) as executor:
         for prediction in predict_crystals(
             paths,
             model,

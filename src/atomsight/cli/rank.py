@@ -56,6 +56,8 @@ def rank(
     threads: options.Threads = 0,
     workers: options.Workers = 1,
     cluster: options.Cluster = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Rank candidate structures of each formula by plausibility, and find those not worth a relaxation.
@@ -89,7 +91,8 @@ def rank(
         ledger = contexts.enter_context(Ledger(verdicts))
         if survivors is not None:
             contexts.enter_context(survivors)
-        with executor_of(cluster, workers) as executor, progress_bar("candidate") as progress:
+        limits = options.limits_of(max_seconds, max_memory)
+        with executor_of(cluster, workers, limits) as executor, progress_bar("candidate") as progress:
             for scored in score(
                 sources,
                 risk=risk,

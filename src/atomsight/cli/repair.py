@@ -21,13 +21,16 @@ def repair(
         list[Path], typer.Argument(metavar="PATH...", help="Files that the dataset was built from.")
     ],
     workers: options.WorkersOrCores = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Rebuild truncated, edited or missing shards from their sources, byte for byte."""
     from atomsight.dataset.repair import repair as repair_shards
     from atomsight.parallel.executors import executor_of
 
-    with executor_of(None, workers) as executor, progress_bar("crystal") as progress:
+    limits = options.limits_of(max_seconds, max_memory)
+    with executor_of(None, workers, limits) as executor, progress_bar("crystal") as progress:
         repaired = repair_shards(dataset, paths, executor=executor, progress=progress)
     for name in repaired:
         if as_json:

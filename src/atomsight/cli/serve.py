@@ -36,13 +36,12 @@ def serve(
     max_upload: Annotated[
         int, typer.Option(min=1, metavar="MB", help="Total size of all uploaded files.")
     ] = 1024,
-    time_limit: Annotated[
-        float,
-        typer.Option(min=1, metavar="SECONDS", help="Time for reading one file; slower files are skipped."),
+    max_seconds: Annotated[
+        float, typer.Option(min=0.001, metavar="S", help="Skip a file if reading it takes more time.")
     ] = 60,
-    memory_limit: Annotated[
-        int, typer.Option(min=512, metavar="MB", help="Memory of each process that reads files.")
-    ] = 4096,
+    max_memory: Annotated[
+        float, typer.Option(min=0.5, metavar="GIB", help="Skip a file if reading it takes more memory.")
+    ] = 4,
     threads: options.Threads = 0,
     as_json: options.AsJson = False,
 ) -> None:
@@ -76,7 +75,7 @@ def serve(
         dataset=dataset,
         max_upload=max_upload << 20,
         threads=threads,
-        limits=Limits(time_limit, memory_limit << 20),
+        limits=Limits(max_seconds, int(max_memory * 2**30)),
         browser=not no_browser,
         on_ready=ready,
     )

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from atomsight.core.errors import EngineError, InputError
 from atomsight.parallel.executors import engine_failed, in_flight, worker_was_killed
-from atomsight.parallel.pool import Chunk, Limits, Pool, place_of
+from atomsight.parallel.pool import Chunk, LocalWorkers, Pool, place_of
 
 CHUNK_BYTES = 16 * 2**20
 """A chunk is closed once it holds this many bytes."""
@@ -40,10 +40,9 @@ class Scheduler(Generic[C]):
         function: what is done to a chunk; picklable, unless it runs in this process.
         prepare: called once in every local worker process before the function.
         executor: None works in this process, where a file that crashes or never ends cannot be caught. A
-            number starts so many worker processes on this machine. Else any `concurrent.futures.Executor`. A
-            chunk that killed its workers again and again on a Dask cluster is handled on this machine, in a
-            process of its own.
-        limits: of processes on this machine.
+            number starts so many worker processes on this machine. `LocalWorkers` adds limits. Else any
+            `concurrent.futures.Executor`. A chunk that killed its workers again and again on a Dask cluster
+            is handled on this machine, in a process of its own.
         ordered: results come in the order of the chunks; else as they are ready.
         watch: called every `WATCH_SECONDS` while results of other processes are awaited; an exception that
             it raises ends the work.
@@ -58,15 +57,12 @@ class Scheduler(Generic[C]):
         prepare: Callable[[], object],
         *,
         executor: Executor | int | None = None,
-        limits: Limits | None = None,
         ordered: bool = True,
         watch: Callable[[], object] = lambda: None,
     ) -> None:
-        check_executor(executor)
         self._function = function
         self._prepare = prepare
-        self._executor = executor
-        self._limits = limits or Limits()
+        self._executor = LocalWorkers(executor) if isinstance(executor, int) else executor
         self._ordered = ordered
         self._watch = watch
         self._pool: Pool | None = None
@@ -103,18 +99,18 @@ class Scheduler(Generic[C]):
 
     def _most(self) -> int:
         """Most chunks to have under way; a cluster may grow meanwhile."""
-        if isinstance(self._executor, Executor):
-            return in_flight(self._executor)
-        return 2 * (self._executor or 1) + 1
+        if isinstance(self._executor, LocalWorkers):
+            return 2 * self._executor.workers + 1
+        return in_flight(self._executor) if self._executor is not None else 1
 
     def _local(self) -> Pool:
         if self._pool is None:
-            workers = self._executor if isinstance(self._executor, int) else 1
-            self._pool = Pool(workers, self._prepare, self._limits)
+            local = self._executor if isinstance(self._executor, LocalWorkers) else LocalWorkers(1)
+            self._pool = Pool(local.workers, self._prepare, local.limits)
         return self._pool
 
     def _submitted(self, chunk: C) -> Future[Any]:
-        if not isinstance(self._executor, Executor):
+        if self._executor is None or isinstance(self._executor, LocalWorkers):
             return self._local().submit(self._function, chunk)
         try:
             return self._executor.submit(self._function, chunk)
@@ -143,7 +139,7 @@ class Scheduler(Generic[C]):
         try:
             return future.result()
         except (Exception, CancelledError) as error:
-            if not isinstance(self._executor, Executor) or not engine_failed(error):
+            if isinstance(self._executor, LocalWorkers) or not engine_failed(error):
                 raise
             if not worker_was_killed(error):
                 raise EngineError(

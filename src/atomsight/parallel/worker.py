@@ -91,7 +91,8 @@ class Worker:
         """Call a function in the process.
 
         Args:
-            function, args: see `run_isolated`.
+            function: see `run_isolated`.
+            args: see `run_isolated`.
             seconds: limit of time; None sets no limit.
 
         Raises:
@@ -210,8 +211,10 @@ def _answer(task: bytes) -> bytes:
 
 
 def _watch_parent() -> None:
-    """End this process when the one that started it has ended; works on every system, between two
-    instructions of Python."""
+    """End this process when the one that started it has ended.
+
+    It works on every system, between two instructions of Python.
+    """
     parent = parent_process()
     if parent is None:
         return

@@ -21,7 +21,7 @@ from atomsight.core.errors import InputError
 from atomsight.core.version import __version__
 from atomsight.io import DEFAULT
 from atomsight.io.cod import members_of
-from atomsight.io.web import Web
+from atomsight.io.http import HttpClient
 from atomsight.parallel import run_isolated
 from atomsight.rank.write import writer_of
 from atomsight.web import checking, ranking, shapes
@@ -170,7 +170,7 @@ def _check_cod(job: Job, number: str, state: State) -> None:
         job.advance()
 
     # A user waits for the answer, hence fewer tries than for a long download.
-    web = Web(tries=3, timeout=10.0, deadline=60.0, sleep=wait)
+    web = HttpClient(tries=3, timeout=10.0, deadline=60.0, sleep=wait)
     for member in members_of(number, job.skip, DEFAULT, web):
         state.uploads.add(job.upload, f"{member.name}.cif", io.BytesIO(member.data))
     checking.check_job(job, state.resources)

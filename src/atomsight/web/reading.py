@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from atomsight.core.crystal import Crystal
 from atomsight.parallel.jobs import Skipped, Source, Work, sources_of, spread
-from atomsight.parallel.pool import Limits
+from atomsight.parallel.pool import Limits, LocalWorkers
 from atomsight.web.jobs import Job
 
 LIMITS = Limits(seconds=60.0, memory=4 * 2**30)
@@ -61,7 +61,9 @@ def read_upload(job: Job, limits: Limits, capacity: Capacity, only: str | None =
     """
     total = 0
     sources = (one for one in sources_of(job.upload.paths) if only is None or _may_hold(one, only, job))
-    for crystal in spread(sources, ReadJob(), job.skip, executor=WORKERS, limits=limits, watch=job.advance):
+    for crystal in spread(
+        sources, ReadJob(), job.skip, executor=LocalWorkers(WORKERS, limits), watch=job.advance
+    ):
         if only is not None and job.upload.shown(crystal.source) != only:
             continue
         job.advance()
