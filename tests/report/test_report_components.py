@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from atomsight.core.errors import DatasetError
 from atomsight.report.components import Column, Html, Section, inline_svg, join, json_block, page, table, tag
-from atomsight.report.components.table import written
+from atomsight.report.components.table import format_value
 
 
 @given(st.text())
@@ -51,14 +51,14 @@ def test_a_table_shows_its_first_page_and_holds_all_rows() -> None:
 
 
 def test_values_are_written_by_kind() -> None:
-    assert [written(v, k) for v, k in ((1234, "count"), (0.1234, "percent"), (1.5, "length"))] == [
+    assert [format_value(v, k) for v, k in ((1234, "count"), (0.1234, "percent"), (1.5, "length"))] == [
         "1,234",
         "12.3 %",
         "1.500",
     ]
-    assert written(None, "count") == ""
-    assert written("mp-1", "count") == "mp-1"
-    assert written(0.00012345, "number") == "0.0001234"
+    assert format_value(None, "count") == ""
+    assert format_value("mp-1", "count") == "mp-1"
+    assert format_value(0.00012345, "number") == "0.0001234"
 
 
 SVG = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"

@@ -131,7 +131,7 @@ def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from atomsight.analyse.bond_lengths import KINDS
+    from atomsight.analyse.bond_lengths import TYPES
 
     head = Table.grid(padding=(0, 2))
     known, total = summary["sites_with_known_bonds"], summary["sites"]
@@ -149,19 +149,19 @@ def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     head.add_row("nearest neighbours", Text.assemble((f"{nearest:.2f} %", "bold"), " are bonds"))
     counts = summary["bonds_by_type"]
     every = sum(counts.values())
-    head.add_row("bonds", ", ".join(f"{kind} {_percent(n / every)}" for kind, n in counts.items()))
+    head.add_row("bonds", ", ".join(f"{name} {_percent(n / every)}" for name, n in counts.items()))
     if summary["bonds_beyond_k"]:
         head.add_row(
             "", f"beyond the k neighbours of the dataset: {counted(summary['bonds_beyond_k'], 'bond')}"
         )
     out.print(head)
-    shown = [kind for kind in KINDS if any(row[kind] for row in rows[:SHOWN])]
-    names = (_SHORT.get(kind, kind) for kind in shown)
+    shown = [name for name in TYPES if any(row[name] for row in rows[:SHOWN])]
+    names = (_SHORT.get(name, name) for name in shown)
     table = Table("pair", "nearest", "% bonds", *names, title="Nearest neighbours, %", title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows[:SHOWN]:
         total = row["nearest_neighbours"]
-        cells = (f"{100 * row[kind] / total:.1f}" if row[kind] else "" for kind in shown)
+        cells = (f"{100 * row[name] / total:.1f}" if row[name] else "" for name in shown)
         table.add_row(row["pair"], f"{total:,}", f"{100 * row['bonded_share']:.1f}", *cells)
     out.print(table)

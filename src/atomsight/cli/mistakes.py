@@ -118,11 +118,11 @@ def _write(analysis: MistakeAnalysis, chosen: list[PairOfElements], folder: Path
 def _show(analysis: MistakeAnalysis, chosen: list[PairOfElements], shown: int, as_json: bool) -> None:
     from rich.table import Table
 
-    from atomsight.analyse.mistake_tables import pair_row, site_row, telling_traits, trait_row
+    from atomsight.analyse.mistake_tables import distinctive_traits, pair_row, site_row, trait_row
 
     if as_json:
         for pair in chosen:
-            rows = [trait_row(t) for t in telling_traits(analysis, pair, most=8)]
+            rows = [trait_row(t) for t in distinctive_traits(analysis, pair, most=8)]
             emit({**pair_row(pair), "traits": rows})
         return
     table = Table("mistaken", box=None, pad_edge=False)
@@ -143,7 +143,7 @@ def _show(analysis: MistakeAnalysis, chosen: list[PairOfElements], shown: int, a
         row = pair_row(pair)
         words = [
             f"{t.trait} {t.value} {100 * t.share:.0f} % (right ones {100 * (t.share_right or 0):.0f} %)"
-            for t in telling_traits(analysis, pair)
+            for t in distinctive_traits(analysis, pair)
         ]
         if words:
             line = f"{row['true']} as {row['predicted']}: {', '.join(words)}"

@@ -139,7 +139,7 @@ def _bonds(dataset: Dataset, elements: Sequence[int], split: str | None, fewest:
     finer = round(STEP / bond_lengths.STEP)
     found = []
     for pair in study.pairs(EVERY):
-        for kind, total in study.kinds(pair, EVERY).items():
+        for kind, total in study.type_counts(pair, EVERY).items():
             if total < fewest:
                 continue
             fine = study.histogram(pair, kind, EVERY)

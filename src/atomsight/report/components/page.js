@@ -22,7 +22,7 @@ const atomsight = {
     return block ? JSON.parse(block.textContent) : null;
   },
 
-  /** A value as its column is written; see `written` in table.py. */
+  /** A value as the table shows it; see `format_value` in table.py. */
   written(value, kind) {
     if (value === null || value === undefined) return "";
     if (kind === "text" || typeof value === "string") return String(value);
