@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -56,7 +57,7 @@ class MistakeLog:
 
     It is an external merge sort. Past ``limit`` mistakes, those in memory are sorted and written to a
     temporary file, and the files are merged when read. Ties are broken by crystal and site, so that the order
-    does not depend on the batches. As a context manager it removes the temporary files when it closes.
+    does not depend on the batches. The temporary files are removed with the log.
     """
 
     def __init__(self, limit: int = 500_000) -> None:
@@ -66,13 +67,6 @@ class MistakeLog:
         self._n_held = 0
         self._folder: Path | None = None
         self._runs: list[Path] = []
-
-    def __enter__(self) -> MistakeLog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(
         self,
@@ -100,6 +94,7 @@ class MistakeLog:
     def _spill(self) -> None:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="atomsight-mistakes-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         path = self._folder / f"{len(self._runs)}.arrow"
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
             writer.write_table(self._sorted(), max_chunksize=8192)

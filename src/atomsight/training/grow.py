@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from atomsight.core.elements import parse_elements
 from atomsight.core.errors import InputError, ModelError
 from atomsight.core.files import write_text
+from atomsight.core.progress import OnProgress, Progress
 from atomsight.training import calibrate
 from atomsight.training.extra import require_training_packages
 from atomsight.training.hardware import Hardware
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from atomsight.dataset import Dataset
     from atomsight.models.base import Model
     from atomsight.training.architecture import Architecture, SiteBatch
-    from atomsight.training.loop import Watcher
 
 TOLERANCE = 1e-6
 """Largest difference between a probability of the grown network before its training and the old one's."""
@@ -105,7 +105,7 @@ def grow_model(
     seed: int | None = None,
     resume: bool = False,
     hardware: Hardware | None = None,
-    watch: Watcher | None = None,
+    progress: OnProgress | None = None,
 ) -> Model:
     """Take a trained model to a larger k and fine-tune it.
 
@@ -123,7 +123,8 @@ def grow_model(
         seed: of the order of the sites; None takes the run's.
         resume: go on with the grown run in ``out``.
         hardware: where; None is this process, on the CPU.
-        watch: receives progress, and first ``{"event": "grown", "from_k", "k", "difference", "sites", ...}``.
+        progress: receives the progress; first that of the stage ``grown``, whose `Progress.record` holds the
+            largest difference of the two networks.
 
     Raises:
         InputError: k is not larger than the run's, this kind cannot grow, ``out`` holds something else.
@@ -155,8 +156,8 @@ def grow_model(
         settings,
         resume=resume,
         hardware=hardware,
-        watch=watch,
-        start=Start(_neutral_start(parent, k, Path(out), origin, watch), {"grown_from": origin}),
+        progress=progress,
+        start=Start(_neutral_start(parent, k, Path(out), origin, progress), {"grown_from": origin}),
     )
 
 
@@ -174,7 +175,7 @@ def _check_origin(out: Path, origin: dict[str, Any]) -> None:
 
 
 def _neutral_start(
-    parent: Parent, k: int, out: Path, origin: dict[str, Any], watch: Watcher | None
+    parent: Parent, k: int, out: Path, origin: dict[str, Any], progress: OnProgress | None
 ) -> Callable[[Architecture, Iterable[SiteBatch]], None]:
     def start(architecture: Architecture, val: Iterable[SiteBatch]) -> None:
         architecture.adopt(parent.weights)
@@ -195,8 +196,8 @@ def _neutral_start(
             "sites": sites,
         }
         write_text(out / GROWN_FILE, json.dumps(record, indent=1) + "\n")
-        if watch is not None:
-            watch({"event": "grown", **record})
+        if progress is not None:
+            progress(Progress("grown", record={"event": "grown", **record}))
 
     return start
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from atomsight.core.errors import ModelError
+from atomsight.core.progress import OnProgress, Progress
 from atomsight.core.scores import macro_recall
 from atomsight.training.architecture import Architecture, SiteBatch, Stage
 from atomsight.training.hardware import Hardware
@@ -29,9 +30,6 @@ CHECKPOINT_FORMAT = 1
 
 WARM_UP = 0.2
 """Share of the steps in which the learning rate rises; in the rest it falls along a cosine to zero."""
-
-Watcher = Callable[[dict[str, Any]], None]
-"""Receives ``{"event": "step", stage, epoch, epochs, done, steps}``, or ``"epoch"`` with the scores."""
 
 
 class Scores:
@@ -127,12 +125,12 @@ class Keeper(lightning.Callback):
         checkpoint: Path,
         patience: int,
         write: Callable[[list[dict[str, Any]]], None],
-        watch: Watcher | None,
+        progress: OnProgress | None,
     ) -> None:
         self.checkpoint = checkpoint
         self.patience = patience
         self.write = write
-        self.watch = watch
+        self.progress = progress
         self.history: list[dict[str, Any]] = []
         self.best_score = -float("inf")
         self.best_epoch = -1
@@ -156,10 +154,7 @@ class Keeper(lightning.Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self.watch is not None:
-            stage = module.stage
-            place = {"stage": stage.name, "epoch": trainer.current_epoch + 1, "epochs": stage.epochs}
-            self.watch({"event": "step", **place, "done": batch_idx + 1, "steps": module.steps})
+        self._report(trainer, module, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         epoch, stage = trainer.current_epoch, module.stage
@@ -184,10 +179,20 @@ class Keeper(lightning.Callback):
         if trainer.is_global_zero:
             os.replace(temporary, self.checkpoint)
             self.write(self.history)
-        if self.watch is not None:
-            self.watch({"event": "epoch", "epochs": stage.epochs, **record})
+        self._report(trainer, module, module.steps, {"event": "epoch", "epochs": stage.epochs, **record})
         if self.finished:
             trainer.should_stop = True
+
+    def _report(
+        self, trainer: lightning.Trainer, module: Any, done: int, record: Mapping[str, Any] | None = None
+    ) -> None:
+        if self.progress is not None:
+            stage, epoch = module.stage, trainer.current_epoch + 1
+            self.progress(
+                Progress(
+                    stage.name, done, module.steps, epoch=epoch, epochs=stage.epochs, record=record or {}
+                )
+            )
 
 
 @dataclass(frozen=True)
@@ -228,7 +233,7 @@ class Training:
         run: takes checkpoints and metrics; a run that was interrupted goes on.
         schedule: how long and how fast.
         hardware: where.
-        watch: receives progress.
+        progress: receives the progress after each step and epoch.
     """
 
     architecture: Architecture
@@ -236,7 +241,7 @@ class Training:
     run: RunFolder
     schedule: Schedule
     hardware: Hardware
-    watch: Watcher | None = None
+    progress: OnProgress | None = None
 
     def fit(self) -> list[dict[str, Any]]:
         """Train what is left of all stages; the network then has its best weights.
@@ -261,7 +266,7 @@ class Training:
         def write(history: list[dict[str, Any]]) -> None:
             self.run.write_epochs(earlier + history)
 
-        keeper = Keeper(checkpoint, self.schedule.patience, write, self.watch)
+        keeper = Keeper(checkpoint, self.schedule.patience, write, self.progress)
         resumed = checkpoint.is_file()
         if resumed:
             keeper.load_state_dict(read_checkpoint(checkpoint))

@@ -99,7 +99,7 @@ class MaskedSiteModel(Model):
                 does not name is seen all the same.
             sure: a site whose own element is blindly at least this probable keeps its blind row. At 0.99 the
                 network runs for one site in seven, and no site that its surroundings speak against is lost
-                (docs/check.md).
+                (docs/explanation/check.md).
         """
         distances, neighbours, first = self._checked(columns)
         directions = self.directions_of(columns)

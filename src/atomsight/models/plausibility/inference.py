@@ -31,7 +31,7 @@ both tells more than either, as it does not of networks that began at random."""
 
 INORGANIC_UNRELAXED = FOLDER / "inorganic-unrelaxed.onnx"
 """Looks at distances alone, for inorganic structures that are not relaxed, whose angles are not those that
-they will have: among such candidates it orders energies better (docs/screening.md)."""
+they will have: among such candidates it orders energies better (docs/explanation/ranking.md)."""
 
 
 class Plausibility:
