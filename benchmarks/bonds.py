@@ -114,13 +114,11 @@ class Tables:
         print(f"\n### Bonds against the tables of {self.crystals} crystals\n")
         print("| between | precision | recall | in both | only perceived | only in the table |")
         print("|---|---|---|---|---|---|")
-        for pair_class in CLASSES:
-            right, wrong, missed = self.right[pair_class], self.wrong[pair_class], self.missed[pair_class]
+        for name in CLASSES:
+            right, wrong, missed = self.right[name], self.wrong[name], self.missed[name]
             if right + wrong + missed:
                 precision, recall = right / max(right + wrong, 1), right / max(right + missed, 1)
-                print(
-                    f"| {pair_class} | {precision:.4f} | {recall:.4f} | {right:,} | {wrong:,} | {missed:,} |"
-                )
+                print(f"| {name} | {precision:.4f} | {recall:.4f} | {right:,} | {wrong:,} | {missed:,} |")
         for name, counts in self.examples.items():
             print(f"\nMost often {name}: {', '.join(f'{p} {n}' for p, n in counts.most_common(6))}")
         total = sum(self.confusion.values())

@@ -41,8 +41,8 @@ def main() -> None:
         for name in pairs:
             summary = found[name]
             head = f"| {name} | {summary.sites:,} | {100 * summary.share:.1f} % "
-            for peak, bond_type in summary.peaks:
-                size = f"| {peak.position:.3f} | {peak.width:.3f} | {100 * peak.share:.1f} % | {bond_type or ''} |"
+            for peak, bond in summary.peaks:
+                size = f"| {peak.position:.3f} | {peak.width:.3f} | {100 * peak.share:.1f} % | {bond or ''} |"
                 print(head + size)
                 head = "| | | "
 
