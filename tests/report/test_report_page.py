@@ -113,7 +113,7 @@ def test_an_evaluation_without_its_dataset_lists_its_sites(place: Path, made: Re
     (folder / "summary.json").write_text(json.dumps(summary | {"dataset": "gone"}))
     report = write_report([folder], tmp_path / "page.html")
     text = report.path.read_text(encoding="utf-8")
-    assert "is not at hand" in text
+    assert "dataset of this evaluation is missing" in text
     assert "-opened" in text
 
 

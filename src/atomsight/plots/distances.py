@@ -33,13 +33,13 @@ def overall_figure(counts: DistanceCounts, weight: Weight = "sites", *, title: s
     the seven with most counts have a line.
     """
     edges = counts.edges()
-    whole = counts.histogram(ALL_PAIRS, weight)
+    total = counts.histogram(ALL_PAIRS, weight)
     centres = sorted(counts.elements, key=lambda z: -counts.total(Pair(z, None), weight))[: len(HUES)]
     figure = new_figure(6.6, 5.2)
     panels = figure.subplots(2, 1)
-    window = _window(whole, edges, [])
+    window = _window(total, edges, [])
     for axes in panels:
-        axes.stairs(whole, edges, fill=True, color="#E9E9E9", label="all")
+        axes.stairs(total, edges, fill=True, color="#E9E9E9", label="all")
         for z, hue in zip(centres, HUES, strict=False):
             label = f"{SYMBOLS[z]} ({thousands(counts.total(Pair(z, None), weight))})"
             axes.stairs(counts.histogram(Pair(z, None), weight), edges, color=hue, lw=1, label=label)
@@ -164,10 +164,10 @@ def _cell(
         axes.text(0.5, 0.45, "none", transform=axes.transAxes, ha="center", fontsize=7, color=GREY)
         return
     step = max(len(histogram) // 200, 1)
-    whole = len(histogram) // step * step
-    coarse = histogram[:whole].reshape(-1, step).sum(axis=1)
+    used = len(histogram) // step * step
+    coarse = histogram[:used].reshape(-1, step).sum(axis=1)
     heights = np.sqrt(coarse)
-    axes.stairs(heights, edges[: whole + 1 : step], fill=True, color=BLUE)
+    axes.stairs(heights, edges[: used + 1 : step], fill=True, color=BLUE)
     axes.plot(marks, np.zeros(len(marks)), "|", color=INK, markersize=6, clip_on=False, in_layout=False)
     percent = f"{100 * share:.0f} %" if share >= 0.005 else "< 0.5 %"
     text = f"{percent}\n{thousands(count)}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from atomsight.core.errors import AtomsightError, InputError
+from atomsight.core.errors import InputError
 from atomsight.core.files import check_file, write_text
 from atomsight.core.version import __version__
 from atomsight.dataset import Dataset, open_dataset
 from atomsight.report.components import Section, page
-from atomsight.report.inputs import Input, places_of, read_json, recognise
+from atomsight.report.inputs import Input, find_dataset, read_json, recognise
 from atomsight.report.sections.bonds import bonds_section
 from atomsight.report.sections.citations import citations_section
 from atomsight.report.sections.dataset import dataset_section
@@ -127,22 +128,13 @@ class _SectionMaker:
         dataset = open_dataset(path)
         return self.datasets.setdefault(dataset.fingerprint, dataset)
 
-    def _find(self, fingerprint: str | None, path: str | None, near: Path) -> Dataset | None:
-        """Return the dataset with a fingerprint among those named, or from its path if it is there."""
-        if fingerprint in self.datasets:
-            return self.datasets[fingerprint]
-        for place in places_of(path, near) if path else ():
-            try:
-                dataset = self._open(place)
-            except (AtomsightError, OSError):
-                continue
-            if dataset.fingerprint == fingerprint:
-                return dataset
-        return None
+    def _find(self, record: Mapping[str, Any], near: Path, key: str) -> Dataset | None:
+        """Return the dataset of a result, from the opened ones or from the path that the result names."""
+        found = self.datasets.get(record.get(key, "")) or find_dataset(record, near, key)
+        return found and self.datasets.setdefault(found.fingerprint, found)
 
     def _evaluation(self, path: Path, number: int) -> Section:
-        summary = read_json(path / "summary.json")
-        dataset = self._find(summary.get("dataset_fingerprint"), summary.get("dataset"), path)
+        dataset = self._find(read_json(path / "summary.json"), path, "dataset_fingerprint")
         return evaluation_section(path, number, dataset, self.near_duplicates, self.most, self.page_folder)
 
     def _run(self, path: Path, number: int) -> list[Section]:
@@ -155,7 +147,7 @@ class _SectionMaker:
             from atomsight.plots.evaluation import draw_evaluation
 
             settings = read_json(path / "settings.json")
-            dataset = self._find(settings.get("fingerprint"), settings.get("dataset"), path)
+            dataset = self._find(settings, path, "fingerprint")
             if dataset is None:
                 raise InputError(
                     f"{path} has not been evaluated, and its dataset {settings.get('dataset')} is missing: "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.errors import AtomsightError, DatasetError, InputError
 from atomsight.core.files import cell_text
+from atomsight.dataset import Dataset, open_dataset
 
 Content = Literal["dataset", "run", "evaluation", "mistakes", "sweep", "distances", "bonds"]
 """Types of folders, in the order of a report."""
@@ -63,6 +64,25 @@ def places_of(path: str, near: Path) -> tuple[Path, ...]:
     It may be relative to the working directory, to that folder, or to the parent of that folder.
     """
     return Path(path), near / path, near.parent / path
+
+
+def find_dataset(record: Mapping[str, Any], near: Path, key: str = "dataset_fingerprint") -> Dataset | None:
+    """Open the dataset that a result names; None if it is missing or has changed.
+
+    Args:
+        record: Content of a JSON file of the result, with the path as ``dataset``.
+        near: Folder of the result.
+        key: Key of the dataset's fingerprint.
+    """
+    path = record.get("dataset")
+    for place in places_of(path, near) if path else ():
+        try:
+            dataset = open_dataset(place)
+        except (AtomsightError, OSError):
+            continue
+        if dataset.fingerprint == record.get(key):
+            return dataset
+    return None
 
 
 def read_json(path: Path) -> Any:

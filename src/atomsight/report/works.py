@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atomsight.core.errors import AtomsightError
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.report.inputs import Input, places_of, read_json
+from atomsight.report.inputs import Input, find_dataset, places_of, read_json
 
 CORPORA = {
     "core-mof": ("2019-fsr", "2019-asr", "2014", "core"),
@@ -114,18 +113,13 @@ class _Collector:
 
     def _dataset_of(self, record: Mapping[str, Any], near: Path, key: str = "dataset_fingerprint") -> None:
         """Add the works of the dataset that a result names, where it is unchanged."""
-        path, fingerprint = record.get("dataset"), record.get(key)
-        if not path or fingerprint in self.read:
+        if not record.get("dataset") or record.get(key) in self.read:
             return
-        for place in places_of(path, near):
-            try:
-                dataset = open_dataset(place)
-            except (AtomsightError, OSError):
-                continue
-            if dataset.fingerprint == fingerprint:
-                self._dataset(dataset)
-                return
-        self.absent.add(path)
+        dataset = find_dataset(record, near, key)
+        if dataset is None:
+            self.absent.add(record["dataset"])
+        else:
+            self._dataset(dataset)
 
     def _dataset(self, dataset: Dataset) -> None:
         self.read.add(dataset.fingerprint)

@@ -125,7 +125,7 @@ def bare_sites(evaluation: Path, name: str, most: int, page_folder: Path) -> tup
     rows = read_rows(path)
     body = ui.join(
         ui.note(
-            "The dataset of this evaluation is not at hand, so its sites cannot be opened. Name the dataset "
+            "The dataset of this evaluation is missing, so its sites cannot be opened. Name the dataset "
             "together with the evaluation."
         ),
         *_first_rows(f"{name}-sites", BARE_COLUMNS, rows, most, path, page_folder),
@@ -137,7 +137,7 @@ def mistakes_section(path: Path, number: int, page_folder: Path, most: int) -> u
     """Make the section about a folder that ``atomsight mistakes --out`` wrote."""
     name = f"mistakes-{number}"
     figures = [
-        ui.picture(found.with_suffix(""), f"{name}-figure{n}", found.stem)
+        ui.picture(found.with_suffix(""), f"{name}-figure{n}", found.stem, found.stem)
         for n, found in enumerate(sorted(path.glob("*.png"))[:FIGURES_SHOWN])
     ]
     tables = [
