@@ -113,7 +113,7 @@ def _percent(share: float) -> str:
 def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
-    from atomsight.analyse.bond_lengths import KINDS
+    from atomsight.analyse.bond_lengths import TYPES
 
     within = f"{100 * summary['shortest_bond_within_threshold']:.2f} %"
     nearest = f"{100 * summary['nearest_neighbours_bonded']:.2f} %"
@@ -133,7 +133,7 @@ def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     if summary["bonds_beyond_k"]:
         facts.append(("", f"beyond the k neighbours of the dataset: {summary['bonds_beyond_k']:,}"))
     show_pairs(facts)
-    shown = [name for name in KINDS if any(row[name] for row in rows[:SHOWN])]
+    shown = [name for name in TYPES if any(row[name] for row in rows[:SHOWN])]
 
     def cells(row: dict[str, Any]) -> list[str]:
         total = row["nearest_neighbours"]

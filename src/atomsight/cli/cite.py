@@ -46,10 +46,10 @@ def cite(
 def _used(folders: Sequence[Path]) -> tuple[str, ...]:
     if not folders:
         return ()
-    from atomsight.report.cited import works_cited
     from atomsight.report.inputs import recognise
+    from atomsight.report.works import find_works
 
-    cited = works_cited(recognise(folders))
-    for path in cited.absent:
+    found = find_works(recognise(folders))
+    for path in found.absent:
         note(f"the dataset {path} is missing or has changed; name it too, so that its corpora are cited")
-    return cited.works
+    return found.names

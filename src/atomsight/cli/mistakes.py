@@ -122,14 +122,14 @@ def _figures(
 
 
 def _emit(analysis: MistakeAnalysis, chosen: list[PairOfElements]) -> None:
-    from atomsight.analyse.mistake_tables import pair_row, telling_traits, trait_row
+    from atomsight.analyse.mistake_tables import distinctive_traits, pair_row, trait_row
 
     for pair in chosen:
-        emit({**pair_row(pair), "traits": list(map(trait_row, telling_traits(analysis, pair, most=8)))})
+        emit({**pair_row(pair), "traits": list(map(trait_row, distinctive_traits(analysis, pair, most=8)))})
 
 
 def _show(analysis: MistakeAnalysis, chosen: list[PairOfElements], most: int) -> None:
-    from atomsight.analyse.mistake_tables import pair_row, site_row, telling_traits
+    from atomsight.analyse.mistake_tables import distinctive_traits, pair_row, site_row
 
     rows, lines = [], []
     for pair in chosen[:most]:
@@ -140,7 +140,7 @@ def _show(analysis: MistakeAnalysis, chosen: list[PairOfElements], most: int) ->
         rows.append((elements, f"{pair.sites:,}", f"{100 * pair.share_of_true:.1f} %", *counts, *percents))
         traits = [
             f"{t.trait} {t.value} {100 * t.share:.0f} % (correct sites {100 * (t.share_right or 0):.0f} %)"
-            for t in telling_traits(analysis, pair)
+            for t in distinctive_traits(analysis, pair)
         ]
         if traits:
             lines.append(f"{elements}: {', '.join(traits)}")

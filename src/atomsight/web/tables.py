@@ -140,12 +140,14 @@ def _bonds(dataset: Dataset, elements: Sequence[int], split: str | None, fewest:
     finer = round(STEP / bond_lengths.STEP)
     found = []
     for pair in study.pairs(EVERY):
-        for kind, total in study.kinds(pair, EVERY).items():
+        for bond_type, total in study.type_counts(pair, EVERY).items():
             if total < fewest:
                 continue
-            fine = study.histogram(pair, kind, EVERY)
+            fine = study.histogram(pair, bond_type, EVERY)
             coarse = fine.reshape(-1, finer).sum(axis=1)
-            found.append(_histogram(pair, {"type": kind}, total, np.pad(coarse, (0, BINS - len(coarse)))))
+            found.append(
+                _histogram(pair, {"type": bond_type}, total, np.pad(coarse, (0, BINS - len(coarse))))
+            )
     return found
 
 
