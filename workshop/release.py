@@ -19,7 +19,7 @@ from atomsight.core.errors import InputError, ModelError
 from atomsight.core.files import write_text
 from atomsight.models.load import MODEL_FILE, PRETRAINED, load_model
 from atomsight.training.export import add_metadata
-from atomsight.training.run_folder import held_origin
+from atomsight.training.run_folder import run_origin
 
 FIGURES = {
     "crystals": "crystals",
@@ -98,7 +98,7 @@ def release(
             data,
             credit,
             licence,
-            held_origin(run, "average_of")[1],
+            run_origin(run, "average_of")[1],
         ),
     )
     return weights, card

@@ -20,13 +20,13 @@ from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.training import Hardware, Settings, train_model
 from atomsight.training.data import SiteStream
-from atomsight.training.in_memory import HeldCrystals
+from atomsight.training.in_memory import InMemoryCrystals
 from atomsight.training.masked_site.graph import masked_site_graph
 from atomsight.training.masked_site.network import MaskedSiteNetwork, harmonics
 from atomsight.training.masked_site.training import MaskedSite
 from learnable_crystals import learnable_crystals
 
-HELD = Hardware(in_memory=True)
+IN_MEMORY = Hardware(in_memory=True)
 SETTINGS = Settings(
     model="masked-site", k=2, elements="C,N,O", epochs=8, batch_size=256, learning_rate=5e-3, patience=50
 )
@@ -184,7 +184,7 @@ def test_held_in_memory_it_sees_the_same_crystals(paired: Dataset, tmp_path: Pat
     settings = replace(SETTINGS, batch_size=50)
     for split in ("train", "val"):
         stream = SiteStream(paired, settings, elements, MaskedSite.columns, split, True)
-        held = HeldCrystals(stream, torch.device("cpu"), lambda: 3)
+        held = InMemoryCrystals(stream, torch.device("cpu"), lambda: 3)
         assert sum(len(b["site"]) for b in held) == sum(len(b["site"]) for b in stream)
         assert all(int(b["site"][0]) == 0 for b in held)
         found, expected = (
@@ -195,18 +195,18 @@ def test_held_in_memory_it_sees_the_same_crystals(paired: Dataset, tmp_path: Pat
 
     def first_of(epoch: int) -> list[int]:
         train = SiteStream(paired, settings, elements, MaskedSite.columns, "train", True)
-        return next(iter(HeldCrystals(train, torch.device("cpu"), lambda: epoch)))["element"].tolist()
+        return next(iter(InMemoryCrystals(train, torch.device("cpu"), lambda: epoch)))["element"].tolist()
 
     assert first_of(1) == first_of(1)
     assert first_of(1) != first_of(2), "each epoch has an order of its own"
-    model = train_model(paired, tmp_path / "run", SETTINGS, hardware=HELD)
+    model = train_model(paired, tmp_path / "run", SETTINGS, hardware=IN_MEMORY)
     assert model.kind == "masked-site"
     with pytest.raises(InputError, match="in_memory"):
         train_model(
             paired,
             tmp_path / "other",
             replace(SETTINGS, model="two-stage"),
-            hardware=HELD,
+            hardware=IN_MEMORY,
         )
 
 
@@ -292,6 +292,6 @@ def test_large_crystals_drawn_less_often(paired: Dataset, tmp_path: Path) -> Non
     assert model.k == SETTINGS.k
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["per_crystal"] == 2
     with pytest.raises(InputError, match="without in_memory"):
-        train_model(paired, tmp_path / "held", replace(SETTINGS, per_crystal=2), hardware=HELD)
+        train_model(paired, tmp_path / "held", replace(SETTINGS, per_crystal=2), hardware=IN_MEMORY)
     with pytest.raises(InputError, match="single sites"):
         train_model(paired, tmp_path / "two", Settings(k=2, elements="C,N,O", per_crystal=2))

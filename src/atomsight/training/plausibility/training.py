@@ -124,15 +124,9 @@ class Plausibility(Architecture):
         self.network, self._forward = network, None
 
     def graph(self, temperature: float) -> GraphProto:
-        """The network as an ONNX graph; its output are the logits of the sites."""
-        from onnx import TensorProto, helper
-
+        """Return the network as an ONNX graph; its output is the logits of the sites."""
         weights = {name: t.detach().cpu().numpy() for name, t in self.network.state_dict().items()}
-        graph = masked_site_graph(weights, self.k, temperature)
-        del graph.node[-1]  # the softmax over the elements
-        del graph.output[:]
-        graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["sites", 1]))
-        return graph
+        return masked_site_graph(weights, self.k, temperature, softmax=False)
 
     def _loss(self, batch: SiteBatch) -> tuple[Tensor, Tensor]:
         if self.network.training:
