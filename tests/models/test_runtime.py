@@ -72,7 +72,7 @@ def test_many_sites_are_answered_in_calls_of_bounded_size(
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({}, "needs the column 'distances'"),
+        ({}, "needs the columns distances, got none"),
         ({"distances": np.ones((2, 3))}, r"needs k = 4 distances a site, got shape \(2, 3\)"),
         ({"distances": np.ones(4)}, r"got shape \(4,\)"),
         ({"distances": np.full((1, 4), np.nan)}, "not finite"),

@@ -222,7 +222,7 @@ def test_held_in_memory_it_sees_the_same_crystals(paired: Dataset, tmp_path: Pat
         (lambda b: {**b, "site": np.arange(len(b["site"])) // 2}, "needs whole crystals"),
         (lambda b: {**b, "neighbours": b["neighbours"] + 1000}, "no sites of their crystal"),
         (lambda b: {**b, "distances": b["distances"] * np.nan}, "not finite"),
-        (lambda b: {**b, "distances": b["distances"][:, :1]}, "k = 2 distances and neighbours a site"),
+        (lambda b: {**b, "distances": b["distances"][:, :1]}, "k = 2 distances a site"),
         (lambda b: {**b, "directions": b["directions"].astype(float)}, "needs directions"),
     ],
 )

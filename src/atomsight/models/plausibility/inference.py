@@ -1,4 +1,4 @@
-"""The exported plausibility network at work."""
+"""Inference with the exported plausibility networks."""
 
 from __future__ import annotations
 
@@ -12,34 +12,31 @@ from numpy.typing import NDArray
 
 from atomsight.core.errors import ModelError
 from atomsight.models.artefacts import fingerprint_of
-from atomsight.models.onnx.session import open_session, run
+from atomsight.models.onnx.session import open_session, run_crystals, uses_directions
 
 POOL = 1.0
-"""Softness of the minimum over the sites: a few bad ones condemn a crystal."""
-
-SITES_PER_CALL = 96
-"""Whole structures of about so many sites run together, see `models.masked_site.inference`."""
+"""Softness of the minimum over the sites. A few implausible sites lower the score of a crystal."""
 
 FOLDER = Path(__file__).parents[1] / "pretrained" / "plausibility"
 
 GENERAL = FOLDER / "general.onnx"
-"""Looks at distances and directions."""
+"""Network for all structures as given. Uses distances and directions."""
 
 INORGANIC_RELAXED = FOLDER / "inorganic-relaxed.onnx"
-"""The same for inorganic structures alone, larger, and begun as a network that names elements. The mean of
-both tells more than either, as it does not of networks that began at random."""
+"""Network for inorganic structures as given: larger, and fine-tuned from a masked-site network. Its mean with
+`GENERAL` is better than either, which was not the case for networks trained from random weights."""
 
 INORGANIC_UNRELAXED = FOLDER / "inorganic-unrelaxed.onnx"
-"""Looks at distances alone, for inorganic structures that are not relaxed, whose angles are not those that
-they will have: among such candidates it orders energies better (docs/screening.md)."""
+"""Network for unrelaxed inorganic structures. Uses distances alone, because angles change in a relaxation;
+it ranks the energies of such candidates better."""
 
 
 class Plausibility:
-    """The network in an ONNX session.
+    """A plausibility network in an ONNX session.
 
     Attributes:
-        k: neighbours that it looks at.
-        sees_directions: whether it looks at where they lie.
+        k: neighbours of a site that it uses.
+        sees_directions: whether it uses their directions.
         fingerprint: SHA-256 of its file.
 
     Raises:
@@ -49,7 +46,7 @@ class Plausibility:
     def __init__(self, path: Path = GENERAL, threads: int = 0) -> None:
         self.fingerprint = fingerprint_of(Path(path))
         self._session = open_session(path, threads)
-        self.sees_directions = any(given.name == "directions" for given in self._session.get_inputs())
+        self.sees_directions = uses_directions(self._session)
         self.k = int(self._session.get_modelmeta().custom_metadata_map["k"])
 
     def site_logits(
@@ -60,7 +57,7 @@ class Plausibility:
         begins: NDArray[np.int64],
         directions: NDArray[np.int8] | None = None,
     ) -> NDArray[np.float32]:
-        """(n,) log-odds of real against decoy for the sites of whole structures.
+        """Return (n,) log-odds of real against decoy for the sites of whole structures.
 
         Args:
             distances: (n, k) Å, ascending.
@@ -68,25 +65,18 @@ class Plausibility:
             element: (n,) atomic numbers.
             begins: (s,) row where each structure begins.
             directions: (n, k, 3) int8 as `geometry.neighbours.site_surroundings` gives them, for a network
-                that looks at them.
+                that uses them.
         """
-        parts = []
-        ends = np.append(begins[1:], len(distances))
-        start = 0
-        while start < len(distances):
-            end = int(ends[min(int(np.searchsorted(ends, start + SITES_PER_CALL)), len(ends) - 1)])
-            inputs: dict[str, NDArray[Any]] = {
-                "distances": distances[start:end],
-                "neighbours": neighbours[start:end] - start,
-                "element": element[start:end],
-            }
-            if self.sees_directions:
-                if directions is None:
-                    raise ModelError("the plausibility network looks at directions; give them")
-                inputs["directions"] = directions[start:end]
-            parts.append(run(self._session, inputs)[:, 0])
-            start = end
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        inputs: dict[str, NDArray[Any]] = {
+            "distances": distances,
+            "neighbours": neighbours,
+            "element": element,
+        }
+        if self.sees_directions:
+            if directions is None:
+                raise ModelError("the plausibility network needs directions")
+            inputs["directions"] = directions
+        return run_crystals(self._session, inputs, begins, 1)[:, 0]
 
     def versions(
         self,
@@ -96,7 +86,7 @@ class Plausibility:
         weight: NDArray[np.floating],
         directions: NDArray[np.int8] | None = None,
     ) -> NDArray[np.float64]:
-        """(v,) log-odds of one geometry with several assignments of elements.
+        """Return (v,) log-odds of one geometry with several assignments of elements.
 
         Args:
             distances, neighbours, directions: (n, k or more) of the structure's sites, as in `site_logits`.
@@ -119,7 +109,7 @@ class Plausibility:
 
 
 class Networks:
-    """The plausibility networks that ship, each opened when it is first used.
+    """The shipped plausibility networks, each opened at its first use.
 
     Args:
         threads: as in `Plausibility`.
@@ -130,29 +120,29 @@ class Networks:
 
     @cached_property
     def whole(self) -> Plausibility:
-        """For all candidates as they are."""
+        """Network for all candidates as given."""
         return Plausibility(GENERAL, self._threads)
 
     @cached_property
     def cells(self) -> Plausibility:
-        """For inorganic candidates as they are, beside `whole`."""
+        """Network for inorganic candidates as given, used with `whole`."""
         return Plausibility(INORGANIC_RELAXED, self._threads)
 
     @cached_property
     def pressed(self) -> Plausibility:
-        """For inorganic candidates at the volume that their formula lets expect."""
+        """Network for inorganic candidates at the volume expected for their formula."""
         return Plausibility(INORGANIC_UNRELAXED, self._threads)
 
     @staticmethod
     def fingerprints() -> dict[str, str]:
-        """SHA-256 of the files by the names of the networks."""
+        """Return the SHA-256 of the files by the names of the networks."""
         return {path.stem: fingerprint_of(path) for path in (GENERAL, INORGANIC_RELAXED, INORGANIC_UNRELAXED)}
 
 
 def crystal_logits(
     logits: NDArray[np.floating], weight: NDArray[np.floating], sizes: Sequence[int] | NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """(s,) log-odds of each structure: the middle between mean and soft minimum over its atoms.
+    """Return (s,) log-odds of each structure, midway between mean and soft minimum over its atoms.
 
     Args:
         logits: (n,) of the sites, one structure after another.
