@@ -270,7 +270,7 @@ def test_volumes_of_elements_are_found_from_differences() -> None:
     pairs = {"old": old, "new": new, "beside": np.zeros(400, np.int64), "share": share, "volume": volume}
     pairs["other"] = volume + share * (true[new] - true[old])
     pairs["other"][:5] *= 1.5  # a few that are no exchange at all
-    found = learn.sizes(pairs)[0]
+    found = learn.element_volumes(pairs)[0]
     np.testing.assert_allclose(np.diff(found[1:20]), np.diff(true[1:20]), atol=0.3)
 
 

@@ -46,12 +46,12 @@ class Artefact:
 
 
 def manifest_file() -> Path:
-    """The manifest of the package."""
+    """Return the path of the manifest."""
     return ROOT / "models" / "pretrained" / "artefacts.json"
 
 
 def artefacts() -> dict[str, Artefact]:
-    """The shipped files by name, as the manifest lists them.
+    """Return the shipped files by name, as the manifest lists them.
 
     Raises:
         ModelError: the manifest is missing, damaged, or of another format.
@@ -72,7 +72,7 @@ def _artefacts(file: Path, changed: int) -> dict[str, Artefact]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes, computed once per process unless the file changes.
+    """Return the hexadecimal SHA-256 of a file's bytes, computed once per process unless the file changes.
 
     Raises:
         OSError: the file cannot be read.
@@ -87,7 +87,7 @@ def _sha256_of(path: Path, changed: int, size: int) -> str:
 
 
 def fingerprint_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes. A file inside the package is verified against the manifest.
+    """Return the hexadecimal SHA-256 of a file's bytes; verify a file of the package against the manifest.
 
     Args:
         path: weights, a calibration or a table; shipped or a user's own.

@@ -14,7 +14,7 @@ from atomsight.core.crystal import Crystal
 from atomsight.core.elements import parse_elements
 from atomsight.core.errors import InputError, ModelError
 from atomsight.core.wording import counted
-from atomsight.models.composition.given import Given, OnSkip
+from atomsight.models.composition.constraint import CompositionConstraint, OnSkip
 from atomsight.models.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from atomsight.models.conformal import SetRule
 
 SITES_PER_RUN = 8192
-"""Sites gathered over crystals before the network runs: many enough for all cores, few enough for the cache."""
+"""Sites gathered over crystals before the network runs: enough for all cores, few enough for the cache."""
 
 
 class Model(ABC):
@@ -106,27 +106,27 @@ class Model(ABC):
         """
         if composition and formula is not None:
             raise InputError("composition takes the formula from the sites; give it or a formula, not both")
-        given = Given(self.name, self.elements, composition, formula)
+        constraint = CompositionConstraint(self.name, self.elements, composition, formula)
         held: list[Crystal] = []
         rows: list[dict[str, NDArray[Any]]] = []
         sites = 0
         for crystal in [crystals] if isinstance(crystals, Crystal) else crystals:
-            if not given.usable(crystal, on_skip):
+            if not constraint.applies_to(crystal, on_skip):
                 continue
             held.append(crystal)
             rows.append(self.columns_of(crystal))
             sites += crystal.n_sites
             if sites >= SITES_PER_RUN:
-                yield from self._answer(held, rows, given, on_skip)
+                yield from self._predict_batch(held, rows, constraint, on_skip)
                 held, rows, sites = [], [], 0
         if held:
-            yield from self._answer(held, rows, given, on_skip)
+            yield from self._predict_batch(held, rows, constraint, on_skip)
 
-    def _answer(
+    def _predict_batch(
         self,
         crystals: list[Crystal],
         rows: list[dict[str, NDArray[Any]]],
-        given: Given,
+        constraint: CompositionConstraint,
         on_skip: OnSkip | None,
     ) -> Iterator[Prediction]:
         joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
@@ -134,7 +134,7 @@ class Model(ABC):
         ends = np.cumsum([crystal.n_sites for crystal in crystals])
         for crystal, part in zip(crystals, np.split(answer, ends[:-1]), strict=True):
             members = None if self.set_rule is None else self.set_rule.members(part)
-            prediction = given.applied(crystal, part, members, on_skip)
+            prediction = constraint.apply(crystal, part, members, on_skip)
             if prediction is not None:
                 yield prediction
 

@@ -33,7 +33,8 @@ def implementation(name: str, module: str, package: str, attribute: str) -> Any:
 
     Args:
         name: one of `folders_with`.
-        module, package: as in `folders_with`.
+        module: as in `folders_with`.
+        package: as in `folders_with`.
         attribute: name of the class in the module.
     """
     return getattr(import_module(f"{package}.{name.replace('-', '_')}.{module}"), attribute, None)

@@ -3,9 +3,9 @@
     python -m atomsight.training.average DATASET MODEL MODEL ... --out RUN [--shares SHARE SHARE ...]
 
 Models that were fine-tuned from the same weights often lie in one basin of the loss, and their mean
-generalises better than each (model soups: Wortsman et al. 2022, arXiv:2203.05482). This also holds for a model
-and its fine-tuned successor (Wortsman et al. 2022, arXiv:2109.01903). The mean is as fast as one model. Its
-temperature is fitted on ``val``. Compare the models on ``val`` before using the mean.
+generalises better than each (model soups: Wortsman et al. 2022, arXiv:2203.05482). This also holds for a
+model and its fine-tuned successor (Wortsman et al. 2022, arXiv:2109.01903). The mean is as fast as one model.
+Its temperature is fitted on ``val``. Compare the models on ``val`` before using the mean.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def average(
         shares: of each model in the mean, all positive; equal ones if None. They need not sum to 1.
 
     Raises:
-        InputError: there are fewer than two models, they differ in architecture, k or elements, the weights of
-            this architecture cannot be read from its files, or there is not one positive share per model.
+        InputError: there are fewer than two models, they differ in architecture, k or elements, the weights
+            of this architecture cannot be read from its files, or there is not one positive share per model.
         ModelError: there is no such model, or its network has another size than those trained today.
         MissingExtraError: PyTorch or onnx is not installed.
     """

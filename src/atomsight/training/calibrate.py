@@ -1,4 +1,4 @@
-"""Temperature scaling (Guo et al. 2017, arXiv:1706.04599), and the scores of a model on the validation set."""
+"""Temperature scaling (Guo et al. 2017, arXiv:1706.04599) and scores on the validation set."""
 
 from __future__ import annotations
 

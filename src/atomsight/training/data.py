@@ -78,8 +78,8 @@ class SiteStream(IterableDataset[SiteBatch]):
     The stream holds a few batches and the dataset's shuffle buffer in memory.
 
     Each batch is a dict of tensors: the columns, and ``target``, the column of the site's element in the
-    model's output. Columns of width k or more are cut to k, and sites of elements that the model does not name
-    are left out. Batches of whole crystals keep both, with -1 as the target of such sites.
+    model's output. Columns of width k or more are cut to k, and sites of elements that the model does not
+    name are left out. Batches of whole crystals keep both, with -1 as the target of such sites.
 
     Attributes:
         dataset: an open dataset.

@@ -1,7 +1,8 @@
 """Fine-tuning: training that starts from the weights of a trained model.
 
-A model is transferred to other crystals (Yosinski, Clune, Bengio and Lipson 2014, arXiv:1411.1792), or trained
-longer. The weights are read from the exported file, so that bundled models serve as well as run folders.
+A model is transferred to other crystals (Yosinski, Clune, Bengio and Lipson 2014, arXiv:1411.1792), or
+trained longer. The weights are read from the exported file, so that bundled models serve as well as run
+folders.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ def train_further(
 ) -> Model:
     """Train from the weights of a model, on its own dataset or on another.
 
-    Architecture, k and elements are the model's own. Sites of other elements are inputs but not targets. Before
-    the first step the network gives the probabilities of the model, which is checked on sites of ``val``.
-    Everything else is as in `train_model`. The learning-rate schedule starts again.
+    Architecture, k and elements are the model's own. Sites of other elements are inputs but not targets.
+    Before the first step the network gives the probabilities of the model, which is checked on sites of
+    ``val``. Everything else is as in `train_model`. The learning-rate schedule starts again.
 
     Args:
         model: name of a bundled model, run folder, or file of a masked-site model.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from atomsight.training.loop import Watcher
 
 TOLERANCE = 1e-6
-"""Largest allowed difference of a probability between the grown network before its training and the old one."""
+"""Largest allowed difference of a probability between the untrained grown network and the old one."""
 
 EPOCHS = 4
 LEARNING_RATE = 0.03

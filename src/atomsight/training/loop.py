@@ -52,7 +52,7 @@ class Scores:
         self.loss += loss * int(named.sum())
 
     def record(self, device: torch.device) -> dict[str, float]:
-        """Return mean loss, accuracy, and macro recall over the present elements, summed over all processes."""
+        """Return mean loss, accuracy and macro recall over the present elements, from all processes."""
         matrix, loss = self.matrix.to(device), torch.tensor(self.loss, dtype=torch.float32, device=device)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(matrix)

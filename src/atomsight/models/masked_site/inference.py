@@ -41,7 +41,7 @@ class MaskedSiteModel(Model):
 
     @cached_property
     def isotypes(self) -> Isotypes | None:
-        """Known crystals whose evidence is pooled with the network's, see `models.isotypes`; None without them.
+        """Known crystals that are pooled with the network, see `models.isotypes`; None without them.
 
         Raises:
             ModelError: they are damaged.
@@ -118,7 +118,7 @@ class MaskedSiteModel(Model):
     def own_probabilities(
         self, probabilities: NDArray[np.floating], element: NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """Return (n,) the probability in each row of the site's own element, 0 for one the model does not name.
+        """Return (n,) the probability of each site's own element, 0 if the model does not name it.
 
         Args:
             probabilities: (n, elements).
@@ -229,7 +229,11 @@ class MaskedSiteModel(Model):
         directions: NDArray[np.int8] | None,
     ) -> NDArray[np.float32]:
         """Run the network on whole crystals that begin at the given rows."""
-        inputs = {"distances": distances, "neighbours": neighbours, "element": element}
+        inputs: dict[str, NDArray[Any]] = {
+            "distances": distances,
+            "neighbours": neighbours,
+            "element": element,
+        }
         if directions is not None:
             inputs["directions"] = directions
         return run_crystals(self._session, inputs, begins, len(self.elements))

@@ -89,9 +89,11 @@ class Plausibility:
         """Return (v,) log-odds of one geometry with several assignments of elements.
 
         Args:
-            distances, neighbours, directions: (n, k or more) of the structure's sites, as in `site_logits`.
+            distances: (n, k or more) of the structure's sites, as in `site_logits`.
+            neighbours: (n, k or more).
             elements: v times (n,) atomic numbers.
             weight: (n,) share of the structure's atoms.
+            directions: (n, k or more, 3).
         """
         n, v = len(weight), len(elements)
         begins = n * np.arange(v)
