@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def learnable(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """400 crystals, k = 6, four elements."""
-    from atomsight.dataset import build_from, open_dataset
+    from atomsight.dataset import build, open_dataset
     from learnable_crystals import learnable_crystals
 
     out = tmp_path_factory.mktemp("learnable") / "dataset"
-    build_from(learnable_crystals(400), out, 6, licence="CC0")
+    build(learnable_crystals(400), out, 6, licence="CC0")
     return open_dataset(out)
 
 

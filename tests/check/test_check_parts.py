@@ -19,7 +19,8 @@ from atomsight.check.similarity import LIKENESS
 from atomsight.check.suspicion import FEATURES, examine
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import NUMBERS
-from atomsight.core.errors import InputError, ModelError
+from atomsight.core.errors import ModelError
+from atomsight.core.progress import Progress
 from atomsight.geometry.crystal_class import reference_class
 from atomsight.geometry.neighbours import site_surroundings
 from atomsight.models import load_model
@@ -182,20 +183,23 @@ def test_calibration_is_bound_to_its_model(tmp_path: Path) -> None:
 
 def test_the_work_on_a_crystal_is_watched_and_ended() -> None:
     crystal = next(atomsight.read(EXAMPLES / "ibuprofen-wrong-element.cif"))
-    shares: list[float] = []
+    steps: list[Progress] = []
     expected = next(atomsight.check(crystal)).as_dict()
-    assert next(atomsight.check(crystal, watch=shares.append)).as_dict() == expected
+    assert next(atomsight.check(crystal, progress=steps.append)).as_dict() == expected
+    assert (steps[-1].done, steps[-1].skipped) == (1, 0)
+    shares = [step.part for step in steps[:-1]]
+    assert {step.done for step in steps[:-1]} == {0}
     assert len(shares) > 2
     assert shares == sorted(shares)
     assert 0 <= shares[0] <= shares[-1] <= 1
 
-    def stop(share: float) -> None:
+    def stop(progress: Progress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        next(atomsight.check(crystal, watch=stop))
-    with pytest.raises(InputError, match="watch"):
-        next(atomsight.check(crystal, workers=2, watch=stop))
+        next(atomsight.check(crystal, progress=stop))
+    with pytest.raises(KeyboardInterrupt):  # after the crystal, where another process works on it
+        next(atomsight.check(crystal, executor=1, progress=stop))
 
 
 def test_versions_of_a_structure_are_judged_as_each_by_itself() -> None:

@@ -86,7 +86,7 @@ def test_sure_sites_are_left_and_the_others_are_exact(model: MaskedSiteModel, ib
 
 
 def test_witnesses(tmp_path: Path, model: MaskedSiteModel, ibuprofen: Crystal) -> None:
-    build([IBUPROFEN, ROOT / "tests" / "data"], tmp_path / "set", k=16, workers=1)
+    build([IBUPROFEN, ROOT / "tests" / "data"], tmp_path / "set", k=16)
     known = Witnesses(open_dataset(tmp_path / "set"))
     twin = replace(swapped(ibuprofen, 0, "S"), name="twin")
     (found,) = atomsight.check(twin, model, precedents=known, against=known)

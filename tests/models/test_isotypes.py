@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError, MissingExtraError, ModelError
-from atomsight.dataset import Dataset, build_from, open_dataset
+from atomsight.dataset import Dataset, build, open_dataset
 from atomsight.models import load_model
 from atomsight.models.isotypes.bank import (
     COMPARED,
@@ -63,7 +63,7 @@ SALTS = [(m, a) for m, a in product(METALS, ANIONS) if (m, a) != (57, 15)]
 @pytest.fixture(scope="module")
 def salts(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     out = tmp_path_factory.mktemp("isotypes") / "dataset"
-    build_from((salt(*pair) for pair in SALTS), out, 16)
+    build((salt(*pair) for pair in SALTS), out, 16)
     return open_dataset(out)
 
 
@@ -399,7 +399,7 @@ def test_a_dataset_without_sites_to_judge_by_is_told(network: Path, salts: Datas
     table = salts.crystals(["source", "split"]).to_pydict()
     source = table["source"][table["split"].index("train")]
     metal, anion = map(int, source.removeprefix("made/").split("-"))
-    build_from([salt(metal, anion)], tmp_path / "one", 16)
+    build([salt(metal, anion)], tmp_path / "one", 16)
     one = open_dataset(tmp_path / "one")
     add_metadata(network, tmp_path / "own.onnx", {"data": {"fingerprint": one.fingerprint}})
     with pytest.raises(InputError, match="holds no val site"):

@@ -76,9 +76,7 @@ def test_a_dask_cluster_answers_as_one_process(folder: Path) -> None:
             assert answers(verb, folder, "--cluster", cluster.scheduler_address) == alone[verb]
         with executor_of(cluster.scheduler_address) as executor:
             found = []
-            for one in atomsight.check(
-                sources_of(folder), on_skip=lambda source, reason: None, executor=executor
-            ):
+            for one in atomsight.check(folder, on_skip=lambda source, reason: None, executor=executor):
                 if not found:
                     os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
                 found.append(one.as_dict())
@@ -106,13 +104,15 @@ def test_python_functions_take_crystals_and_any_executor(folder: Path) -> None:
 def test_what_cannot_travel_is_refused(folder: Path) -> None:
     model = atomsight.load_model(threads=1)
     with pytest.raises(InputError, match="names or paths"):
-        atomsight.check([], model, workers=2)
+        atomsight.check([], model, executor=2)
     with pytest.raises(InputError, match="no other can be given"):
-        score([], model=model, workers=2)
-    with pytest.raises(InputError, match="workers must be at least 1"):
-        list(predict([], workers=0))
+        score([], model=model, executor=2)
+    with pytest.raises(InputError, match="name or path"):
+        predict([], model, executor=2)
+    with pytest.raises(InputError, match="at least 1 worker process is needed"):
+        predict([], executor=0)
     with pytest.raises(ModelError, match="no model 'nowhere'"):
-        list(predict(sources_of(folder), "nowhere", workers=2))
+        list(predict(folder, "nowhere", executor=2))
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class DeadJob:
 def test_a_killed_process_loses_nothing(folder: Path, tmp_path: Path) -> None:
     job = NameJob("1-halite", tmp_path / "killed")
     skips: list[str] = []
-    found = list(spread(sources_of(folder), job, lambda source, reason: skips.append(source), workers=2))
+    found = list(spread(sources_of(folder), job, lambda source, reason: skips.append(source), executor=2))
     assert job.mark is not None
     assert job.mark.exists()
     assert found == [f"{i}-{name}" for i in range(3) for name in ("halite", "ibuprofen")]
@@ -189,7 +189,7 @@ def test_a_file_that_ends_or_blocks_its_process_is_skipped(folder: Path, how: st
             sources_of(folder),
             PoisonJob("1-ibuprofen", how, files),
             lambda source, reason: skips.update({Path(source).stem: reason}),
-            workers=2,
+            executor=2,
             limits=Limits(seconds=3),
         )
     )
@@ -202,12 +202,12 @@ def test_a_file_that_ends_or_blocks_its_process_is_skipped(folder: Path, how: st
 
 def test_without_a_listener_such_a_file_ends_the_work(folder: Path) -> None:
     with pytest.raises(EngineError, match=r"1-ibuprofen\.cif: it ended its worker process"):
-        list(spread(sources_of(folder), PoisonJob("1-ibuprofen", "segfault", 2), workers=2))
+        list(spread(sources_of(folder), PoisonJob("1-ibuprofen", "segfault", 2), executor=2))
 
 
 def test_a_job_that_ends_its_process_while_loading_blames_no_file(folder: Path) -> None:
     with pytest.raises(EngineError, match="while it loaded"):
-        list(spread(sources_of(folder), DeadJob(), lambda source, reason: None, workers=2))
+        list(spread(sources_of(folder), DeadJob(), lambda source, reason: None, executor=2))
 
 
 def test_work_in_flight_is_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from atomsight import read
 from atomsight.cli import main
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
+from atomsight.core.progress import Progress
 from atomsight.geometry.crystal_class import VERDICT_CLASSES, verdict_class
 from atomsight.geometry.neighbours import site_surroundings
 from atomsight.models import load_model
@@ -161,10 +162,10 @@ def test_kinds_are_told_from_the_crystal(ranker: Ranker) -> None:
 
 
 def test_python_orders_within_formulas(folder: Path) -> None:
-    seen: list[Ranked] = []
-    ranked = list(rank(read(folder), explain=True, threads=1, watch=seen.append))
+    seen: list[Progress] = []
+    ranked = list(rank(read(folder), explain=True, threads=1, progress=seen.append))
     assert len(ranked) == len(seen) == 5
-    assert {entry.rank for entry in seen} == {0}
+    assert [step.done for step in seen] == [1, 2, 3, 4, 5]
     by_formula: dict[str, list[Ranked]] = {}
     for entry in ranked:
         by_formula.setdefault(entry.formula, []).append(entry)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from atomsight.core.errors import InputError
-from atomsight.dataset import build_from, open_dataset
+from atomsight.dataset import build, open_dataset
 from atomsight.report import Report, write_report
 from atomsight.report.cited import corpora_cited, works_cited
 from atomsight.report.inputs import recognise
@@ -140,7 +140,7 @@ def test_folders_are_recognised(place: Path, made: Report, tmp_path: Path) -> No
 
 
 def test_the_same_folders_give_the_same_page(place: Path, made: Report, tmp_path: Path) -> None:
-    build_from(hostile_crystals(12), tmp_path / "few", 4)
+    build(hostile_crystals(12), tmp_path / "few", 4)
     pages = [write_report([tmp_path / "few"], tmp_path / f"{i}.html").path.read_bytes() for i in range(2)]
     assert pages[0] == pages[1]
 
@@ -172,7 +172,7 @@ def test_corpora_of_a_dataset_are_cited(tmp_path: Path) -> None:
             zip(hostile_crystals(4), ["2019-ASR", "qmof-relaxed", "2019-ASR", "mine"], strict=True)
         )
     ]
-    build_from(crystals, tmp_path / "data", 4)
+    build(crystals, tmp_path / "data", 4)
     assert {"core-mof", "qmof"} <= set(works_cited(recognise([tmp_path / "data"])).works)
 
 

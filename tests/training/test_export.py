@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from atomsight.core.errors import InputError, ModelError
-from atomsight.dataset import Dataset, build_from
+from atomsight.dataset import Dataset, build
 from atomsight.models import load_model
 from atomsight.models.plausibility.inference import INORGANIC_UNRELAXED, Plausibility
 from atomsight.training import export, train_model
@@ -77,7 +77,7 @@ def test_the_command_exports_with_a_dataset_that_was_moved(
 
 
 def test_what_cannot_be_exported_is_told(earlier: Path, tmp_path: Path) -> None:
-    build_from(learnable_crystals(150, seed=5), tmp_path / "dataset", 6)
+    build(learnable_crystals(150, seed=5), tmp_path / "dataset", 6)
     with pytest.raises(InputError, match="was trained on the dataset of fingerprint"):
         export_run(earlier, tmp_path / "dataset")
     with pytest.raises(ModelError, match="no run folder"):

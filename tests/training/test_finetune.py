@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ import torch
 
 from atomsight.cli import main
 from atomsight.core.errors import DatasetError, InputError, ModelError
-from atomsight.dataset import Dataset, build_from, open_dataset
+from atomsight.core.progress import Progress
+from atomsight.dataset import Dataset, build, open_dataset
 from atomsight.models import load_model
 from atomsight.training import Settings, train_model
 from atomsight.training.data import SiteStream
@@ -30,7 +30,7 @@ SHORT = Settings(model="masked-site", k=3, elements="H,C,O", epochs=1, batch_siz
 @pytest.fixture(scope="module")
 def crystals(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     out = tmp_path_factory.mktemp("further") / "dataset"
-    build_from(learnable_crystals(200), out, 10)
+    build(learnable_crystals(200), out, 10)
     return open_dataset(out)
 
 
@@ -82,13 +82,13 @@ def test_it_is_taken_up_again_only_as_it_began(crystals: Dataset, begun: Path, t
     class InterruptionError(Exception):
         pass
 
-    def stop(record: dict[str, Any]) -> None:
-        if record["event"] == "epoch" and record["epoch"] == 1:
+    def stop(progress: Progress) -> None:
+        if progress.record and progress.epoch == 1:
             raise InterruptionError
 
     settings = Settings(epochs=2, batch_size=128)
     with pytest.raises(InterruptionError):
-        train_further(begun, crystals, tmp_path / "run", settings, watch=stop)
+        train_further(begun, crystals, tmp_path / "run", settings, progress=stop)
     with pytest.raises(InputError, match="began from model"):
         train_further("masked-site-angles-2", crystals, tmp_path / "run", settings, resume=True)
     record = tmp_path / "run" / "settings.json"

@@ -14,6 +14,7 @@ import pytest
 
 from atomsight.cli import main
 from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.progress import Progress
 from atomsight.core.scores import macro_recall
 from atomsight.dataset import Dataset, open_dataset
 from atomsight.dataset.resplit import resplit
@@ -67,9 +68,9 @@ def test_group_counts_are_the_confusion_matrices(swept: Sweep) -> None:
 
 def test_finished_runs_are_not_done_again(learnable: Dataset, place: Path, swept: Sweep) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
-    events: list[dict[str, Any]] = []
-    again = sweep_k(learnable, place, (1, 2, 3), SHORT, seeds=2, watch=events.append)
-    assert [event["skipped"] for event in events] == [True] * 6
+    events: list[Progress] = []
+    again = sweep_k(learnable, place, (1, 2, 3), SHORT, seeds=2, progress=events.append)
+    assert [event.record["skipped"] for event in events] == [True] * 6
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()} == stamps
     assert np.array_equal(again.counts["test"].hits, swept.counts["test"].hits)
 

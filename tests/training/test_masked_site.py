@@ -14,7 +14,8 @@ import torch
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import InputError, ModelError
-from atomsight.dataset import Dataset, build_from, open_dataset
+from atomsight.core.progress import Progress
+from atomsight.dataset import Dataset, build, open_dataset
 from atomsight.evaluate import evaluate_model
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
@@ -43,7 +44,7 @@ def twins(count: int, seed: int = 0) -> Iterator[Crystal]:
 @pytest.fixture(scope="module")
 def paired(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     out = tmp_path_factory.mktemp("twins") / "dataset"
-    build_from(twins(400), out, 4)
+    build(twins(400), out, 4)
     return open_dataset(out)
 
 
@@ -243,12 +244,12 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     class InterruptionError(Exception):
         pass
 
-    def watch(record: dict[str, Any]) -> None:
-        if record["epoch"] == 3 and record["event"] == "step" and record["done"] == 2:
+    def stop(progress: Progress) -> None:
+        if progress.epoch == 3 and not progress.record and progress.done == 2:
             raise InterruptionError
 
     with pytest.raises(InterruptionError):
-        train_model(paired, tmp_path / "run", SETTINGS, watch=watch)
+        train_model(paired, tmp_path / "run", SETTINGS, progress=stop)
     train_model(paired, tmp_path / "run", SETTINGS, resume=True)
     assert (tmp_path / "run" / "model.onnx").read_bytes() == (trained / "model.onnx").read_bytes()
 

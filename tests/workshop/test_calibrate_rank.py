@@ -56,7 +56,7 @@ def test_kinds_whose_network_has_changed_are_fitted_together() -> None:
     held = RankCalibration.load()
     same = dict(held.fitted_with)
     assert stale_kinds(held, MODEL, same) == set()
-    assert stale_kinds(held, MODEL, same | {"pressed": "0"}) == {"unrelaxed"}
-    assert stale_kinds(held, MODEL, same | {"cells": "0"}) == {"inorganic"}
-    assert stale_kinds(held, MODEL, same | {"plausibility": "0"}) == {"framework", "inorganic"}
+    assert stale_kinds(held, MODEL, same | {"inorganic-unrelaxed": "0"}) == {"unrelaxed"}
+    assert stale_kinds(held, MODEL, same | {"inorganic-relaxed": "0"}) == {"inorganic"}
+    assert stale_kinds(held, MODEL, same | {"general": "0"}) == {"framework", "inorganic"}
     assert stale_kinds(held, MODEL, same | {MODEL: "0"}) == {"framework", "unrelaxed"}

@@ -33,7 +33,7 @@ def test_limits_are_found_from_archives(
 ) -> None:
     salts = archive_of([cubic(*one) for one in TRAIN + VAL], tmp_path / "salts.tar.gz")
     dataset, out = tmp_path / "dataset", tmp_path / "rank.npz"
-    build([salts, EXAMPLES], dataset, 24, workers=1)
+    build([salts, EXAMPLES], dataset, 24)
     out.write_bytes(FILE.read_bytes())
 
     def run(*more: object) -> dict[str, np.ndarray]:

@@ -106,7 +106,7 @@ def salts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         ),
     ]
     archive = archive_of(crystals, root / "salts.tar.gz")
-    build(archive, root / "dataset", K, workers=1)
+    build(archive, root / "dataset", K)
     return root / "dataset", archive
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from atomsight.core.errors import AtomsightError
+from atomsight.core.progress import Progress
 from atomsight.dataset import open_dataset
 from atomsight.training.hardware import Hardware
 from atomsight.training.plausibility.train import PlausibilitySettings, Source, train_plausibility
@@ -74,9 +75,10 @@ def sources_of(given: argparse.Namespace, exchanges: Exchanges | None) -> Mappin
     }
 
 
-def show(record: dict[str, Any]) -> None:
+def show(progress: Progress) -> None:
     """Print how an epoch went."""
-    if record["event"] == "epoch":
+    record = progress.record
+    if record:
         print(
             f"epoch {record['epoch']}/{record['epochs']}: loss {record['train_loss']:.4f}, val "
             f"{record['val_loss']:.4f}, first {record['val_accuracy']:.3f}, {record['seconds']:.0f} s",
@@ -117,7 +119,7 @@ def main() -> None:
             {"dataset": str(dataset.path), "fingerprint": dataset.fingerprint},
             resume=given.resume,
             hardware=Hardware(given.threads),
-            watch=show,
+            progress=show,
         )
     except AtomsightError as error:
         parser.error(str(error))

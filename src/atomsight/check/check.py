@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,14 +18,18 @@ from atomsight.check.suspicion import examine
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError, ModelError
+from atomsight.core.progress import OnProgress, OnSkip, Tracker
+from atomsight.core.results import Record, Results
 from atomsight.dataset import open_dataset
 from atomsight.geometry.crystal_class import reference_class, weights_class
-from atomsight.io.member import OnSkip
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.plausibility.inference import Plausibility
-from atomsight.parallel.jobs import Source, Work, spread
+from atomsight.parallel.jobs import Work, results_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class CheckedSite:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(Record):
     """What was found about one crystal.
 
     Attributes:
@@ -79,7 +83,12 @@ class Checked:
         return tuple(sorted((s for s in self.sites if s.flagged), key=lambda s: -s.suspicion))
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, as the command line and the page tell it."""
+        """Convert to plain values, as ``atomsight check --json`` prints them.
+
+        Returns:
+            ``crystal``, ``source``, ``formula``, ``score``, ``likelihood``, ``sites`` with the attributes of
+            `CheckedSite`, and ``signs``.
+        """
         return {
             "crystal": self.crystal.name,
             "source": self.crystal.source,
@@ -104,6 +113,33 @@ class Checked:
                 {"kind": sign.kind, "text": sign.text, "sites": list(sign.sites)} for sign in self.signs
             ],
         }
+
+    @classmethod
+    def schema(cls) -> pa.Schema:
+        """The columns of `to_arrow`: a row for each site; the signs of the crystal stand in every row."""
+        import pyarrow as pa
+
+        text, number, whole = pa.string(), pa.float64(), pa.int64()
+        sign = pa.struct({"kind": text, "text": text, "sites": pa.list_(whole)})
+        return pa.schema(
+            {
+                "crystal": text,
+                "source": text,
+                "formula": text,
+                "score": number,
+                "likelihood": number,
+                "site": whole,
+                "label": text,
+                "element": text,
+                "probability": number,
+                "suggested": text,
+                "suspicion": number,
+                "flagged": pa.bool_(),
+                "gain": number,
+                "evidence": pa.list_(text),
+                "signs": pa.list_(sign),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -136,49 +172,57 @@ class CheckJob:
 
 
 def check(
-    crystals: Crystal | Iterable[Source],
+    source: Any,
     model: Model | str | Path | None = None,
     *,
     calibration: Path | None = None,
     precedents: Witnesses | Path | None = None,
     against: Witnesses | Path | None = None,
     threads: int = 0,
-    on_skip: Callable[[str, str], None] | None = None,
-    executor: Executor | None = None,
-    workers: int = 1,
-    watch: Callable[[float], None] | None = None,
-) -> Iterator[Checked]:
-    """Look for wrong elements in crystals, one after another.
+    on_skip: OnSkip | None = None,
+    progress: OnProgress | None = None,
+    executor: Executor | int | None = None,
+) -> Results[Checked]:
+    """Look for wrongly assigned elements in crystals.
 
     Args:
-        crystals: one crystal or any number; or files (`atomsight.parallel.jobs.sources_of`), which are read
-            where the work is done.
+        source: paths, crystals or objects, see `atomsight.read`. The results keep their order.
         model: a masked-site model, or the name or path of one; None is the bundled one that the calibration
             that ships belongs to.
-        calibration: what `calibrate_check` wrote for another model than the bundled one.
-        precedents: sites of a dataset; flagged sites name those most like them.
-        against: crystals of a dataset; those with the same geometry but other elements are signs.
-        threads: of the network where ``model`` is a name; 0 takes all cores in one process, one in each of
-            several.
-        on_skip: receives (source, reason) of a crystal none of whose elements the model knows; without it
-            such a crystal raises.
-        executor, workers: who does the work, see `atomsight.parallel.jobs.spread`. Other processes load
-            models and datasets themselves: then these must be names or paths.
-        watch: receives how far the crystal at hand is, 0 to 1, before each run of the network; what it raises
-            ends the work, so that a crystal of thousands of sites can be given up midway. One process only.
+        calibration: the file of a calibration for another model than the bundled one.
+        precedents: a dataset; flagged sites name the sites of it that are most like them.
+        against: a dataset; crystals of it with the same geometry but other elements are signs.
+        threads: threads of the network where ``model`` is a name; 0 takes all cores in one process, one in
+            each of several.
+        on_skip: receives ``(source, reason)`` of every crystal that is left out. Without it, one
+            `SkippedWarning` at the end says how many there were; a single `Crystal` raises.
+        progress: receives the progress after each crystal, and in this process, by `Progress.part`, before
+            each run of the network on a crystal. What it raises ends the work.
+        executor: None works in this process, a number starts so many worker processes, else any
+            `concurrent.futures.Executor`. Workers load models and datasets themselves, so that these must be
+            names or paths.
+
+    Returns:
+        The results, computed while they are iterated over.
 
     Raises:
         ModelError: the model is no masked-site model, or the calibration belongs to another.
-        InputError: a model, a dataset in memory, or a watcher is to go to other processes.
+        InputError: a model or a dataset in memory is to go to other processes.
         EngineError: workers died again and again.
+
+    Example:
+        >>> for checked in atomsight.check("examples/paracetamol.cif"):
+        ...     print(checked.crystal.name, [site.label for site in checked.flagged])
+        2300214 []
     """
-    spread_out = executor is not None or workers > 1
-    if spread_out and any(isinstance(given, Model | Witnesses) for given in (model, precedents, against)):
+    if executor is not None and any(
+        isinstance(one, Model | Witnesses) for one in (model, precedents, against)
+    ):
         raise InputError("workers load models and datasets themselves; give their names or paths")
-    if spread_out and watch is not None:
-        raise InputError("watch: work in other processes is watched crystal by crystal only; leave it out")
-    job = CheckJob(model, calibration, precedents, against, threads or int(spread_out), watch)
-    return spread(crystals, job, on_skip, executor=executor, workers=workers)
+    tracker = Tracker("checking", progress, on_skip)
+    watch = tracker.reach if executor is None and progress is not None else None
+    job = CheckJob(model, calibration, precedents, against, threads or int(executor is not None), watch)
+    return results_of(source, job, Checked, tracker, executor)
 
 
 def _witnesses(dataset: Witnesses | Path | None) -> Witnesses | None:

@@ -20,9 +20,9 @@ Cluster = Annotated[
 ]
 
 
-def executor_for(cluster: str | None, workers: int) -> AbstractContextManager[Executor | None]:
+def executor_for(cluster: str | None, workers: int) -> AbstractContextManager[Executor | int | None]:
     """As `executor_of`, whose imports a single process is spared."""
-    if cluster is None:
+    if cluster is None and workers == 1:
         return nullcontext()
     from atomsight.parallel.executors import executor_of
 

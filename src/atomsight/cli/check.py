@@ -56,13 +56,12 @@ def check(
     of 2 is reached by one correct crystal in a hundred, and is flagged.
     """
     from atomsight.check.check import check as check_crystals
-    from atomsight.parallel.jobs import sources_of
 
     skips = Skips(as_json)
     handled = flagged = 0
     with executor_for(cluster, workers) as executor, err.status("checking") as status:
         for found in check_crystals(
-            sources_of(list(paths)),
+            paths,
             model,
             calibration=calibration,
             precedents=precedents,
@@ -70,7 +69,6 @@ def check(
             threads=threads,
             on_skip=skips,
             executor=executor,
-            workers=workers,
         ):
             handled += 1
             flagged += bool(found.flagged)

@@ -15,9 +15,7 @@ from atomsight.core.errors import DatasetError, InputError
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from atomsight.dataset.builder import Progress
+    from atomsight.core.progress import OnProgress, Progress
     from atomsight.io.policy import QualityPolicy
 
 app = typer.Typer(help="Build a dataset, look into one, or get a corpus to build from.", no_args_is_help=True)
@@ -76,44 +74,28 @@ def build(
 
     from atomsight.core.files import check_folder
     from atomsight.dataset import build as build_dataset
-    from atomsight.dataset import open_dataset
     from atomsight.parallel.executors import executor_of
 
     check_folder("--out", to)
     started = monotonic()
     rules = _policy(policy or [])
-    with executor_of(cluster, workers) as executor, _progress_bar() as on_progress:
+    with executor_of(cluster, workers) as executor, _progress_bar() as progress:
         summary = build_dataset(
             paths,
             to,
             k,
-            workers=None if cluster else workers,
-            executor=executor,
             policy=rules,
             one_per_refcode=one_per_refcode,
             licence=licence[0] if licence and len(licence) == 1 else licence or None,
             bonds=bonds,
-            on_progress=on_progress,
+            on_skip=_emit_skip if as_json else None,
+            progress=progress,
+            executor=executor,
         )
     seconds = monotonic() - started
     index = summary.index
     if as_json:
-        for record in open_dataset(to).skipped().to_pylist():
-            emit({"source": record["source"], "skipped": record["reason"], "rule": record["rule"]})
-        emit(
-            {
-                "dataset": str(to),
-                "k": index["k"],
-                "crystals": summary.crystals,
-                "sites": summary.sites,
-                "skipped": summary.skipped,
-                "splits": {s: {n: c[n] for n in ("crystals", "sites")} for s, c in index["splits"].items()},
-                "resumed": summary.resumed,
-                "complete_before": summary.complete_before,
-                "seconds": round(seconds, 3),
-                "fingerprint": index["fingerprint"],
-            }
-        )
+        emit({**summary.as_dict(), "seconds": round(seconds, 3)})
     elif summary.complete_before:
         err.print(f"{to} was already complete; remove it to build it again")
         _show_counts(index)
@@ -218,6 +200,10 @@ def get(
         err.print(f"next: {command}", soft_wrap=True)
 
 
+def _emit_skip(source: str, reason: str) -> None:
+    emit({"source": source, "skipped": reason, "rule": getattr(reason, "rule", "")})
+
+
 def _policy(changes: list[str]) -> QualityPolicy:
     """The default policy with ``NAME=VALUE`` changes; values are read as the type of the default."""
     from atomsight.io.policy import DEFAULT
@@ -240,7 +226,7 @@ def _policy(changes: list[str]) -> QualityPolicy:
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Callable[[Progress], None]]:
+def _progress_bar() -> Iterator[OnProgress]:
     """A line on standard error: what stage, how many crystals, how fast."""
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -255,26 +241,22 @@ def _progress_bar() -> Iterator[Callable[[Progress], None]]:
     with Bar(*columns, console=err, transient=True) as bar:
         task = bar.add_task("reading", total=None, figures="")
 
-        def on_progress(progress: Progress) -> None:
-            figures = (
-                f"{counted(progress.crystals, 'crystal')}, {counted(progress.sites, 'site')}, "
-                f"{progress.skipped:,} skipped"
-            )
+        def show(progress: Progress) -> None:
+            figures = f"{counted(progress.sites, 'site')}, {progress.skipped:,} skipped"
             elapsed = bar.tasks[0].elapsed or 0
             if progress.stage == "reading":
+                figures = f"{counted(progress.done, 'crystal')}, {figures}"
                 if elapsed > 1:
-                    figures += f", {(progress.crystals - progress.resumed) / elapsed:,.0f}/s"
-                bar.update(task, figures=figures)
-            else:
-                bar.update(
-                    task,
-                    description="writing",
-                    total=progress.parts,
-                    completed=progress.parts_written,
-                    figures=figures,
-                )
+                    figures += f", {(progress.done - progress.resumed) / elapsed:,.0f}/s"
+            bar.update(
+                task,
+                description=progress.stage,
+                total=progress.total,
+                completed=progress.done,
+                figures=figures,
+            )
 
-        yield on_progress
+        yield show
 
 
 def _show_counts(index: dict[str, Any]) -> None:

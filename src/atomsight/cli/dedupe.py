@@ -50,8 +50,8 @@ def dedupe(
         pairs = near_duplicates(
             dataset,
             tolerance,
-            on_progress=lambda what, done, total: progress.update(
-                task, description=what, completed=done, total=total
+            progress=lambda now: progress.update(
+                task, description=now.stage, completed=now.done, total=now.total
             ),
         )
     saving = Saving()

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atomsight.cli._output import FILES, Saving, emit, err, finish, keeps, note, out
-from atomsight.core.errors import InputError
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
-    from atomsight.evaluate import Evaluation, Mistake
+    from atomsight.evaluate import EvaluationResult
 
 EPILOG = "Example: atomsight evaluate runs/two-stage dataset --split test --out evaluation"
 
@@ -48,25 +47,9 @@ def evaluate(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from atomsight.core.files import check_folder
-    from atomsight.dataset import open_dataset
-    from atomsight.evaluate import MistakeLog, evaluate_model
-    from atomsight.evaluate.seen import crystals_seen, training_dataset, training_fingerprint
-    from atomsight.evaluate.write import summary_of, write_evaluation
-    from atomsight.models import load_model
+    from atomsight.evaluate.result import evaluate as evaluate_model
 
     check_folder("--out", folder)
-    dataset = open_dataset(dataset_path)
-    total = sum(dataset.element_counts(split).values())
-    model = load_model(run, threads=threads)
-    if model_name:
-        model.name = model_name
-    training = open_dataset(trained_on) if trained_on else training_dataset(model, run)
-    if training is not None and training.fingerprint != training_fingerprint(model):
-        raise InputError(
-            f"--trained-on {trained_on} is not the dataset that the model was trained on, or it has changed"
-        )
-    seen = crystals_seen(model, dataset, split, training)
-
     columns = (
         TextColumn("evaluating"),
         BarColumn(),
@@ -74,28 +57,31 @@ def evaluate(
         TextColumn("sites"),
         TimeRemainingColumn(),
     )
-    with MistakeLog() as log:
-        with Progress(*columns, console=err, transient=True) as progress:
-            task = progress.add_task("evaluating", total=total)
-            evaluation = evaluate_model(
-                model, dataset, split, mistakes=log, on_progress=lambda n: progress.advance(task, n)
-            )
-        first = [mistake for mistake, _ in zip(log, range(SHOWN), strict=False)]
-        summary = summary_of(evaluation, model, dataset, seen)
-        saving = Saving()
-        if folder is not None:
-            from atomsight.plots.evaluation import draw_evaluation
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("evaluating", total=None)
+        result = evaluate_model(
+            run,
+            dataset_path,
+            split=split,
+            trained_on=trained_on,
+            name=model_name,
+            threads=threads,
+            progress=lambda now: bar.update(task, completed=now.done, total=now.total),
+        )
+    saving = Saving()
+    if folder is not None:
+        from atomsight.plots.evaluation import draw_evaluation
 
-            with saving, err.status("writing"):
-                write_evaluation(evaluation, summary, log, folder, draw_evaluation)
-    _warn(summary, split)
+        with saving, err.status("writing"):
+            result.write(folder, draw_evaluation)
+    _warn(result.summary, split)
     if as_json:
-        emit(_as_json(evaluation, summary, first, folder))
+        emit(result.as_dict())
     else:
-        _show(evaluation, summary, first)
+        _show(result)
         if folder is not None:
             saving.tell(f"tables and figures in {folder}")
-    finish(len(evaluation.crystals), saving)
+    finish(len(result.evaluation.crystals), saving)
 
 
 def _warn(summary: dict[str, Any], split: str) -> None:
@@ -123,40 +109,17 @@ def _warn(summary: dict[str, Any], split: str) -> None:
         )
 
 
-def _as_json(
-    evaluation: Evaluation, summary: dict[str, Any], first: list[Mistake], folder: Path | None
-) -> dict[str, Any]:
-    from atomsight.core.elements import SYMBOLS
-    from atomsight.evaluate import confused_pairs
-    from atomsight.evaluate.write import element_rows
+def _show(result: EvaluationResult) -> None:
+    from itertools import islice
 
-    symbols = evaluation.symbols
-    return {
-        **summary,
-        "per_element": element_rows(evaluation),
-        "confused_pairs": [
-            {
-                "true": symbols[p.true],
-                "predicted": symbols[p.predicted],
-                "sites": p.count,
-                "share_of_true": p.rate,
-            }
-            for p in confused_pairs(evaluation.matrix)[:SHOWN]
-        ],
-        "worst_mistakes": [
-            m._asdict() | {"true": SYMBOLS[m.true], "predicted": SYMBOLS[m.predicted]} for m in first
-        ],
-        "out": None if folder is None else str(folder),
-    }
-
-
-def _show(evaluation: Evaluation, summary: dict[str, Any], first: list[Mistake]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     from atomsight.core.elements import SYMBOLS
     from atomsight.evaluate import confused_pairs
     from atomsight.evaluate.write import element_rows
+
+    evaluation, summary = result.evaluation, result.summary
 
     def percent(value: float | None) -> str:
         return "" if value is None else f"{100 * value:.1f}"
@@ -201,6 +164,6 @@ def _show(evaluation: Evaluation, summary: dict[str, Any], first: list[Mistake])
     worst = Table("crystal", "site", "true", "taken for", "probability", title_justify="left")
     worst.title = f"Most confident mistakes of {summary['mistakes']:,}"
     worst.columns[4].justify = "right"
-    for m in first:
+    for m in islice(result.mistakes, SHOWN):
         worst.add_row(m.crystal, m.label, SYMBOLS[m.true], SYMBOLS[m.predicted], f"{m.probability:.4f}")
     out.print(worst)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from atomsight.cli._output import RESUME, emit, err, finish, keeps, note
 from atomsight.cli.train import progress, show_result
 from atomsight.core.wording import counted
+
+if TYPE_CHECKING:
+    from atomsight.core.progress import OnProgress, Progress
 
 EPILOG = "Example: atomsight grow runs/k10 mofs -k 11 --out runs/k11"
 
@@ -54,7 +57,7 @@ def grow(
 
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
-    with _progress(as_json) as watch:
+    with _progress(as_json) as show:
         grown = grow_model(
             run,
             dataset,
@@ -65,7 +68,7 @@ def grow(
             seed=seed,
             resume=resume,
             hardware=Hardware(threads, accelerator),
-            watch=watch,
+            progress=show,
         )
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     before = json.loads((run / "result.json").read_text(encoding="utf-8"))
@@ -94,14 +97,15 @@ def grow(
 
 
 @contextmanager
-def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
-    with progress(as_json) as watch:
+def _progress(as_json: bool) -> Iterator[OnProgress]:
+    with progress(as_json) as show:
 
-        def watch_all(record: dict[str, Any]) -> None:
-            if record["event"] != "grown":
-                watch(record)
+        def show_all(now: Progress) -> None:
+            record = now.record
+            if now.stage != "grown":
+                show(now)
             elif as_json:
-                emit(record)
+                emit(dict(record))
             else:
                 err.print(
                     f"before training: the same answers as {record['from']['run']} to "
@@ -110,4 +114,4 @@ def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
                     soft_wrap=True,
                 )
 
-        yield watch_all
+        yield show_all

@@ -35,7 +35,7 @@ def merge(
     with Progress(console=err, transient=True) as bar:
         task = bar.add_task("merging", total=None)
         summary = merge_datasets(
-            parts, to, on_progress=lambda done, total: bar.update(task, completed=done, total=total)
+            parts, to, progress=lambda now: bar.update(task, completed=now.done, total=now.total)
         )
     index = summary.index
     if as_json:
@@ -135,15 +135,14 @@ def add(
     from atomsight.dataset.add import add as add_to
     from atomsight.parallel.executors import executor_of
 
-    with executor_of(cluster, workers) as executor, _progress_bar() as on_progress:
+    with executor_of(cluster, workers) as executor, _progress_bar() as progress:
         summary = add_to(
             dataset,
             paths,
             replace=replace,
-            workers=None if cluster else workers,
             executor=executor,
             licence=licence[0] if licence and len(licence) == 1 else licence or None,
-            on_progress=on_progress,
+            progress=progress,
         )
     if as_json:
         emit(

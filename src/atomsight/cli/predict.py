@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from atomsight.models.composition.formula import FormulaFit
 
 EPILOG = "Example: [bold]atomsight predict paracetamol.cif[/]"
-
-LEAST_SHOWN = 1e-3
-"""Smaller probabilities are left out of the JSON."""
 
 MOST_IN_SET = 4
 """Elements of a set that the table shows."""
@@ -60,26 +57,24 @@ def predict(
     element in 99 of 100 cases.
     """
     from atomsight.models.predict import predict as predictions_of
-    from atomsight.parallel.jobs import sources_of
 
     skips = Skips(as_json)
     handled = agreeing = sites = 0
     with executor_for(cluster, workers) as executor:
         for prediction in predictions_of(
-            sources_of(list(paths)),
+            paths,
             model,
             composition=composition,
             formula=formula,
             threads=threads,
             on_skip=skips,
             executor=executor,
-            workers=workers,
         ):
             handled += 1
             agreeing += int(prediction.agrees.sum())
             sites += prediction.crystal.n_sites
             if as_json:
-                emit(_record(prediction))
+                emit(prediction.as_dict())
             else:
                 _show(prediction, top)
     if handled > 1 and not as_json:
@@ -88,50 +83,6 @@ def predict(
             f"({100 * agreeing / sites:.1f} %)"
         )
     finish(handled)
-
-
-def _record(prediction: Prediction) -> dict[str, Any]:
-    from atomsight.core.elements import SYMBOLS
-
-    crystal = prediction.crystal
-    rows = zip(
-        crystal.labels,
-        crystal.multiplicities.tolist(),
-        crystal.site_numbers.tolist(),
-        prediction.predicted.tolist(),
-        strict=True,
-    )
-    sets = None if prediction.members is None else prediction.sets()
-    fit = prediction.fit
-    given = (
-        {}
-        if fit is None
-        else {
-            "formula_units": fit.units,
-            "missing_atoms": fit.missing,
-            "extra_hydrogens": fit.extra_hydrogens,
-        }
-    )
-    return {
-        "crystal": crystal.name,
-        "source": crystal.source,
-        "formula": crystal.formula,
-        **given,
-        "sites": [
-            {
-                "site": site,
-                "label": label,
-                "multiplicity": multiplicity,
-                "element": SYMBOLS[element],
-                "predicted": SYMBOLS[predicted],
-                **({} if sets is None else {"set": list(sets[site])}),
-                "probabilities": {
-                    symbol: round(p, 4) for symbol, p in prediction.ranked(site, LEAST_SHOWN).items()
-                },
-            }
-            for site, (label, multiplicity, element, predicted) in enumerate(rows)
-        ],
-    }
 
 
 def _show(prediction: Prediction, top: int) -> None:

@@ -80,7 +80,7 @@ def rank(
     check_file("--out", to)
     check_folder("--keep-dir", keep_dir)
     skips = Skips(as_json)
-    sources = sources_of(list(paths))
+    sources = sources_of(paths)
     verdicts = Verdicts(RankCalibration.load().combination(relaxed), risk)
     survivors = Survivors(keep_dir) if keep_dir is not None else None
     if survivors is not None:
@@ -99,7 +99,6 @@ def rank(
                 threads=threads,
                 on_skip=skips,
                 executor=executor,
-                workers=workers,
             ):
                 ledger.add(scored, survivors.judge(scored) if survivors is not None else None)
                 handled += 1

@@ -24,9 +24,10 @@ def repair(
     """Make truncated, edited or missing shards again from their sources, the same bytes as at first."""
     from atomsight.cli.dataset import _progress_bar
     from atomsight.dataset.repair import repair as mend
+    from atomsight.parallel.executors import executor_of
 
-    with _progress_bar() as on_progress:
-        mended = mend(dataset, paths, workers=workers, on_progress=on_progress)
+    with executor_of(None, workers) as executor, _progress_bar() as progress:
+        mended = mend(dataset, paths, executor=executor, progress=progress)
     for name in mended:
         if as_json:
             emit({"dataset": str(dataset), "mended": name})

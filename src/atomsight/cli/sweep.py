@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from atomsight.core.errors import InputError
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
+    from atomsight.core.progress import OnProgress, Progress
     from atomsight.evaluate.sweep.report import SweepReport
     from atomsight.evaluate.sweep.suggest import Score
 
@@ -93,13 +94,15 @@ def sweep(
     ks = parse_ks(k)
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
-    with _progress(as_json) as watch:
-        swept = sweep_k(dataset, folder, ks, settings, seeds=seeds, threads=threads, watch=watch)
+    with _progress(as_json) as progress:
+        swept = sweep_k(dataset, folder, ks, settings, seeds=seeds, threads=threads, progress=progress)
         others = []
         for number in range(1, splits + 1):
             place = folder / "splits" / f"{number}"
             other = resplit(dataset, place / "dataset", salt=str(number))
-            others.append(sweep_k(other, place, ks, settings, seeds=seeds, threads=threads, watch=watch))
+            others.append(
+                sweep_k(other, place, ks, settings, seeds=seeds, threads=threads, progress=progress)
+            )
     with err.status("resampling"):
         kind = cast("Score", wanted)
         again = [suggest(other.counts["val"], kind, useful=useful).k for other in others]
@@ -126,22 +129,23 @@ def sweep(
 
 
 @contextmanager
-def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+def _progress(as_json: bool) -> Iterator[OnProgress]:
     """A bar for the run under way, and a line for each that has ended."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Bar(*columns, console=err, transient=True) as bar:
         task = bar.add_task("reading the dataset", total=None)
 
-        def watch(record: dict[str, Any]) -> None:
-            if record["event"] == "step":
-                stage = f"{record['stage']} {record['epoch']}/{record['epochs']}"
-                place = f"k = {record['k']}, seed {record['seed']}: {stage}"
-                bar.update(task, description=place, completed=record["done"], total=record["steps"])
-            elif record["event"] == "run" and as_json:
-                emit(record)
-            elif record["event"] == "run":
+        def show(now: Progress) -> None:
+            record = now.record
+            if now.stage != "sweep":
+                place = f"{now.stage} {now.epoch}/{now.epochs}"
+                bar.update(task, description=place, completed=now.done, total=now.total)
+            elif as_json:
+                emit(dict(record))
+            else:
                 err.print(
                     f"{record['done']:3}/{record['runs']}  k = {record['k']:2}, seed {record['seed']}: "
                     f"val accuracy {record['val_accuracy']:.4f}, macro recall "
@@ -149,7 +153,7 @@ def _progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
                     + (", was there" if record["skipped"] else f", {record['seconds']:.1f} s"),
                 )
 
-        yield watch
+        yield show
 
 
 def _draw(report: SweepReport, folder: Path, title: str) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from atomsight.cli._output import RESUME, emit, err, finish, keeps, out
 from atomsight.core.wording import counted
+
+if TYPE_CHECKING:
+    from atomsight.core.progress import OnProgress, Progress
 
 EPILOG = "Example: [bold]atomsight train dataset --model two-stage -k 10 --elements top20 --out runs/first[/]"
 
@@ -91,11 +93,9 @@ def train(
 
     from atomsight.core.errors import InputError
     from atomsight.core.files import check_folder
-    from atomsight.dataset import open_dataset
-    from atomsight.training import Settings, train_model
-    from atomsight.training.finetune import train_further
-    from atomsight.training.hardware import Hardware
+    from atomsight.training import Hardware, Settings
     from atomsight.training.processes import is_first_process
+    from atomsight.training.run import train as train_model
 
     check_folder("--out", folder)
     settings = Settings(
@@ -114,15 +114,15 @@ def train(
         raise InputError(
             "--from takes kind, k and elements from the model; leave --model, -k, --elements out"
         )
-    with progress(as_json) as watch:
-        begun = train_model if begin is None else partial(train_further, begin)
-        trained = begun(
-            open_dataset(dataset_path),
+    with progress(as_json) as show:
+        trained = train_model(
+            dataset_path,
             folder,
             settings,
+            start_from=begin,
             resume=resume,
             hardware=Hardware(threads, accelerator, devices, nodes, in_memory),
-            watch=watch,
+            progress=show,
         )
     if devices * nodes > 1 and not is_first_process():
         return
@@ -147,20 +147,21 @@ def train(
 
 
 @contextmanager
-def progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+def progress(as_json: bool) -> Iterator[OnProgress]:
     """A bar for the epoch under way, and a line for each that has ended."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Bar(*columns, console=err, transient=True) as bar:
         task = bar.add_task("reading the dataset", total=None)
 
-        def watch(record: dict[str, Any]) -> None:
-            place = f"{record['stage']} {record['epoch']}/{record['epochs']}"
-            if record["event"] == "step":
-                bar.update(task, description=place, completed=record["done"], total=record["steps"])
+        def show(now: Progress) -> None:
+            place, record = f"{now.stage} {now.epoch}/{now.epochs}", now.record
+            if not record:
+                bar.update(task, description=place, completed=now.done, total=now.total)
             elif as_json:
-                emit(record)
+                emit(dict(record))
             else:
                 err.print(
                     f"{place:16} loss {record['train_loss']:.4f}, val {record['val_loss']:.4f}, "
@@ -168,7 +169,7 @@ def progress(as_json: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
                     f"{record['seconds']:.1f} s",
                 )
 
-        yield watch
+        yield show
 
 
 def show_result(folder: Path, k: int, elements: int, result: dict[str, Any]) -> None:

@@ -1,4 +1,8 @@
-"""Crystal: the one in-memory form of a crystal structure. No file format is known here."""
+"""Crystal: the one in-memory form of a crystal structure.
+
+Nothing here reads a file. `Crystal.from_ase` and `Crystal.from_pymatgen` load the reader of `atomsight.io`
+by its name when they are called, since `core` imports no other package.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar, overload
+from importlib import import_module
+from typing import Any, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.core.elements import SYMBOLS, hill_formula, reduced_counts
+from atomsight.core.optional import optional
+from atomsight.core.wording import counted
 
 BOND_TYPES: tuple[str, ...] = (
     *("unknown", "single", "double", "triple", "quadruple"),
@@ -203,3 +210,137 @@ class Crystal:
     def volume(self) -> float:
         """Cell volume, Å³."""
         return float(abs(np.linalg.det(self.lattice)))
+
+    def __repr__(self) -> str:
+        group = f", {self.space_group}" if self.space_group else ""
+        size = f"{counted(self.n_atoms, 'atom')} on {counted(self.n_sites, 'site')}"
+        return f"<Crystal {self.name}: {self.formula}, {size}{group}>"
+
+    @classmethod
+    def from_ase(cls, atoms: Any) -> Self:
+        """Convert an `ase.Atoms`.
+
+        Args:
+            atoms: periodic in three directions; its name is taken from ``atoms.info``.
+
+        Returns:
+            The crystal; its sites are found from the geometry.
+
+        Raises:
+            UnreadableError: the atoms are no crystal that `atomsight.read` accepts.
+
+        Example:
+            >>> from ase.build import bulk
+            >>> Crystal.from_ase(bulk("NaCl", "rocksalt", a=5.64))
+            <Crystal object-0: ClNa, 2 atoms on 2 sites>
+        """
+        return cls._from_object(atoms)
+
+    @classmethod
+    def from_pymatgen(cls, structure: Any) -> Self:
+        """Convert a `pymatgen.core.Structure`.
+
+        Args:
+            structure: ordered or disordered; its name is taken from ``structure.properties``.
+
+        Returns:
+            The crystal; its sites are found from the geometry.
+
+        Raises:
+            UnreadableError: the structure is no crystal that `atomsight.read` accepts.
+
+        Example:
+            >>> from pymatgen.core import Lattice, Structure
+            >>> Crystal.from_pymatgen(Structure(Lattice.cubic(2.9), ["Fe", "Fe"], [[0, 0, 0], [0.5] * 3]))
+            <Crystal object-0: Fe, 2 atoms on 1 site>
+        """
+        return cls._from_object(structure)
+
+    @classmethod
+    def _from_object(cls, item: Any) -> Self:
+        crystal: Self = import_module("atomsight.io.objects").crystal_from(item)
+        return crystal
+
+    def to_ase(self) -> Any:
+        """Convert to an `ase.Atoms` of all atoms of the cell, in the order of the motif.
+
+        Returns:
+            The atoms; ``info["name"]`` is the crystal's name. The labels and the symmetry are left out.
+
+        Raises:
+            MissingExtraError: ASE is not installed.
+
+        Example:
+            >>> next(atomsight.read("examples/paracetamol.cif")).to_ase()  # doctest: +SKIP
+        """
+        ase = optional("ase", "interop", "conversion to ase.Atoms")
+        return ase.Atoms(
+            numbers=self.numbers,
+            scaled_positions=self.fractional,
+            cell=self.lattice,
+            pbc=True,
+            info={"name": self.name},
+        )
+
+    def to_pymatgen(self) -> Any:
+        """Convert to a `pymatgen.core.Structure` of all atoms of the cell, in the order of the motif.
+
+        Returns:
+            The structure; each atom has the label of its site, ``properties["name"]`` is the crystal's name.
+
+        Raises:
+            MissingExtraError: pymatgen is not installed.
+
+        Example:
+            >>> next(atomsight.read("examples/paracetamol.cif")).to_pymatgen()  # doctest: +SKIP
+        """
+        core = optional("pymatgen.core", "interop", "conversion to a pymatgen Structure")
+        return core.Structure(
+            self.lattice,
+            [SYMBOLS[number] for number in self.numbers],
+            self.fractional,
+            labels=[self.labels[site] for site in self.orbits],
+            properties={"name": self.name},
+        )
+
+    def to_cif(self) -> str:
+        """Convert to the text of a CIF that lists all atoms of the cell, in the space group P 1.
+
+        The first atom of a site has the label of the site. The others have a number after it, so that every
+        label occurs once.
+
+        Returns:
+            One data block. Reading it gives the same atoms; the sites are found from the geometry.
+
+        Example:
+            >>> text = next(atomsight.read("examples/paracetamol.cif")).to_cif()  # doctest: +SKIP
+        """
+        import gemmi
+
+        block = gemmi.cif.Block(
+            "".join(c if c.isalnum() or c in "-_." else "_" for c in self.name) or "crystal"
+        )
+        lengths = np.linalg.norm(self.lattice, axis=1)
+        cosines = (self.lattice @ self.lattice.T) / np.outer(lengths, lengths)
+        angles = np.degrees(np.arccos(cosines[[1, 0, 0], [2, 2, 1]]))
+        for name, length in zip("abc", lengths.tolist(), strict=True):
+            block.set_pair(f"_cell_length_{name}", f"{length:.10g}")
+        for name, angle in zip(("alpha", "beta", "gamma"), angles.tolist(), strict=True):
+            block.set_pair(f"_cell_angle_{name}", f"{angle:.10g}")
+        block.set_pair("_space_group_name_H-M_alt", "'P 1'")
+        block.init_loop("_space_group_symop_", ["operation_xyz"]).add_row(["'x, y, z'"])
+        loop = block.init_loop("_atom_site_", ["label", "type_symbol", "fract_x", "fract_y", "fract_z"])
+        labels = list(self.labels)
+        used = set(labels)
+        first = set(self.representatives.tolist())
+        copies = [1] * self.n_sites
+        for atom, (site, number, place) in enumerate(
+            zip(self.orbits.tolist(), self.numbers.tolist(), self.fractional.tolist(), strict=True)
+        ):
+            label = labels[site]
+            while atom not in first and label in used:
+                copies[site] += 1
+                label = f"{labels[site]}_{copies[site]}"
+            used.add(label)
+            loop.add_row([gemmi.cif.quote(label), SYMBOLS[number], *(f"{value:.10f}" for value in place)])
+        return block.as_string()

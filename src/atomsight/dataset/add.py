@@ -24,10 +24,11 @@ import pyarrow.compute as pc
 
 from atomsight.core.errors import DatasetError
 from atomsight.core.files import sync_folder
+from atomsight.core.progress import OnProgress
 from atomsight.core.version import __version__
 from atomsight.dataset._files import locked
 from atomsight.dataset.bonds_column import checked_source
-from atomsight.dataset.builder import Progress, Reading, checked_sources
+from atomsight.dataset.builder import Reading, checked_sources
 from atomsight.dataset.existing import ExistingParts, file_stem
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.merge import joined_settings, refuse_damaged
@@ -66,10 +67,9 @@ def add(
     paths: str | Path | Sequence[str | Path],
     *,
     replace: bool = False,
-    workers: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor | int | None = None,
     licence: str | Sequence[str] | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    progress: OnProgress | None = None,
 ) -> AddSummary:
     """Add to a dataset the crystals of files that it does not hold, by name and SHA-256.
 
@@ -83,7 +83,7 @@ def add(
         paths: sources in order, see `build`; known files in them are passed over.
         replace: a crystal whose name comes again with other content gives way to the new one. Otherwise both
             are kept, the new one under a longer id.
-        workers, executor, licence, on_progress: as in `build`.
+        executor, licence, progress: as in `build`.
 
     Raises:
         InputError: a missing path, or one given twice.
@@ -114,41 +114,31 @@ def add(
         staging = Staging(work)
         staging.begin({**joined, "policy": asdict(policy), "onto": old.fingerprint, "replace": replace})
         have = _Have(old)
-        progress = Progress()
         reading = Reading(
             staging,
             settings["k"],
             policy,
             checked_source(settings["bonds"]),
             progress,
-            on_progress,
             entries=have.entries,
             known=have.known,
         )
-        reading.read(sources, settings["one_per_refcode"], executor, workers)
+        reading.read(sources, settings["one_per_refcode"], executor)
         staging.drop_from(reading.count)
         fresh = _Fresh(StagedParts(staging, reading.count), old.skipped())
         changed = have.names.intersection(name for t in fresh.crystals() for name in t["crystal"].to_pylist())
         index = old.metadata
         replaced = 0
-        if progress.crystals or fresh.has_skips():
+        if reading.crystals or fresh.has_skips():
             refuse_damaged(old)
             before = ExistingParts([old], leave=changed.__contains__ if replace else lambda name: False)
             replaced = before.left
-            progress.stage = "writing"
-
-            def on_part() -> None:
-                progress.parts_written += 1
-                on_progress(progress)
-
-            progress.parts += -(-old.n_crystals // before.portion)
+            on_part = reading.writing(reading.count - (-old.n_crystals // before.portion))
             index = _written(work / "whole", _Chained((before, fresh)), joined, on_part)
             exchange(work / "whole", folder)
-        progress.stage = "done"
-        on_progress(progress)
         shutil.rmtree(work, ignore_errors=True)
     return AddSummary(
-        folder, index, progress.crystals, len(changed), replaced, have.passed_over, progress.resumed
+        folder, index, reading.crystals, len(changed), replaced, have.passed_over, reading.resumed
     )
 
 

@@ -11,7 +11,7 @@ Identical geometry with different elements is what the field looks for: one of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError
+from atomsight.core.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
     from atomsight.dataset.store import Dataset
@@ -72,7 +73,7 @@ def near_duplicates(
     dataset: Dataset,
     tolerance: float = TOLERANCE,
     *,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    progress: OnProgress | None = None,
 ) -> list[DuplicatePair]:
     """Find all pairs of crystals whose PDDs lie within a tolerance, closest first, then those of most sites.
 
@@ -82,7 +83,7 @@ def near_duplicates(
     Args:
         dataset: an open dataset.
         tolerance: largest earth mover's distance of a pair, Å.
-        on_progress: receives (what is being done, done, of how many).
+        progress: receives the progress of each stage.
 
     Raises:
         InputError: the tolerance is not positive.
@@ -91,7 +92,7 @@ def near_duplicates(
 
     if not tolerance > 0:
         raise InputError(f"tolerance is {tolerance}; it must be a positive length in Å")
-    report = on_progress or (lambda what, done, total: None)
+    report = progress or (lambda progress: None)
 
     names: list[str] = []
     averages = np.empty((dataset.n_crystals, dataset.k))
@@ -100,7 +101,7 @@ def near_duplicates(
         averages[len(names)] = weights @ sites["distances"] / weights.sum()
         names.append(name)
         if len(names) % 1000 == 0:
-            report("reading", len(names), dataset.n_crystals)
+            report(Progress("reading", len(names), dataset.n_crystals))
     if len(names) < 2:
         return []
     # Single precision in the table: a hair of slack keeps pairs that lie right at the tolerance.
@@ -124,7 +125,7 @@ def _decided(
     candidates: NDArray[np.int64],
     held: _Held,
     tolerance: float,
-    report: Callable[[str, int, int], None],
+    report: OnProgress,
 ) -> list[DuplicatePair]:
     """The candidates that are pairs within the tolerance, in order."""
     table = dataset.crystals(["crystal", "formula"]).to_pydict()
@@ -133,7 +134,7 @@ def _decided(
     pairs = []
     for done, (i, j) in enumerate(candidates.tolist()):
         if done % 100 == 0:
-            report("comparing", done, len(candidates))
+            report(Progress("comparing", done, len(candidates)))
         pair = _compare(names[i], names[j], held, formulas, tolerance)
         if pair is not None:
             pairs.append(pair)

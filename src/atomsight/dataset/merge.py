@@ -7,12 +7,13 @@ share falls into one split, and a crystal may change its split where a new one l
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.progress import OnProgress, Progress
 from atomsight.dataset._files import GO_ON, locked
 from atomsight.dataset.existing import ExistingParts
 from atomsight.dataset.finalise import finalise
@@ -47,7 +48,7 @@ def merge(
     parts: Sequence[str | Path],
     out: str | Path,
     *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: OnProgress = lambda progress: None,
 ) -> MergeSummary:
     """Merge datasets that were built with the same settings, on other machines or at other times.
 
@@ -59,7 +60,7 @@ def merge(
     Args:
         parts: dataset folders in order.
         out: a new folder.
-        on_progress: called with the crystals done and those in all.
+        progress: receives the progress, in crystals.
 
     Raises:
         InputError: fewer than two parts, one given twice, or ``out`` is not empty.
@@ -90,7 +91,9 @@ def merge(
             for dataset in datasets:
                 refuse_damaged(dataset)
             try:
-                index = finalise(source, out, settings, lambda: on_progress(source.done, total))
+                index = finalise(
+                    source, out, settings, lambda: progress(Progress("writing", source.done, total))
+                )
             except OSError as error:
                 raise DatasetError(
                     f"{out} cannot be written: {error.strerror or error}; the parts are untouched, {GO_ON}"

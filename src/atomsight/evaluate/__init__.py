@@ -19,15 +19,18 @@ from __future__ import annotations
 from atomsight.evaluate.calibration import Calibration
 from atomsight.evaluate.confusion import ConfusedPair, confused_pairs, normalise_rows
 from atomsight.evaluate.mistakes import Mistake, MistakeLog
+from atomsight.evaluate.result import EvaluationResult, evaluate
 from atomsight.evaluate.run import Evaluation, evaluate_model
 
 __all__ = [
     "Calibration",
     "ConfusedPair",
     "Evaluation",
+    "EvaluationResult",
     "Mistake",
     "MistakeLog",
     "confused_pairs",
+    "evaluate",
     "evaluate_model",
     "normalise_rows",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -65,7 +66,7 @@ class MistakeLog:
 
     An external merge sort: past ``limit`` mistakes, what is held is sorted and spilled to a temporary file,
     and the files are merged when read. Ties are broken by crystal and site, so the order does not depend on
-    the batches. Use it as a context manager; the temporary files go when it closes.
+    the batches. The temporary files are removed with the log.
     """
 
     def __init__(self, limit: int = 500_000) -> None:
@@ -75,13 +76,6 @@ class MistakeLog:
         self._n_held = 0
         self._folder: Path | None = None
         self._runs: list[Path] = []
-
-    def __enter__(self) -> MistakeLog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(
         self,
@@ -109,6 +103,7 @@ class MistakeLog:
     def _spill(self) -> None:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="atomsight-mistakes-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         path = self._folder / f"{len(self._runs)}.arrow"
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
             writer.write_table(self._sorted(), max_chunksize=8192)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import DatasetError, ModelError
+from atomsight.core.progress import OnProgress, Progress
 from atomsight.core.scores import count_pairs, macro
 from atomsight.core.wording import counted
 from atomsight.evaluate import metrics
@@ -127,7 +128,7 @@ def evaluate_model(
     split: str = "test",
     *,
     mistakes: MistakeLog | None = None,
-    on_progress: Callable[[int], None] | None = None,
+    progress: OnProgress | None = None,
     batch_size: int = 65536,
 ) -> Evaluation:
     """Score a model on a split.
@@ -142,7 +143,7 @@ def evaluate_model(
         dataset: an open dataset, with at least the model's k neighbours a site.
         split: ``train``, ``val``, ``test`` or ``all``.
         mistakes: receives every misclassified site of a known element.
-        on_progress: called with the number of sites of each batch.
+        progress: receives the progress after each batch, in sites.
         batch_size: sites a batch, about.
 
     Raises:
@@ -150,6 +151,8 @@ def evaluate_model(
         ModelError: the model knows none of the split's elements, or its answer is no set of probabilities.
     """
     _check_fit(model, dataset, split)
+    total = sum(dataset.element_counts(split).values())
+    done = 0
     n = len(model.elements)
     column_of = np.full(256, -1, dtype=np.int64)
     column_of[list(model.elements)] = np.arange(n)
@@ -186,8 +189,9 @@ def evaluate_model(
                 probability_true=p[wrong, y[wrong]],
                 rank=rank[wrong],
             )
-        if on_progress is not None:
-            on_progress(len(truth))
+        done += len(truth)
+        if progress is not None:
+            progress(Progress("evaluating", done, total))
 
     groups = _groups(dataset)
     return Evaluation(

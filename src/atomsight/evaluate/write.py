@@ -13,8 +13,7 @@ from atomsight.core.files import write_csv, write_json
 from atomsight.evaluate import metrics
 from atomsight.evaluate.confusion import confused_pairs
 from atomsight.evaluate.mistakes import MistakeLog
-from atomsight.evaluate.run import Evaluation, evaluate_model
-from atomsight.evaluate.seen import crystals_seen, training_dataset
+from atomsight.evaluate.run import Evaluation
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -40,38 +39,6 @@ def summary_of(evaluation: Evaluation, model: Model, dataset: Dataset, seen: int
         "dataset_fingerprint": dataset.fingerprint,
         "crystals_seen_in_training": seen,
     }
-
-
-def evaluate_run(
-    run: Path,
-    dataset: Dataset,
-    folder: Path,
-    *,
-    split: str = "test",
-    threads: int = 0,
-    draw: Draw | None = None,
-) -> None:
-    """Score a run on a split of a dataset and write the result into a folder.
-
-    Args:
-        run: its folder.
-        dataset: the dataset.
-        folder: made where it is missing.
-        split: which part of the dataset.
-        threads: of the network; 0 takes all cores.
-        draw: writes the figures; None writes none.
-
-    Raises:
-        DatasetError, ModelError: see `evaluate_model`.
-        OutputError: the folder cannot be written.
-    """
-    from atomsight.models import load_model
-
-    model = load_model(str(run), threads=threads)
-    with MistakeLog() as log:
-        evaluation = evaluate_model(model, dataset, split, mistakes=log)
-        seen = crystals_seen(model, dataset, split, training_dataset(model, run))
-        write_evaluation(evaluation, summary_of(evaluation, model, dataset, seen), log, folder, draw)
 
 
 def write_evaluation(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from atomsight.core.crystal import Crystal
-from atomsight.io._optional import optional
+from atomsight.core.optional import optional
 from atomsight.io.ase import structure_from
 from atomsight.io.assemble import assemble
 from atomsight.io.budgets import Budget

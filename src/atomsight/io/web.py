@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from atomsight.core.errors import UnreachableError
+from atomsight.core.optional import optional
 from atomsight.core.version import __version__
-from atomsight.io._optional import optional
 from atomsight.io.policy import SkipError
 
 AGENT = f"atomsight/{__version__} (crystal structures for research)"

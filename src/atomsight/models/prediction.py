@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,19 @@ from numpy.typing import NDArray
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import ModelError
+from atomsight.core.results import Record
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from atomsight.models.composition.formula import FormulaFit
+
+LEAST_SHOWN = 1e-3
+"""Smaller probabilities are left out of `Prediction.as_dict`."""
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class Prediction(Record):
     """The prediction of a model for the sites of one crystal.
 
     Attributes:
@@ -70,3 +76,69 @@ class Prediction:
         return [
             tuple(symbols[j] for j in row if held[j]) for row, held in zip(order, self.members, strict=True)
         ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Convert to plain values, as ``atomsight predict --json`` prints them.
+
+        Returns:
+            ``crystal``, ``source``, ``formula`` and ``sites``, one dictionary each with ``site``, ``label``,
+            ``multiplicity``, ``element``, ``predicted``, ``set`` and the ``probabilities`` of at least 0.001.
+            A given formula adds ``formula_units``, ``missing_atoms`` and ``extra_hydrogens``.
+        """
+        crystal, fit = self.crystal, self.fit
+        sets = None if self.members is None else self.sets()
+        rows = zip(
+            crystal.labels,
+            crystal.multiplicities.tolist(),
+            crystal.site_numbers.tolist(),
+            self.predicted.tolist(),
+            strict=True,
+        )
+        record: dict[str, Any] = {
+            "crystal": crystal.name,
+            "source": crystal.source,
+            "formula": crystal.formula,
+        }
+        if fit is not None:
+            record["formula_units"] = fit.units
+            record["missing_atoms"] = fit.missing
+            record["extra_hydrogens"] = fit.extra_hydrogens
+        record["sites"] = [
+            {
+                "site": site,
+                "label": label,
+                "multiplicity": multiplicity,
+                "element": SYMBOLS[element],
+                "predicted": SYMBOLS[predicted],
+                **({} if sets is None else {"set": list(sets[site])}),
+                "probabilities": {
+                    symbol: round(p, 4) for symbol, p in self.ranked(site, LEAST_SHOWN).items()
+                },
+            }
+            for site, (label, multiplicity, element, predicted) in enumerate(rows)
+        ]
+        return record
+
+    @classmethod
+    def schema(cls) -> pa.Schema:
+        """The columns of `to_arrow`: a row for each site."""
+        import pyarrow as pa
+
+        text, whole = pa.string(), pa.int64()
+        return pa.schema(
+            {
+                "crystal": text,
+                "source": text,
+                "formula": text,
+                "formula_units": whole,
+                "missing_atoms": pa.map_(text, whole),
+                "extra_hydrogens": whole,
+                "site": whole,
+                "label": text,
+                "multiplicity": whole,
+                "element": text,
+                "predicted": text,
+                "set": pa.list_(text),
+                "probabilities": pa.map_(text, pa.float64()),
+            }
+        )

@@ -27,18 +27,17 @@ def default_workers() -> int:
 
 
 @contextmanager
-def executor_of(cluster: str | None, workers: int | None = None) -> Iterator[Executor | None]:
-    """The executor that a verb's ``--cluster`` names, closed afterwards; None without one, for local work.
-
-    Every function of atomsight that takes ``executor=`` takes what this yields.
+def executor_of(cluster: str | None, workers: int | None = None) -> Iterator[Executor | int | None]:
+    """Open what ``--cluster`` and ``--workers`` name, for an argument ``executor=``; closed afterwards.
 
     Args:
         cluster: ``tcp://HOST:PORT`` (or ``tls://``, ``ucx://``) of a running Dask scheduler; ``slurm``, or
             another batch system of `BATCH_SYSTEMS`, to which jobs are submitted as dask-jobqueue's own
             configuration file says; ``mpi``, for a program started under
-            ``mpiexec -n N python -m mpi4py.futures``.
-        workers: jobs to submit, for a batch system; default is one. Not for others: a running cluster has
-            its workers.
+            ``mpiexec -n N python -m mpi4py.futures``; None for this machine.
+        workers: processes on this machine, by default one per core that this process may use; 1 works in
+            this process. For a batch system the jobs to submit, by default one. A running cluster has its
+            own workers.
 
     Raises:
         InputError: an unknown name, an address where nobody answers, or a batch system that is not
@@ -46,7 +45,8 @@ def executor_of(cluster: str | None, workers: int | None = None) -> Iterator[Exe
         MissingExtraError: the package that the engine needs is missing.
     """
     if cluster is None:
-        yield None
+        workers = workers or default_workers()
+        yield workers if workers > 1 else None
     elif cluster == "mpi":
         with _mpi() as executor:
             yield executor

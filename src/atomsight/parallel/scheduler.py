@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from atomsight.core.errors import EngineError, InputError
-from atomsight.parallel.executors import default_workers, engine_failed, in_flight, worker_was_killed
+from atomsight.parallel.executors import engine_failed, in_flight, worker_was_killed
 from atomsight.parallel.pool import Chunk, Limits, Pool, place_of
 
 CHUNK_BYTES = 16 * 2**20
@@ -20,21 +20,31 @@ MOST_IN_FLIGHT = 256 * 2**20
 C = TypeVar("C", bound=Chunk)
 
 
+def check_executor(executor: Executor | int | None) -> None:
+    """Refuse a number of worker processes below 1.
+
+    Raises:
+        InputError: there is none.
+    """
+    if isinstance(executor, int) and executor < 1:
+        raise InputError(f"executor: at least 1 worker process is needed, not {executor}")
+
+
 class Scheduler(Generic[C]):
     """Applies a function to chunks; a context, which ends all local processes when it is left.
 
     Args:
         function: what is done to a chunk; picklable, unless it runs in this process.
         prepare: called once in every local worker process before the function.
-        executor: any `concurrent.futures.Executor`, instead of ``workers``. A chunk that killed its workers
-            again and again on a Dask cluster is handled on this machine, in a process of its own.
-        workers: processes on this machine; default is one per available core. 1 works in this process, where
-            a file that crashes or never ends cannot be caught.
+        executor: None works in this process, where a file that crashes or never ends cannot be caught. A
+            number starts so many worker processes on this machine. Else any `concurrent.futures.Executor`. A
+            chunk that killed its workers again and again on a Dask cluster is handled on this machine, in a
+            process of its own.
         limits: of processes on this machine.
         ordered: results come in the order of the chunks; else as they are ready.
 
     Raises:
-        InputError: workers below 1.
+        InputError: a number of processes below 1.
     """
 
     def __init__(
@@ -42,17 +52,14 @@ class Scheduler(Generic[C]):
         function: Callable[[C], Any],
         prepare: Callable[[], object],
         *,
-        executor: Executor | None = None,
-        workers: int | None = None,
+        executor: Executor | int | None = None,
         limits: Limits | None = None,
         ordered: bool = True,
     ) -> None:
-        if workers is not None and workers < 1:
-            raise InputError(f"workers must be at least 1, not {workers}")
+        check_executor(executor)
         self._function = function
         self._prepare = prepare
         self._executor = executor
-        self._workers = workers or default_workers()
         self._limits = limits or Limits()
         self._ordered = ordered
         self._pool: Pool | None = None
@@ -77,7 +84,7 @@ class Scheduler(Generic[C]):
             EngineError: the executor failed, or local processes ended again and again; the message names the
                 files.
         """
-        if self._executor is None and self._workers == 1:
+        if self._executor is None:
             for chunk in chunks:
                 yield chunk, self._function(chunk)
             return
@@ -89,16 +96,18 @@ class Scheduler(Generic[C]):
 
     def _most(self) -> int:
         """Most chunks to have under way; a cluster may grow meanwhile."""
-        return 2 * self._workers + 1 if self._executor is None else in_flight(self._executor)
+        if isinstance(self._executor, Executor):
+            return in_flight(self._executor)
+        return 2 * (self._executor or 1) + 1
 
     def _local(self) -> Pool:
         if self._pool is None:
-            workers = self._workers if self._executor is None else 1
+            workers = self._executor if isinstance(self._executor, int) else 1
             self._pool = Pool(workers, self._prepare, self._limits)
         return self._pool
 
     def _submitted(self, chunk: C) -> Future[Any]:
-        if self._executor is None:
+        if not isinstance(self._executor, Executor):
             return self._local().submit(self._function, chunk)
         try:
             return self._executor.submit(self._function, chunk)
@@ -127,7 +136,7 @@ class Scheduler(Generic[C]):
         try:
             return future.result()
         except (Exception, CancelledError) as error:
-            if self._executor is None or not engine_failed(error):
+            if not isinstance(self._executor, Executor) or not engine_failed(error):
                 raise
             if not worker_was_killed(error):
                 raise EngineError(

@@ -6,18 +6,22 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from atomsight.core.results import Record
 from atomsight.geometry.crystal_class import verdict_class
 from atomsight.rank.score import margin
 from atomsight.rank.verdicts import LEAST, Verdicts
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 @dataclass(frozen=True)
-class Ranked:
+class Ranked(Record):
     """A candidate in its place.
 
     Attributes:
@@ -42,13 +46,25 @@ class Ranked:
     evidence: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; without the evidence where there is none."""
+        """Convert to plain values, as ``atomsight rank --json`` prints them.
+
+        Returns:
+            The attributes by name; without ``evidence`` where there is none.
+        """
         record = asdict(self)
         record["score"] = round(self.score, 4)
         record["evidence"] = list(self.evidence)
         if not self.evidence:
             del record["evidence"]
         return record
+
+    @classmethod
+    def schema(cls) -> pa.Schema:
+        """The columns of `to_arrow`: one row."""
+        import pyarrow as pa
+
+        types = {"rank": pa.int64(), "score": pa.float64(), "evidence": pa.list_(pa.string())}
+        return pa.schema([(one.name, types.get(one.name, pa.string())) for one in fields(cls)])
 
 
 class Ledger:

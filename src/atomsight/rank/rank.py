@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import InputError
+from atomsight.core.progress import OnProgress, OnSkip, Tracker
+from atomsight.core.results import Results
 from atomsight.geometry.crystal_class import CLASSES, verdict_class
 from atomsight.models.base import Model
 from atomsight.models.plausibility.inference import Networks
-from atomsight.parallel.jobs import Source, Work, spread
+from atomsight.parallel.jobs import Source, Work, sources_of, spread
 from atomsight.rank.calibration import MODEL, RankCalibration
 from atomsight.rank.evidence import words
 from atomsight.rank.features import describe
 from atomsight.rank.ledger import Ledger, Ranked
 from atomsight.rank.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from atomsight.io.member import OnSkip
 
 RISK = 0.005
 """Most chance that a real structure is called ``unlikely``, where none is asked for."""
@@ -122,7 +121,7 @@ class RankJob:
 
 
 def score(
-    crystals: Crystal | Iterable[Source],
+    sources: Iterable[Source],
     *,
     risk: float = RISK,
     explain: bool = False,
@@ -130,72 +129,82 @@ def score(
     model: Model | None = None,
     threads: int = 0,
     on_skip: OnSkip | None = None,
-    executor: Executor | None = None,
-    workers: int = 1,
+    executor: Executor | int | None = None,
 ) -> Iterator[Ranked]:
-    """Candidates in the order in which they come, all of rank 0, as they are scored; see `rank`.
+    """Score candidates in the order in which they come, all of rank 0; see `rank`.
 
-    Each is judged by its own score; a `Ledger` judges them beside each other.
+    The verdict of each follows from its own score. A `Ledger` compares them.
     """
-    spread_out = executor is not None or workers > 1
-    if spread_out and model is not None:
+    if executor is not None and model is not None:
         raise InputError("workers load the model that the scores are calibrated for; no other can be given")
-    job = RankJob(risk, explain, relaxed, model, threads or int(spread_out))
-    return spread(crystals, job, on_skip, executor=executor, workers=workers)
+    job = RankJob(risk, explain, relaxed, model, threads or int(executor is not None))
+    return spread(sources, job, on_skip, executor=executor)
 
 
 def rank(
-    crystals: Crystal | Iterable[Source],
+    source: Any,
     *,
     risk: float = RISK,
     explain: bool = False,
     relaxed: bool = False,
     model: Model | None = None,
     threads: int = 0,
-    watch: Callable[[Ranked], None] | None = None,
     on_skip: OnSkip | None = None,
-    executor: Executor | None = None,
-    workers: int = 1,
-) -> Iterator[Ranked]:
+    progress: OnProgress | None = None,
+    executor: Executor | int | None = None,
+) -> Results[Ranked]:
     """Order candidate structures within each formula, the most plausible first.
 
-    No energy is computed. The score joins the plausibility of every site's surroundings, the likelihood of
-    the elements given the geometry, the volume, and the contacts between molecules; see
-    ``docs/screening.md``.
+    No energy is computed. The score combines the plausibility of the surroundings of every site, the
+    likelihood of the elements given the geometry, the volume, and the contacts between molecules; see
+    ``docs/explanation/ranking.md``.
 
     Args:
-        crystals: candidates; or files (`atomsight.parallel.jobs.sources_of`), which are read where the work
-            is done.
-        risk: chance that a real structure gets the verdict ``unlikely`` is at most this, above 0 and up to
-            0.5; see `combine.Combination.thresholds` for how sure that is.
+        source: candidates: paths, crystals or objects, see `atomsight.read`.
+        risk: largest chance that a real structure gets the verdict ``unlikely``, above 0 and up to 0.5; see
+            `score.Combination.thresholds` for its uncertainty.
         explain: fill `Ranked.evidence`.
-        relaxed: trust the volume of inorganic candidates. Else they are judged, in the main, at the volume
-            that their formula lets expect.
-        model: names elements blindly; None is the bundled default, which the scores are calibrated for.
-        threads: of the networks; 0 takes all cores in one process, one in each of several.
-        watch: receives each candidate as soon as it is scored, with rank 0.
-        on_skip: receives (source, reason) of what could not be read.
-        executor, workers: who does the work, see `atomsight.parallel.jobs.spread`.
+        relaxed: trust the volume of inorganic candidates. Without it they are scored, in the main, at the
+            volume that is expected for their formula.
+        model: predicts elements blindly; None is the bundled default, which the scores are calibrated for.
+        threads: threads of the networks; 0 takes all cores in one process, one in each of several.
+        on_skip: receives ``(source, reason)`` of every candidate that is left out. Without it, one
+            `SkippedWarning` says how many there were.
+        progress: receives the progress after each candidate is scored.
+        executor: None works in this process, a number starts so many worker processes, else any
+            `concurrent.futures.Executor`.
+
+    Returns:
+        The candidates in order. The first is known when all are scored.
 
     Raises:
         InputError: the risk is out of range, or a model in memory is to go to other processes.
         ModelError: weights or tables are missing or damaged.
         EngineError: workers died again and again.
+
+    Example:
+        >>> best = next(atomsight.rank("examples/CsZnSb-candidates.zip"))
+        >>> best.rank, best.verdict
+        (1, 'keep')
     """
+    tracker = Tracker("scoring", progress, on_skip)
     scores = score(
-        crystals,
+        sources_of(source),
         risk=risk,
         explain=explain,
         relaxed=relaxed,
         model=model,
         threads=threads,
-        on_skip=on_skip,
+        on_skip=tracker.skip,
         executor=executor,
-        workers=workers,
     )
-    with Ledger(Verdicts(RankCalibration.load().combination(relaxed), risk)) as ledger:
-        for scored in scores:
-            ledger.add(scored)
-            if watch is not None:
-                watch(scored)
-        yield from ledger.ordered()
+
+    def ordered() -> Iterator[Ranked]:
+        with Ledger(Verdicts(RankCalibration.load().combination(relaxed), risk)) as ledger:
+            for scored in scores:
+                ledger.add(scored)
+                tracker.advance()
+            tracker.close(stacklevel=3)
+            yield from ledger.ordered()
+
+    return Results(ordered(), Ranked)

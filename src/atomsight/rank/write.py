@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from atomsight.core.files import csv_writer, whole
 from atomsight.rank.ledger import Ranked
 
-COLUMNS = ("rank", "crystal", "source", "formula", "kind", "score", "verdict", "evidence")
+COLUMNS = tuple(field.name for field in fields(Ranked))
 
 ROWS = 10_000
 """Rows of a row group in Parquet."""
@@ -63,8 +63,7 @@ def _parquet(path: Path) -> Iterator[Callable[[Ranked], None]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds: dict[str, Any] = {"rank": pa.int64(), "score": pa.float64(), "evidence": pa.list_(pa.string())}
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    schema = Ranked.schema()
     held: list[Ranked] = []
     with pq.ParquetWriter(path, schema) as writer:
 

@@ -171,7 +171,7 @@ class _Teller:
             return sections
         folder = path / "evaluation"
         if not (folder / "summary.json").is_file():
-            from atomsight.evaluate.write import evaluate_run
+            from atomsight.evaluate.result import evaluate
             from atomsight.plots.evaluation import draw_evaluation
 
             settings = read_json(path / "settings.json")
@@ -182,5 +182,5 @@ class _Teller:
                     f"name the dataset too, or run atomsight evaluate {path} DATASET --out {folder}"
                 )
             self.on_step(f"evaluating {path}")
-            evaluate_run(path, dataset, folder, threads=self.threads, draw=draw_evaluation)
+            evaluate(path, dataset, out=folder, threads=self.threads, draw=draw_evaluation)
         return [*sections, self._evaluation(folder, number)]

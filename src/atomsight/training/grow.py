@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from atomsight.core.elements import parse_elements
 from atomsight.core.errors import InputError, ModelError
 from atomsight.core.files import write_text
+from atomsight.core.progress import OnProgress, Progress
 from atomsight.models.artefacts import fingerprint_of
 from atomsight.training.calibrate import softmax
 from atomsight.training.extra import require_training_packages
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from atomsight.dataset import Dataset
     from atomsight.models.base import Model
     from atomsight.training.architecture import Architecture, SiteBatch
-    from atomsight.training.loop import Watcher
 
 TOLERANCE = 1e-6
 """Largest allowed difference of a probability between the untrained grown network and the old one."""
@@ -101,7 +101,7 @@ def grow_model(
     seed: int | None = None,
     resume: bool = False,
     hardware: Hardware | None = None,
-    watch: Watcher | None = None,
+    progress: OnProgress | None = None,
 ) -> Model:
     """Grow a trained model to a larger k and fine-tune it.
 
@@ -119,7 +119,8 @@ def grow_model(
         seed: of the order of the sites; None takes the run's.
         resume: continue the grown run in ``out``.
         hardware: where; None is this process, on the CPU.
-        watch: receives progress, and first ``{"event": "grown", "from_k", "k", "difference", "sites", ...}``.
+        progress: receives the progress; first that of the stage ``grown``, whose `Progress.record` holds the
+            largest difference of the two networks.
 
     Raises:
         InputError: k is not larger than the run's, this architecture cannot grow, or ``out`` holds something
@@ -159,8 +160,8 @@ def grow_model(
             "sites": sites,
         }
         write_text(Path(out) / GROWN_FILE, json.dumps(record, indent=1) + "\n")
-        if watch is not None:
-            watch({"event": "grown", **record})
+        if progress is not None:
+            progress(Progress("grown", record={"event": "grown", **record}))
 
     return train_model(
         dataset,
@@ -168,7 +169,7 @@ def grow_model(
         settings,
         resume=resume,
         hardware=hardware,
-        watch=watch,
+        progress=progress,
         start=Start(start, {"grown_from": origin}),
     )
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from atomsight.core.errors import ModelError
+from atomsight.core.progress import OnProgress, Progress
 from atomsight.core.scores import macro_recall
 from atomsight.training.architecture import Architecture, SiteBatch, Stage
 from atomsight.training.hardware import Hardware
@@ -29,9 +30,6 @@ CHECKPOINT_FORMAT = 1
 
 WARM_UP = 0.2
 """Share of the steps in which the learning rate rises. Then it falls along a cosine to zero."""
-
-Watcher = Callable[[dict[str, Any]], None]
-"""Receives ``{"event": "step", stage, epoch, epochs, done, steps}``, or ``"epoch"`` with the scores."""
 
 
 class Scores:
@@ -133,7 +131,7 @@ class Keeper(lightning.Callback):
         checkpoint: file of the stage.
         patience: epochs without a better score before the stage stops.
         write: takes the records of the stage's epochs.
-        watch: receives progress.
+        progress: receives the progress.
     """
 
     _KEPT = ("history", "best_score", "best_epoch", "best_weights", "finished")
@@ -143,10 +141,10 @@ class Keeper(lightning.Callback):
         checkpoint: Path,
         patience: int,
         write: Callable[[list[dict[str, Any]]], None],
-        watch: Watcher | None,
+        progress: OnProgress | None,
     ) -> None:
         self.checkpoint, self.patience, self.write = checkpoint, patience, write
-        self.watch: Watcher = watch or (lambda record: None)
+        self.progress: OnProgress = progress or (lambda done: None)
         self.history: list[dict[str, Any]] = []
         self.best_score, self.best_epoch = -float("inf"), -1
         self.best_weights: dict[str, Tensor] = {}
@@ -170,12 +168,7 @@ class Keeper(lightning.Callback):
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Report a step."""
-        place = {
-            "stage": module.stage.name,
-            "epoch": trainer.current_epoch + 1,
-            "epochs": module.stage.epochs,
-        }
-        self.watch({"event": "step", **place, "done": batch_idx + 1, "steps": module.steps})
+        self._report(trainer, module, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Score an epoch, write its records and checkpoint, and decide whether the stage has ended."""
@@ -193,8 +186,16 @@ class Keeper(lightning.Callback):
         if trainer.is_global_zero:
             os.replace(temporary, self.checkpoint)
             self.write(self.history)
-        self.watch({"event": "epoch", "epochs": stage.epochs, **record})
+        self._report(trainer, module, module.steps, {"event": "epoch", "epochs": stage.epochs, **record})
         trainer.should_stop = trainer.should_stop or self.finished
+
+    def _report(
+        self, trainer: lightning.Trainer, module: Any, done: int, record: Mapping[str, Any] | None = None
+    ) -> None:
+        stage, epoch = module.stage, trainer.current_epoch + 1
+        self.progress(
+            Progress(stage.name, done, module.steps, epoch=epoch, epochs=stage.epochs, record=record or {})
+        )
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,7 @@ class Training:
         run: takes checkpoints and metrics; an interrupted run continues.
         schedule: how long and how fast.
         hardware: where.
-        watch: receives progress.
+        progress: receives the progress after each step and epoch.
     """
 
     architecture: Architecture
@@ -243,7 +244,7 @@ class Training:
     run: RunFolder
     schedule: Schedule
     hardware: Hardware
-    watch: Watcher | None = None
+    progress: OnProgress | None = None
 
     def fit(self) -> list[dict[str, Any]]:
         """Train what is left of all stages, then restore the best weights.
@@ -268,7 +269,7 @@ class Training:
             checkpoint,
             self.schedule.patience,
             lambda history: self.run.write_epochs(earlier + history),
-            self.watch,
+            self.progress,
         )
         resumed = checkpoint if checkpoint.is_file() else None
         if resumed:

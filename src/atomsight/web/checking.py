@@ -111,7 +111,7 @@ def check_job(job: Job, knowledge: Knowledge, only: str | None = None) -> None:
     crystals = _limited(read(paths, on_skip=job.skip), job)
     if only is not None:
         crystals = (crystal for crystal in crystals if job.upload.shown(crystal.source) == only)
-    for found in check(crystals, knowledge.model, on_skip=job.skip, watch=job.reach):
+    for found in check(crystals, knowledge.model, on_skip=job.skip, progress=job.reach):
         job.result.append(found)
         job.advance(bool(found.flagged))
 
@@ -246,7 +246,7 @@ def try_job(job: Job, found: Checked, crystal: Crystal, knowledge: Knowledge) ->
         crystal: see `changed`.
         knowledge: the model.
     """
-    then = next(check(crystal, knowledge.model, watch=job.reach))
+    then = next(check(crystal, knowledge.model, progress=job.reach))
     n = crystal.n_sites
     job.result = {
         **told(then, job),

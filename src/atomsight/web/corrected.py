@@ -58,37 +58,7 @@ def corrected_cif(crystal: Crystal, changes: Mapping[int, str], path: Path) -> s
         text = _edited(member, crystal, wanted)
         if text is not None:
             return head + text
-    return head + p1_cif(wanted)
-
-
-def p1_cif(crystal: Crystal) -> str:
-    """A plain CIF of all atoms of the cell, without symmetry."""
-    cell = gemmi.UnitCell(*_parameters(crystal))
-    block = gemmi.cif.Block(
-        "".join(c if c.isalnum() or c in "-_." else "_" for c in crystal.name) or "crystal"
-    )
-    for name in ("a", "b", "c"):
-        block.set_pair(f"_cell_length_{name}", f"{getattr(cell, name):.6f}")
-    for name in ("alpha", "beta", "gamma"):
-        block.set_pair(f"_cell_angle_{name}", f"{getattr(cell, name):.6f}")
-    block.set_pair("_space_group_name_H-M_alt", "'P 1'")
-    block.init_loop("_space_group_symop_", ["operation_xyz"]).add_row(["'x, y, z'"])
-    loop = block.init_loop("_atom_site_", ["label", "type_symbol", "fract_x", "fract_y", "fract_z"])
-    copies = np.zeros(crystal.n_sites, dtype=int)
-    for site, number, place in zip(crystal.orbits, crystal.numbers, crystal.fractional, strict=True):
-        copies[site] += 1
-        label = f"{crystal.labels[site]}_{copies[site]}"
-        values = [f"{value:.7f}" for value in place]
-        loop.add_row([gemmi.cif.quote(label), SYMBOLS[number], *values])
-    return block.as_string()
-
-
-def _parameters(crystal: Crystal) -> tuple[float, ...]:
-    """Lengths and angles of the cell. Positions are in units of its vectors, whatever its orientation."""
-    lengths = np.linalg.norm(crystal.lattice, axis=1)
-    cosines = (crystal.lattice @ crystal.lattice.T) / np.outer(lengths, lengths)
-    angles = np.degrees(np.arccos(cosines[[1, 0, 0], [2, 2, 1]]))
-    return (*lengths.tolist(), *angles.tolist())
+    return head + wanted.to_cif()
 
 
 def _holds(member: Member, source: str) -> bool:

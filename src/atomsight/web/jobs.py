@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Literal, get_args
 
 from atomsight.core.errors import AtomsightError
+from atomsight.core.progress import Progress
 from atomsight.io import iter_members
 from atomsight.web.uploads import Upload
 
@@ -91,14 +92,14 @@ class Job:
             self.marked += marked
             self.part = 0.0
 
-    def reach(self, part: float) -> None:
-        """Tell how far the crystal at hand is.
+    def reach(self, progress: Progress) -> None:
+        """Take over how far the crystal at hand is, and count it no further.
 
         Raises:
             Cancelled: the job is to end.
         """
         self.advance()
-        self.part = part
+        self.part = progress.part
 
     def count(self) -> None:
         """Count the files of the upload, for the progress, and note those that could not be stored."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from atomsight.core.elements import NUMBERS, SYMBOLS
 from atomsight.core.errors import DatasetError, InputError
 from atomsight.core.files import read_csv
+from atomsight.core.progress import OnProgress, Progress
+from atomsight.evaluate.result import evaluate
 from atomsight.evaluate.sweep.suggest import GroupCounts
-from atomsight.evaluate.write import evaluate_run
 from atomsight.geometry.neighbours import checked_k
 from atomsight.training import train_model
 from atomsight.training.hardware import Hardware
@@ -37,10 +38,6 @@ PRESETS: dict[str, tuple[str, int | None]] = {"ten": ("ten", 10_000), "twenty": 
 twenty most abundant."""
 
 SPLITS = ("val", "test")
-
-Watcher = Callable[[dict[str, Any]], None]
-"""Receives the records of the training with ``k`` and ``seed`` added, and ``{"event": "run", "k", "seed",
-"done", "runs", "skipped", ...}`` after each run."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def sweep_k(
     *,
     seeds: int = 3,
     threads: int | None = None,
-    watch: Watcher = lambda record: None,
+    progress: OnProgress = lambda progress: None,
 ) -> Sweep:
     """Train and evaluate a model for each k and seed, leaving out what ``out`` already holds.
 
@@ -130,7 +127,8 @@ def sweep_k(
         settings: of all runs; their k and seed are replaced.
         seeds: runs of each k, with the seeds 0 .. seeds - 1.
         threads: of training and evaluation.
-        watch: receives progress.
+        progress: receives the progress of the training of each run, and that of the stage ``sweep`` with the
+            scores as `Progress.record` after each run.
 
     Raises:
         InputError: no k, fewer than one seed, or ``out`` holds runs under other settings.
@@ -155,26 +153,25 @@ def sweep_k(
     for k, seed in wanted:
         place = folder / "runs" / f"k{k:02d}-seed{seed}"
         skipped = all((place / split).is_dir() for split in SPLITS)
-        run = _run(dataset, place, replace(settings, k=k, seed=seed), threads, watch)
+        run = _run(dataset, place, replace(settings, k=k, seed=seed), threads, progress)
         runs[k, seed] = run
         scores = {
             f"{split}_{name}": run.scores[split][name]
             for split in SPLITS
             for name in ("accuracy", "macro_recall")
         }
-        watch(
-            {
-                "event": "run",
-                "k": k,
-                "seed": seed,
-                "done": len(runs),
-                "runs": len(wanted),
-                "skipped": skipped,
-                "seconds": run.seconds,
-                "parameters": run.parameters,
-                **scores,
-            }
-        )
+        record = {
+            "event": "run",
+            "k": k,
+            "seed": seed,
+            "done": len(runs),
+            "runs": len(wanted),
+            "skipped": skipped,
+            "seconds": run.seconds,
+            "parameters": run.parameters,
+            **scores,
+        }
+        progress(Progress("sweep", len(runs), len(wanted), record=record))
     order = tuple(sorted(set(ks)))
     counts = {
         split: _group_counts(dataset, split, elements, [[runs[k, s] for s in range(seeds)] for k in order])
@@ -183,15 +180,17 @@ def sweep_k(
     return Sweep(elements, order, tuple(range(seeds)), runs, counts)
 
 
-def _run(dataset: Dataset, place: Path, settings: Settings, threads: int | None, watch: Watcher) -> SweepRun:
-    which = {"k": settings.k, "seed": settings.seed}
+def _run(
+    dataset: Dataset, place: Path, settings: Settings, threads: int | None, progress: OnProgress
+) -> SweepRun:
+    which = f"k = {settings.k}, seed {settings.seed}"
     model = train_model(
         dataset,
         place,
         settings,
         resume=True,
         hardware=Hardware(threads),
-        watch=lambda record: watch({**record, **which}),
+        progress=lambda now: progress(replace(now, stage=f"{which}: {now.stage}")),
     )
     for split in SPLITS:
         if not (place / split).is_dir():
@@ -215,7 +214,7 @@ def _evaluate(dataset: Dataset, place: Path, split: str, threads: int | None) ->
     """Write an evaluation; its folder is there only when all its files are."""
     draft = place / f"{split}.tmp"
     shutil.rmtree(draft, ignore_errors=True)
-    evaluate_run(place, dataset, draft, split=split, threads=threads or 0)
+    evaluate(place, dataset, split=split, out=draft, threads=threads or 0)
     draft.replace(place / split)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.geometry.neighbours.knn import Neighbours, nearest_neighbours
+from atomsight.geometry.neighbours.knn import Neighbours, search
 
 if TYPE_CHECKING:
     from atomsight.core.crystal import Crystal
@@ -30,7 +30,7 @@ def neighbours_of(crystal: Crystal, k: int, atoms: NDArray[np.integer] | None = 
     held: dict[str, Neighbours] = crystal.cached("neighbours", dict)
     found = held.get("all")
     if found is None or found[0].shape[1] < k:
-        found = nearest_neighbours(crystal.lattice, crystal.fractional, k, atoms)
+        found = search(crystal.lattice, crystal.fractional, k, atoms)
         if atoms is None:
             held["all"] = found
         return found

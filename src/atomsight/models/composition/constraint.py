@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError, ModelError
+from atomsight.core.progress import OnSkip as OnSkip
 from atomsight.io.policy import Reason
 from atomsight.models.composition.assignment import among, assign
 from atomsight.models.composition.formula import HYDROGEN, fit_formula, parse_formula
 from atomsight.models.prediction import Prediction
-
-OnSkip = Callable[[str, str], None]
 
 STATED = "stated"
 """Stands for the formula that each file states."""

@@ -25,7 +25,7 @@ CARBON = 6
 gained nothing."""
 
 MOST_ORDERED = 4
-"""Largest number of sites for which all pairings are tried. In larger crystals the most similar are paired first."""
+"""Largest number of sites for which all pairings are tried. Else the most similar sites are paired first."""
 
 TINY = 1e-9
 """Lower limit of the network's probabilities."""
@@ -137,7 +137,7 @@ class Isotypes:
         group = self.groups.get(len(distances))
         if group is None:
             return None
-        # Equivalent sites are paired in their order. The isotypes are sorted by atomic number, so these are sorted
+        # Equivalent sites are paired in their order. Isotypes are sorted by atomic number, so these are sorted
         # by the expected one. The order of a file must not matter.
         order = np.argsort(opinion @ np.arange(KNOWN), kind="stable")
         weight = np.zeros((len(distances), KNOWN))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from atomsight.core.crystal import Crystal
 from atomsight.geometry.bonds.molecules import Molecules
-from atomsight.geometry.neighbours import nearest_neighbours
+from atomsight.geometry.neighbours.knn import search
 
 TYPES: tuple[str, ...] = (
     *("H on C", "H on N, O, S", "C of three or fewer", "C of four", "N with H", "N without H"),
@@ -82,7 +82,7 @@ def contacts_of(crystal: Crystal, molecules: Molecules, reach: float = REACH) ->
     density = crystal.n_atoms / crystal.volume
     k = int(1.3 * density * 4 / 3 * np.pi * reach**3) + 16
     while True:
-        distances, other, images = nearest_neighbours(crystal.lattice, crystal.fractional, k, own)
+        distances, other, images = search(crystal.lattice, crystal.fractional, k, own)
         if distances[:, -1].min() >= reach:
             break
         k *= 2

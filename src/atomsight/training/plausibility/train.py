@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from atomsight.core.errors import InputError, ModelError
+from atomsight.core.progress import OnProgress
 from atomsight.core.version import __version__
 from atomsight.models.load import model_file
 from atomsight.models.onnx.floats import flushed
@@ -22,7 +23,7 @@ from atomsight.training.data import READ_AHEAD, read_ahead
 from atomsight.training.export import write_model
 from atomsight.training.finetune import constants_of
 from atomsight.training.hardware import Hardware
-from atomsight.training.loop import Schedule, Training, Watcher, prepare
+from atomsight.training.loop import Schedule, Training, prepare
 from atomsight.training.plausibility.training import ANGULAR, K, Plausibility
 from atomsight.training.processes import alone
 from atomsight.training.run_folder import RunFolder
@@ -120,7 +121,7 @@ def train_plausibility(
     *,
     resume: bool = False,
     hardware: Hardware | None = None,
-    watch: Watcher | None = None,
+    progress: OnProgress | None = None,
 ) -> inference.Plausibility:
     """Train a plausibility network, export it, and open the result.
 
@@ -132,7 +133,7 @@ def train_plausibility(
         record: goes into ``settings.json``: at least ``dataset`` and its ``fingerprint``.
         resume: continue the run in ``out``; one that has ended is only opened.
         hardware: where, in one process; None is the CPU.
-        watch: receives progress.
+        progress: receives the progress after each step and epoch.
 
     Raises:
         InputError: ``out`` holds another run, or other settings than those to go on with.
@@ -147,7 +148,7 @@ def train_plausibility(
     run.claim(settings, {"model": "plausibility", **record, "atomsight": __version__}, resume)
     if not run.ended:
         with flushed():
-            _train(sources(), run, settings, hardware, watch)
+            _train(sources(), run, settings, hardware, progress)
     return inference.Plausibility(run.model)
 
 
@@ -156,7 +157,7 @@ def _train(
     run: RunFolder,
     settings: PlausibilitySettings,
     hardware: Hardware,
-    watch: Watcher | None,
+    progress: OnProgress | None,
 ) -> None:
     started = time.perf_counter()
     prepare(hardware, settings.seed)
@@ -164,7 +165,7 @@ def _train(
     batches = {split: SourceBatches(source, split, settings.seed) for split, source in sources.items()}
     steps = sum(1 for _ in batches["train"])
     schedule = Schedule(max(1, steps), settings.patience, settings.epochs, settings.learning_rate)
-    epochs = Training(architecture, batches, run, schedule, hardware, watch).fit()
+    epochs = Training(architecture, batches, run, schedule, hardware, progress).fit()
     best = max(epochs, key=lambda epoch: epoch["val_accuracy"])
     result = {
         "epochs": {"plausibility": len(epochs)},
