@@ -137,7 +137,7 @@ class Isotypes:
         group = self.groups.get(len(distances))
         if group is None:
             return None
-        # Equivalent sites are paired in their order. Isotypes are sorted by atomic number, so these are sorted
+        # Equivalent sites are paired in their order. Isotypes are sorted by atomic number, these
         # by the expected one. The order of a file must not matter.
         order = np.argsort(opinion @ np.arange(KNOWN), kind="stable")
         weight = np.zeros((len(distances), KNOWN))
