@@ -39,8 +39,8 @@ from atomsight.models.isotypes.types import COMPARED, Group, Scales
 from atomsight.models.load import MODEL_FILE, load_model, model_file
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.training import calibrate
-from atomsight.training.export import add_metadata
 from atomsight.training.extra import onnx_library
+from atomsight.training.model_file import add_metadata
 from workshop.sets import unseen_answers
 
 NEAR = 0.05

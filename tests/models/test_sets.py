@@ -13,8 +13,8 @@ import atomsight
 from atomsight.core.errors import InputError, ModelError
 from atomsight.dataset import Dataset
 from atomsight.models import bundled_models, load_model
-from atomsight.models.conformal import ENOUGH, SetRule, sets_file, fit_sets
-from atomsight.training.export import add_metadata
+from atomsight.models.conformal import ENOUGH, SetRule, fit_sets, sets_file
+from atomsight.training.model_file import add_metadata
 from workshop.sets import calibrate_file
 
 IBUPROFEN = Path(__file__).parents[2] / "examples" / "ibuprofen.cif"

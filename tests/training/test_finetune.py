@@ -17,11 +17,11 @@ from atomsight.dataset import Dataset, build, open_dataset
 from atomsight.models import load_model
 from atomsight.training import Settings, train_model
 from atomsight.training.data import SiteStream
-from atomsight.training.export import write_model
 from atomsight.training.finetune import train_further
 from atomsight.training.masked_site.graph import masked_site_graph, weights_of
 from atomsight.training.masked_site.network import MaskedSiteNetwork
 from atomsight.training.masked_site.training import NOT_WEIGHTS, ROWS_MULTIPLE, MaskedSite, padded
+from atomsight.training.model_file import write_model
 from learnable_crystals import learnable_crystals
 
 SHORT = Settings(model="masked-site", k=3, elements="H,C,O", epochs=1, batch_size=128)

@@ -166,7 +166,7 @@ def test_degrees_follow_the_addition_theorem() -> None:
 
 def test_a_network_of_distances_alone_exports_and_asks_for_no_directions(tmp_path: Path) -> None:
     from atomsight.models.load import load_model
-    from atomsight.training.export import write_model
+    from atomsight.training.model_file import write_model
 
     torch.manual_seed(0)
     network = MaskedSiteNetwork(4, 2, hidden=8, angular=0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from atomsight.core.errors import AtomsightError, InputError, ModelError
 from atomsight.models.load import model_file
 from atomsight.training.average import mean_of_weights
-from atomsight.training.finetune import constants_of
+from atomsight.training.model_file import constants_of
 from atomsight.training.plausibility.train import export
 from atomsight.training.plausibility.training import Plausibility
 

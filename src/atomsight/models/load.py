@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from atomsight.core.errors import ModelError
 from atomsight.models.artefacts import fingerprint_of
 from atomsight.models.conformal import rule_of
-from atomsight.models.onnx.session import open_session
+from atomsight.models.onnx.session import FORMAT, open_session
 from atomsight.models.registry import model_class
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def load_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
             architecture, or a bundled file is not the one released.
     """
     label, path = _locate(DEFAULT if name in (None, "default") else name)
-    fingerprint = fingerprint_of(path)
+    fingerprint = fingerprint_of(path, FORMAT)
     session = open_session(path, threads)
     kind = session.get_modelmeta().custom_metadata_map.get("kind", "")
     model = model_class(kind, str(path))(label, session, fingerprint)

@@ -19,7 +19,7 @@ from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError, ModelError
 from atomsight.models.load import load_model, model_file
 from atomsight.training.extra import require_training_packages
-from atomsight.training.finetune import constants_of
+from atomsight.training.model_file import constants_of
 from atomsight.training.registry import architecture_class
 from atomsight.training.run_folder import RunFolder, run_origin
 from atomsight.training.settings import Settings

@@ -9,9 +9,7 @@ the ``val`` split of its dataset. Use it for runs of earlier versions, and for r
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,59 +19,23 @@ from numpy.typing import NDArray
 
 from atomsight.core.elements import SYMBOLS, parse_elements
 from atomsight.core.errors import AtomsightError, InputError, ModelError
-from atomsight.core.files import write_bytes
 from atomsight.core.version import __version__
 from atomsight.dataset import open_dataset
 from atomsight.models.conformal import CALIBRATION_SITES, fit_sets
 from atomsight.models.load import load_model
-from atomsight.models.onnx.session import FORMAT
 from atomsight.training.architecture import Architecture
 from atomsight.training.calibrate import best_temperature, softmax, validation_scores
 from atomsight.training.data import Task
-from atomsight.training.extra import onnx_library
 from atomsight.training.loop import read_checkpoint
+from atomsight.training.model_file import write_model
 from atomsight.training.registry import architecture_class
 from atomsight.training.run_folder import RunFolder, read_settings
 
 if TYPE_CHECKING:
-    from onnx import GraphProto
-
     from atomsight.models.base import Model
-
-OPSET = 20
-IR_VERSION = 9
-"""Readable by ONNX Runtime 1.17, and sufficient for the operators of the graphs."""
 
 TOLERANCE = 1e-5
 """Largest allowed difference of a probability between PyTorch and ONNX Runtime."""
-
-
-def write_model(graph: GraphProto, metadata: Mapping[str, Any], path: Path) -> None:
-    """Write a graph with its metadata; the file is either whole or absent.
-
-    Args:
-        graph: the network.
-        metadata: at least ``kind``, ``k`` and ``elements``; values that are no strings are stored as JSON.
-        path: where to.
-    """
-    onnx = onnx_library()
-    proto = onnx.helper.make_model(
-        graph,
-        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="atomsight",
-    )
-    _annotate(proto, {"format": FORMAT, **metadata})
-    onnx.checker.check_model(proto, full_check=True)
-    write_bytes(path, proto.SerializeToString(deterministic=True))
-
-
-def add_metadata(source: Path, target: Path, metadata: Mapping[str, Any]) -> None:
-    """Copy a model file with additional or changed metadata."""
-    onnx = onnx_library()
-    proto = onnx.load(source)
-    _annotate(proto, metadata)
-    write_bytes(target, proto.SerializeToString(deterministic=True))
 
 
 def check_agreement(expected: NDArray[np.floating], answer: NDArray[np.floating]) -> float:
@@ -89,15 +51,6 @@ def check_agreement(expected: NDArray[np.floating], answer: NDArray[np.floating]
             f"{TOLERANCE} is allowed"
         )
     return difference
-
-
-def _annotate(proto: Any, metadata: Mapping[str, Any]) -> None:
-    held = {entry.key: entry.value for entry in proto.metadata_props}
-    for key, value in metadata.items():
-        held[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    del proto.metadata_props[:]
-    for key in sorted(held):
-        proto.metadata_props.add(key=key, value=held[key])
 
 
 def finish(

@@ -16,6 +16,7 @@ from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import ModelError
 from atomsight.models.load import load_model, model_file
 from atomsight.training.extra import require_training_packages
+from atomsight.training.model_file import constants_of
 from atomsight.training.run_folder import check_origin
 from atomsight.training.train import Start, train_model
 
@@ -69,16 +70,6 @@ def train_further(
 
     beginning = Start(start, {"further_from": origin}, all_present=False)
     return train_model(dataset, out, settings, start=beginning, **how)
-
-
-def constants_of(path: Path) -> tuple[dict[str, Any], float]:
-    """Return the arrays of an exported file by name, and its temperature, 1 if it states none."""
-    import onnx
-
-    proto = onnx.load(path)
-    metadata = {entry.key: entry.value for entry in proto.metadata_props}
-    arrays = {one.name: onnx.numpy_helper.to_array(one) for one in proto.graph.initializer}
-    return arrays, float(metadata.get("temperature", 1.0))
 
 
 def _difference(architecture: Architecture, old: Model, batch: SiteBatch, temperature: float) -> float:

@@ -20,10 +20,9 @@ from atomsight.models.onnx.floats import flushed
 from atomsight.models.plausibility import inference
 from atomsight.training.architecture import SiteBatch
 from atomsight.training.data import READ_AHEAD, read_ahead
-from atomsight.training.export import write_model
-from atomsight.training.finetune import constants_of
 from atomsight.training.hardware import Hardware
 from atomsight.training.loop import Schedule, Training, prepare
+from atomsight.training.model_file import constants_of, write_model
 from atomsight.training.plausibility.training import ANGULAR, K, Plausibility
 from atomsight.training.processes import alone
 from atomsight.training.run_folder import RunFolder
