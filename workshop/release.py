@@ -112,8 +112,8 @@ def _card(
     credits = "\n".join(f"- {line}" for line in metadata["credit"])
     return f"""# {metadata["name"]}
 
-A {metadata["kind"]} model. It predicts which of {len(model.elements)} elements occupies each site of a crystal,
-from the {inputs} to the {metadata["k"]} nearest neighbours. Licence of the weights: {metadata["licence"]}.
+A {metadata["kind"]} model. It predicts which of {len(model.elements)} elements occupies each site of a
+crystal, from the {inputs} to the {metadata["k"]} nearest neighbours. Licence of the weights: {metadata["licence"]}.
 
 Elements: {symbols}
 

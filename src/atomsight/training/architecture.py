@@ -45,7 +45,7 @@ class Stage:
     epochs: int
     learning_rate: float
     weight_decay: float
-    monitor: Literal["accuracy", "loss"]
+    monitor: Literal["accuracy", "loss"] = "accuracy"
     optimiser: Callable[..., torch.optim.Optimizer] = Soap
     longest_gradient: float | None = None
 

@@ -86,10 +86,9 @@ class Soap(torch.optim.Optimizer):
             state["rows"].lerp_(gradient @ gradient.T, 1 - beta2)
             state["columns"].lerp_(gradient.T @ gradient, 1 - beta2)
             if state["step"] % group["refresh"] == 0:
-                state["row_basis"], order = _refreshed(state["rows"], state["row_basis"])
-                state["second"] = state["second"][order]
-                state["column_basis"], order = _refreshed(state["columns"], state["column_basis"])
-                state["second"] = state["second"][:, order]
+                state["row_basis"], rows = _refreshed(state["rows"], state["row_basis"])
+                state["column_basis"], columns = _refreshed(state["columns"], state["column_basis"])
+                state["second"] = state["second"][rows][:, columns]
 
 
 def _eigenbasis(covariance: Tensor) -> Tensor:

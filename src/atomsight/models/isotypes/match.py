@@ -62,17 +62,11 @@ def pairings(
     best = FAR
     if len(orders):
         for order in orders:
-            total = 0.0
-            for i in range(n):
-                total += apart[i, order[i]]
-            best = min(best, total / n)
+            best = min(best, _mean_of(apart, order))
         if best > most:
             return 0
         for order in orders:
-            total = 0.0
-            for i in range(n):
-                total += apart[i, order[i]]
-            counts = np.exp(-((total / n / alike) ** 2))
+            counts = np.exp(-((_mean_of(apart, order) / alike) ** 2))
             if ways < len(near) and counts >= WORTH * np.exp(-((best / alike) ** 2)):
                 places[ways] = order
                 near[ways] = counts
@@ -95,6 +89,15 @@ def pairings(
                     ways += 1
     near[:ways] *= np.exp(-((best / alike) ** 2)) / near[:ways].sum()
     return ways
+
+
+@compiled
+def _mean_of(apart: NDArray[np.float64], order: NDArray[np.int64]) -> float:
+    """Return the mean of the entries that a permutation selects, one in each row."""
+    total = 0.0
+    for i in range(len(order)):
+        total += apart[i, order[i]]
+    return total / len(order)
 
 
 @compiled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -74,19 +75,8 @@ class MaskedSite(Architecture):
 
     def stages(self) -> tuple[Stage, ...]:
         """Return one stage that trains everything."""
-        return (
-            Stage(
-                "masked-site",
-                self.network,
-                self._loss,
-                epochs=20,
-                learning_rate=2e-3,
-                weight_decay=0.05,
-                monitor="accuracy",
-                optimiser=torch.optim.AdamW,
-                longest_gradient=1.0,
-            ),
-        )
+        stage = Stage("masked-site", self.network, self._loss, 20, learning_rate=2e-3, weight_decay=0.05)
+        return (replace(stage, optimiser=torch.optim.AdamW, longest_gradient=1.0),)
 
     def logits(self, batch: SiteBatch) -> Tensor:
         """Return (n, elements) logits of the blind prediction, see `Architecture`."""

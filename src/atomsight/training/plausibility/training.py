@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -65,19 +66,8 @@ class Plausibility(Architecture):
 
     def stages(self) -> tuple[Stage, ...]:
         """Return one stage that trains everything."""
-        return (
-            Stage(
-                "plausibility",
-                self.network,
-                self._loss,
-                epochs=EPOCHS,
-                learning_rate=LEARNING_RATE,
-                weight_decay=0.01,
-                monitor="accuracy",
-                optimiser=torch.optim.AdamW,
-                longest_gradient=1.0,
-            ),
-        )
+        stage = Stage("plausibility", self.network, self._loss, EPOCHS, LEARNING_RATE, weight_decay=0.01)
+        return (replace(stage, optimiser=torch.optim.AdamW, longest_gradient=1.0),)
 
     def logits(self, batch: SiteBatch) -> Tensor:
         """Return (s,) log-odds of real against decoy of each structure."""

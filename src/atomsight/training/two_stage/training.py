@@ -58,8 +58,8 @@ class TwoStage(Architecture):
         calibration corrects.
         """
         return (
-            Stage("stage-one", self.network.stage_one, self._loss_one, 24, 0.1, 0.01, "accuracy"),
-            Stage("stage-two", self.network.stage_two, self._loss_two, 10, 0.1, 0.01, "accuracy"),
+            Stage("stage-one", self.network.stage_one, self._loss_one, 24, 0.1, 0.01),
+            Stage("stage-two", self.network.stage_two, self._loss_two, 10, 0.1, 0.01),
         )
 
     def logits(self, batch: SiteBatch) -> Tensor:
