@@ -113,7 +113,8 @@ def _card(
     return f"""# {metadata["name"]}
 
 A {metadata["kind"]} model. It predicts which of {len(model.elements)} elements occupies each site of a
-crystal, from the {inputs} to the {metadata["k"]} nearest neighbours. Licence of the weights: {metadata["licence"]}.
+crystal, from the {inputs} to the {metadata["k"]} nearest neighbours.
+Licence of the weights: {metadata["licence"]}.
 
 Elements: {symbols}
 
@@ -145,8 +146,8 @@ Each symmetry-unique site counts once. Macro recall is the mean recall of the el
 ## Limits
 
 The model uses geometry alone. Elements of equal size and coordination are often confused, rare elements more
-than frequent ones. It always predicts one of its own elements, even for a site of another. Accuracy is lower for
-structures unlike the training data, for example without hydrogens.
+than frequent ones. It always predicts one of its own elements, even for a site of another. Accuracy is lower
+for structures unlike the training data, for example without hydrogens.
 """
 
 

@@ -1,4 +1,4 @@
-"""Published structures checked for wrongly assigned elements."""
+"""Detection of wrongly assigned elements in published structures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError, ModelError
 from atomsight.core.progress import OnProgress, OnSkip, Tracker
 from atomsight.core.results import Record, Results
-from atomsight.dataset import open_dataset
+from atomsight.dataset.store import Dataset, open_dataset
 from atomsight.geometry.crystal_class import reference_class, weights_class
 from atomsight.models import load_model
 from atomsight.models.base import Model
@@ -31,20 +31,25 @@ from atomsight.parallel.jobs import Work, results_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Precedents = Witnesses | Dataset | str | Path | None
+"""Crystals to compare with, in memory or as a dataset."""
+
 
 @dataclass(frozen=True)
 class CheckedSite:
-    """What was found about one site.
+    """Result of `check` for one site.
 
     Attributes:
-        site, label, element: which; the element as assigned.
-        probability: of that element, given the elements of all other sites.
-        suggested: the element that would fit best in its place.
-        suspicion: minus log10 of the share of correct crystals that hold a site as suspicious: 2 is one
+        site: index of the site.
+        label: its label in the file.
+        element: the assigned element.
+        probability: probability of that element, given the elements of all other sites.
+        suggested: the best other element.
+        suspicion: minus log10 of the share of correct crystals with a site of this score or more: 2 is one
             crystal in a hundred. 0 where the model does not know the element.
-        flagged: the suspicion is at least 2.
-        gain: what the suggestion adds to the log-likelihood of the site and those around; None where it was
-            not tried.
+        flagged: whether the suspicion is at least 2.
+        gain: change of the log-likelihood of the site and its neighbours with the suggested element; None
+            where it was not tried.
         evidence: sentences; for flagged sites, and for the most suspicious one.
     """
 
@@ -61,14 +66,14 @@ class CheckedSite:
 
 @dataclass(frozen=True)
 class Checked(Record):
-    """What was found about one crystal.
+    """Result of `check` for one crystal.
 
     Attributes:
         crystal: the crystal.
         score: the largest suspicion of its sites.
-        likelihood: mean over the sites of the logarithm of the probability of the element assigned.
-        sites: in their order.
-        signs: that concern the crystal as a whole.
+        likelihood: mean over the sites of the logarithm of the probability of the assigned element.
+        sites: results of the sites, in their order.
+        signs: problems of the crystal as a whole.
     """
 
     crystal: Crystal
@@ -79,7 +84,7 @@ class Checked(Record):
 
     @property
     def flagged(self) -> tuple[CheckedSite, ...]:
-        """The flagged sites, most suspicious first."""
+        """The flagged sites, the most suspicious first."""
         return tuple(sorted((s for s in self.sites if s.flagged), key=lambda s: -s.suspicion))
 
     def as_dict(self) -> dict[str, Any]:
@@ -148,8 +153,8 @@ class CheckJob:
 
     model: Model | str | Path | None
     calibration: Path | None
-    precedents: Witnesses | Path | None
-    against: Witnesses | Path | None
+    precedents: Precedents
+    against: Precedents
     threads: int
     watch: Callable[[float], None] | None = None
 
@@ -175,9 +180,9 @@ def check(
     source: Any,
     model: Model | str | Path | None = None,
     *,
-    calibration: Path | None = None,
-    precedents: Witnesses | Path | None = None,
-    against: Witnesses | Path | None = None,
+    calibration: str | Path | None = None,
+    precedents: Precedents = None,
+    against: Precedents = None,
     threads: int = 0,
     on_skip: OnSkip | None = None,
     progress: OnProgress | None = None,
@@ -190,8 +195,8 @@ def check(
         model: a masked-site model, or the name or path of one; None is the bundled one that the calibration
             that ships belongs to.
         calibration: the file of a calibration for another model than the bundled one.
-        precedents: a dataset; flagged sites name the sites of it that are most like them.
-        against: a dataset; crystals of it with the same geometry but other elements are signs.
+        precedents: a dataset or its folder; flagged sites name the sites of it that are most like them.
+        against: a dataset or its folder; crystals of it with the same geometry but other elements are signs.
         threads: threads of the network where ``model`` is a name; 0 takes all cores in one process, one in
             each of several.
         on_skip: receives ``(source, reason)`` of every crystal that is left out. Without it, one
@@ -213,20 +218,29 @@ def check(
     Example:
         >>> for checked in atomsight.check("examples/paracetamol.cif"):
         ...     print(checked.crystal.name, [site.label for site in checked.flagged])
-        2300214 []
+        7105573 []
     """
     if executor is not None and any(
-        isinstance(one, Model | Witnesses) for one in (model, precedents, against)
+        isinstance(one, Model | Witnesses | Dataset) for one in (model, precedents, against)
     ):
         raise InputError("workers load models and datasets themselves; give their names or paths")
     tracker = Tracker("checking", progress, on_skip)
     watch = tracker.reach if executor is None and progress is not None else None
-    job = CheckJob(model, calibration, precedents, against, threads or int(executor is not None), watch)
+    job = CheckJob(
+        model,
+        None if calibration is None else Path(calibration),
+        precedents,
+        against,
+        threads or int(executor is not None),
+        watch,
+    )
     return results_of(source, job, Checked, tracker, executor)
 
 
-def _witnesses(dataset: Witnesses | Path | None) -> Witnesses | None:
-    return Witnesses(open_dataset(dataset)) if isinstance(dataset, Path) else dataset
+def _witnesses(dataset: Precedents) -> Witnesses | None:
+    if dataset is None or isinstance(dataset, Witnesses):
+        return dataset
+    return Witnesses(dataset if isinstance(dataset, Dataset) else open_dataset(dataset))
 
 
 def _stream(

@@ -47,8 +47,8 @@ class Prediction(Record):
     @property
     def agrees(self) -> NDArray[np.bool_]:
         """(sites,) whether the predicted element is the crystal's own."""
-        equal: NDArray[np.bool_] = self.predicted == self.crystal.site_numbers
-        return equal
+        agrees: NDArray[np.bool_] = self.predicted == self.crystal.site_numbers
+        return agrees
 
     def ranked(self, site: int, least: float = 0.0) -> dict[str, float]:
         """Return the probabilities of one site by element symbol, highest first, of at least ``least``."""

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ranked(Record):
-    """A candidate in its place.
+    """A ranked candidate.
 
     Attributes:
-        rank: from 1 within its formula, the most plausible first.
-        crystal: its name.
-        source: the file.
-        formula: reduced, in Hill order.
-        kind: ``molecular``, ``framework`` or ``inorganic``, as told from the structure.
-        score: log-odds of real against decoy; higher is more plausible.
-        verdict: ``keep`` or ``unlikely``; of the candidates of a formula beside each other where there are
-            ten or more, see `verdicts`.
-        evidence: what speaks against it, in words, the worst first; empty unless asked for.
+        rank: rank within its formula, from 1, the most plausible first; 0 while it is only scored.
+        crystal: name of the candidate.
+        source: its file.
+        formula: reduced formula in Hill order.
+        kind: crystal class of the structure: ``molecular``, ``framework`` or ``inorganic``.
+        score: log-odds of a real structure against a decoy; higher is more plausible.
+        verdict: ``keep`` or ``unlikely``; by comparison where the formula has ten candidates or more, see
+            `verdicts`.
+        evidence: sentences against the candidate, the strongest first; empty without ``explain``.
     """
 
     rank: int
@@ -68,14 +68,14 @@ class Ranked(Record):
 
 
 class Ledger:
-    """Scored candidates in a SQLite database, to be read back in order.
+    """Scored candidates in a SQLite database, which are read back in order.
 
-    On disk any number of them takes no more memory than one. In memory it may be filled by one thread while
-    others read it. As a context manager it closes itself and removes its file.
+    On disk the memory does not grow with their number. In memory one thread may add candidates while others
+    read them. As a context manager it closes itself and removes its file.
 
     Args:
-        verdicts: judges the candidates of a formula beside each other; None leaves the verdicts as they are.
-        in_memory: keep no file.
+        verdicts: sets the verdicts by comparison within a formula; None leaves the verdicts as they are.
+        in_memory: write no file.
     """
 
     def __init__(self, verdicts: Verdicts | None = None, *, in_memory: bool = False) -> None:
@@ -103,7 +103,12 @@ class Ledger:
             self._folder.cleanup()
 
     def add(self, ranked: Ranked, copy: str | None = None) -> None:
-        """Note one candidate, and the file that it was copied to."""
+        """Add a candidate.
+
+        Args:
+            ranked: the scored candidate.
+            copy: name of the file that it was copied to.
+        """
         row = (
             ranked.crystal,
             ranked.source,
@@ -119,17 +124,17 @@ class Ledger:
             self._settled = False
 
     def kept(self) -> int:
-        """How many are to be kept."""
+        """Count the candidates with the verdict ``keep``."""
         return int(next(iter(self._rows("SELECT COUNT(*) FROM candidates WHERE verdict = 'keep'")))[0])
 
     def copies(self) -> Iterator[str]:
-        """Copied files that hold a candidate to keep."""
+        """Iterate over the copied files that hold a candidate with the verdict ``keep``."""
         asked = "SELECT DISTINCT copy FROM candidates WHERE copy IS NOT NULL AND verdict = 'keep'"
         for (copy,) in self._rows(asked):
             yield copy
 
     def ordered(self) -> Iterator[Ranked]:
-        """All candidates: formula by formula, the best first in each, equals by name."""
+        """Iterate over all candidates by formula, the best first, equal scores by name."""
         asked = (
             "SELECT crystal, source, formula, kind, score, verdict, evidence, "
             "COUNT(*) OVER (PARTITION BY formula), MAX(score) OVER (PARTITION BY formula) "
@@ -151,8 +156,11 @@ class Ledger:
             return rows.fetchall() if self._in_memory else rows
 
     def _settle(self) -> None:
-        """Judge the candidates of each formula beside each other. More candidates may be added afterwards: a
-        formula that has enough is judged again, and never has too few again."""
+        """Set the verdicts of the candidates of each formula by comparison.
+
+        Candidates that are added later are compared at the next call. A formula never falls below the number
+        of candidates that a comparison needs.
+        """
         if self._settled or self._verdicts is None:
             return
         self._file.execute("CREATE INDEX IF NOT EXISTS groups ON candidates (formula, kind)")

@@ -1,4 +1,4 @@
-"""Order candidate structures by how plausible they are, and tell which are not worth a relaxation."""
+"""Ranking of candidate structures by plausibility, with a verdict on each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from atomsight.rank.ledger import Ledger, Ranked
 from atomsight.rank.verdicts import Verdicts
 
 RISK = 0.005
-"""Most chance that a real structure is called ``unlikely``, where none is asked for."""
+"""Default of the largest chance that a real structure gets the verdict ``unlikely``."""
 
 SITES_PER_BATCH = 4096
 """Sites gathered over candidates before the networks run."""
@@ -35,11 +35,11 @@ class Ranker:
     """Scores candidates one batch after another; memory does not grow with their number.
 
     Args:
-        risk: chance that a real structure is called ``unlikely``, at most; see `combine`.
-        explain: find evidence too.
-        relaxed: trust the volume of inorganic candidates.
-        model: names elements blindly; None is the bundled default, which the scores are calibrated for.
-        threads: of the networks; 0 takes all cores.
+        risk: see `rank`.
+        explain: see `rank`.
+        relaxed: see `rank`.
+        model: see `rank`.
+        threads: threads of the networks; 0 takes all cores.
 
     Raises:
         InputError: the risk is out of range.
@@ -71,7 +71,14 @@ class Ranker:
         self.explain = explain
 
     def score(self, crystals: list[Crystal]) -> list[Ranked]:
-        """The candidates of one batch in their order, all of rank 0, each judged by itself."""
+        """Score the candidates of one batch in their order, all of rank 0.
+
+        Args:
+            crystals: the candidates.
+
+        Returns:
+            The candidates, each with the verdict that follows from its own score.
+        """
         counting = None if self.explain else self.combination.weights != 0
         described = describe(crystals, self.model, self.networks, self.tables, counting)
         scores = self.combination.scores(described.classes, described.values)
@@ -88,7 +95,7 @@ class Ranker:
         return found
 
     def stream(self, crystals: Iterable[Crystal]) -> Iterator[Ranked]:
-        """Candidates in their order, all of rank 0, as they are scored."""
+        """Score any number of candidates in their order, all of rank 0, batch by batch."""
         held: list[Crystal] = []
         sites = 0
         for crystal in crystals:
