@@ -123,7 +123,7 @@ def main() -> None:
     paths = sorted(arguments.folder.rglob("*.cif"))
     n = len(paths)
     with tempfile.TemporaryDirectory() as warm:
-        build(paths[:8], Path(warm) / "d", arguments.k, workers=1)
+        build(paths[:8], Path(warm) / "d", arguments.k)
 
     runs: dict[str, list[tuple[float, float]]] = {"gemmi": [], "build": []}
     for _ in range(arguments.repeat):
@@ -131,7 +131,12 @@ def main() -> None:
         runs["gemmi"].append((wall, cpu))
         with tempfile.TemporaryDirectory() as out:
             wall, cpu, summary = timed(
-                lambda out=out: build(arguments.folder, Path(out) / "d", arguments.k, workers=arguments.cores)
+                lambda out=out: build(
+                    arguments.folder,
+                    Path(out) / "d",
+                    arguments.k,
+                    executor=arguments.cores if arguments.cores > 1 else None,
+                )
             )
         runs["build"].append((wall, cpu))
     best = {

@@ -24,7 +24,6 @@ import sys
 import time
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from masked_site import print_row
 
@@ -79,6 +78,7 @@ def train(dataset: Path, run: Path, limit: int, minutes: float | None) -> None:
             most = max(most, int(status.split("RssAnon:")[1].split()[0]))
 
     threading.Thread(target=watch, daemon=True).start()
+    from atomsight.core.progress import Progress
     from atomsight.dataset import open_dataset
     from atomsight.training import Hardware, Settings, train_model
 
@@ -93,14 +93,14 @@ def train(dataset: Path, run: Path, limit: int, minutes: float | None) -> None:
         settings = Settings(model="masked-site", k=16, elements="all", epochs=1)
         first = None
 
-        def end(record: dict[str, Any]) -> None:
+        def end(progress: Progress) -> None:
             nonlocal first
             first = first or time.monotonic()
             if time.monotonic() - first > 60 * minutes:
                 raise TimeoutError
 
         with contextlib.suppress(TimeoutError):
-            train_model(opened, run, settings, hardware=Hardware(threads=1), watch=end)
+            train_model(opened, run, settings, hardware=Hardware(threads=1), progress=end)
     seconds, training = time.process_time() - begun, most
     rows = opened.n_sites("train")
     if minutes is None:

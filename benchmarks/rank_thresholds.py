@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from atomsight.rank.tables import load_combination
-from atomsight.rank.verdicts import SORTS
+from atomsight.geometry.crystal_class import VERDICT_CLASSES
+from atomsight.rank.calibration import RankCalibration
 
 
 def main() -> None:
@@ -23,18 +23,17 @@ def main() -> None:
     )
     print("|---|---|---|" + "---|" * len(risks))
     for relaxed in (False, True):
-        combination = load_combination(relaxed)
-        margins = [combination.margin_thresholds(risk) for risk in risks]
-        for place, name in enumerate(SORTS):
+        combination = RankCalibration.load().combination(relaxed)
+        limits = [(combination.thresholds(risk), combination.margin_thresholds(risk)) for risk in risks]
+        for name in VERDICT_CLASSES:
             if relaxed and name not in ("inorganic", "element"):
                 continue  # the option concerns inorganic candidates alone
             cells = [
-                f"{combination.thresholds(risk)[place]:.1f}, "
-                + ("-" if margin[place] is None else f"{margin[place]:.1f}")
-                for risk, margin in zip(risks, margins, strict=True)
+                f"{scores[name]:.1f}, " + ("-" if margins[name] is None else f"{margins[name]:.1f}")
+                for scores, margins in limits
             ]
             option = "`--relaxed`" if relaxed else ""
-            print(f"| {name} | {option} | {len(combination.real[place]):,} | {' | '.join(cells)} |")
+            print(f"| {name} | {option} | {len(combination.limits[name].scores):,} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

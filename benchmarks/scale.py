@@ -221,7 +221,7 @@ def workers(cifs: Path, counts: list[int]) -> Iterator[dict[str, object]]:
     with tempfile.TemporaryDirectory() as folder:
         for count in counts:
             started, used = time.perf_counter(), time.process_time()
-            summary = build(cifs, Path(folder) / f"w{count}", 24, workers=count)
+            summary = build(cifs, Path(folder) / f"w{count}", 24, executor=count if count > 1 else None)
             wall = time.perf_counter() - started
             yield {
                 "workers": count,

@@ -19,7 +19,6 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import atomsight
-from atomsight.web.corrected import p1_cif
 from workshop.decoys import packed, scaled, shifted, strained, swapped
 
 ROOT = Path(__file__).parents[1]
@@ -99,7 +98,7 @@ def decoys(folder: Path) -> Path:
         made[f"packed-{i}"] = packed(crystal, generator, crystal.volume * generator.uniform(0.9, 1.3))
         made[f"swapped-{i}"] = swapped(crystal, generator) or crystal
     for name, one in made.items():
-        (folder / f"{name}.cif").write_text(p1_cif(one), encoding="utf-8")
+        (folder / f"{name}.cif").write_text(one.to_cif(), encoding="utf-8")
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -18,6 +19,7 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
+import atomsight
 from atomsight.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +35,7 @@ FENCE = re.compile(r"^( *)```(.*?)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 RUN = ("python", "console", "sh")
 NOT_RUN = re.compile(r'(py|sh) title="Not run: .+"')
 
-SLOW = ("docs/tutorials/", "docs/how-to/train.md", "docs/how-to/report.md")
+SLOW = ("docs/tutorials/", *(f"docs/how-to/{page}.md" for page in ("distances-and-bonds", "report", "train")))
 """Pages whose code takes more than some seconds."""
 
 
@@ -138,8 +140,41 @@ def test_limits_and_skip_rules_are_complete() -> None:
     rules = (DOCS / "reference/skip-rules.md").read_text(encoding="utf-8")
     for field in fields(quality.QualityPolicy):
         assert f"`{field.name}`" in limits
-    for rule in re.findall(r"^- ``(\w+)``:", quality.__doc__ or "", re.MULTILINE):
+    listed = "".join(re.findall(r"^- (``.+?):", quality.__doc__ or "", re.MULTILINE))
+    for rule in re.findall(r"``(\w+)``", listed):
         assert f"| `{rule}` |" in rules
+
+
+def test_thresholds_of_rank_are_those_of_the_shipped_calibration() -> None:
+    page = (DOCS / "how-to/choose-threshold.md").read_text(encoding="utf-8")
+    script = [sys.executable, str(ROOT / "benchmarks/rank_thresholds.py")]
+    printed = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    for row in printed.splitlines()[2:]:
+        values = row.split("|", 3)[3]
+        assert values in page
+
+
+def test_public_names_are_in_the_reference() -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference/api").glob("*.md"))
+    for name in set(atomsight.__all__) - {"__version__"}:
+        assert f"`{name}`" in pages
+
+
+@pytest.mark.parametrize("verb", ["neighbours", "predict", "check", "rank"])
+def test_keys_of_json_are_documented(verb: str) -> None:
+    page = FENCE.sub("", (DOCS / "reference/json.md").read_text(encoding="utf-8"))
+    documented = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", page))))
+    result = CliRunner().invoke(app, [verb, str(ROOT / "examples/ibuprofen.cif"), "--json"])
+    record = json.loads(result.stdout)
+    sites = [key for site in record.get("sites", []) for key in site]
+    assert set(record) | set(sites) <= documented
+
+
+def test_pages_named_in_the_code_exist() -> None:
+    files = [path for folder in ("src", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")]
+    for path in [*files, ROOT / "benchmarks/neighbours/README.md"]:
+        for page in re.findall(r"\bdocs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
+            assert (ROOT / page).exists(), f"{path.relative_to(ROOT)} names {page}"
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from atomsight.core.crystal import Crystal
-from atomsight.dataset import Dataset, build_from, open_dataset
+from atomsight.dataset import Dataset, build, open_dataset
 
 
 def rock_salt(
@@ -65,7 +65,7 @@ def random_crystals(count: int) -> Iterator[Crystal]:
 def known(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Rock salt of NaCl (edge 5.64 Å) and H-C-C, one crystal each, k = 8."""
     out = tmp_path_factory.mktemp("known") / "dataset"
-    build_from([rock_salt("salt", 5.64, 11, 17), hydrocarbon("ethyne")], out, 8)
+    build([rock_salt("salt", 5.64, 11, 17), hydrocarbon("ethyne")], out, 8)
     return open_dataset(out)
 
 
@@ -74,5 +74,5 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """400 random crystals, some rock salts and hydrocarbons, k = 8."""
     out = tmp_path_factory.mktemp("mixed") / "dataset"
     salts = [rock_salt(f"salt-{i}", 4.8 + 0.1 * i, 11 if i % 2 else 19, 17) for i in range(12)]
-    build_from([*random_crystals(400), *salts, *(hydrocarbon(f"hc-{i}") for i in range(3))], out, 8)
+    build([*random_crystals(400), *salts, *(hydrocarbon(f"hc-{i}") for i in range(3))], out, 8)
     return open_dataset(out)

@@ -11,7 +11,7 @@ from atomsight.analyse.bond_summary import pair_rows, summarise_bonds
 from atomsight.analyse.distances import Pair
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import DatasetError, InputError
-from atomsight.dataset import Dataset, build_from, open_dataset
+from atomsight.dataset import Dataset, build, open_dataset
 
 
 def random_cells(count: int) -> list[Crystal]:
@@ -38,7 +38,7 @@ def bonded(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     out = tmp_path_factory.mktemp("bonded") / "dataset"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("atomsight.dataset.shards.ROW_GROUP_ROWS", 100)
-        build_from(random_cells(150), out, 5, bonds="perceive")
+        build(random_cells(150), out, 5, bonds="perceive")
     return open_dataset(out)
 
 
@@ -80,7 +80,7 @@ def test_counts_are_those_of_a_plain_loop(bonded: Dataset) -> None:
     assert within < sites
     assert {i: n for i, n in enumerate(study.differences.tolist()) if n} == differences
     for (centre, other, kind), count in nearest.items():
-        assert study.kinds(Pair(centre, other))[kind] == count
+        assert study.type_counts(Pair(centre, other))[kind] == count
     assert sum(nearest.values()) == sum(study.pairs().values())
     for centre, other, kind in {key[:3] for key in every}:
         counts = study.histogram(Pair(centre, other), kind, EVERY)
@@ -101,7 +101,7 @@ def test_pairs_may_be_read_from_both_ends(bonded: Dataset) -> None:
     assert (both == parts).all()
     assert (
         study.histogram(Pair(6, 6), "single", EVERY, both=True).sum()
-        == study.kinds(Pair(6, 6), EVERY)["single"]
+        == study.type_counts(Pair(6, 6), EVERY)["single"]
     )
 
 
@@ -120,7 +120,7 @@ def test_summary_agrees_with_its_rows(bonded: Dataset) -> None:
     bonded_rows = sum(row["bonded"] for row in rows)
     assert bonded_rows / study.known == pytest.approx(summary["nearest_neighbours_bonded"])
     assert 0 < bonded_rows < study.known
-    assert sum(summary["nearest_by_type"].values()) == sum(study.kinds(way=NEAREST).values())
+    assert sum(summary["nearest_by_type"].values()) == sum(study.type_counts(way=NEAREST).values())
 
 
 def test_what_cannot_be_counted_is_told(bonded: Dataset, tmp_path: Path) -> None:
@@ -128,13 +128,13 @@ def test_what_cannot_be_counted_is_told(bonded: Dataset, tmp_path: Path) -> None
         study_bonds(bonded, [6, 92])
     with pytest.raises(InputError, match="threshold"):
         study_bonds(bonded, threshold=-1)
-    build_from(random_cells(5), tmp_path / "d", 3)
+    build(random_cells(5), tmp_path / "d", 3)
     with pytest.raises(DatasetError, match=r"built with --bonds file.*--bonds perceive"):
         study_bonds(open_dataset(tmp_path / "d"))
 
 
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
-    build_from(random_cells(5), tmp_path / "d", 3, bonds="perceive")
+    build(random_cells(5), tmp_path / "d", 3, bonds="perceive")
     dataset = open_dataset(tmp_path / "d")
     shard = dataset.shards()[0]
     shard.write_bytes(b"x" * shard.stat().st_size)

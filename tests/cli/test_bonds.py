@@ -10,7 +10,7 @@ import pytest
 
 from atomsight.cli import main
 from atomsight.core.crystal import Crystal
-from atomsight.dataset import build_from
+from atomsight.dataset import build
 
 FILES = {
     *("summary.json", "differences.csv", "nearest_by_pair.csv", "lengths.csv"),
@@ -36,7 +36,7 @@ def formaldehyde(name: str, stretch: float = 0.0) -> Crystal:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bonds") / "dataset"
-    build_from([formaldehyde("a"), formaldehyde("b", 0.01)], out, 3, bonds="perceive")
+    build([formaldehyde("a"), formaldehyde("b", 0.01)], out, 3, bonds="perceive")
     return out
 
 
@@ -86,7 +86,7 @@ def test_shares_of_types_are_read_at_a_glance(
 def test_a_dataset_without_bonds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    build_from([formaldehyde("a")], tmp_path / "d", 3, bonds="none")
+    build([formaldehyde("a")], tmp_path / "d", 3, bonds="none")
     assert run(monkeypatch, tmp_path / "d") == 1
     assert "--bonds perceive" in capsys.readouterr().err
 

@@ -14,7 +14,7 @@ import pytest
 from atomsight.cli import main
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
-from atomsight.dataset import build_from, open_dataset
+from atomsight.dataset import build, open_dataset
 
 Run = Callable[..., SimpleNamespace]
 
@@ -59,7 +59,7 @@ def crystals() -> list[Crystal]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the dataset ``data``, k = 4, and an evaluation ``evaluation`` of a split of it."""
     folder = tmp_path_factory.mktemp("distances")
-    build_from(crystals(), folder / "data", 4)
+    build(crystals(), folder / "data", 4)
     dataset = open_dataset(folder / "data")
     split = next(name for name in ("train", "val", "test") if 6 in dataset.element_counts(name))
     rows = next(dataset.batches(["crystal", "site", "label", "element"], split=split, elements=[6]))
@@ -190,7 +190,7 @@ def test_a_site_is_opened(place: Path, atomsight: Run) -> None:
     (place / "whole").mkdir()
     (place / "whole" / "summary.json").write_text(json.dumps({**summary, "split": "all"}))
     shutil.copy(place / "evaluation" / "mistakes.csv", place / "whole")
-    assert "predicted rightly" in atomsight("mistakes", "whole", "data", "--site", "salt-00:M1").out
+    assert "predicted correctly" in atomsight("mistakes", "whole", "data", "--site", "salt-00:M1").out
     assert atomsight("mistakes", "whole", "data").status == 0
 
 

@@ -15,9 +15,9 @@ import pytest
 from atomsight.cli import main
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import NUMBERS, SYMBOLS
-from atomsight.dataset import build_from, open_dataset
+from atomsight.dataset import build, open_dataset
 from atomsight.dataset.split import split_of
-from atomsight.training.export import write_model
+from atomsight.training.model_file import write_model
 from atomsight.training.two_stage.graph import two_stage_graph
 
 FILES = {
@@ -84,8 +84,8 @@ def write_run(folder: Path, k: int, elements: str, fingerprint: str, dataset: Pa
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two datasets, ``data`` and ``other``, and a run ``run`` on the first."""
     folder = tmp_path_factory.mktemp("evaluate")
-    build_from(random_crystals(1), folder / "data", k=6)
-    build_from([*random_crystals(2), *moved_to_test(folder / "data")], folder / "other", k=6)
+    build(random_crystals(1), folder / "data", k=6)
+    build([*random_crystals(2), *moved_to_test(folder / "data")], folder / "other", k=6)
     fingerprint = open_dataset(folder / "data").fingerprint
     write_run(folder / "run", 4, "H,C,O", fingerprint, folder / "data")
     write_run(folder / "wide", 7, "H,C,O", fingerprint, folder / "data")
@@ -188,7 +188,7 @@ def test_errors_say_what_and_how_to_mend_it(
 
 
 def test_an_empty_split_is_told(place: Path, atomsight: Run) -> None:
-    build_from(random_crystals(1, count=60)[:1], place / "single", k=6)
+    build(random_crystals(1, count=60)[:1], place / "single", k=6)
     split = open_dataset(place / "single").crystals(["split"]).to_pydict()["split"][0]
     empty = "val" if split == "test" else "test"
     result = atomsight("run", "single", "--split", empty)

@@ -10,7 +10,7 @@ import pytest
 
 from atomsight.cli import main
 from atomsight.core.crystal import Crystal
-from atomsight.dataset import build_from
+from atomsight.dataset import build
 from atomsight.models import load_model
 
 
@@ -32,7 +32,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
         )
     out = tmp_path_factory.mktemp("train") / "dataset"
-    build_from(crystals, out, 5)
+    build(crystals, out, 5)
     return out
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from atomsight.dataset import Dataset, build_from, open_dataset
+from atomsight.dataset import Dataset, build, open_dataset
 from small_crystals import random_crystals
 
 
@@ -17,5 +17,5 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("atomsight.dataset.shards.ROW_GROUP_ROWS", 200)
         patch.setattr("atomsight.dataset.shards.SHARD_BYTES", 600 * (9 * 6 + 40))
-        build_from(random_crystals(700), out, 6)
+        build(random_crystals(700), out, 6)
     return open_dataset(Path(out))

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from atomsight.core.errors import DatasetError
+from atomsight.core.progress import Progress
 from atomsight.dataset import add as add_module
-from atomsight.dataset import build, build_from, chunks, open_dataset
+from atomsight.dataset import build, chunks, open_dataset
 from atomsight.dataset.add import add
-from atomsight.dataset.builder import Progress
 from atomsight.dataset.repair import repair
 from small_crystals import cif_text, content, write_cifs
 
@@ -35,14 +35,14 @@ class Stopped(BaseException):
 def grown(tmp_path: Path) -> tuple[Path, Path, dict[str, bytes]]:
     """A dataset of folder a, folder b, and the content of a build of both."""
     a, b = write_cifs(tmp_path / "a", 20), write_cifs(tmp_path / "b", 20, broken=1, first=50)
-    build(a, tmp_path / "d", K, workers=1)
-    build([a, b], tmp_path / "whole", K, workers=1)
+    build(a, tmp_path / "d", K)
+    build([a, b], tmp_path / "whole", K)
     return tmp_path / "d", b, content(tmp_path / "whole")
 
 
 def test_the_same_bytes_as_one_build(grown: tuple[Path, Path, dict[str, bytes]]) -> None:
     dataset, b, whole = grown
-    summary = add(dataset, b, workers=1)
+    summary = add(dataset, b)
     assert (summary.added, summary.changed, summary.replaced, summary.known) == (20, 0, 0, 0)
     assert content(dataset) == whole
     assert not dataset.with_name("d.adding").exists()
@@ -50,13 +50,13 @@ def test_the_same_bytes_as_one_build(grown: tuple[Path, Path, dict[str, bytes]])
 
 def test_only_new_files_are_read(grown: tuple[Path, Path, dict[str, bytes]]) -> None:
     dataset, b, whole = grown
-    add(dataset, b, workers=1)
-    again = add(dataset, [b], workers=1)
+    add(dataset, b)
+    again = add(dataset, [b])
     assert (again.added, again.known) == (0, 20)
     assert content(dataset) == whole  # nothing new, nothing written
     (b / "late.cif").write_text(cif_text(999))
     (b / "late-broken.cif").write_text("data_x\n_nothing 1\n")
-    summary = add(dataset, b, workers=1)
+    summary = add(dataset, b)
     assert (summary.added, summary.known) == (1, 20)
     opened = open_dataset(dataset)
     assert opened.n_crystals == 41
@@ -67,25 +67,25 @@ def test_only_new_files_are_read(grown: tuple[Path, Path, dict[str, bytes]]) -> 
 
 def test_an_entry_that_changed(tmp_path: Path) -> None:
     cifs = write_cifs(tmp_path / "cifs", 6, broken=0)
-    build(cifs, tmp_path / "d", K, workers=1)
+    build(cifs, tmp_path / "d", K)
     shutil.copytree(tmp_path / "d", tmp_path / "e")
     (cifs / "s0001.cif").write_text(cif_text(500))
-    kept = add(tmp_path / "d", cifs, workers=1)
+    kept = add(tmp_path / "d", cifs)
     assert (kept.added, kept.changed, kept.replaced, kept.known) == (1, 1, 0, 5)
     assert "cifs/s0001" in open_dataset(tmp_path / "d").crystals().column("crystal").to_pylist()
-    replaced = add(tmp_path / "e", cifs, workers=1, replace=True)
+    replaced = add(tmp_path / "e", cifs, replace=True)
     assert (replaced.added, replaced.changed, replaced.replaced, replaced.known) == (1, 1, 1, 5)
     ids = open_dataset(tmp_path / "e").crystals().column("crystal").to_pylist()
     assert sorted(ids) == [f"s{i:04d}" for i in range(6)]
-    assert open_dataset(tmp_path / "e").n_sites() == build(cifs, tmp_path / "f", K, workers=1).sites
+    assert open_dataset(tmp_path / "e").n_sites() == build(cifs, tmp_path / "f", K).sites
 
 
 def test_one_per_refcode(tmp_path: Path) -> None:
     for folder, name in (("p", "ABAVIJ_clean"), ("q", "ABAVIJ_freeONLY")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.cif").write_text(cif_text(len(name)))
-    build(tmp_path / "p", tmp_path / "d", K, workers=1, one_per_refcode=True)
-    assert add(tmp_path / "d", tmp_path / "q", workers=1).added == 0
+    build(tmp_path / "p", tmp_path / "d", K, one_per_refcode=True)
+    assert add(tmp_path / "d", tmp_path / "q").added == 0
     assert open_dataset(tmp_path / "d").skipped().column("rule").to_pylist() == ["superseded"]
 
 
@@ -116,7 +116,7 @@ def test_stopped_at_every_step(
             with monkeypatch.context() as patch:
                 for name in real:
                     patch.setattr(os, name, counted(name))
-                add(dataset, b, workers=1)
+                add(dataset, b)
         except Stopped:
             if at_once:
                 assert content(dataset) in (old, whole)
@@ -124,7 +124,7 @@ def test_stopped_at_every_step(
         break
     assert allowed > 6
     assert content(dataset) == whole
-    assert not dataset.with_name("d.adding").exists() or add(dataset, b, workers=1).added == 0
+    assert not dataset.with_name("d.adding").exists() or add(dataset, b).added == 0
 
 
 def test_stopped_between_two_renames(
@@ -143,9 +143,9 @@ def test_stopped_between_two_renames(
         patch.setattr(add_module, "_exchange_at_once", lambda one, other: False)
         patch.setattr(os, "replace", stop_before_the_second)
         with pytest.raises(Stopped):
-            add(dataset, b, workers=1)
+            add(dataset, b)
     assert not dataset.exists()
-    add(dataset, b, workers=1)
+    add(dataset, b)
     assert content(dataset) == whole
 
 
@@ -154,7 +154,7 @@ import sys, time
 from atomsight.dataset import chunks
 from atomsight.dataset.add import add
 chunks.CHUNK_FILES = 6
-add(sys.argv[1], sys.argv[2], workers=1, on_progress=lambda progress: time.sleep(0.05))
+add(sys.argv[1], sys.argv[2], progress=lambda progress: time.sleep(0.05))
 """
 
 
@@ -182,25 +182,25 @@ def test_refusals(grown: tuple[Path, Path, dict[str, bytes]], tmp_path: Path, sm
         raise Stopped
 
     with pytest.raises(Stopped):
-        add(dataset, b, workers=1, on_progress=stop)
+        add(dataset, b, progress=stop)
     with pytest.raises(DatasetError, match="sources"):
-        add(dataset, write_cifs(tmp_path / "c", 2), workers=1)
+        add(dataset, write_cifs(tmp_path / "c", 2))
     shard = open_dataset(dataset).shards()[0]
     data = shard.read_bytes()
     shard.write_bytes(data[:40] + b"\0" + data[41:])
     with pytest.raises(DatasetError, match=shard.name):
-        add(dataset, b, workers=1)
+        add(dataset, b)
     shard.write_bytes(data)
-    add(dataset, b, workers=1)
+    add(dataset, b)
     assert content(dataset) == whole
 
 
 def test_crystals_from_memory_have_no_policy(tmp_path: Path) -> None:
     from small_crystals import random_crystals
 
-    build_from(random_crystals(5), tmp_path / "d", K)
+    build(random_crystals(5), tmp_path / "d", K)
     with pytest.raises(DatasetError, match="in memory"):
-        add(tmp_path / "d", write_cifs(tmp_path / "c", 2), workers=1)
+        add(tmp_path / "d", write_cifs(tmp_path / "c", 2))
 
 
 def test_disk_full(grown: tuple[Path, Path, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,9 +213,9 @@ def test_disk_full(grown: tuple[Path, Path, dict[str, bytes]], monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr("atomsight.dataset.shards.pq.write_table", full)
         with pytest.raises(DatasetError, match="No space left on device; the dataset is as it was"):
-            add(dataset, b, workers=1)
+            add(dataset, b)
     assert content(dataset) == old
-    assert add(dataset, b, workers=1).resumed == 20
+    assert add(dataset, b).resumed == 20
     assert content(dataset) == whole
 
 
@@ -226,12 +226,12 @@ def test_structures_of_other_formats_are_known_again(tmp_path: Path) -> None:
     cell = '2\nLattice="{0} 0 0 0 {0} 0 0 0 {0}" Properties=species:S:1:pos:R:3\nFe 0 0 0\nFe 1.4 1.4 1.4'
     frames = [cell.format(length) for length in (2.8, 2.9)]
     (folder / "frames.extxyz").write_text("\n".join(frames) + "\n")
-    build(folder, tmp_path / "d", K, workers=1)
+    build(folder, tmp_path / "d", K)
     whole = content(tmp_path / "d")
     assert open_dataset(tmp_path / "d").n_crystals == 5
-    summary = add(tmp_path / "d", folder, workers=1)
+    summary = add(tmp_path / "d", folder)
     assert (summary.added, summary.known) == (0, 5)
     for shard in open_dataset(tmp_path / "d").shards():
         shard.unlink()
-    assert repair(tmp_path / "d", folder, workers=1)
+    assert repair(tmp_path / "d", folder)
     assert content(tmp_path / "d") == whole

@@ -8,7 +8,7 @@ import pytest
 
 from atomsight.core.crystal import Bonds, Crystal
 from atomsight.core.errors import DatasetError, InputError
-from atomsight.dataset import build, build_from, open_dataset
+from atomsight.dataset import build, open_dataset
 from atomsight.geometry.bonds import perceive_bonds
 from shapes import crystal, ring
 
@@ -25,7 +25,7 @@ def stated(made: Crystal, n: int, kind: int) -> Crystal:
 
 
 def column(tmp_path: Path, crystals: list[Crystal], source: str) -> dict[str, list]:
-    build_from(crystals, tmp_path / source, 3, bonds=source)
+    build(crystals, tmp_path / source, 3, bonds=source)
     dataset = open_dataset(tmp_path / source)
     rows: dict[str, list] = {}
     for batch in dataset.batches(["crystal", "bonds"]):
@@ -68,15 +68,15 @@ def test_bonds_lead_to_sites_shortest_first(tmp_path: Path) -> None:
 
 def test_an_unknown_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none, file, perceive, not 'guess'"):
-        build_from([nitrogen()], tmp_path / "d", 3, bonds="guess")
+        build([nitrogen()], tmp_path / "d", 3, bonds="guess")
 
 
 def test_a_build_takes_the_files_own_bonds_and_remembers_so(tmp_path: Path) -> None:
     source = Path(__file__).parents[1] / "data" / "cod-2100840.cif"
-    build(source, tmp_path / "d", 6, workers=1)
+    build(source, tmp_path / "d", 6)
     dataset = open_dataset(tmp_path / "d")
     assert dataset.metadata["build"]["bonds"] == "file"
     (listed,) = (batch["bonds"] for batch in dataset.batches(["bonds"]))
     assert any(bonds for bonds in listed)
     with pytest.raises(DatasetError, match="bonds: file there, perceive now"):
-        build(source, tmp_path / "d", 6, workers=1, bonds="perceive")
+        build(source, tmp_path / "d", 6, bonds="perceive")

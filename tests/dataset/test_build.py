@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from atomsight.core.errors import DatasetError, InputError
-from atomsight.dataset import build, builder, chunks, open_dataset
+from atomsight.core.errors import DatasetError, EngineError, InputError
+from atomsight.dataset import build, chunks, open_dataset
 from atomsight.io import read
+from atomsight.parallel import scheduler
 from small_crystals import cif_text, content, write_cifs
 
 K = 5
@@ -34,7 +35,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(cifs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("reference") / "dataset"
-    build(cifs, out, K, workers=1)
+    build(cifs, out, K)
     return content(out)
 
 
@@ -45,7 +46,7 @@ def brute_distances(lattice: np.ndarray, fractional: np.ndarray, site: int, k: i
 
 
 def test_rows_are_the_crystals(cifs: Path, tmp_path: Path) -> None:
-    build(cifs, tmp_path / "d", K, workers=1)
+    build(cifs, tmp_path / "d", K)
     dataset = open_dataset(tmp_path / "d")
     crystals = {crystal.name: crystal for crystal in read(cifs)}
     rows: dict[str, dict[str, Any]] = {}
@@ -101,7 +102,7 @@ def test_rows_are_the_crystals(cifs: Path, tmp_path: Path) -> None:
 def test_same_bytes_for_any_workers_engine_place_and_chunks(
     cifs: Path, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build(cifs, tmp_path / "two", K, workers=2)
+    build(cifs, tmp_path / "two", K, executor=2)
     assert content(tmp_path / "two") == undisturbed
     with ThreadPoolExecutor(3) as executor:
         build(cifs, tmp_path / "threads", K, executor=executor)
@@ -109,7 +110,7 @@ def test_same_bytes_for_any_workers_engine_place_and_chunks(
     elsewhere = shutil.copytree(cifs, tmp_path / "elsewhere" / "cifs")
     monkeypatch.chdir(elsewhere.parent)
     monkeypatch.setattr(chunks, "CHUNK_FILES", 11)
-    build(["cifs/"], tmp_path / "moved", K, workers=1)
+    build(["cifs/"], tmp_path / "moved", K)
     assert content(tmp_path / "moved") == undisturbed
 
 
@@ -136,20 +137,20 @@ def test_order_of_finishing_does_not_matter(
     cifs: Path, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = Backwards()
-    waited = builder.wait
+    waited = scheduler.wait
 
     def wait(pending: Any, **options: Any) -> Any:
         executor.run()
         return waited(pending, **options)
 
-    monkeypatch.setattr(builder, "wait", wait)
+    monkeypatch.setattr(scheduler, "wait", wait)
     build(cifs, tmp_path / "d", K, executor=executor)
     assert content(tmp_path / "d") == undisturbed
 
 
 def test_files_named_by_a_shell(cifs: Path, tmp_path: Path) -> None:
     paths = sorted(cifs.glob("*.cif"))
-    summary = build(paths, tmp_path / "d", K, workers=2)
+    summary = build(paths, tmp_path / "d", K, executor=2)
     assert summary.crystals == len(paths) - 2
     assert set(open_dataset(tmp_path / "d").crystals().column("source").to_pylist()) < {p.name for p in paths}
 
@@ -159,7 +160,7 @@ def test_archive_and_duplicate_names(cifs: Path, tmp_path: Path) -> None:
     with tarfile.open(archive, "w:gz") as tar:
         for path in sorted(cifs.glob("*.cif")):
             tar.add(path, path.name)
-    summary = build([cifs, archive], tmp_path / "d", K, workers=1)
+    summary = build([cifs, archive], tmp_path / "d", K)
     rows = open_dataset(tmp_path / "d").crystals().to_pylist()
     ids = [row["crystal"] for row in rows]
     assert len(set(ids)) == len(ids) == summary.crystals
@@ -179,7 +180,7 @@ def test_no_group_is_torn(tmp_path: Path) -> None:
     for index in range(30):
         (folder / f"ABC{'DEFGHIJKLM'[index // 3]}EF{index % 3:02d}.cif").write_text(cif_text(index))
     (folder / "other.cif").write_text(cif_text(0))
-    build(folder, tmp_path / "d", K, workers=1)
+    build(folder, tmp_path / "d", K)
     splits: dict[str, set[str]] = {}
     for row in open_dataset(tmp_path / "d").crystals().to_pylist():
         for key in ("family", "formula", "group"):
@@ -215,7 +216,7 @@ def test_one_per_refcode(tmp_path: Path) -> None:
             "quartz.cif": cif_text(6),
         },
     )
-    build([better, worse], tmp_path / "d", K, one_per_refcode=True, workers=1)
+    build([better, worse], tmp_path / "d", K, one_per_refcode=True)
     dataset = open_dataset(tmp_path / "d")
     assert set(dataset.crystals().column("crystal").to_pylist()) == {
         "ABCDEF_freeONLY",
@@ -232,7 +233,7 @@ def test_one_per_refcode(tmp_path: Path) -> None:
         "worse/ABCDEF_clean.cif": "superseded",
         "worse/doi_1_clean.cif": "superseded",
     }
-    build([better, worse], tmp_path / "two", K, one_per_refcode=True, workers=2)
+    build([better, worse], tmp_path / "two", K, one_per_refcode=True, executor=2)
     assert content(tmp_path / "two") == content(tmp_path / "d")
 
 
@@ -246,11 +247,11 @@ def test_licences(cifs: Path, tmp_path: Path) -> None:
         rows = open_dataset(tmp_path / out).crystals(["source", "licence"]).to_pylist()
         return {row["source"].split("/")[0]: row["licence"] for row in rows}
 
-    build([first, single], tmp_path / "d", K, workers=1)
+    build([first, single], tmp_path / "d", K)
     assert licences("d") == {"first": "CC0", "single.cif": ""}
-    build([first, single], tmp_path / "e", K, workers=1, licence="MIT")
+    build([first, single], tmp_path / "e", K, licence="MIT")
     assert licences("e") == {"first": "MIT", "single.cif": "MIT"}
-    build([first, single], tmp_path / "f", K, workers=1, licence=["MIT", "BSD-3"])
+    build([first, single], tmp_path / "f", K, licence=["MIT", "BSD-3"])
     assert licences("f") == {"first": "MIT", "single.cif": "BSD-3"}
     with pytest.raises(InputError, match="3 licences for 2 sources"):
         build([first, single], tmp_path / "g", K, licence=["a", "b", "c"])
@@ -269,7 +270,7 @@ def test_a_crystal_that_no_rule_foresaw_is_a_skip(
         return honest(crystal, source)
 
     monkeypatch.setattr(rows, "bonds_of", faulty)
-    summary = build(cifs, tmp_path / "d", K, workers=1)
+    summary = build(cifs, tmp_path / "d", K)
     assert (summary.crystals, summary.skipped) == (39, {"failed": 1, "syntax": 2})
     reasons = {row["source"]: row["reason"] for row in open_dataset(tmp_path / "d").skipped().to_pylist()}
     assert reasons["cifs/s0002.cif"] == "FloatingPointError: no such luck"
@@ -281,7 +282,7 @@ def test_a_name_that_is_no_unicode(tmp_path: Path) -> None:
     folder.mkdir()
     with open(os.fsencode(folder) + b"/caf\xe9.cif", "w") as file:
         file.write(cif_text(1))
-    build(folder, tmp_path / "d", K, workers=1)
+    build(folder, tmp_path / "d", K)
     assert open_dataset(tmp_path / "d").crystals().column("crystal").to_pylist() == ["caf\ufffd"]
 
 
@@ -293,8 +294,8 @@ def test_wrong_use(cifs: Path, tmp_path: Path) -> None:
     for k in (0, 2_000_000):
         with pytest.raises(InputError, match="k: must be a whole number from 1 to 1000"):
             build(cifs, tmp_path / "d", k)
-    with pytest.raises(InputError, match="workers must be at least 1"):
-        build(cifs, tmp_path / "d", workers=0)
+    with pytest.raises(InputError, match="at least 1 worker process is needed, not 0"):
+        build(cifs, tmp_path / "d", executor=0)
     with pytest.raises(InputError, match="given twice"):
         build([cifs, cifs], tmp_path / "d")
     with pytest.raises(InputError, match="is a file"):
@@ -307,10 +308,10 @@ def test_wrong_use(cifs: Path, tmp_path: Path) -> None:
 def test_nothing_readable(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="no crystal could be read from empty: no CIF in this folder"):
-        build(tmp_path / "empty", tmp_path / "d", workers=1)
+        build(tmp_path / "empty", tmp_path / "d")
     (tmp_path / "bad.cif").write_text("data_x\n")
     with pytest.raises(DatasetError, match=r"no crystal could be read from bad\.cif"):
-        build(tmp_path / "bad.cif", tmp_path / "d", workers=1)
+        build(tmp_path / "bad.cif", tmp_path / "d")
     assert not list((tmp_path / "d").iterdir())
 
 
@@ -335,10 +336,8 @@ class Dying(Executor):
 def test_a_dead_worker_is_reported_and_the_build_goes_on_later(
     cifs: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    with pytest.raises(
-        DatasetError, match=r"a worker died.*cifs/.*\.cif to cifs/.*run the same command again"
-    ):
+    with pytest.raises(EngineError, match=r"a worker died.*cifs/.*\.cif to cifs/.*the same command goes on"):
         build(cifs, tmp_path / "d", K, executor=Dying())
-    summary = build(cifs, tmp_path / "d", K, workers=1)
+    summary = build(cifs, tmp_path / "d", K)
     assert summary.resumed > 0
     assert content(tmp_path / "d") == undisturbed

@@ -10,7 +10,7 @@ import pytest
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import InputError
-from atomsight.dataset import build_from, open_dataset
+from atomsight.dataset import build, open_dataset
 from atomsight.dataset.dedupe import DIFFERENT, EXCHANGED, SAME, DuplicatePair, near_duplicates
 
 K = 12
@@ -71,7 +71,7 @@ def doubled(base: Crystal, name: str) -> Crystal:
 def pairs_among(
     crystals: list[Crystal], folder: Path, tolerance: float = 0.01
 ) -> dict[frozenset[str], DuplicatePair]:
-    build_from(crystals, folder / "dataset", K)
+    build(crystals, folder / "dataset", K)
     found = near_duplicates(open_dataset(folder / "dataset"), tolerance)
     return {frozenset((pair.first, pair.second)): pair for pair in found}
 

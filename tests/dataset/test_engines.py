@@ -16,9 +16,9 @@ from types import SimpleNamespace
 import pytest
 
 from atomsight.core.errors import EngineError, InputError, MissingExtraError
+from atomsight.core.progress import Progress
 from atomsight.dataset import build, chunks
 from atomsight.dataset.add import add
-from atomsight.dataset.builder import Progress
 from atomsight.parallel.executors import engine_failed, executor_of, in_flight
 from small_crystals import content, write_cifs
 
@@ -38,7 +38,7 @@ def cifs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def reference(cifs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("reference") / "d"
-    build(cifs, out, K, workers=1)
+    build(cifs, out, K)
     return content(out)
 
 
@@ -69,24 +69,24 @@ def test_a_dask_worker_is_killed(
     counts: list[int] = []
 
     def kill(progress: Progress) -> None:
-        counts.append(progress.crystals)
-        if progress.parts == 6 and pids:
+        counts.append(progress.sites)
+        if len(counts) == 6 and pids:
             os.kill(pids.pop(), signal.SIGKILL)
 
     with executor_of(cluster.scheduler_address) as executor:
-        summary = build(cifs, tmp_path / "d", K, executor=executor, on_progress=kill)
+        summary = build(cifs, tmp_path / "d", K, executor=executor, progress=kill)
     assert len(pids) == 1
     assert summary.crystals == 60
-    assert max(counts) == 60
+    assert max(counts) == summary.sites
     assert content(tmp_path / "d") == reference
 
 
 def test_added_on_a_cluster(cluster: object, cifs: Path, tmp_path: Path) -> None:
     more = write_cifs(tmp_path / "more", 9, first=500)
-    build(cifs, tmp_path / "d", K, workers=1)
+    build(cifs, tmp_path / "d", K)
     with executor_of(cluster.scheduler_address) as executor:
         assert add(tmp_path / "d", more, executor=executor).added == 9
-    build([cifs, more], tmp_path / "whole", K, workers=1)
+    build([cifs, more], tmp_path / "whole", K)
     assert content(tmp_path / "d") == content(tmp_path / "whole")
 
 
@@ -181,7 +181,7 @@ def test_a_worker_that_dies_for_good(cifs: Path, reference: dict[str, bytes], tm
 
     with pytest.raises(EngineError, match=r"a worker died.*cifs/s.*same command"):
         build(cifs, tmp_path / "d", K, executor=Failing())
-    assert build(cifs, tmp_path / "d", K, workers=1).resumed > 0
+    assert build(cifs, tmp_path / "d", K).resumed > 0
     assert content(tmp_path / "d") == reference
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.progress import Progress
 from atomsight.dataset import build, chunks, open_dataset
 from atomsight.dataset._files import fingerprint_of
 from atomsight.dataset.existing import file_stem
@@ -36,15 +37,15 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_the_same_bytes_as_one_build(sources: list[Path], tmp_path: Path) -> None:
-    build(sources, tmp_path / "whole", K, workers=1, licence=["MIT", "CC0", "MIT"])
+    build(sources, tmp_path / "whole", K, licence=["MIT", "CC0", "MIT"])
     licences = ("MIT", "CC0", "MIT")
     for source, licence in zip(sources, licences, strict=True):
-        build(source, tmp_path / f"part-{source.name}", K, workers=1, licence=licence)
+        build(source, tmp_path / f"part-{source.name}", K, licence=licence)
     seen = []
     summary = merge(
         [tmp_path / "part-a", tmp_path / "part-b", tmp_path / "part-c"],
         tmp_path / "merged",
-        on_progress=lambda done, total: seen.append((done, total)),
+        progress=lambda now: seen.append((now.done, now.total)),
     )
     assert len(open_dataset(tmp_path / "whole").shards("train")) > 1
     assert content(tmp_path / "merged") == content(tmp_path / "whole")
@@ -65,7 +66,7 @@ def test_ids_met_again(tmp_path: Path) -> None:
     parts = []
     for name in ("one/cifs", "two/cifs", "three/new"):
         parts.append(tmp_path / f"{name}-built")
-        build(tmp_path / name, parts[-1], K, workers=1)
+        build(tmp_path / name, parts[-1], K)
     summary = merge(parts, tmp_path / "merged")
     assert open_dataset(tmp_path / "merged").crystals().column("crystal").to_pylist() == ["x", "y", "new/x"]
     assert (summary.duplicates, summary.renamed) == (1, 1)
@@ -76,7 +77,7 @@ def test_groups_join_across_parts(tmp_path: Path) -> None:
     for part, seed in (("p", 1), ("q", 2)):
         (tmp_path / part).mkdir()
         (tmp_path / part / f"ABAVIJ0{seed}.cif").write_text(cif_text(seed))
-        build(tmp_path / part, tmp_path / f"{part}-built", K, workers=1)
+        build(tmp_path / part, tmp_path / f"{part}-built", K)
     merge([tmp_path / "p-built", tmp_path / "q-built"], tmp_path / "merged")
     crystals = open_dataset(tmp_path / "merged").crystals()
     assert len(set(crystals.column("formula").to_pylist())) == 2
@@ -89,8 +90,8 @@ def test_one_per_refcode(tmp_path: Path) -> None:
         (tmp_path / part).mkdir()
         for seed, name in enumerate(names):
             (tmp_path / part / f"{name}.cif").write_text(cif_text(seed + 10 * (part == "q")))
-        build(tmp_path / part, tmp_path / f"{part}-built", K, workers=1, one_per_refcode=True)
-    build([tmp_path / "p", tmp_path / "q"], tmp_path / "whole", K, workers=1, one_per_refcode=True)
+        build(tmp_path / part, tmp_path / f"{part}-built", K, one_per_refcode=True)
+    build([tmp_path / "p", tmp_path / "q"], tmp_path / "whole", K, one_per_refcode=True)
     summary = merge([tmp_path / "p-built", tmp_path / "q-built"], tmp_path / "merged")
     assert summary.superseded == 1
     assert content(tmp_path / "merged") == content(tmp_path / "whole")
@@ -107,16 +108,16 @@ def test_one_per_refcode(tmp_path: Path) -> None:
 def test_other_settings_are_refused(
     settings: dict, message: str, sources: list[Path], tmp_path: Path
 ) -> None:
-    build(sources[0], tmp_path / "p", K, workers=1)
-    build(sources[1], tmp_path / "q", **{"k": K, "workers": 1, **settings})
+    build(sources[0], tmp_path / "p", K)
+    build(sources[1], tmp_path / "q", **{"k": K, **settings})
     with pytest.raises(DatasetError, match=message):
         merge([tmp_path / "p", tmp_path / "q"], tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
 
 def test_what_cannot_be_merged(sources: list[Path], tmp_path: Path) -> None:
-    build(sources[0], tmp_path / "p", K, workers=1)
-    build(sources[1], tmp_path / "q", K, workers=1)
+    build(sources[0], tmp_path / "p", K)
+    build(sources[1], tmp_path / "q", K)
     with pytest.raises(InputError, match="at least two"):
         merge([tmp_path / "p"], tmp_path / "m")
     with pytest.raises(InputError, match="given twice"):
@@ -142,16 +143,16 @@ def test_what_cannot_be_merged(sources: list[Path], tmp_path: Path) -> None:
 
 
 def test_interrupted(sources: list[Path], tmp_path: Path) -> None:
-    build(sources[0], tmp_path / "p", K, workers=1)
-    build(sources[1], tmp_path / "q", K, workers=1)
+    build(sources[0], tmp_path / "p", K)
+    build(sources[1], tmp_path / "q", K)
     parts = [tmp_path / "p", tmp_path / "q"]
 
-    def stop(done: int, total: int) -> None:
-        if done > 20:
+    def stop(progress: Progress) -> None:
+        if progress.done > 20:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        merge(parts, tmp_path / "m", on_progress=stop)
+        merge(parts, tmp_path / "m", progress=stop)
     with pytest.raises(DatasetError, match="unfinished"):
         open_dataset(tmp_path / "m")
     merge(parts, tmp_path / "m")
@@ -165,7 +166,7 @@ def test_interrupted(sources: list[Path], tmp_path: Path) -> None:
         merge(parts[::-1], tmp_path / "m")
     shutil.rmtree(tmp_path / "q")
     merge_again = open_dataset(tmp_path / "m")
-    build(sources[:2], tmp_path / "whole", K, workers=1)
+    build(sources[:2], tmp_path / "whole", K)
     assert merge_again.fingerprint == open_dataset(tmp_path / "whole").fingerprint
 
 

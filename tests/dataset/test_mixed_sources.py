@@ -66,8 +66,8 @@ def sources(folder: Path) -> list[Path]:
 
 def test_formats_and_a_mirror_of_the_cod_mix_in_one_dataset(tmp_path: Path) -> None:
     pytest.importorskip("ase")
-    one = build(sources(tmp_path / "one"), tmp_path / "a", k=6, workers=1)
-    two = build(sources(tmp_path / "two"), tmp_path / "b", k=6, workers=1)
+    one = build(sources(tmp_path / "one"), tmp_path / "a", k=6)
+    two = build(sources(tmp_path / "two"), tmp_path / "b", k=6)
     assert one.index["fingerprint"] == two.index["fingerprint"]
     table = open_dataset(tmp_path / "a").crystals().to_pylist()
     assert {(row["crystal"], row["source"], row["licence"]) for row in table} == {

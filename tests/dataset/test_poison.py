@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from atomsight.core.progress import Progress
 from atomsight.dataset import build, builder, chunks, open_dataset
-from atomsight.dataset.builder import Progress
 from atomsight.dataset.work import process
+from atomsight.parallel import Limits, LocalWorkers
 from atomsight.parallel.executors import executor_of
-from atomsight.parallel.pool import Limits
 from processes import alive_in_session
 from small_crystals import content, write_cifs
 
@@ -53,7 +53,7 @@ def undisturbed(cifs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunks, "CHUNK_FILES", 4)
         patch.setattr(builder, "process", poisoned)
-        build(cifs, out, K, workers=2, limits=LIMITS)
+        build(cifs, out, K, executor=LocalWorkers(2, LIMITS))
     return out
 
 
@@ -79,7 +79,7 @@ def test_only_the_files_at_fault_are_skipped(undisturbed: Path, cifs: Path, tmp_
     for name in skipped:
         assert list(cifs.rglob(f"{name}.cif"))
     others = [path for path in sorted(cifs.rglob("*.cif")) if path.stem not in skipped]
-    build(others, tmp_path / "others", K, workers=1)
+    build(others, tmp_path / "others", K)
     assert crystals(undisturbed) == crystals(tmp_path / "others")
 
 
@@ -93,8 +93,8 @@ def test_the_same_bytes_with_more_workers_and_interruptions(
         raise Stopped
 
     with pytest.raises(Stopped):
-        build(cifs, tmp_path / "d", K, workers=3, limits=LIMITS, on_progress=stop)
-    assert build(cifs, tmp_path / "d", K, workers=3, limits=LIMITS).resumed > 0
+        build(cifs, tmp_path / "d", K, executor=LocalWorkers(3, LIMITS), progress=stop)
+    assert build(cifs, tmp_path / "d", K, executor=LocalWorkers(3, LIMITS)).resumed > 0
     assert content(tmp_path / "d") == content(undisturbed)
 
 
@@ -102,7 +102,7 @@ def test_the_same_bytes_from_a_dask_cluster(tmp_path: Path, monkeypatch: pytest.
     """Dask gives a task up once it has killed some workers; then it is handled here."""
     distributed = pytest.importorskip("distributed")
     cifs = write_cifs(tmp_path / "cifs", 12)
-    build(cifs, tmp_path / "here", K, workers=2)
+    build(cifs, tmp_path / "here", K, executor=2)
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
@@ -160,4 +160,4 @@ def test_ctrl_c_ends_all_workers_and_says_what_is_kept(tmp_path: Path) -> None:
         time.sleep(0.02)
     assert alive_in_session(run.pid) == []
     assert "Traceback" not in errors
-    assert "interrupted; 3 chunks with 10 crystals are kept in" in errors
+    assert "interrupted: 3 chunks with 10 crystals are kept in" in errors

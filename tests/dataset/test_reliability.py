@@ -35,7 +35,7 @@ def cifs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def dataset(cifs: Path, tmp_path: Path) -> Path:
-    build(cifs, tmp_path / "d", K, workers=1)
+    build(cifs, tmp_path / "d", K)
     return tmp_path / "d"
 
 
@@ -63,9 +63,9 @@ def test_damage_is_named_and_mended(how: str, dataset: Path, cifs: Path) -> None
     assert shards[1].name in str(result.exception)
     assert shards[-1].name in str(result.exception)
     assert "dataset repair" in str(result.exception)
-    assert repair(dataset, cifs, workers=1) == [f"sites/{shards[1].name}", f"sites/{shards[-1].name}"]
+    assert repair(dataset, cifs) == [f"sites/{shards[1].name}", f"sites/{shards[-1].name}"]
     assert content(dataset) == whole
-    assert repair(dataset, cifs, workers=1) == []
+    assert repair(dataset, cifs) == []
 
 
 def test_a_merged_dataset_is_mended(dataset: Path, cifs: Path, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_merged_dataset_is_mended(dataset: Path, cifs: Path, tmp_path: Path) -
     other.mkdir()
     for index in range(12):
         (other / f"s{index:04d}.cif").write_text(cif_text(700 + index))
-    build(other, tmp_path / "e", K, workers=1)
+    build(other, tmp_path / "e", K)
     merge([dataset, tmp_path / "e"], tmp_path / "m")
     whole = content(tmp_path / "m")
     for shard in open_dataset(tmp_path / "m").shards():
@@ -92,14 +92,14 @@ def test_what_cannot_be_mended(dataset: Path, cifs: Path, tmp_path: Path) -> Non
     shard = open_dataset(dataset).shards()[0]
     edit(shard)
     with pytest.raises(DatasetError, match="is not among the given files"):
-        repair(dataset, write_cifs(tmp_path / "others", 3, first=900), workers=1)
+        repair(dataset, write_cifs(tmp_path / "others", 3, first=900))
     table = dataset / "crystals.parquet"
     data = table.read_bytes()
     edit(table)
     with pytest.raises(DatasetError, match=r"crystals\.parquet is damaged"):
-        repair(dataset, cifs, workers=1)
+        repair(dataset, cifs)
     table.write_bytes(data)
-    assert repair(dataset, cifs, workers=1)
+    assert repair(dataset, cifs)
 
 
 FILE_SIZE_LIMIT = """
@@ -109,7 +109,7 @@ from atomsight.core.errors import DatasetError
 chunks.CHUNK_FILES = 6
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
 try:
-    build(sys.argv[1], sys.argv[2], 4, workers=1)
+    build(sys.argv[1], sys.argv[2], 4)
 except DatasetError as error:
     sys.exit(str(error))
 """
@@ -119,7 +119,7 @@ except DatasetError as error:
 def test_files_that_may_not_grow(cifs: Path, tmp_path: Path, limit: int) -> None:
     """The kernel cuts a write short: in the staging area with the lower limit, in the shards with the
     higher."""
-    build(cifs, tmp_path / "whole", K, workers=1)
+    build(cifs, tmp_path / "whole", K)
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
     command = [sys.executable, "-c", FILE_SIZE_LIMIT, str(cifs), str(tmp_path / "d"), str(limit)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -128,7 +128,7 @@ def test_files_that_may_not_grow(cifs: Path, tmp_path: Path, limit: int) -> None
     assert "same command" in run.stderr
     with pytest.raises(DatasetError, match="unfinished"):
         open_dataset(tmp_path / "d")
-    build(cifs, tmp_path / "d", K, workers=1)
+    build(cifs, tmp_path / "d", K)
     assert content(tmp_path / "d") == content(tmp_path / "whole")
 
 
@@ -139,6 +139,6 @@ def test_no_space_left(cifs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr("atomsight.dataset.shards.pq.write_table", full)
         with pytest.raises(DatasetError, match="No space left on device; the same command goes on"):
-            build(cifs, tmp_path / "d", K, workers=1)
-    summary = build(cifs, tmp_path / "d", K, workers=1)
+            build(cifs, tmp_path / "d", K)
+    summary = build(cifs, tmp_path / "d", K)
     assert summary.resumed == summary.crystals == 40

@@ -28,8 +28,8 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Dataset
             refcode = "ABCD" + ascii_uppercase[number // 26] + ascii_uppercase[number % 26]
             (root / folder / f"{refcode}_clean.cif").write_text(cif_text(number + shift, refcode))
     sources = [root / "first", root / "second"]
-    build(sources, root / "one", K, workers=1, one_per_refcode=True)
-    build(sources, root / "all", K, workers=1)
+    build(sources, root / "one", K, one_per_refcode=True)
+    build(sources, root / "all", K)
     return open_dataset(root / "one"), open_dataset(root / "all")
 
 

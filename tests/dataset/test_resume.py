@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from atomsight.core.errors import DatasetError
+from atomsight.core.progress import Progress
 from atomsight.dataset import build, chunks, open_dataset
 from atomsight.dataset._files import locked
-from atomsight.dataset.builder import Progress
 from atomsight.io.policy import QualityPolicy
 from processes import alive_in_session
 from small_crystals import cif_text, content, write_cifs
@@ -35,7 +35,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(cifs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("reference") / "dataset"
-    build(cifs, out, K, workers=1)
+    build(cifs, out, K)
     return content(out)
 
 
@@ -56,11 +56,11 @@ def test_stopped_at_every_step(cifs: Path, undisturbed: dict[str, bytes], tmp_pa
         def step(progress: Progress, allowed: int = allowed) -> None:
             nonlocal steps
             steps += 1
-            if steps > allowed and progress.stage != "done":
+            if steps > allowed:
                 raise Stopped
 
         try:
-            summary = build(cifs, out, K, workers=1, on_progress=step)
+            summary = build(cifs, out, K, progress=step)
         except Stopped:
             with pytest.raises(DatasetError, match="unfinished build"):
                 open_dataset(out)
@@ -90,12 +90,12 @@ def test_stopped_at_a_write(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fsync)
         try:
-            build(cifs, tmp_path / "d", K, workers=1)
+            build(cifs, tmp_path / "d", K)
         except Stopped:
             pass
         else:
             assert calls <= moment
-    build(cifs, tmp_path / "d", K, workers=1)
+    build(cifs, tmp_path / "d", K)
     assert content(tmp_path / "d") == undisturbed
 
 
@@ -105,8 +105,8 @@ from atomsight.dataset import build, chunks, work
 from pathlib import Path
 chunks.CHUNK_FILES = 4
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), workers=int(sys.argv[4]),
-          on_progress=lambda progress: time.sleep(0.02))
+    build(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), executor=int(sys.argv[4]),
+          progress=lambda progress: time.sleep(0.02))
 """
 
 
@@ -166,10 +166,10 @@ def test_two_builds_into_one_folder(cifs: Path, undisturbed: dict[str, bytes], t
     out = tmp_path / "d"
     out.mkdir()
     with locked(out), pytest.raises(DatasetError, match=rf"is being built by process {os.getpid()} on "):
-        build(cifs, out, K, workers=1)
+        build(cifs, out, K)
     # The lock of a dead process is a file that nobody holds.
     (out / "build.lock").write_text("process 1 on elsewhere\n")
-    build(cifs, out, K, workers=1)
+    build(cifs, out, K)
     assert content(out) == undisturbed
 
 
@@ -180,26 +180,26 @@ def test_other_settings_are_refused(cifs: Path, tmp_path: Path) -> None:
         raise Stopped
 
     with pytest.raises(Stopped):
-        build(cifs, out, K, workers=1, on_progress=stop)
+        build(cifs, out, K, progress=stop)
     before = content(out)
     with pytest.raises(DatasetError, match=r"other settings .k: 5 there, 6 now"):
-        build(cifs, out, 6, workers=1)
+        build(cifs, out, 6)
     with pytest.raises(DatasetError, match="policy"):
-        build(cifs, out, K, workers=1, policy=QualityPolicy(min_distance=0.7))
+        build(cifs, out, K, policy=QualityPolicy(min_distance=0.7))
     with pytest.raises(DatasetError, match="sources"):
-        build(sorted(cifs.glob("*.cif")), out, K, workers=1)
+        build(sorted(cifs.glob("*.cif")), out, K)
     with pytest.raises(DatasetError, match="one_per_refcode"):
-        build(cifs, out, K, workers=1, one_per_refcode=True)
+        build(cifs, out, K, one_per_refcode=True)
     assert content(out) == before
-    build(cifs, out, K, workers=1)
+    build(cifs, out, K)
     with pytest.raises(DatasetError, match=r"other settings .k: 5 there, 6 now"):
-        build(cifs, out, 6, workers=1)
+        build(cifs, out, 6)
 
 
 def test_a_finished_build_is_left_as_it_is(cifs: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    build(cifs, tmp_path / "d", K, workers=1)
+    build(cifs, tmp_path / "d", K)
     modified = {p: p.stat().st_mtime_ns for p in (tmp_path / "d").rglob("*") if p.is_file()}
-    summary = build(cifs, tmp_path / "d", K, workers=1)
+    summary = build(cifs, tmp_path / "d", K)
     assert summary.complete_before
     assert summary.crystals == 24
     assert {p: p.stat().st_mtime_ns for p in modified} == modified
@@ -216,13 +216,13 @@ def test_files_changed_between_two_runs_are_read_again(tmp_path: Path) -> None:
             raise Stopped
 
     with pytest.raises(Stopped):
-        build(cifs, tmp_path / "d", K, workers=1, on_progress=stop)
+        build(cifs, tmp_path / "d", K, progress=stop)
     (cifs / "s0001.cif").write_text(cif_text(1001))
     for index in range(14, 24):
         next(cifs.rglob(f"s{index:04d}.cif")).unlink()
-    summary = build(cifs, tmp_path / "d", K, workers=1)
+    summary = build(cifs, tmp_path / "d", K)
     assert 0 < summary.resumed < summary.crystals
-    build(cifs, tmp_path / "fresh", K, workers=1)
+    build(cifs, tmp_path / "fresh", K)
     assert content(tmp_path / "d") == content(tmp_path / "fresh")
 
 
@@ -234,10 +234,10 @@ def test_a_part_damaged_on_disk_is_made_again(
             raise Stopped
 
     with pytest.raises(Stopped):
-        build(cifs, tmp_path / "d", K, workers=1, on_progress=stop)
+        build(cifs, tmp_path / "d", K, progress=stop)
     parts = sorted((tmp_path / "d" / "staging").glob("*.part"))
     whole = parts[1].read_bytes()
     parts[1].write_bytes(whole[:-7] + b"damaged")
     parts[2].write_bytes(b"")
-    build(cifs, tmp_path / "d", K, workers=1)
+    build(cifs, tmp_path / "d", K)
     assert content(tmp_path / "d") == undisturbed

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from atomsight.core.errors import DatasetError, ModelError
+from atomsight.core.progress import Progress
 from atomsight.evaluate import MistakeLog, evaluate_model
 from atomsight.evaluate.write import element_rows, write_evaluation
 from standins import MemoryDataset, ShellModel, random_dataset
@@ -15,9 +16,9 @@ from standins import MemoryDataset, ShellModel, random_dataset
 
 def test_every_figure_follows_from_the_rows() -> None:
     dataset, model = random_dataset(), ShellModel()
-    with MistakeLog() as log:
-        evaluation = evaluate_model(model, dataset, "test", mistakes=log)
-        mistakes = list(log)
+    log = MistakeLog()
+    evaluation = evaluate_model(model, dataset, "test", mistakes=log)
+    mistakes = list(log)
 
     rows = {k: v[dataset.columns["split"] == "test"] for k, v in dataset.columns.items()}
     p = model.probabilities({"distances": rows["distances"]})
@@ -72,9 +73,10 @@ def test_batches_do_not_matter_and_crystals_stay_whole(slices: int) -> None:
 
 
 def test_progress_adds_up() -> None:
-    steps: list[int] = []
-    evaluation = evaluate_model(ShellModel(), random_dataset(), on_progress=steps.append)
-    assert sum(steps) == evaluation.summary()["sites"]
+    steps: list[Progress] = []
+    evaluation = evaluate_model(ShellModel(), random_dataset(), progress=steps.append)
+    assert len(steps) > 1
+    assert steps[-1].done == steps[-1].total == evaluation.summary()["sites"]
 
 
 def test_groups_widen_the_error_bar() -> None:
@@ -135,9 +137,9 @@ def test_elements_absent_from_the_split_have_no_made_up_score(tmp_path: Path) ->
 
 
 def test_tables_hold_what_was_counted(tmp_path: Path) -> None:
-    with MistakeLog() as log:
-        evaluation = evaluate_model(ShellModel(elements=(8, 1, 6)), random_dataset(), mistakes=log)
-        write_evaluation(evaluation, evaluation.summary() | {"note": None}, log, tmp_path)
+    log = MistakeLog()
+    evaluation = evaluate_model(ShellModel(elements=(8, 1, 6)), random_dataset(), mistakes=log)
+    write_evaluation(evaluation, evaluation.summary() | {"note": None}, log, tmp_path)
     tables = ("per_element", "confusion", "confused_pairs", "crystals", "mistakes")
     assert {p.name for p in tmp_path.iterdir()} == {"summary.json", *(f"{name}.csv" for name in tables)}
     assert (tmp_path / "mistakes.csv").read_text().count("\n") == evaluation.summary()["mistakes"] + 1

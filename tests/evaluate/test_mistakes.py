@@ -26,37 +26,38 @@ def batch(rng: np.random.Generator, n: int, first: int = 0) -> dict[str, np.ndar
 def test_spilled_and_held_mistakes_come_in_one_order() -> None:
     rng = np.random.default_rng(0)
     parts = [batch(rng, 300, 300 * i) for i in range(7)]
-    with MistakeLog() as held, MistakeLog(limit=500) as spilled:
-        for part in parts:
-            held.add(**part)
-        for part in reversed(parts):
-            spilled.add(**part)
-        folder = spilled._folder
-        assert folder is not None
-        assert folder.exists()
-        assert list(held) == list(spilled)
-        assert list(spilled) == list(spilled)
-        rows = list(held)
+    held, spilled = MistakeLog(), MistakeLog(limit=500)
+    for part in parts:
+        held.add(**part)
+    for part in reversed(parts):
+        spilled.add(**part)
+    folder = spilled._folder
+    assert folder is not None
+    assert folder.exists()
+    assert list(held) == list(spilled)
+    assert list(spilled) == list(spilled)
+    rows = list(held)
     assert held.count == len(rows) == 2100
     keys = [(-m.probability, m.crystal, m.site) for m in rows]
     assert keys == sorted(keys)
+    del spilled
     assert not folder.exists()
 
 
 def test_csv_speaks_in_symbols(tmp_path: Path) -> None:
-    with MistakeLog() as log:
-        log.add(
-            crystal=np.array(['odd, "name"'], dtype=object),
-            site=np.array([4]),
-            label=np.array(["Al1"], dtype=object),
-            true=np.array([13], dtype=np.uint8),
-            predicted=np.array([3], dtype=np.uint8),
-            probability=np.array([0.875], dtype=np.float32),
-            probability_true=np.array([0.125], dtype=np.float32),
-            rank=np.array([1]),
-        )
-        assert list(log) == [Mistake('odd, "name"', 4, "Al1", 13, 3, 0.875, 0.125, 1)]
-        log.write_csv(tmp_path / "mistakes.csv")
+    log = MistakeLog()
+    log.add(
+        crystal=np.array(['odd, "name"'], dtype=object),
+        site=np.array([4]),
+        label=np.array(["Al1"], dtype=object),
+        true=np.array([13], dtype=np.uint8),
+        predicted=np.array([3], dtype=np.uint8),
+        probability=np.array([0.875], dtype=np.float32),
+        probability_true=np.array([0.125], dtype=np.float32),
+        rank=np.array([1]),
+    )
+    assert list(log) == [Mistake('odd, "name"', 4, "Al1", 13, 3, 0.875, 0.125, 1)]
+    log.write_csv(tmp_path / "mistakes.csv")
     with (tmp_path / "mistakes.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == list(Mistake._fields)
@@ -64,9 +65,9 @@ def test_csv_speaks_in_symbols(tmp_path: Path) -> None:
 
 
 def test_no_mistake_at_all(tmp_path: Path) -> None:
-    with MistakeLog() as log:
-        assert list(log) == []
-        log.write_csv(tmp_path / "none.csv")
+    log = MistakeLog()
+    assert list(log) == []
+    log.write_csv(tmp_path / "none.csv")
     assert (tmp_path / "none.csv").read_text().count("\n") == 1
 
 

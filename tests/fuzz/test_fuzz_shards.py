@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import AtomsightError
-from atomsight.dataset import build_from, open_dataset
+from atomsight.dataset import build, open_dataset
 
 
 def crystals(count: int) -> list[Crystal]:
@@ -42,7 +42,7 @@ def crystals(count: int) -> list[Crystal]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("fuzz") / "d"
-    build_from(crystals(60), out, 4)
+    build(crystals(60), out, 4)
     return out
 
 

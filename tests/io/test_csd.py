@@ -252,7 +252,7 @@ def test_a_build_reads_entries_in_its_workers(database: Callable[..., None], tmp
     from atomsight.dataset import build
 
     database(*(salt(f"AAAAA{letter}") for letter in "ABCDEFGH"), salt("PARTLY", shares=(0.4,)))
-    alone = build("csd:", tmp_path / "one", k=4, workers=1)
+    alone = build("csd:", tmp_path / "one", k=4)
     with ThreadPoolExecutor(2) as executor:
         parallel = build("csd:", tmp_path / "two", k=4, executor=executor)
     assert alone.crystals == 8

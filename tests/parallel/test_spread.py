@@ -23,7 +23,7 @@ from atomsight.models.predict import PredictJob, predict
 from atomsight.parallel import scheduler
 from atomsight.parallel.executors import executor_of
 from atomsight.parallel.jobs import Skipped, sources_of, spread
-from atomsight.parallel.pool import Limits
+from atomsight.parallel.pool import Limits, LocalWorkers
 from atomsight.rank.rank import RankJob, score
 
 ROOT = Path(__file__).parents[2]
@@ -76,9 +76,7 @@ def test_a_dask_cluster_answers_as_one_process(folder: Path) -> None:
             assert answers(verb, folder, "--cluster", cluster.scheduler_address) == alone[verb]
         with executor_of(cluster.scheduler_address) as executor:
             found = []
-            for one in atomsight.check(
-                sources_of(folder), on_skip=lambda source, reason: None, executor=executor
-            ):
+            for one in atomsight.check(folder, on_skip=lambda source, reason: None, executor=executor):
                 if not found:
                     os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
                 found.append(one.as_dict())
@@ -106,13 +104,15 @@ def test_python_functions_take_crystals_and_any_executor(folder: Path) -> None:
 def test_what_cannot_travel_is_refused(folder: Path) -> None:
     model = atomsight.load_model(threads=1)
     with pytest.raises(InputError, match="names or paths"):
-        atomsight.check([], model, workers=2)
+        atomsight.check([], model, executor=2)
     with pytest.raises(InputError, match="no other can be given"):
-        score([], model=model, workers=2)
-    with pytest.raises(InputError, match="workers must be at least 1"):
-        list(predict([], workers=0))
+        score([], model=model, executor=2)
+    with pytest.raises(InputError, match="name or path"):
+        predict([], model, executor=2)
+    with pytest.raises(InputError, match="at least 1 worker process is needed"):
+        predict([], executor=0)
     with pytest.raises(ModelError, match="no model 'nowhere'"):
-        list(predict(sources_of(folder), "nowhere", workers=2))
+        list(predict(folder, "nowhere", executor=2))
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,8 @@ class PoisonJob:
                 if name == self.deadly:
                     if self.how == "sleep":
                         time.sleep(600)
+                    if self.how == "memory":
+                        raise MemoryError
                     os.kill(os.getpid(), signal.SIGSEGV)
                 yield name
 
@@ -173,14 +175,14 @@ class DeadJob:
 def test_a_killed_process_loses_nothing(folder: Path, tmp_path: Path) -> None:
     job = NameJob("1-halite", tmp_path / "killed")
     skips: list[str] = []
-    found = list(spread(sources_of(folder), job, lambda source, reason: skips.append(source), workers=2))
+    found = list(spread(sources_of(folder), job, lambda source, reason: skips.append(source), executor=2))
     assert job.mark is not None
     assert job.mark.exists()
     assert found == [f"{i}-{name}" for i in range(3) for name in ("halite", "ibuprofen")]
     assert [Path(source).stem for source in skips] == [f"{i}-broken" for i in range(3)]
 
 
-@pytest.mark.parametrize("how", ["segfault", "sleep"])
+@pytest.mark.parametrize("how", ["segfault", "sleep", "memory"])
 @pytest.mark.parametrize("files", [1, 5])
 def test_a_file_that_ends_or_blocks_its_process_is_skipped(folder: Path, how: str, files: int) -> None:
     skips: dict[str, str] = {}
@@ -189,25 +191,39 @@ def test_a_file_that_ends_or_blocks_its_process_is_skipped(folder: Path, how: st
             sources_of(folder),
             PoisonJob("1-ibuprofen", how, files),
             lambda source, reason: skips.update({Path(source).stem: reason}),
-            workers=2,
-            limits=Limits(seconds=3),
+            executor=LocalWorkers(2, Limits(seconds=3)),
         )
     )
     names = [f"{i}-{name}" for i in range(3) for name in ("halite", "ibuprofen")]
     assert found == [name for name in names if name != "1-ibuprofen"]
     assert list(skips) == ["0-broken", "1-broken", "1-ibuprofen", "2-broken"]
-    reason = {"segfault": "it ended its worker process", "sleep": "it took longer than 3 s"}[how]
-    assert skips["1-ibuprofen"] == reason
+    reason = {
+        "segfault": ("crashed", "it ended its worker process"),
+        "sleep": ("timeout", "it took longer than 3 s"),
+        "memory": ("memory", "reading it takes more memory than there is"),
+    }[how]
+    assert (skips["1-ibuprofen"].rule, str(skips["1-ibuprofen"])) == reason  # type: ignore[attr-defined]
+
+
+def test_one_worker_with_limits_is_a_process_of_its_own(folder: Path) -> None:
+    skips: list[str] = []
+    job = PoisonJob("1-ibuprofen", "segfault", 5)
+    found = list(spread(sources_of(folder), job, lambda s, r: skips.append(s), executor=LocalWorkers(1)))
+    assert len(found) == 5
+    assert len(skips) == 4
+    for wrong in (lambda: LocalWorkers(0), lambda: LocalWorkers(1, Limits(seconds=0))):
+        with pytest.raises(InputError):
+            wrong()
 
 
 def test_without_a_listener_such_a_file_ends_the_work(folder: Path) -> None:
     with pytest.raises(EngineError, match=r"1-ibuprofen\.cif: it ended its worker process"):
-        list(spread(sources_of(folder), PoisonJob("1-ibuprofen", "segfault", 2), workers=2))
+        list(spread(sources_of(folder), PoisonJob("1-ibuprofen", "segfault", 2), executor=2))
 
 
 def test_a_job_that_ends_its_process_while_loading_blames_no_file(folder: Path) -> None:
     with pytest.raises(EngineError, match="while it loaded"):
-        list(spread(sources_of(folder), DeadJob(), lambda source, reason: None, workers=2))
+        list(spread(sources_of(folder), DeadJob(), lambda source, reason: None, executor=2))
 
 
 def test_work_in_flight_is_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

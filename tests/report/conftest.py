@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atomsight.dataset import build_from, open_dataset
+from atomsight.dataset import build, open_dataset
 from atomsight.report import Report, write_report
-from atomsight.training.export import write_model
+from atomsight.training.model_file import write_model
 from atomsight.training.two_stage.graph import two_stage_graph
 from hostile_crystals import HOSTILE, hostile_crystals
 
@@ -46,7 +46,7 @@ def write_run(folder: Path, dataset: Path, k: int = 4) -> Path:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the dataset ``data`` and the run ``run``."""
     folder = tmp_path_factory.mktemp("report")
-    build_from(hostile_crystals(), folder / "data", 6)
+    build(hostile_crystals(), folder / "data", 6)
     write_run(folder / "run", folder / "data")
     return folder
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +12,16 @@ import torch
 
 from atomsight.cli import main
 from atomsight.core.errors import DatasetError, InputError, ModelError
-from atomsight.dataset import Dataset, build_from, open_dataset
+from atomsight.core.progress import Progress
+from atomsight.dataset import Dataset, build, open_dataset
 from atomsight.models import load_model
 from atomsight.training import Settings, train_model
 from atomsight.training.data import SiteStream
-from atomsight.training.export import write_model
 from atomsight.training.finetune import train_further
 from atomsight.training.masked_site.graph import masked_site_graph, weights_of
 from atomsight.training.masked_site.network import MaskedSiteNetwork
-from atomsight.training.masked_site.training import OWN, ROWS_ALIKE, MaskedSite, filled
+from atomsight.training.masked_site.training import NOT_WEIGHTS, ROWS_MULTIPLE, MaskedSite, padded
+from atomsight.training.model_file import write_model
 from learnable_crystals import learnable_crystals
 
 SHORT = Settings(model="masked-site", k=3, elements="H,C,O", epochs=1, batch_size=128)
@@ -30,7 +30,7 @@ SHORT = Settings(model="masked-site", k=3, elements="H,C,O", epochs=1, batch_siz
 @pytest.fixture(scope="module")
 def crystals(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     out = tmp_path_factory.mktemp("further") / "dataset"
-    build_from(learnable_crystals(200), out, 10)
+    build(learnable_crystals(200), out, 10)
     return open_dataset(out)
 
 
@@ -56,7 +56,7 @@ def test_weights_come_back_out_of_the_graph(angular: int) -> None:
 
     graph = masked_site_graph(weights, 4, 0.7)
     found = weights_of({one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}, 0.7)
-    assert set(found) == set(weights) - set(OWN)
+    assert set(found) == set(weights) - set(NOT_WEIGHTS)
     for name, array in found.items():
         np.testing.assert_allclose(array, weights[name], rtol=1e-6)
 
@@ -82,13 +82,13 @@ def test_it_is_taken_up_again_only_as_it_began(crystals: Dataset, begun: Path, t
     class InterruptionError(Exception):
         pass
 
-    def stop(record: dict[str, Any]) -> None:
-        if record["event"] == "epoch" and record["epoch"] == 1:
+    def stop(progress: Progress) -> None:
+        if progress.record and progress.epoch == 1:
             raise InterruptionError
 
     settings = Settings(epochs=2, batch_size=128)
     with pytest.raises(InterruptionError):
-        train_further(begun, crystals, tmp_path / "run", settings, watch=stop)
+        train_further(begun, crystals, tmp_path / "run", settings, progress=stop)
     with pytest.raises(InputError, match="began from model"):
         train_further("masked-site-angles-2", crystals, tmp_path / "run", settings, resume=True)
     record = tmp_path / "run" / "settings.json"
@@ -128,11 +128,11 @@ def test_batches_are_filled_with_what_counts_nowhere() -> None:
         "distances": torch.rand(3, 5),
         "directions": torch.ones(3, 15, dtype=torch.int8),
     }
-    more = filled(batch)
-    assert {name: rows.shape[0] for name, rows in more.items()} == dict.fromkeys(batch, ROWS_ALIKE)
+    more = padded(batch)
+    assert {name: rows.shape[0] for name, rows in more.items()} == dict.fromkeys(batch, ROWS_MULTIPLE)
     assert all(torch.equal(more[name][:3], rows) for name, rows in batch.items())
     assert (more["target"][3:] == -1).all()
-    assert filled(more) is more
+    assert padded(more) is more
 
 
 def test_filling_changes_no_answer(crystals: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,9 +141,9 @@ def test_filling_changes_no_answer(crystals: Dataset, monkeypatch: pytest.Monkey
     architecture.network.eval()
     stream = SiteStream(crystals, SHORT, (1, 6, 8), MaskedSite.columns, "val", True)
     batch = next(iter(stream))
-    assert len(batch["site"]) % ROWS_ALIKE
+    assert len(batch["site"]) % ROWS_MULTIPLE
     loss, logits = architecture._loss(batch)
-    monkeypatch.setattr("atomsight.training.masked_site.training.filled", lambda given: given)
+    monkeypatch.setattr("atomsight.training.masked_site.training.padded", lambda given: given)
     bare_loss, bare = architecture._loss(batch)
     torch.testing.assert_close(logits, bare)
     torch.testing.assert_close(loss, bare_loss)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from atomsight.core.errors import DatasetError, InputError, ModelError
+from atomsight.core.progress import Progress
 from atomsight.dataset import Dataset
 from atomsight.models import load_model
 from atomsight.training import Settings, train_model
@@ -27,14 +29,14 @@ def test_before_training_it_predicts_as_the_old_one(
     k: int, run: Path, learnable: Dataset, tmp_path: Path
 ) -> None:
     """The weights as they are at the first step, run through the network themselves."""
-    seen: list[dict[str, Any]] = []
+    seen: list[Mapping[str, Any]] = []
 
-    def stop(record: dict[str, Any]) -> None:
-        seen.append(record)
+    def stop(progress: Progress) -> None:
+        seen.append(progress.record)
         raise InterruptionError
 
     with pytest.raises(InterruptionError):
-        grow_model(run, learnable, k, tmp_path / "grown", watch=stop)
+        grow_model(run, learnable, k, tmp_path / "grown", progress=stop)
     assert seen[0]["event"] == "grown"
     assert seen[0]["difference"] <= 1e-6
     assert seen[0]["parameters"] - seen[0]["parameters_before"] == (k - 4) * (64 + 3)
@@ -72,15 +74,15 @@ def test_the_new_inputs_learn(run: Path, learnable: Dataset, tmp_path: Path) -> 
 
 
 def test_a_grown_run_grows_again_and_is_taken_up_again(run: Path, learnable: Dataset, tmp_path: Path) -> None:
-    def stop(record: dict[str, Any]) -> None:
-        if record["event"] == "epoch" and (record["stage"], record["epoch"]) == ("stage-one", 1):
+    def stop(progress: Progress) -> None:
+        if progress.record and (progress.stage, progress.epoch) == ("stage-one", 1):
             raise InterruptionError
 
     grow_model(run, learnable, 5, tmp_path / "five", epochs=2)
     whole = grow_model(tmp_path / "five", learnable, 6, tmp_path / "six", epochs=2)
     with pytest.raises(InterruptionError):
-        grow_model(tmp_path / "five", learnable, 6, tmp_path / "stopped", epochs=2, watch=stop)
-    with pytest.raises(InputError, match="grew from"):
+        grow_model(tmp_path / "five", learnable, 6, tmp_path / "stopped", epochs=2, progress=stop)
+    with pytest.raises(InputError, match="began from"):
         grow_model(run, learnable, 6, tmp_path / "stopped", epochs=2, resume=True)
     taken_up = grow_model(tmp_path / "five", learnable, 6, tmp_path / "stopped", epochs=2, resume=True)
     (batch,) = learnable.batches(("distances",), split="val")
@@ -95,7 +97,7 @@ def test_what_cannot_grow(run: Path, learnable: Dataset, tmp_path: Path) -> None
         grow_model(run, learnable, 7, out)
     with pytest.raises(ModelError, match="no run folder"):
         grow_model(tmp_path, learnable, 5, out)
-    with pytest.raises(InputError, match="did not grow from another"):
+    with pytest.raises(InputError, match="began anew"):
         grow_model(run, learnable, 5, run)
     assert not out.exists()
     assert load_model(run).k == 4

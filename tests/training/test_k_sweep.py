@@ -14,6 +14,7 @@ import pytest
 
 from atomsight.cli import main
 from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.progress import Progress
 from atomsight.core.scores import macro_recall
 from atomsight.dataset import Dataset, open_dataset
 from atomsight.dataset.resplit import resplit
@@ -67,9 +68,9 @@ def test_group_counts_are_the_confusion_matrices(swept: Sweep) -> None:
 
 def test_finished_runs_are_not_done_again(learnable: Dataset, place: Path, swept: Sweep) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
-    events: list[dict[str, Any]] = []
-    again = sweep_k(learnable, place, (1, 2, 3), SHORT, seeds=2, watch=events.append)
-    assert [event["skipped"] for event in events] == [True] * 6
+    events: list[Progress] = []
+    again = sweep_k(learnable, place, (1, 2, 3), SHORT, seeds=2, progress=events.append)
+    assert [event.record["skipped"] for event in events] == [True] * 6
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()} == stamps
     assert np.array_equal(again.counts["test"].hits, swept.counts["test"].hits)
 
@@ -166,7 +167,7 @@ def test_the_verb(learnable: Dataset, place: Path, swept: Sweep, atomsight: Call
     shown = atomsight("sweep", learnable.path, *options, "--out", out)
     assert shown.status == 0
     assert "suggested: k = " in shown.out
-    assert "was there" in shown.err
+    assert "finished before" in shown.err
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_grow_from_the_command_line(
     arguments = ("grow", run, learnable.path, "-k", 5, "--out", tmp_path / "grown", "--threads", 1)
     result = atomsight(*arguments, "--epochs", 1)
     assert result.status == 0, result.err
-    assert "before training: the same answers" in result.err
+    assert "before training: the predictions equal" in result.err
     assert "at k = 4" in result.err
     assert load_model(tmp_path / "grown").k == 5
     again = atomsight(*arguments, "--epochs", 1, "--resume", "--json")

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from atomsight.core.errors import DatasetError, InputError, MissingExtraError
-from atomsight.dataset import Dataset, build_from, open_dataset
+from atomsight.core.progress import Progress
+from atomsight.dataset import Dataset, build, open_dataset
 from atomsight.models import load_model
 from atomsight.training import Settings, train_model
 from atomsight.training.two_stage.training import TwoStage
@@ -25,13 +26,14 @@ class InterruptionError(Exception):
 
 
 def stopping_at(stage: str, epoch: int, event: str) -> Any:
-    """A watcher that breaks the run off, as a crash would."""
+    """A receiver of the progress that ends the run, as a crash would."""
 
-    def watch(record: dict[str, Any]) -> None:
-        if (record["stage"], record["epoch"], record["event"]) == (stage, epoch, event):
+    def stop(progress: Progress) -> None:
+        now = "epoch" if progress.record else "step"
+        if (progress.stage, progress.epoch, now) == (stage, epoch, event):
             raise InterruptionError
 
-    return watch
+    return stop
 
 
 def without_times(run: Path) -> list[dict[str, Any]]:
@@ -85,7 +87,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     stage: str, epoch: int, event: str, run: Path, learnable: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(InterruptionError):
-        train_model(learnable, tmp_path / "run", QUICK, watch=stopping_at(stage, epoch, event))
+        train_model(learnable, tmp_path / "run", QUICK, progress=stopping_at(stage, epoch, event))
     assert not (tmp_path / "run" / "model.onnx").exists()
     train_model(learnable, tmp_path / "run", QUICK, resume=True)
     assert (tmp_path / "run" / "model.onnx").read_bytes() == (run / "model.onnx").read_bytes()
@@ -98,12 +100,12 @@ import os, signal, torch
 torch.set_num_threads(1)
 from atomsight.dataset import open_dataset
 from atomsight.training import Settings, train_model
-def watch(record):
-    if record["epoch"] == 2 and record["event"] == "epoch":
+def stop(progress):
+    if progress.epoch == 2 and progress.record:
         os.kill(os.getpid(), signal.SIGKILL)
 dataset = open_dataset({str(learnable.path)!r})
 settings = Settings(**{QUICK.as_dict()!r})
-train_model(dataset, {str(tmp_path / "run")!r}, settings, watch=watch)
+train_model(dataset, {str(tmp_path / "run")!r}, settings, progress=stop)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == -signal.SIGKILL, result.stderr
@@ -124,7 +126,7 @@ def test_a_folder_with_a_run_is_not_overwritten(run: Path, learnable: Dataset, t
 
 
 def test_a_finished_run_is_only_opened(run: Path, learnable: Dataset) -> None:
-    model = train_model(learnable, run, QUICK, resume=True, watch=stopping_at("stage-one", 1, "step"))
+    model = train_model(learnable, run, QUICK, resume=True, progress=stopping_at("stage-one", 1, "step"))
     assert model.k == 4
 
 
@@ -132,7 +134,7 @@ def test_resume_refuses_other_settings_and_other_data(run: Path, learnable: Data
     other = Settings(**{**QUICK.as_dict(), "epochs": 9, "seed": 1})
     with pytest.raises(InputError, match="epochs was 4, is 9; seed was 0, is 1"):
         train_model(learnable, run, other, resume=True)
-    build_from(learnable_crystals(150, seed=5), tmp_path / "dataset", 6)
+    build(learnable_crystals(150, seed=5), tmp_path / "dataset", 6)
     with pytest.raises(InputError, match="the dataset was another"):
         train_model(open_dataset(tmp_path / "dataset"), run, QUICK, resume=True)
 
@@ -163,7 +165,7 @@ def test_a_val_split_without_sites_is_refused(tmp_path: Path) -> None:
     crystals = list(learnable_crystals(3))
     for crystal in crystals:
         object.__setattr__(crystal, "name", "ABCDEF" + crystal.name[-2:])
-    build_from(crystals, tmp_path / "dataset", 4)
+    build(crystals, tmp_path / "dataset", 4)
     dataset = open_dataset(tmp_path / "dataset")
     with pytest.raises(DatasetError, match=r"split of .* holds"):
         train_model(dataset, tmp_path / "run", Settings(k=4, elements="all"))

@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import atomsight
-from atomsight.dataset import build_from, open_dataset
+from atomsight.dataset import build, open_dataset
 from atomsight.io import Member
 from atomsight.web import api
 from atomsight.web.app import create_app
@@ -201,7 +201,7 @@ def test_an_entry_of_the_cod_is_fetched(client: Any, finish: Any, monkeypatch: p
 
 def test_shipped_precedents_are_drawn_from_every_element(tmp_path: Path) -> None:
     crystals = [next(atomsight.read(path)) for path in (IBUPROFEN, DATA / "halite.cif")]
-    build_from(crystals, tmp_path / "set", k=8)
+    build(crystals, tmp_path / "set", k=8)
     table = precedents_table(open_dataset(tmp_path / "set"))
     assert table == precedents_table(open_dataset(tmp_path / "set"))
     drawn = Counter(table["elements"])
@@ -211,7 +211,7 @@ def test_shipped_precedents_are_drawn_from_every_element(tmp_path: Path) -> None
 
 def test_a_dataset_names_precedents_and_its_own_distances(tmp_path: Path) -> None:
     crystals = [next(atomsight.read(path)) for path in (IBUPROFEN, DATA / "halite.cif")]
-    build_from(crystals, tmp_path / "set", k=8)
+    build(crystals, tmp_path / "set", k=8)
     with TestClient(create_app(dataset=tmp_path / "set", threads=1), base_url="http://localhost") as client:
         job = client.post("/api/checks", json={"example": WRONG.name}).json()["job"]
         client.get(f"/api/jobs/{job}/events")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from atomsight.core.errors import AtomsightError
+from atomsight.core.progress import Progress
 from atomsight.dataset import open_dataset
 from atomsight.training.hardware import Hardware
 from atomsight.training.plausibility.train import PlausibilitySettings, Source, train_plausibility
@@ -74,9 +75,10 @@ def sources_of(given: argparse.Namespace, exchanges: Exchanges | None) -> Mappin
     }
 
 
-def show(record: dict[str, Any]) -> None:
+def show(progress: Progress) -> None:
     """Print how an epoch went."""
-    if record["event"] == "epoch":
+    record = progress.record
+    if record:
         print(
             f"epoch {record['epoch']}/{record['epochs']}: loss {record['train_loss']:.4f}, val "
             f"{record['val_loss']:.4f}, first {record['val_accuracy']:.3f}, {record['seconds']:.0f} s",
@@ -92,17 +94,7 @@ def main() -> None:
         parser.error(f"--often is a chance, from 0 to 1, not {given.often:g}")
     if given.unrelaxed and given.exchange is not None:
         parser.error("--exchange is of no use with --unrelaxed, which takes other compounds' geometries")
-    names = (
-        "small",
-        "large",
-        "most",
-        "leave_out",
-        "examples",
-        "large_share",
-        "exchange",
-        "often",
-        "unrelaxed",
-    )
+    names = "small large most leave_out examples large_share exchange often unrelaxed".split()
     data = ", ".join(f"{name} {_text(getattr(given, name))}" for name in names)
     settings = PlausibilitySettings(
         data, given.angular, given.begin, given.epochs, given.rate, given.patience, given.seed
@@ -117,7 +109,7 @@ def main() -> None:
             {"dataset": str(dataset.path), "fingerprint": dataset.fingerprint},
             resume=given.resume,
             hardware=Hardware(given.threads),
-            watch=show,
+            progress=show,
         )
     except AtomsightError as error:
         parser.error(str(error))

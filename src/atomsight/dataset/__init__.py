@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from atomsight.dataset.builder import build as build
-    from atomsight.dataset.builder import build_from as build_from
     from atomsight.dataset.store import Dataset as Dataset
     from atomsight.dataset.store import open_dataset as open_dataset
 
-_HOME = {"Dataset": "store", "build": "builder", "build_from": "builder", "open_dataset": "store"}
+_HOME = {"Dataset": "store", "build": "builder", "open_dataset": "store"}
 
-__all__ = ["Dataset", "build", "build_from", "open_dataset"]
+__all__ = ["Dataset", "build", "open_dataset"]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,19 +24,19 @@ import pyarrow.compute as pc
 
 from atomsight.core.errors import DatasetError
 from atomsight.core.files import sync_folder
+from atomsight.core.progress import OnProgress, OnSkip
 from atomsight.core.version import __version__
 from atomsight.dataset._files import locked
 from atomsight.dataset.bonds_column import checked_source
-from atomsight.dataset.builder import Progress, Reading, checked_sources
+from atomsight.dataset.builder import Reading, checked_sources, report_skips
 from atomsight.dataset.existing import ExistingParts, file_stem
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.merge import joined_settings, refuse_damaged
 from atomsight.dataset.naming import plain_name
-from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
+from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SKIPPED_SCHEMA
 from atomsight.dataset.split import entry
 from atomsight.dataset.staging import StagedParts, Staging
-from atomsight.dataset.store import Dataset, open_dataset
-from atomsight.io.policy import QualityPolicy
+from atomsight.dataset.store import Dataset, open_dataset, policy_of
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ def add(
     paths: str | Path | Sequence[str | Path],
     *,
     replace: bool = False,
-    workers: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor | int | None = None,
     licence: str | Sequence[str] | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_skip: OnSkip | None = None,
+    progress: OnProgress | None = None,
 ) -> AddSummary:
     """Add to a dataset the crystals of files that it does not hold, by name and SHA-256.
 
@@ -83,7 +83,10 @@ def add(
         paths: sources in order, see `build`; known files in them are passed over.
         replace: a crystal whose name comes again with other content gives way to the new one. Otherwise both
             are kept, the new one under a longer id.
-        workers, executor, licence, on_progress: as in `build`.
+        executor: as in `build`.
+        licence: as in `build`.
+        on_skip: receives ``(source, reason)`` of what was left out of the new files, once they are added.
+        progress: as in `build`.
 
     Raises:
         InputError: a missing path, or one given twice.
@@ -97,8 +100,7 @@ def add(
     _recover(folder, work)
     old = open_dataset(folder)
     settings = old.metadata["build"]
-    if "policy" not in settings:
-        raise DatasetError(f"{folder} was built from crystals in memory; build another and merge the two")
+    policy = policy_of(folder, settings)
     sources, licences = checked_sources(paths, licence)
     names = [name for source in sources for name in source.names]
     more = {
@@ -108,47 +110,38 @@ def add(
         "licences": licences,
     }
     joined = joined_settings([old], [more])
-    policy = QualityPolicy(**settings["policy"])
     work.mkdir(exist_ok=True)
     with locked(work):
         staging = Staging(work)
         staging.begin({**joined, "policy": asdict(policy), "onto": old.fingerprint, "replace": replace})
         have = _Have(old)
-        progress = Progress()
         reading = Reading(
             staging,
             settings["k"],
             policy,
             checked_source(settings["bonds"]),
             progress,
-            on_progress,
             entries=have.entries,
             known=have.known,
         )
-        reading.read(sources, settings["one_per_refcode"], executor, workers)
+        reading.read(sources, settings["one_per_refcode"], executor)
         staging.drop_from(reading.count)
         fresh = _Fresh(StagedParts(staging, reading.count), old.skipped())
         changed = have.names.intersection(name for t in fresh.crystals() for name in t["crystal"].to_pylist())
         index = old.metadata
         replaced = 0
-        if progress.crystals or fresh.has_skips():
+        if reading.crystals or fresh.has_skips():
             refuse_damaged(old)
             before = ExistingParts([old], leave=changed.__contains__ if replace else lambda name: False)
             replaced = before.left
-            progress.stage = "writing"
-
-            def on_part() -> None:
-                progress.parts_written += 1
-                on_progress(progress)
-
-            progress.parts += -(-old.n_crystals // before.portion)
+            on_part = reading.writing(reading.count - (-old.n_crystals // before.portion))
             index = _written(work / "whole", _Chained((before, fresh)), joined, on_part)
             exchange(work / "whole", folder)
-        progress.stage = "done"
-        on_progress(progress)
+        if on_skip is not None:
+            report_skips(fresh.skipped(), on_skip)
         shutil.rmtree(work, ignore_errors=True)
     return AddSummary(
-        folder, index, progress.crystals, len(changed), replaced, have.passed_over, progress.resumed
+        folder, index, reading.crystals, len(changed), replaced, have.passed_over, reading.resumed
     )
 
 
@@ -244,6 +237,12 @@ class _Fresh:
         """Crystals, new skips and sites of each part."""
         for crystals, skipped, sites in self._parts.tables():
             yield crystals, skipped.filter(pc.invert(pc.is_in(_marks(skipped), self._old))), sites
+
+    def skipped(self) -> pa.Table:
+        """All skips, those that the dataset holds included."""
+        return pa.concat_tables(
+            [SKIPPED_SCHEMA.empty_table(), *(skipped for _, skipped, _ in self._parts.tables())]
+        )
 
     def has_skips(self) -> bool:
         """Whether there is a skip that the dataset does not hold."""

@@ -7,49 +7,43 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import DatasetError, EngineError, InputError
+from atomsight.core.progress import OnProgress, OnSkip, Progress
 from atomsight.core.version import __version__
-from atomsight.dataset._files import GO_ON, locked
+from atomsight.dataset._files import GO_ON, locked, prepare_folder
 from atomsight.dataset.bonds_column import BondSource, checked_source
 from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
 from atomsight.dataset.corpora import licence_beside
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.naming import Source, group_sources
-from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCHEMA_VERSION
+from atomsight.dataset.schema import INDEX_NAME, SCHEMA_NAME, SCHEMA_VERSION
 from atomsight.dataset.staging import StagedParts, Staging, refuse_other_settings, shortened
 from atomsight.dataset.work import Header, prepare, process, process_crystals
 from atomsight.geometry.neighbours import checked_k
-from atomsight.io.policy import DEFAULT, QualityPolicy
+from atomsight.io import read
+from atomsight.io.formats import library_of
+from atomsight.io.policy import DEFAULT, QualityPolicy, Reason
 from atomsight.io.sources import exists, is_remote
-from atomsight.parallel.pool import Limits
-from atomsight.parallel.scheduler import Scheduler
-
-
-@dataclass
-class Progress:
-    """How far a build has come; the same object is updated and passed to ``on_progress`` each time.
-
-    ``stage`` is ``reading``, then ``writing``, then ``done``. ``resumed`` counts the crystals of parts that
-    an earlier, interrupted build had finished.
-    """
-
-    stage: str = "reading"
-    crystals: int = 0
-    sites: int = 0
-    skipped: int = 0
-    resumed: int = 0
-    parts: int = 0
-    parts_written: int = 0
+from atomsight.parallel.scheduler import Scheduler, check_executor
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a build made: ``index`` is the content of ``dataset.json``."""
+    """What a build made.
+
+    Attributes:
+        path: folder of the dataset.
+        index: content of ``dataset.json``.
+        resumed: crystals that an earlier, interrupted build had read.
+        complete_before: the dataset was complete already, and nothing was done.
+    """
 
     path: Path
     index: dict[str, Any] = field(repr=False)
@@ -59,72 +53,106 @@ class Summary:
     @property
     def crystals(self) -> int:
         """Crystals in the dataset."""
-        return self.index["crystals"]
+        return int(self.index["crystals"])
 
     @property
     def sites(self) -> int:
         """Symmetry-unique sites in the dataset."""
-        return self.index["sites"]
+        return int(self.index["sites"])
 
     @property
     def skipped(self) -> dict[str, int]:
         """Crystals left out, by rule."""
-        return self.index["skipped"]
+        return dict(self.index["skipped"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Convert to plain values, as ``atomsight dataset build --json`` prints them, without the seconds."""
+        index = self.index
+        return {
+            "dataset": str(self.path),
+            "k": index["k"],
+            "crystals": self.crystals,
+            "sites": self.sites,
+            "skipped": self.skipped,
+            "splits": {s: {n: c[n] for n in ("crystals", "sites")} for s, c in index["splits"].items()},
+            "resumed": self.resumed,
+            "complete_before": self.complete_before,
+            "fingerprint": index["fingerprint"],
+        }
 
 
 def build(
-    paths: str | Path | Sequence[str | Path],
+    source: Any,
     out: str | Path,
     k: int = 24,
     *,
-    workers: int | None = None,
-    executor: Executor | None = None,
     policy: QualityPolicy = DEFAULT,
     one_per_refcode: bool = False,
     licence: str | Sequence[str] | None = None,
     bonds: str = "file",
-    limits: Limits | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_skip: OnSkip | None = None,
+    progress: OnProgress | None = None,
+    executor: Executor | int | None = None,
 ) -> Summary:
-    """Build a dataset from CIFs, folders and archives, or go on with an interrupted build of the same.
+    """Build a dataset from files or crystals, or continue an interrupted build of the same files.
 
     The result depends on the content of the sources, their order and names, k, the policy and
-    ``one_per_refcode`` alone: the same bytes whatever the number of workers, the engine, and the
-    interruptions. Finished chunks are not computed again; the sources are read past them, and a chunk whose
-    files have changed since is done anew.
+    ``one_per_refcode`` alone: the same bytes whatever the executor and the interruptions. Finished chunks are
+    not computed again; the sources are read past them, and a chunk whose files have changed since is computed
+    again. A build from crystals in memory runs in this process and cannot be continued.
 
     Args:
-        paths: sources in order; see `atomsight.io.read`.
-        out: folder of the dataset; new, empty, or that of an earlier build with the same settings.
+        source: paths in order, or crystals and objects, see `atomsight.read`. Crystals are taken in portions
+            and not kept.
+        out: folder of the dataset; new, empty, or, for paths, that of an earlier build with the same
+            settings.
         k: neighbours of each site.
-        workers: processes on this machine; default is one per available core. 1 works in this process, where
-            a file that crashes it or never ends cannot be caught.
-        executor: any `concurrent.futures.Executor`, instead of ``workers``. Its workers need atomsight, not
-            the files.
         policy: which crystals are accepted, see `atomsight.io.policy`.
-        one_per_refcode: a file whose published entry (a CSD refcode with its digits, or a CoRE MOF name) gave
-            a crystal in an earlier source is skipped with the rule ``superseded``.
-        licence: one for all sources, or one for each; default is what ``corpus.json`` beside a source says,
-            see `corpora`.
+        one_per_refcode: skip a file with the rule ``superseded`` if its published entry (a CSD refcode with
+            its digits, or a CoRE MOF name) gave a crystal in an earlier path.
+        licence: one for all paths, or one for each; default is what ``corpus.json`` beside a path says, see
+            `atomsight.dataset.corpora`.
         bonds: ``none``; ``file`` takes what the files' own tables list; ``perceive`` finds the others from
             the geometry, see `atomsight.geometry.bonds`.
-        limits: of time and memory for a file in a worker process on this machine. A file that exceeds the
-            time or ends its process is skipped with the rule ``timeout`` or ``crashed``.
-        on_progress: called after every chunk with the one `Progress` of this build.
+        on_skip: receives ``(source, reason)`` of every crystal that was left out, when the dataset is
+            complete. The dataset keeps them too, see `Dataset.skipped`.
+        progress: receives the progress after every chunk, with the stages ``reading`` and ``writing``.
+        executor: None works in this process, where a file that crashes it or never ends cannot be caught. A
+            number starts so many worker processes; a file that takes one too long, too much memory or ends
+            it is skipped with the rule ``timeout``, ``memory`` or ``crashed``, and
+            `atomsight.parallel.LocalWorkers` changes these limits. Else any `concurrent.futures.Executor`,
+            whose workers need atomsight, not the files. For paths only.
+
+    Returns:
+        What the dataset holds; `open_dataset` opens it.
 
     Raises:
-        InputError: k out of range, a missing path, a path given twice, or ``out`` holds something else.
+        InputError: k out of range, a missing path, a path that occurs twice, an option that crystals in
+            memory do not have, or ``out`` holds something else.
         DatasetError: another build runs in ``out``, it holds a build with other settings, no crystal could be
             read, or the disk is full.
-        EngineError: workers ended again and again, or a cluster was lost; the same call goes on.
+        EngineError: workers ended again and again, or a cluster was lost; the same call continues.
+
+    Example:
+        >>> atomsight.build("examples/crystals.tar.xz", "crystals", k=24).crystals  # doctest: +SKIP
+        60
     """
     bond_source = checked_source(bonds)
     k = checked_k(k)
-    if workers is not None and workers < 1:
-        raise InputError(f"workers must be at least 1, not {workers}")
+    check_executor(executor)
+    paths, crystals = _split(source)
+    if crystals is not None:
+        if executor is not None or one_per_refcode or not isinstance(licence, str | None):
+            raise InputError(
+                "crystals in memory are handled in this process and have one licence; leave out executor and "
+                "one_per_refcode, or give paths"
+            )
+        stream = read(crystals, policy=policy, on_skip=on_skip, progress=progress)
+        return _build_from(stream, Path(out), k, licence, bonds)
     sources, licences = checked_sources(paths, licence)
     names = [name for source in sources for name in source.names]
-    out = _prepare(Path(out))
+    out = Path(out)
+    prepare_folder(out)
     settings: dict[str, Any] = {
         **_settings(k),
         "sources": names,
@@ -135,34 +163,53 @@ def build(
     }
     with locked(out):
         staging = Staging(out)
-        index_path = out / INDEX_NAME
-        if index_path.exists():
+        complete = (out / INDEX_NAME).exists()
+        if complete:
             from atomsight.dataset.store import read_index
 
             index = read_index(out)
             refuse_other_settings(out, index["build"], settings)
-            staging.remove()
-            return Summary(out, index, resumed=0, complete_before=True)
-        staging.begin(settings)
-        progress = Progress()
-        run = Reading(staging, k, policy, bond_source, progress, on_progress)
-        run.read(sources, one_per_refcode, executor, workers, limits)
-        staging.drop_from(run.count)
-        if progress.crystals == 0:
-            reasons = run.reasons()
-            staging.remove()
-            raise DatasetError(f"no crystal could be read from {shortened(', '.join(names))}: {reasons}")
-        progress.stage = "writing"
-
-        def on_part() -> None:
-            progress.parts_written += 1
-            on_progress(progress)
-
-        index = _finalised(staging, run.count, settings, on_part)
+            resumed = 0
+        else:
+            staging.begin(settings)
+            run = Reading(staging, k, policy, bond_source, progress)
+            run.read(sources, one_per_refcode, executor)
+            staging.drop_from(run.count)
+            if run.crystals == 0:
+                reasons = run.reasons()
+                staging.remove()
+                raise DatasetError(f"no crystal could be read from {shortened(', '.join(names))}: {reasons}")
+            index = _finalised(staging, run.count, settings, run.writing(run.count))
+            resumed = run.resumed
         staging.remove()
-        progress.stage = "done"
-        on_progress(progress)
-        return Summary(out, index, resumed=progress.resumed, complete_before=False)
+    if on_skip is not None:
+        from atomsight.dataset.store import open_dataset
+
+        report_skips(open_dataset(out).skipped(), on_skip)
+    return Summary(out, index, resumed, complete)
+
+
+def report_skips(skipped: pa.Table, on_skip: OnSkip) -> None:
+    """Pass each row of a skipped table on as ``(source, Reason)``."""
+    for record in skipped.to_pylist():
+        on_skip(record["source"], Reason(record["rule"], record["reason"]))
+
+
+def _split(source: Any) -> tuple[list[Path], Iterable[Any] | None]:
+    """The paths of a source, or its crystals and objects; a stream is decided by its first item."""
+    if isinstance(source, str | Path):
+        return [Path(source)], None
+    if library_of(source) is not None:
+        return [], [source]
+    if not isinstance(source, Iterable):
+        raise InputError(f"a dataset is built from paths or crystals, not {type(source).__name__}")
+    stream = iter(source)
+    first = list(islice(stream, 1))
+    if first and not isinstance(first[0], str | Path):
+        return [], chain(first, stream)
+    items = [*first, *stream]
+    paths = [Path(item) for item in items if isinstance(item, str | Path)]
+    return (paths, None) if len(paths) == len(items) else ([], items)
 
 
 def checked_sources(
@@ -194,27 +241,10 @@ def checked_sources(
     return sources, {key: text for key, text in zip(keys, licence, strict=True) if text}
 
 
-def build_from(
-    crystals: Iterable[Crystal], out: str | Path, k: int = 24, *, licence: str = "", bonds: str = "file"
-) -> Summary:
-    """Build a dataset from crystals in memory, in this process; not resumable, since an iterable has no past.
-
-    Args:
-        crystals: any number; they are taken in portions and not kept.
-        out: a new or empty folder.
-        k: neighbours of each site.
-        licence: of all crystals.
-        bonds: as in `build`; ``file`` takes those that the crystals bring.
-
-    Raises:
-        InputError: k out of range, or ``out`` holds anything.
-        DatasetError: no crystal was given, another build runs in ``out``, or the disk is full.
-    """
-    k = checked_k(k)
-    out = Path(out)
+def _build_from(crystals: Iterator[Crystal], out: Path, k: int, licence: str | None, bonds: str) -> Summary:
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; give a new folder")
-    out = _prepare(out)
+    prepare_folder(out)
     bond_source = checked_source(bonds)
     settings = {
         **_settings(k),
@@ -225,24 +255,23 @@ def build_from(
     with locked(out):
         staging = Staging(out)
         staging.begin(settings)
-        stream = iter(crystals)
-        count = 0
-        while portion := list(islice(stream, CHUNK_FILES)):
-            staging.put(count, process_crystals(portion, k, bond_source))
-            count += 1
-        if not count:
+        parts = 0
+        while portion := list(islice(crystals, CHUNK_FILES)):
+            staging.put(parts, process_crystals(portion, k, bond_source))
+            parts += 1
+        if not parts:
             staging.remove()
             raise DatasetError("no crystal was given")
-        index = _finalised(staging, count, settings)
+        index = _finalised(staging, parts, settings)
         staging.remove()
         return Summary(out, index, resumed=0, complete_before=False)
 
 
 def _finalised(
-    staging: Staging, count: int, settings: dict[str, Any], *on_part: Callable[[], None]
+    staging: Staging, parts: int, settings: dict[str, Any], *on_part: Callable[[], None]
 ) -> dict[str, Any]:
     try:
-        return finalise(StagedParts(staging, count), staging.out, settings, *on_part)
+        return finalise(StagedParts(staging, parts), staging.out, settings, *on_part)
     except OSError as error:
         raise DatasetError(f"{staging.out} cannot be written: {error.strerror or error}; {GO_ON}") from error
 
@@ -257,13 +286,14 @@ class Reading:
     Args:
         staging: where parts go.
         k, policy, bonds: see `build`.
-        progress: updated with every chunk.
-        on_progress: called with it.
+        progress: receives the progress after every chunk.
         entries: entries (see `split.entry`) that count as accepted from an earlier source.
         known: files that are passed over, see `chunks.chunks_of`.
 
     Attributes:
         count: parts staged so far.
+        crystals, sites, skipped: rows of their tables.
+        resumed: crystals of parts that an earlier, interrupted build had finished.
     """
 
     def __init__(
@@ -272,29 +302,21 @@ class Reading:
         k: int,
         policy: QualityPolicy,
         bonds: BondSource,
-        progress: Progress,
-        on_progress: Callable[[Progress], None],
+        progress: OnProgress | None,
         entries: Iterable[str] = (),
         known: Callable[[str, str], bool] = lambda name, digest: False,
     ) -> None:
-        self.count = 0
+        self.count = self.crystals = self.sites = self.skipped = self.resumed = 0
+        self._parts = 0
         self._known = known
         self._staging = staging
         self._k = k
         self._policy = policy
         self._bonds = bonds
         self._progress = progress
-        self._on_progress = on_progress
         self._entries = set(entries)
 
-    def read(
-        self,
-        sources: Sequence[Source],
-        one_per_refcode: bool,
-        executor: Executor | None,
-        workers: int | None,
-        limits: Limits | None = None,
-    ) -> None:
+    def read(self, sources: Sequence[Source], one_per_refcode: bool, executor: Executor | int | None) -> None:
         """Bring every chunk of every source into the staging area; for the arguments see `build`.
 
         Raises:
@@ -302,9 +324,7 @@ class Reading:
         """
         function = partial(process, k=self._k, policy=self._policy, bonds=self._bonds)
         try:
-            with Scheduler[Chunk](
-                function, prepare, executor=executor, workers=workers, limits=limits, ordered=False
-            ) as scheduler:
+            with Scheduler[Chunk](function, prepare, executor=executor, ordered=False) as scheduler:
                 # With one per refcode, what earlier sources accepted must be complete before it decides.
                 groups = [[source] for source in sources] if one_per_refcode else [sources]
                 for group in groups:
@@ -315,12 +335,20 @@ class Reading:
         except EngineError as error:
             raise EngineError(f"{error}; the same command goes on where it stopped") from error
         except KeyboardInterrupt as stop:
-            done = self._progress
             stop.add_note(
-                f"{done.parts} chunks with {done.crystals} crystals are kept in {self._staging.out}; "
+                f"{self._parts} chunks with {self.crystals} crystals are kept in {self._staging.out}; "
                 "the same command goes on"
             )
             raise
+
+    def writing(self, parts: int) -> Callable[[], None]:
+        """A function that reports one more written part of so many."""
+        written = count(1)
+
+        def on_part() -> None:
+            self._report("writing", next(written), parts)
+
+        return on_part
 
     def _missing(self, sources: Sequence[Source], accepted: frozenset[str]) -> Iterator[Chunk]:
         """The chunks of sources that are not staged yet."""
@@ -330,7 +358,7 @@ class Reading:
                 self.count = chunk.index + 1
                 header = self._staging.header(chunk.index)
                 if header is not None and header.fingerprint == chunk.fingerprint:
-                    self._progress.resumed += header.crystals
+                    self.resumed += header.crystals
                     self._done(header)
                 else:
                     yield chunk
@@ -348,28 +376,13 @@ class Reading:
         return shown + (f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else "")
 
     def _done(self, header: Header) -> None:
-        progress = self._progress
-        progress.crystals += header.crystals
-        progress.sites += header.sites
-        progress.skipped += header.skipped
-        progress.parts += 1
+        self.crystals += header.crystals
+        self.sites += header.sites
+        self.skipped += header.skipped
+        self._parts += 1
         self._entries.update(header.entries)
-        self._on_progress(progress)
+        self._report("reading", self.crystals)
 
-
-def _prepare(out: Path) -> Path:
-    """The output folder, made if need be.
-
-    Raises:
-        InputError: it is a file, or holds something that no build put there.
-    """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; give a folder for the dataset")
-    ours = {INDEX_NAME, MANIFEST_NAME, f"{MANIFEST_NAME}.tmp", "build.lock"}
-    if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ours):
-        raise InputError(f"{out} is not empty and holds no dataset; give a new folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made: {error.strerror or error}") from error
-    return out
+    def _report(self, stage: str, done: int, total: int | None = None) -> None:
+        if self._progress is not None:
+            self._progress(Progress(stage, done, total, self.skipped, sites=self.sites, resumed=self.resumed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 
 from atomsight.core.errors import DatasetError
 from atomsight.core.files import sync_folder
+from atomsight.core.progress import OnProgress
 from atomsight.dataset._files import locked
 from atomsight.dataset.bonds_column import checked_source
-from atomsight.dataset.builder import Progress, Reading, checked_sources
+from atomsight.dataset.builder import Reading, checked_sources
 from atomsight.dataset.existing import file_stem
 from atomsight.dataset.finalise import file_metadata
 from atomsight.dataset.naming import plain_name
@@ -27,8 +28,7 @@ from atomsight.dataset.rows import ROW
 from atomsight.dataset.schema import SPLITS, sites_schema
 from atomsight.dataset.shards import split_column, write_shard
 from atomsight.dataset.staging import StagedParts, Staging
-from atomsight.dataset.store import damaged_files, read_index
-from atomsight.io.policy import QualityPolicy
+from atomsight.dataset.store import damaged_files, policy_of, read_index
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ def repair(
     dataset: str | Path,
     paths: str | Path | Sequence[str | Path],
     *,
-    workers: int | None = None,
-    executor: Executor | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    executor: Executor | int | None = None,
+    progress: OnProgress | None = None,
 ) -> list[str]:
     """Make damaged or missing shards of a dataset again; the result is the names of those mended.
 
@@ -59,7 +58,8 @@ def repair(
     Args:
         dataset: folder of the dataset.
         paths: where its files are.
-        workers, executor, on_progress: as in `build`.
+        executor: as in `build`.
+        progress: as in `build`.
 
     Raises:
         DatasetError: another file than a shard is damaged, a file cannot be found again, the rows come out
@@ -77,8 +77,7 @@ def repair(
             f"{folder / other[0]} is damaged, and shards alone can be mended, by what it says; build the "
             "dataset again"
         )
-    if "policy" not in settings:
-        raise DatasetError(f"{folder} was built from crystals in memory; build it again")
+    policy = policy_of(folder, settings)
     wanted = {name: list(_wanted(folder, index, name)) for name in damaged}
     every = [crystal for crystals in wanted.values() for crystal in crystals]
     files = {(name, crystal.digest) for crystal in every for name in (crystal.file, crystal.name)}
@@ -91,13 +90,12 @@ def repair(
         reading = Reading(
             staging,
             settings["k"],
-            QualityPolicy(**settings["policy"]),
+            policy,
             checked_source(settings["bonds"]),
-            Progress(),
-            on_progress,
+            progress,
             known=lambda name, digest: (name, digest) not in files,
         )
-        reading.read(sources, False, executor, workers)
+        reading.read(sources, False, executor)
         staging.drop_from(reading.count)
         for name, crystals in wanted.items():
             _mend(folder, index, name, crystals, StagedParts(staging, reading.count), work)

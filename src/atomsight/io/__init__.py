@@ -17,12 +17,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from atomsight.core.crystal import Crystal
-from atomsight.core.errors import SkippedWarning
+from atomsight.core.progress import OnProgress, Tracker
 from atomsight.io.budgets import Budget
 from atomsight.io.cif import crystals_of as _crystals_of_cif
 from atomsight.io.csd import crystal_of as _csd
@@ -35,7 +34,7 @@ from atomsight.io.plain import crystal_of as _plain
 from atomsight.io.policy import DEFAULT, QualityPolicy, Reason, SkipError, reason_of
 from atomsight.io.poscar import crystal_of as _poscar
 from atomsight.io.shelx import crystal_of as _shelx
-from atomsight.io.sources import Paths, check_exist, flatten, iter_members
+from atomsight.io.sources import check_exist, flatten, iter_members
 
 __all__ = [
     "DEFAULT",
@@ -44,8 +43,8 @@ __all__ = [
     "QualityPolicy",
     "Reason",
     "crystals_of",
-    "crystals_of_many",
     "iter_members",
+    "iter_structures",
     "read",
 ]
 
@@ -64,18 +63,27 @@ _BLOCK = re.compile(rb"^\s*data_", re.MULTILINE | re.IGNORECASE)
 
 
 def read(
-    paths: Paths | Any, *, policy: QualityPolicy = DEFAULT, on_skip: OnSkip | None = None
+    source: Any,
+    *,
+    policy: QualityPolicy = DEFAULT,
+    on_skip: OnSkip | None = None,
+    progress: OnProgress | None = None,
 ) -> Iterator[Crystal]:
-    """Every crystal of structure files, folders (recursive), tar and zip archives, databases (``cod:``,
-    ``optimade:``, ``csd:``), objects of ASE and pymatgen, or a list of those, in stable order.
+    """Read the crystals of files, folders, archives, databases, and objects of ASE and pymatgen.
 
-    Archives are streamed: nothing is written to disk and one member is in memory at a time.
+    The order is stable; folders are read recursively. Archives are streamed: nothing is written to disk and
+    one member is in memory at a time.
 
     Args:
-        paths: a path, an `ase.Atoms`, a `pymatgen.core.Structure`, a `Crystal`, or any iterable of these.
-        policy: what is accepted, mended and turned away.
-        on_skip: receives ``(source, reason)`` for everything left out; `reason` is a `Reason`, whose ``rule``
-            is a short word to count by. Without it, a `SkippedWarning` at the end says how many there were.
+        source: a path, a database (``cod:``, ``optimade:``, ``csd:``), an `ase.Atoms`, a
+            `pymatgen.core.Structure`, a `Crystal`, or any iterable of these.
+        policy: what is accepted, corrected and rejected.
+        on_skip: receives ``(source, reason)`` of everything left out; `reason` is a `Reason`, whose ``rule``
+            is a short word to count by. Without it, one `SkippedWarning` at the end says how many there were.
+        progress: receives the progress after each crystal.
+
+    Returns:
+        An iterator of crystals, each read when it is asked for.
 
     Raises:
         InputError: a path does not exist.
@@ -83,45 +91,45 @@ def read(
         UnreachableError: the server of a database does not answer.
 
     Example:
-        >>> for crystal in read("cifs/"):  # doctest: +SKIP
-        ...     print(crystal.name, crystal.formula, crystal.n_sites)
+        >>> for crystal in atomsight.read("examples/paracetamol.cif"):
+        ...     print(crystal)
+        <Crystal 7105573: C8H9NO2, 80 atoms on 20 sites, P 1 21/n 1>
     """
-    untold = _Untold()
-    report = on_skip or untold
-    leaves: Iterable[Any] = flatten(paths, objects=True)
-    if not isinstance(paths, Iterator):  # a stream of objects is taken one by one
+    tracker = Tracker("reading", progress, on_skip)
+    for item in iter_structures(source, tracker.skip, policy):
+        for crystal in [item] if isinstance(item, Crystal) else crystals_of(item, policy, tracker.skip):
+            yield crystal
+            tracker.advance()
+    tracker.close(stacklevel=2)
+
+
+def iter_structures(
+    source: Any, on_skip: OnSkip, policy: QualityPolicy = DEFAULT
+) -> Iterator[Member | Crystal]:
+    """Iterate over structure files, which are not read yet, and the crystals of objects.
+
+    Args:
+        source: see `read`.
+        on_skip: receives ``(source, reason)`` of what is left out.
+        policy: what is accepted, corrected and rejected.
+
+    Raises:
+        InputError, MissingExtraError, UnreachableError: see `read`.
+    """
+    leaves: Iterable[Any] = flatten(source, objects=True)
+    if not isinstance(source, Iterator):  # a stream of objects is taken one by one
         leaves = list(leaves)
         check_exist([leaf for leaf in leaves if library_of(leaf) is None])
     for place, leaf in enumerate(leaves):
         if library_of(leaf) is None:
-            for member in iter_members(leaf, report, budget=policy):
-                yield from crystals_of(member, policy, report)
+            yield from iter_members(leaf, on_skip, budget=policy)
             continue
         try:
             crystal = crystal_from(leaf, place, policy)
         except Exception as error:
-            report(f"object #{place}", reason_of(error))
+            on_skip(f"object #{place}", reason_of(error))
         else:
             yield crystal
-    if untold.count:
-        warnings.warn(str(untold), SkippedWarning, stacklevel=2)
-
-
-class _Untold:
-    """Counts what was left out while nobody listened."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._first = ""
-
-    def __call__(self, source: str, reason: str) -> None:
-        self.count += 1
-        self._first = self._first or f"{source}: {reason}"
-
-    def __str__(self) -> str:
-        structures = "1 structure was" if self.count == 1 else f"{self.count} structures were"
-        first = "" if self.count == 1 else "the first is "
-        return f"{structures} skipped; {first}{self._first}. Pass on_skip to be told of each"
 
 
 def crystals_of(
@@ -156,11 +164,3 @@ def _check_blocks(data: bytes, policy: QualityPolicy) -> None:
         blocks = sum(1 for _ in _BLOCK.finditer(data))
         if blocks > policy.max_blocks:
             raise SkipError("too_many_blocks", f"{blocks} data blocks; the limit is {policy.max_blocks}")
-
-
-def crystals_of_many(
-    members: Iterable[Member], policy: QualityPolicy = DEFAULT, on_skip: OnSkip | None = None
-) -> Iterator[tuple[Member, list[Crystal]]]:
-    """Each file with its crystals, in order: what `crystals_of` gives."""
-    for member in members:
-        yield member, crystals_of(member, policy, on_skip)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from atomsight.core.errors import MissingExtraError
-from atomsight.io._optional import optional
+from atomsight.core.optional import optional
 from atomsight.io.assemble import Structure
 from atomsight.io.budgets import Budget
 from atomsight.io.formats import stem

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-OnSkip = Callable[[str, str], None]
-"""Receives ``(source, reason)`` of everything left out; `reason` is a `quality.Reason`."""
+from atomsight.core.progress import OnSkip as OnSkip
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from atomsight.io.ase import structure_from as from_ase
 from atomsight.io.assemble import assemble
 from atomsight.io.formats import library_of
 from atomsight.io.plain import name_in
-from atomsight.io.policy import QualityPolicy
+from atomsight.io.policy import DEFAULT, QualityPolicy
 from atomsight.io.pymatgen import structure_from as from_pymatgen
 
 if TYPE_CHECKING:
     from atomsight.core.crystal import Crystal
 
 
-def crystal_from(item: Any, place: int, policy: QualityPolicy) -> Crystal:
+def crystal_from(item: Any, place: int = 0, policy: QualityPolicy = DEFAULT) -> Crystal:
     """The crystal of an object that `library_of` knows.
 
     It is named by its own properties (``info`` of ASE, ``properties`` of pymatgen), else ``object-0`` and so
@@ -27,7 +26,8 @@ def crystal_from(item: Any, place: int, policy: QualityPolicy) -> Crystal:
     """
     library = library_of(item)
     if library == "atomsight":
-        return item if item.source else replace(item, source=f"object #{place}")
+        crystal: Crystal = item
+        return crystal
     default = f"object-{place}"
     if library == "ase":
         structure, name = from_ase(item), name_in(item.info, default)

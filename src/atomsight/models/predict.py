@@ -1,27 +1,26 @@
-"""Predictions of a named model for any number of files, by one process or many."""
+"""Predictions for crystals and files, in one process or many."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+from atomsight.core.errors import InputError
+from atomsight.core.progress import OnProgress, OnSkip, Tracker
+from atomsight.core.results import Results
+from atomsight.models.base import Model
 from atomsight.models.load import load_model
-from atomsight.parallel.jobs import Source, Work, spread
-
-if TYPE_CHECKING:
-    from atomsight.core.crystal import Crystal
-    from atomsight.io.member import OnSkip
-    from atomsight.models.prediction import Prediction
+from atomsight.models.prediction import Prediction
+from atomsight.parallel.jobs import Work, results_of
 
 
 @dataclass(frozen=True)
 class PredictJob:
     """What a worker needs to know to predict; see `predict`."""
 
-    model: str | Path | None
+    model: Model | str | Path | None
     composition: bool
     formula: str | None
     threads: int
@@ -31,36 +30,53 @@ class PredictJob:
 
     def open(self) -> Work:
         """Load the model."""
-        network = load_model(self.model, threads=self.threads)
+        network = self.model
+        if not isinstance(network, Model):
+            network = load_model(network, threads=self.threads)
         return lambda crystals, on_skip: network.predict(crystals, self.composition, on_skip, self.formula)
 
 
 def predict(
-    sources: Crystal | Iterable[Source],
-    model: str | Path | None = None,
+    source: Any,
+    model: Model | str | Path | None = None,
     *,
     composition: bool = False,
     formula: str | None = None,
     threads: int = 0,
     on_skip: OnSkip | None = None,
-    executor: Executor | None = None,
-    workers: int = 1,
-) -> Iterator[Prediction]:
-    """Predict the element of every site of crystals, in their order; see `Model.predict`.
+    progress: OnProgress | None = None,
+    executor: Executor | int | None = None,
+) -> Results[Prediction]:
+    """Predict the element of every site of crystals, from the geometry alone.
 
     Args:
-        sources: crystals, or files (`atomsight.parallel.jobs.sources_of`) that are read where the work is
-            done.
-        model: name or path of a model; each worker loads it once.
-        composition, formula, on_skip: as in `Model.predict`.
-        threads: of each worker's network; 0 takes all cores in one process, one in each of several.
-        executor, workers: who does the work, see `atomsight.parallel.jobs.spread`; same predictions.
+        source: paths, crystals or objects, see `atomsight.read`. The results keep their order.
+        model: a model, the name of a bundled one, or the path of a run folder or an ``.onnx`` file; None is
+            the bundled default.
+        composition: use each crystal's formula, counted over its sites; see `Model.predict`.
+        formula: the formula of every crystal, such as ``C13H18O2``, or ``stated`` for the one that each file
+            states; see `Model.predict`.
+        threads: threads of each worker's network; 0 takes all cores in one process, one in each of several.
+        on_skip: receives ``(source, reason)`` of every crystal that is left out. Without it, one
+            `SkippedWarning` at the end says how many there were; a single `Crystal` raises.
+        progress: receives the progress after each crystal.
+        executor: None works in this process, a number starts so many worker processes, else any
+            `concurrent.futures.Executor`. The results are the same.
+
+    Returns:
+        The predictions, computed while they are iterated over.
 
     Raises:
-        ModelError: there is no such model; without ``on_skip``: it does not know an element of a formula.
-        InputError: the formula is not understood; without ``on_skip``: it does not fit the sites.
+        InputError: the formula is not understood; or a model in memory is to go to other processes.
+        ModelError: there is no such model.
         EngineError: workers died again and again.
+
+    Example:
+        >>> for prediction in atomsight.predict("examples/paracetamol.cif"):
+        ...     print(prediction.crystal.name, prediction.agrees.mean())
+        7105573 1.0
     """
-    spread_out = executor is not None or workers > 1
-    job = PredictJob(model, composition, formula, threads or int(spread_out))
-    return spread(sources, job, on_skip, executor=executor, workers=workers)
+    if executor is not None and isinstance(model, Model):
+        raise InputError("workers load the model themselves; give its name or path")
+    job = PredictJob(model, composition, formula, threads or int(executor is not None))
+    return results_of(source, job, Prediction, Tracker("predicting", progress, on_skip), executor)

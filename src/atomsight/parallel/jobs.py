@@ -9,14 +9,16 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from atomsight.core.crystal import Crystal
-from atomsight.core.errors import EngineError, InputError
-from atomsight.io import Member, Reason, crystals_of_many, iter_members
-from atomsight.io.sources import OnSkip, Paths
-from atomsight.parallel.pool import Limits
-from atomsight.parallel.scheduler import CHUNK_BYTES, Scheduler
+from atomsight.core.errors import EngineError
+from atomsight.core.progress import OnSkip, Tracker
+from atomsight.core.results import Record, Results
+from atomsight.io import Member, Reason, crystals_of, iter_structures
+from atomsight.parallel.scheduler import CHUNK_BYTES, Scheduler, check_executor
+
+R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -47,24 +49,58 @@ class Job(Hashable, Protocol):
         """Load what the work needs. Called once in every worker process."""
 
 
-def sources_of(paths: Paths) -> Iterator[Source]:
-    """The files of paths, unread, with what was skipped while listing them; see `readers.iter_members`."""
+def sources_of(source: Any) -> Iterator[Source]:
+    """The crystals and unread files of a source, with what was skipped while listing them.
+
+    Args:
+        source: paths, crystals or objects, see `atomsight.io.read`.
+    """
     skips: list[Skipped] = []
-    for member in iter_members(paths, lambda source, reason: skips.append(Skipped(source, reason))):
+    for item in iter_structures(source, lambda *skip: skips.append(Skipped(*skip))):
         yield from skips
         skips.clear()
-        yield member
+        yield item
     yield from skips
 
 
+def results_of(
+    source: Any,
+    job: Job,
+    of: type[R],
+    tracker: Tracker,
+    executor: Executor | int | None,
+) -> Results[R]:
+    """The results of a verb: a job applied to what `sources_of` gives.
+
+    What cannot be handled is skipped, except where the source is one crystal: then its error is raised if
+    nothing else receives it.
+
+    Args:
+        source: see `sources_of`.
+        job: the work.
+        of: class of its results.
+        tracker: counts results and skips.
+        executor: see `spread`.
+    """
+
+    def records() -> Iterator[R]:
+        on_skip = None if isinstance(source, Crystal) and not tracker.listens else tracker.skip
+        for record in spread(sources_of(source), job, on_skip, executor=executor):
+            tracker.advance()
+            yield record
+        tracker.close(stacklevel=3)
+
+    check_executor(executor)
+    return Results(records(), of)
+
+
 def spread(
-    sources: Crystal | Iterable[Source],
+    sources: Iterable[Source],
     job: Job,
     on_skip: OnSkip | None = None,
     *,
-    executor: Executor | None = None,
-    workers: int = 1,
-    limits: Limits | None = None,
+    executor: Executor | int | None = None,
+    watch: Callable[[], object] = lambda: None,
 ) -> Iterator[Any]:
     """Results of a job, in the order of the sources; memory does not grow with their number.
 
@@ -72,29 +108,24 @@ def spread(
         sources: crystals, or files that are read where the work is done.
         job: the work.
         on_skip: receives (source, reason) of what was left out; without it, a crystal that the job cannot
-            judge raises.
-        executor: any `concurrent.futures.Executor`, instead of ``workers``. Its workers need atomsight and
-            the models and datasets that the job names, not the sources.
-        workers: processes on this machine; 1 works in this process, where a file that crashes or never ends
-            cannot be caught.
-        limits: of processes on this machine; a file that exceeds them or ends its process is left out.
+            handle raises.
+        executor: None works in this process, where a file that crashes or never ends cannot be caught. A
+            number starts so many worker processes on this machine. Else any `concurrent.futures.Executor`,
+            whose workers need atomsight and the models and datasets that the job names, not the sources.
+        watch: called about ten times a second while other processes work; an exception that it raises ends
+            the work.
 
     Raises:
-        InputError: workers below 1.
+        InputError: a number of processes below 1.
         EngineError: workers ended again and again, a cluster was lost, or, without ``on_skip``, a file ended
             its worker process or took too long.
     """
-    if workers < 1:
-        raise InputError(f"workers must be at least 1, not {workers}")
-    chunks = _chunks([sources] if isinstance(sources, Crystal) else sources, job.files)
+    chunks = _chunks(sources, job.files)
     strict = on_skip is None
-    alone = executor is None and workers == 1
-    work = job.open() if alone else None
+    work = job.open() if executor is None else None
     # In this process results are passed on one by one; generators do not travel.
     function = partial(_events, work, strict) if work else partial(_listed, job, strict)
-    with Scheduler[_Chunk](
-        function, partial(_prepare, job), executor=executor, workers=workers, limits=limits
-    ) as scheduler:
+    with Scheduler[_Chunk](function, partial(_prepare, job), executor=executor, watch=watch) as scheduler:
         for _, events in scheduler.run(chunks):
             for event in events:
                 if not isinstance(event, Skipped):
@@ -161,14 +192,13 @@ def _events(work: Work, strict: bool, chunk: _Chunk) -> Iterator[Any]:
         skips.append(Skipped(source, reason))
 
     def crystals() -> Iterator[Crystal]:
-        read = crystals_of_many([one for one in chunk.sources if isinstance(one, Member)], on_skip=on_skip)
         for source in chunk.sources:
             if isinstance(source, Skipped):
                 skips.append(source)
             elif isinstance(source, Crystal):
                 yield source
             else:
-                yield from next(read)[1]
+                yield from crystals_of(source, on_skip=on_skip)
 
     for found in work(crystals(), None if strict else on_skip):
         yield from skips

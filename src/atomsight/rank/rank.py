@@ -1,50 +1,49 @@
-"""Order candidate structures by how plausible they are, and tell which are not worth a relaxation."""
+"""Ranks candidate structures by plausibility, and marks those that are not worth a relaxation."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import InputError
+from atomsight.core.progress import OnProgress, OnSkip, Tracker
+from atomsight.core.results import Results
 from atomsight.geometry.crystal_class import CLASSES, verdict_class
 from atomsight.models.base import Model
 from atomsight.models.plausibility.inference import Networks
-from atomsight.parallel.jobs import Source, Work, spread
+from atomsight.parallel.jobs import Source, Work, sources_of, spread
 from atomsight.rank.calibration import MODEL, RankCalibration
-from atomsight.rank.evidence import words
-from atomsight.rank.features import describe
+from atomsight.rank.evidence import explain as explain_evidence
+from atomsight.rank.features import FeatureExtractor
 from atomsight.rank.ledger import Ledger, Ranked
 from atomsight.rank.verdicts import Verdicts
 
-if TYPE_CHECKING:
-    from atomsight.io.member import OnSkip
-
 RISK = 0.005
-"""Most chance that a real structure is called ``unlikely``, where none is asked for."""
+"""Default chance that a real structure is called ``unlikely``."""
 
 SITES_PER_BATCH = 4096
-"""Sites gathered over candidates before the networks run."""
+"""Sites that are collected over candidates before the networks run."""
 
 CRYSTALS_PER_BATCH = 256
 
 
 class Ranker:
-    """Scores candidates one batch after another; memory does not grow with their number.
+    """Scores candidates in batches; memory does not grow with their number.
 
     Args:
-        risk: chance that a real structure is called ``unlikely``, at most; see `combine`.
-        explain: find evidence too.
-        relaxed: trust the volume of inorganic candidates.
-        model: names elements blindly; None is the bundled default, which the scores are calibrated for.
-        threads: of the networks; 0 takes all cores.
+        risk: largest chance that a real structure is called ``unlikely``.
+        explain: whether to compute the evidence.
+        relaxed: whether the volume of inorganic candidates can be trusted.
+        model: predicts elements from the geometry; None loads the model that the scores are calibrated for.
+        threads: threads of the networks; 0 uses all cores.
 
     Raises:
         InputError: the risk is out of range.
-        ModelError: a network or the calibration is missing, damaged, or not the one released.
+        ModelError: a network or the calibration is missing, damaged, or not the released one.
     """
 
     def __init__(
@@ -60,9 +59,8 @@ class Ranker:
         calibration = RankCalibration.load()
         self.combination = calibration.combination(relaxed)
         self.verdicts = Verdicts(self.combination, risk)
-        self.tables = calibration.tables
-        self.networks = Networks(threads)
         self.model = model or load_model(MODEL, threads=threads)
+        self.extractor = FeatureExtractor(self.model, Networks(threads), calibration.tables)
         if self.model.fingerprint not in calibration.fitted_with.values():
             warnings.warn(
                 f"the scores were calibrated for another model than {self.model.name}, so that the risk does "
@@ -72,24 +70,20 @@ class Ranker:
         self.explain = explain
 
     def score(self, crystals: list[Crystal]) -> list[Ranked]:
-        """The candidates of one batch in their order, all of rank 0, each judged by itself."""
-        counting = None if self.explain else self.combination.weights != 0
-        described = describe(crystals, self.model, self.networks, self.tables, counting)
-        scores = self.combination.scores(described.classes, described.values)
+        """Score the candidates of one batch, in their order. Each verdict depends on the own score only."""
+        used = None if self.explain else self.combination.weights != 0
+        features = self.extractor.features(crystals, used)
+        scores = self.combination.scores(features.classes, features.values).tolist()
         found = []
-        for place, (crystal, which, score) in enumerate(
-            zip(crystals, described.classes.tolist(), scores.tolist(), strict=True)
-        ):
-            name = CLASSES[which]
-            verdict = self.verdicts.alone(verdict_class(name, crystal.formula), score)
-            evidence = words(crystal, described, place) if self.explain else ()
-            found.append(
-                Ranked(0, crystal.name, crystal.source, crystal.formula, name, score, verdict, evidence)
-            )
+        for place, (crystal, which) in enumerate(zip(crystals, features.classes.tolist(), strict=True)):
+            name, formula, score = CLASSES[which], crystal.formula, scores[place]
+            verdict = self.verdicts.alone(verdict_class(name, formula), score)
+            evidence = explain_evidence(crystal, features, place) if self.explain else ()
+            found.append(Ranked(0, crystal.name, crystal.source, formula, name, score, verdict, evidence))
         return found
 
     def stream(self, crystals: Iterable[Crystal]) -> Iterator[Ranked]:
-        """Candidates in their order, all of rank 0, as they are scored."""
+        """Score candidates in their order; all have rank 0."""
         held: list[Crystal] = []
         sites = 0
         for crystal in crystals:
@@ -104,7 +98,7 @@ class Ranker:
 
 @dataclass(frozen=True)
 class RankJob:
-    """What a worker needs to know to score candidates; see `rank`."""
+    """The options of `rank` that are sent to worker processes."""
 
     risk: float = RISK
     explain: bool = False
@@ -113,7 +107,7 @@ class RankJob:
     threads: int = 0
 
     files = 128
-    """Candidates share runs of the networks within a chunk of so many files."""
+    """Maximum number of files per chunk. The candidates of a chunk share the runs of the networks."""
 
     def open(self) -> Work:
         """Load networks and tables."""
@@ -122,80 +116,97 @@ class RankJob:
 
 
 def score(
-    crystals: Crystal | Iterable[Source],
+    sources: Iterable[Source],
     *,
-    risk: float = RISK,
-    explain: bool = False,
-    relaxed: bool = False,
-    model: Model | None = None,
     threads: int = 0,
     on_skip: OnSkip | None = None,
-    executor: Executor | None = None,
-    workers: int = 1,
+    executor: Executor | int | None = None,
+    **options: Any,
 ) -> Iterator[Ranked]:
-    """Candidates in the order in which they come, all of rank 0, as they are scored; see `rank`.
+    """Score candidates in their order; all have rank 0.
 
-    Each is judged by its own score; a `Ledger` judges them beside each other.
+    The verdict of each depends on its own score only. A `Ledger` compares the candidates.
+
+    Args:
+        sources: candidates, read or unread.
+        threads: as in `rank`.
+        on_skip: receives ``(source, reason)`` of every candidate that is left out.
+        executor: as in `rank`.
+        **options: further options of `RankJob`.
+
+    Raises:
+        InputError: a model in memory is to go to other processes.
     """
-    spread_out = executor is not None or workers > 1
-    if spread_out and model is not None:
+    job = RankJob(threads=threads or int(executor is not None), **options)
+    if executor is not None and job.model is not None:
         raise InputError("workers load the model that the scores are calibrated for; no other can be given")
-    job = RankJob(risk, explain, relaxed, model, threads or int(spread_out))
-    return spread(crystals, job, on_skip, executor=executor, workers=workers)
+    return spread(sources, job, on_skip, executor=executor)
 
 
 def rank(
-    crystals: Crystal | Iterable[Source],
+    source: Any,
     *,
     risk: float = RISK,
     explain: bool = False,
     relaxed: bool = False,
     model: Model | None = None,
     threads: int = 0,
-    watch: Callable[[Ranked], None] | None = None,
     on_skip: OnSkip | None = None,
-    executor: Executor | None = None,
-    workers: int = 1,
-) -> Iterator[Ranked]:
+    progress: OnProgress | None = None,
+    executor: Executor | int | None = None,
+) -> Results[Ranked]:
     """Order candidate structures within each formula, the most plausible first.
 
-    No energy is computed. The score joins the plausibility of every site's surroundings, the likelihood of
-    the elements given the geometry, the volume, and the contacts between molecules; see
-    ``docs/screening.md``.
+    No energy is computed. The score combines the plausibility of the surroundings of every site, the
+    likelihood of the elements given the geometry, the volume, and the contacts between molecules; see
+    ``docs/explanation/ranking.md``.
 
     Args:
-        crystals: candidates; or files (`atomsight.parallel.jobs.sources_of`), which are read where the work
-            is done.
-        risk: chance that a real structure gets the verdict ``unlikely`` is at most this, above 0 and up to
-            0.5; see `combine.Combination.thresholds` for how sure that is.
+        source: candidates: paths, crystals or objects, see `atomsight.read`.
+        risk: largest chance that a real structure gets the verdict ``unlikely``, above 0 and up to 0.5; see
+            `score.Combination.thresholds` for its uncertainty.
         explain: fill `Ranked.evidence`.
-        relaxed: trust the volume of inorganic candidates. Else they are judged, in the main, at the volume
-            that their formula lets expect.
-        model: names elements blindly; None is the bundled default, which the scores are calibrated for.
-        threads: of the networks; 0 takes all cores in one process, one in each of several.
-        watch: receives each candidate as soon as it is scored, with rank 0.
-        on_skip: receives (source, reason) of what could not be read.
-        executor, workers: who does the work, see `atomsight.parallel.jobs.spread`.
+        relaxed: trust the volume of inorganic candidates. Without it they are scored, in the main, at the
+            volume that is expected for their formula.
+        model: predicts elements blindly; None is the bundled default, which the scores are calibrated for.
+        threads: threads of the networks; 0 takes all cores in one process, one in each of several.
+        on_skip: receives ``(source, reason)`` of every candidate that is left out. Without it, one
+            `SkippedWarning` says how many there were.
+        progress: receives the progress after each candidate is scored.
+        executor: None works in this process, a number starts so many worker processes, else any
+            `concurrent.futures.Executor`.
+
+    Returns:
+        The candidates in order. The first is known when all are scored.
 
     Raises:
         InputError: the risk is out of range, or a model in memory is to go to other processes.
         ModelError: weights or tables are missing or damaged.
         EngineError: workers died again and again.
+
+    Example:
+        >>> best = next(atomsight.rank("examples/CsZnSb-candidates.zip"))
+        >>> best.rank, best.verdict
+        (1, 'keep')
     """
+    tracker = Tracker("scoring", progress, on_skip)
     scores = score(
-        crystals,
+        sources_of(source),
         risk=risk,
         explain=explain,
         relaxed=relaxed,
         model=model,
         threads=threads,
-        on_skip=on_skip,
+        on_skip=tracker.skip,
         executor=executor,
-        workers=workers,
     )
-    with Ledger(Verdicts(RankCalibration.load().combination(relaxed), risk)) as ledger:
-        for scored in scores:
-            ledger.add(scored)
-            if watch is not None:
-                watch(scored)
-        yield from ledger.ordered()
+
+    def ordered() -> Iterator[Ranked]:
+        with Ledger(Verdicts(RankCalibration.load().combination(relaxed), risk)) as ledger:
+            for scored in scores:
+                ledger.add(scored)
+                tracker.advance()
+            tracker.close(stacklevel=3)
+            yield from ledger.ordered()
+
+    return Results(ordered(), Ranked)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import DatasetError, InputError
+from atomsight.core.progress import OnProgress
 from atomsight.core.version import __version__
 from atomsight.models.load import load_model
 from atomsight.models.onnx.floats import flushed
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from atomsight.models.base import Model
     from atomsight.training.architecture import Architecture, SiteBatch
     from atomsight.training.data import Task
-    from atomsight.training.loop import Watcher
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def train_model(
     *,
     resume: bool = False,
     hardware: Hardware | None = None,
-    watch: Watcher | None = None,
+    progress: OnProgress | None = None,
     start: Start | None = None,
 ) -> Model:
     """Train a model on the ``train`` split, choose and calibrate on ``val``, export, and open the result.
@@ -64,7 +64,7 @@ def train_model(
         settings: what to train; None is the default two-stage model.
         resume: go on with the run in ``out``; one that has ended is only opened.
         hardware: where; None is this process, on the CPU.
-        watch: receives progress, see ``loop.Watcher``.
+        progress: receives the progress after each step and epoch.
         start: initial weights; None draws them with the seed.
 
     Raises:
@@ -93,7 +93,7 @@ def train_model(
         from atomsight.training.data import Task
 
         with flushed():
-            _train(Task(dataset, settings, elements), run, hardware, watch if first else None, start)
+            _train(Task(dataset, settings, elements), run, hardware, progress if first else None, start)
     return load_model(run.path)
 
 
@@ -129,12 +129,12 @@ def _check_architecture(settings: Settings, hardware: Hardware) -> None:
 
 
 def _train(
-    task: Task, run: RunFolder, hardware: Hardware, watch: Watcher | None, start: Start | None
+    task: Task, run: RunFolder, hardware: Hardware, progress: OnProgress | None, start: Start | None
 ) -> None:
     import torch
 
     from atomsight.training.export import finish
-    from atomsight.training.in_memory import HeldCrystals
+    from atomsight.training.in_memory import InMemoryCrystals
     from atomsight.training.loop import Schedule, Training, prepare
 
     started = time.perf_counter()
@@ -147,10 +147,10 @@ def _train(
         start.set_weights(architecture, batches["val"])
     if hardware.in_memory:
         on = torch.device("cuda" if hardware.accelerator in ("gpu", "cuda") else "cpu")
-        batches = {split: HeldCrystals(stream, on, lambda: 0) for split, stream in batches.items()}
+        batches = {split: InMemoryCrystals(stream, on, lambda: 0) for split, stream in batches.items()}
     settings = task.settings
     schedule = Schedule(task.steps(architecture), settings.patience, settings.epochs, settings.learning_rate)
-    epochs = Training(architecture, batches, run, schedule, hardware, watch).fit()
+    epochs = Training(architecture, batches, run, schedule, hardware, progress).fit()
     if hardware.processes == 1 or is_first_process():
         finish(architecture, task, run, epochs, time.perf_counter() - started)
     if hardware.processes > 1 and torch.distributed.is_initialized():

@@ -1,8 +1,8 @@
-"""A model trained for each k and several seeds, and evaluated: resumable, one ordinary run folder each.
+"""Training and evaluation of a model for each k and several seeds, resumable.
 
-A sweep's folder holds ``runs/k03-seed1/``, as `train_model` writes it, with the evaluations ``val/`` and
-``test/`` in it, as ``atomsight evaluate`` writes them. What is there is not done again; everything that
-follows (scores, errors, the suggestion) is read from these folders.
+A sweep's folder holds run folders such as ``runs/k03-seed1/``, as `train_model` writes them, with the
+evaluations ``val/`` and ``test/`` in each, as ``atomsight evaluate`` writes them. Finished parts are not
+repeated. Scores, errors and the suggestion are computed from these folders.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from atomsight.core.elements import NUMBERS, SYMBOLS
 from atomsight.core.errors import DatasetError, InputError
 from atomsight.core.files import read_csv
+from atomsight.core.progress import OnProgress, Progress
+from atomsight.evaluate.result import evaluate
 from atomsight.evaluate.sweep.suggest import GroupCounts
-from atomsight.evaluate.write import evaluate_run
 from atomsight.geometry.neighbours import checked_k
 from atomsight.training import train_model
 from atomsight.training.hardware import Hardware
@@ -33,14 +34,9 @@ if TYPE_CHECKING:
     from atomsight.dataset import Dataset
 
 PRESETS: dict[str, tuple[str, int | None]] = {"ten": ("ten", 10_000), "twenty": ("top20", None)}
-"""Elements and cap of the founding study's two settings: ten elements with at most 10,000 sites each, and the
-twenty most abundant."""
+"""Elements and largest number of sites per element in the two settings of the founding study."""
 
 SPLITS = ("val", "test")
-
-Watcher = Callable[[dict[str, Any]], None]
-"""Receives the records of the training with ``k`` and ``seed`` added, and ``{"event": "run", "k", "seed",
-"done", "runs", "skipped", ...}`` after each run."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +44,10 @@ class SweepRun:
     """One trained and evaluated model of a sweep.
 
     Attributes:
-        k, seed: which.
-        path: its run folder.
-        seconds: of all epochs, validation included.
-        parameters: numbers that training adjusts.
+        k, seed: Number of neighbours and seed.
+        path: Run folder.
+        seconds: Time of all epochs with validation.
+        parameters: Number of trainable parameters.
         scores: ``summary.json`` of each split's evaluation.
         matrices: (elements, elements) confusion counts of each split.
     """
@@ -70,10 +66,10 @@ class Sweep:
     """All runs of a sweep.
 
     Attributes:
-        elements: atomic numbers, in the order of all arrays.
-        ks, seeds: ascending.
-        runs: by (k, seed).
-        counts: of each split, by group of crystals.
+        elements: Atomic numbers, in the order of all arrays.
+        ks, seeds: Numbers of neighbours and seeds, ascending.
+        runs: Runs by (k, seed).
+        counts: Counts of each split, by group of crystals.
     """
 
     elements: tuple[int, ...]
@@ -88,15 +84,15 @@ class Sweep:
         return tuple(SYMBOLS[z] for z in self.elements)
 
     def matrices(self, split: str) -> NDArray[np.int64]:
-        """(ks, elements, elements) confusion counts, summed over the seeds."""
+        """Return the (ks, elements, elements) confusion counts, summed over the seeds."""
         return np.stack([sum(self.runs[k, seed].matrices[split] for seed in self.seeds) for k in self.ks])
 
 
 def parse_ks(text: str) -> tuple[int, ...]:
-    """``1-10``, ``4,8,16`` or a mixture, ascending and without repeats.
+    """Parse ``1-10``, ``4,8,16`` or a mixture, ascending and without repeats.
 
     Raises:
-        InputError: it is neither, or holds a k out of range.
+        InputError: The text has another form, or a k is out of range.
     """
     ks: set[int] = set()
     for part in text.split(","):
@@ -119,22 +115,23 @@ def sweep_k(
     *,
     seeds: int = 3,
     threads: int | None = None,
-    watch: Watcher = lambda record: None,
+    progress: OnProgress = lambda progress: None,
 ) -> Sweep:
-    """Train and evaluate a model for each k and seed, leaving out what ``out`` already holds.
+    """Train and evaluate a model for each k and seed, without the parts that ``out`` already holds.
 
     Args:
-        dataset: serves all runs.
-        out: the sweep's folder.
-        ks: numbers of neighbours.
-        settings: of all runs; their k and seed are replaced.
-        seeds: runs of each k, with the seeds 0 .. seeds - 1.
-        threads: of training and evaluation.
-        watch: receives progress.
+        dataset: Dataset of all runs.
+        out: Folder of the sweep.
+        ks: Numbers of neighbours.
+        settings: Settings of all runs; their k and seed are replaced.
+        seeds: Runs of each k, with the seeds 0 .. seeds - 1.
+        threads: Threads of training and evaluation.
+        progress: Receives the progress of the training of each run, and that of the stage ``sweep`` with the
+            scores as `Progress.record` after each run.
 
     Raises:
-        InputError: no k, fewer than one seed, or ``out`` holds runs under other settings.
-        DatasetError: the dataset holds too few neighbours, lacks an element, or its val or test split holds
+        InputError: There is no k or no seed, or ``out`` holds runs with other settings.
+        DatasetError: The dataset holds too few neighbours, lacks an element, or its val or test split holds
             none of the elements.
     """
     settings = settings or Settings(elements="top20")
@@ -150,32 +147,22 @@ def sweep_k(
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder")
+    order = tuple(sorted(set(ks)))
     runs: dict[tuple[int, int], SweepRun] = {}
-    wanted = [(k, seed) for seed in range(seeds) for k in sorted(set(ks))]
+    wanted = [(k, seed) for seed in range(seeds) for k in order]
     for k, seed in wanted:
         place = folder / "runs" / f"k{k:02d}-seed{seed}"
         skipped = all((place / split).is_dir() for split in SPLITS)
-        run = _run(dataset, place, replace(settings, k=k, seed=seed), threads, watch)
+        run = _run(dataset, place, replace(settings, k=k, seed=seed), threads, progress)
         runs[k, seed] = run
         scores = {
             f"{split}_{name}": run.scores[split][name]
             for split in SPLITS
             for name in ("accuracy", "macro_recall")
         }
-        watch(
-            {
-                "event": "run",
-                "k": k,
-                "seed": seed,
-                "done": len(runs),
-                "runs": len(wanted),
-                "skipped": skipped,
-                "seconds": run.seconds,
-                "parameters": run.parameters,
-                **scores,
-            }
-        )
-    order = tuple(sorted(set(ks)))
+        record = {"event": "run", "k": k, "seed": seed, "done": len(runs), "runs": len(wanted)}
+        spent = {"skipped": skipped, "seconds": run.seconds, "parameters": run.parameters}
+        progress(Progress("sweep", len(runs), len(wanted), record={**record, **spent, **scores}))
     counts = {
         split: _group_counts(dataset, split, elements, [[runs[k, s] for s in range(seeds)] for k in order])
         for split in SPLITS
@@ -183,15 +170,17 @@ def sweep_k(
     return Sweep(elements, order, tuple(range(seeds)), runs, counts)
 
 
-def _run(dataset: Dataset, place: Path, settings: Settings, threads: int | None, watch: Watcher) -> SweepRun:
-    which = {"k": settings.k, "seed": settings.seed}
+def _run(
+    dataset: Dataset, place: Path, settings: Settings, threads: int | None, progress: OnProgress
+) -> SweepRun:
+    which = f"k = {settings.k}, seed {settings.seed}"
     model = train_model(
         dataset,
         place,
         settings,
         resume=True,
         hardware=Hardware(threads),
-        watch=lambda record: watch({**record, **which}),
+        progress=lambda now: progress(replace(now, stage=f"{which}: {now.stage}")),
     )
     for split in SPLITS:
         if not (place / split).is_dir():
@@ -212,18 +201,17 @@ def _run(dataset: Dataset, place: Path, settings: Settings, threads: int | None,
 
 
 def _evaluate(dataset: Dataset, place: Path, split: str, threads: int | None) -> None:
-    """Write an evaluation; its folder is there only when all its files are."""
+    """Write an evaluation. Its folder appears when all its files are complete."""
     draft = place / f"{split}.tmp"
     shutil.rmtree(draft, ignore_errors=True)
-    evaluate_run(place, dataset, draft, split=split, threads=threads or 0)
+    evaluate(place, dataset, split=split, out=draft, threads=threads or 0)
     draft.replace(place / split)
 
 
 def _parameters(settings: Settings, elements: tuple[int, ...]) -> int:
-    from atomsight.training.grow import parameters
     from atomsight.training.registry import architecture_class
 
-    return parameters(architecture_class(settings.model)(settings.k, elements))
+    return architecture_class(settings.model)(settings.k, elements).n_parameters
 
 
 def _matrix(file: Path, elements: tuple[int, ...]) -> NDArray[np.int64]:
@@ -235,7 +223,7 @@ def _matrix(file: Path, elements: tuple[int, ...]) -> NDArray[np.int64]:
 def _group_counts(
     dataset: Dataset, split: str, elements: tuple[int, ...], runs: Sequence[Sequence[SweepRun]]
 ) -> GroupCounts:
-    """Sites and hits of each group; groups without a site of the elements are left out."""
+    """Count sites and hits of each group, without the groups that have no site of the elements."""
     table = dataset.crystals(["crystal", "group", "split"]).to_pydict()
     groups: dict[str, int] = {}
     group_of: dict[str, int] = {}

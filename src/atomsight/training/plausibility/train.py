@@ -1,4 +1,4 @@
-"""Train a plausibility network on real crystals and decoys, in a run folder like any other."""
+"""Training of a plausibility network on real crystals and decoys, in a run folder."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from atomsight.core.errors import InputError, ModelError
+from atomsight.core.progress import OnProgress
 from atomsight.core.version import __version__
 from atomsight.models.load import model_file
 from atomsight.models.onnx.floats import flushed
 from atomsight.models.plausibility import inference
 from atomsight.training.architecture import SiteBatch
 from atomsight.training.data import READ_AHEAD, read_ahead
-from atomsight.training.export import write_model
-from atomsight.training.finetune import constants_of
 from atomsight.training.hardware import Hardware
-from atomsight.training.loop import Schedule, Training, Watcher, prepare
+from atomsight.training.loop import Schedule, Training, prepare
+from atomsight.training.model_file import constants_of, write_model
 from atomsight.training.plausibility.training import ANGULAR, K, Plausibility
 from atomsight.training.processes import alone
 from atomsight.training.run_folder import RunFolder
@@ -33,28 +33,28 @@ class Source(Protocol):
     """Real structures and decoys of one split.
 
     Attributes:
-        real_weight: of a real structure against a decoy, where each is judged by itself.
+        real_weight: of a real structure relative to a decoy in the binary cross-entropy.
     """
 
     real_weight: float
 
     def batches(self, generator: np.random.Generator) -> Iterator[dict[str, Tensor]]:
-        """The steps of one pass, see `batch.batch_of`."""
+        """Yield the batches of one pass, see `batch.batch_of`."""
 
 
 @dataclass(frozen=True)
 class PlausibilitySettings(RunSettings):
-    """What decides what a training yields, besides its data.
+    """Everything that determines the result of a training, besides its data.
 
     Attributes:
-        data: how the structures and decoys are drawn, in words or an expression.
-        angular: channels by direction; 0 sees distances alone; None takes the default, or that of ``begin``.
+        data: description of how structures and decoys are drawn.
+        angular: channels by direction; 0 uses distances alone; None takes the default, or that of ``begin``.
         begin: model whose weights the training begins with: a plausibility network, or a masked-site model;
-            None draws them.
-        epochs: passes over the train split, at most; None is the architecture's own choice.
-        learning_rate: peak of the schedule; None is the architecture's own choice.
+            None draws random weights.
+        epochs: maximum of passes over the train split; None takes the architecture's default.
+        learning_rate: peak of the schedule; None takes the architecture's default.
         patience: epochs without a better share of formulas on ``val`` whose real crystal is first.
-        seed: of the weights and of all that is drawn.
+        seed: of the weights and of all random numbers.
     """
 
     data: str = ""
@@ -69,13 +69,13 @@ class PlausibilitySettings(RunSettings):
         self.check_numbers(angular=0, epochs=1, patience=1, seed=0)
 
 
-class SourceBatches(IterableDataset):
-    """The steps of a source: another draw in each epoch for ``train``, always the same for ``val``.
+class SourceBatches(IterableDataset[SiteBatch]):
+    """The batches of a source: newly drawn in each epoch for ``train``, always the same for ``val``.
 
     Args:
         source: of the structures.
         split: ``train`` or ``val``.
-        seed: of what is drawn.
+        seed: of the random numbers.
     """
 
     def __init__(self, source: Source, split: str, seed: int) -> None:
@@ -95,10 +95,10 @@ class SourceBatches(IterableDataset):
 
 
 def network_from(settings: PlausibilitySettings, real_weight: float = 1.0) -> Plausibility:
-    """The architecture with its initial weights.
+    """Return the architecture with its initial weights.
 
     Raises:
-        ModelError: the model to begin with is built otherwise, or has other channels by direction.
+        ModelError: the initial model has another structure, or other channels by direction.
     """
     angular = ANGULAR if settings.angular is None else settings.angular
     architecture = Plausibility(K, angular=angular, real_weight=real_weight)
@@ -120,23 +120,23 @@ def train_plausibility(
     *,
     resume: bool = False,
     hardware: Hardware | None = None,
-    watch: Watcher | None = None,
+    progress: OnProgress | None = None,
 ) -> inference.Plausibility:
     """Train a plausibility network, export it, and open the result.
 
     Args:
-        sources: makes the structures and decoys by split, ``train`` and ``val``; called once the settings
-            have been checked, since it may take minutes.
+        sources: creates the structures and decoys by split, ``train`` and ``val``. It is called after the
+            settings were checked, since it may take minutes.
         out: the run folder, see ``run_folder.py``.
         settings: what to train.
         record: goes into ``settings.json``: at least ``dataset`` and its ``fingerprint``.
-        resume: go on with the run in ``out``; one that has ended is only opened.
+        resume: continue the run in ``out``; one that has ended is only opened.
         hardware: where, in one process; None is the CPU.
-        watch: receives progress.
+        progress: receives the progress after each step and epoch.
 
     Raises:
         InputError: ``out`` holds another run, or other settings than those to go on with.
-        ModelError: the model to begin with is built otherwise.
+        ModelError: the initial model has another structure.
     """
     hardware = hardware or Hardware()
     if hardware.processes > 1 or hardware.in_memory:
@@ -147,7 +147,7 @@ def train_plausibility(
     run.claim(settings, {"model": "plausibility", **record, "atomsight": __version__}, resume)
     if not run.ended:
         with flushed():
-            _train(sources(), run, settings, hardware, watch)
+            _train(sources(), run, settings, hardware, progress)
     return inference.Plausibility(run.model)
 
 
@@ -156,7 +156,7 @@ def _train(
     run: RunFolder,
     settings: PlausibilitySettings,
     hardware: Hardware,
-    watch: Watcher | None,
+    progress: OnProgress | None,
 ) -> None:
     started = time.perf_counter()
     prepare(hardware, settings.seed)
@@ -164,7 +164,7 @@ def _train(
     batches = {split: SourceBatches(source, split, settings.seed) for split, source in sources.items()}
     steps = sum(1 for _ in batches["train"])
     schedule = Schedule(max(1, steps), settings.patience, settings.epochs, settings.learning_rate)
-    epochs = Training(architecture, batches, run, schedule, hardware, watch).fit()
+    epochs = Training(architecture, batches, run, schedule, hardware, progress).fit()
     best = max(epochs, key=lambda epoch: epoch["val_accuracy"])
     result = {
         "epochs": {"plausibility": len(epochs)},
@@ -178,5 +178,5 @@ def _train(
 def export(architecture: Plausibility, path: Path, metadata: Mapping[str, Any]) -> None:
     """Write a plausibility network as an ONNX file."""
     architecture.network.cpu()
-    told = {"kind": "plausibility", "k": str(architecture.k), "elements": "all", **metadata}
-    write_model(architecture.graph(1.0), told, path)
+    identity = {"kind": "plausibility", "k": str(architecture.k), "elements": "all"}
+    write_model(architecture.graph(1.0), {**identity, **metadata}, path)

@@ -9,7 +9,15 @@ from atomsight.core.errors import MissingExtraError
 
 
 def optional(module: str, extra: str, purpose: str) -> Any:
-    """A module of a package that an extra brings.
+    """Import a module of a package that an extra brings.
+
+    Args:
+        module: full name of the module.
+        extra: name of the extra.
+        purpose: what needs the package, for the message.
+
+    Returns:
+        The module.
 
     Raises:
         MissingExtraError: the package is not installed; the message names the extra and the purpose.
