@@ -119,7 +119,8 @@ def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
     """
     found = []
     for n, group in bank.groups.items():
-        found.append(_exchanges(group, orders_of(n), NEAR, Scales().alike))
+        possible = np.array([may_match(means, group.means, NEAR) for means in group.means])
+        found.append(_exchanges(group, possible, orders_of(n), NEAR, Scales().alike))
     old, new, beside, share, volume, other = np.concatenate(found).T
     whole = {"old": old, "new": new, "beside": beside}
     return {name: column.astype(np.int64) for name, column in whole.items()} | {
@@ -130,14 +131,24 @@ def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
 
 
 @compiled
-def _exchanges(group: Group, orders: NDArray[np.int64], most: float, alike: float) -> NDArray[np.float64]:
-    """Return (p, 6) pairs of a group, see `exchanges`."""
+def _exchanges(
+    group: Group, possible: NDArray[np.bool_], orders: NDArray[np.int64], most: float, alike: float
+) -> NDArray[np.float64]:
+    """Return (p, 6) pairs of a group, see `exchanges`.
+
+    Args:
+        group: crystals with as many sites.
+        possible: (c, c) whether two crystals can match.
+        orders: see `pairings`.
+        most: see `pairings`.
+        alike: see `pairings`.
+    """
     crystals, n = group.elements.shape
     places, near = np.zeros((WAYS, n), np.int64), np.zeros(WAYS)
     rows = []
     for one in range(crystals):
         for two in range(crystals):
-            if one == two or not may_match(group.means[one], group.means[two], most):
+            if one == two or not possible[one, two]:
                 continue
             ways = pairings(group.rows[one], group.rows[two], most, alike, orders, places, near)
             for way in range(ways):

@@ -1,0 +1,1 @@
+"""Geometry of crystals: cells, neighbours, symmetry, bonds and crystal classes."""

@@ -101,7 +101,7 @@ def face_distances(reduced: Floats, out: Floats) -> float:
 @part
 def determinant(m: Floats) -> float:
     """Signed volume of the cell whose vectors are the rows of m."""
-    return (
+    return float(
         m[0, 0] * (m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1])
         - m[0, 1] * (m[1, 0] * m[2, 2] - m[1, 2] * m[2, 0])
         + m[0, 2] * (m[1, 0] * m[2, 1] - m[1, 1] * m[2, 0])
@@ -111,7 +111,7 @@ def determinant(m: Floats) -> float:
 @part
 def dot(rows: Floats, i: int, j: int) -> float:
     """Scalar product of two rows of a matrix."""
-    return rows[i, 0] * rows[j, 0] + rows[i, 1] * rows[j, 1] + rows[i, 2] * rows[j, 2]
+    return float(rows[i, 0] * rows[j, 0] + rows[i, 1] * rows[j, 1] + rows[i, 2] * rows[j, 2])
 
 
 @part
@@ -147,9 +147,10 @@ def _sort(reduced: Floats, transform: Ints, i: int, j: int) -> None:
 
 @part(allocates=True)
 def fill_lattice(parameters: NDArray[np.float64], lattice: NDArray[np.float64]) -> bool:
-    """Rows of the cell vectors from a, b, c in Å and α, β, γ in °: a along x, b in the xy plane.
+    """Write the cell vectors from a, b, c in Å and α, β, γ in °: a along x, b in the xy plane.
 
-    Whether the cell has a volume; where not, nothing is filled in.
+    Returns:
+        Whether the cell has a volume; where not, nothing is written.
     """
     cosines = np.zeros(3)
     for i in range(3):

@@ -50,9 +50,11 @@ class Kernel(Generic[P, R]):
         self.spent = 0.0
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self.interprets(sum(getattr(value, "size", 0) for value in args) if self.small else 1):
-            return self.interpret(self.function, *args, **kwargs)
-        result: R = self.dispatcher(*args, **kwargs)
+        """Answer by Python or by machine code, which give the same bits."""
+        small = self.interprets(sum(getattr(value, "size", 0) for value in args) if self.small else 1)
+        result: R = (
+            self.interpret(self.function, *args, **kwargs) if small else self.dispatcher(*args, **kwargs)
+        )
         return result
 
     def interprets(self, size: int) -> bool:

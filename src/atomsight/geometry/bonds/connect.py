@@ -106,7 +106,8 @@ def limits(first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[n
     other = np.where(METAL[first], second, first)
     light = (other == 1) | (other == 6)
     slack[(metals & ~light) | ((first == 5) & (second == 5))] = METAL_SLACK
-    return COVALENT[first] + COVALENT[second] + slack
+    longest: NDArray[np.float64] = COVALENT[first] + COVALENT[second] + slack
+    return longest
 
 
 _LIMITS: NDArray[np.float64] = limits(np.arange(len(COVALENT))[:, None], np.arange(len(COVALENT))[None, :])
@@ -135,7 +136,10 @@ def _candidates(crystal: Crystal) -> BondGraph:
 @part
 def _lead_to(one: NDArray[np.int64], other: NDArray[np.int64], both: NDArray[np.int64]) -> bool:
     """Whether two steps from cell to cell, (3,), lead where a third does."""
-    return one[0] + other[0] == both[0] and one[1] + other[1] == both[1] and one[2] + other[2] == both[2]
+    for axis in range(3):
+        if one[axis] + other[axis] != both[axis]:
+            return False
+    return True
 
 
 @compiled(small=20_000)

@@ -52,8 +52,10 @@ def molecules_of(crystal: Crystal) -> Molecules:
 
 
 def joined_by_metals(crystal: Crystal, molecules: Molecules) -> bool:
-    """Whether long bonds of metals, of up to `LONG` to non-metals other than carbon and hydrogen, make the
-    molecules of a crystal endless: a framework by another name."""
+    """Return whether long bonds of metals make the molecules of a crystal endless.
+
+    These bonds reach up to `LONG` to non-metals other than carbon and hydrogen.
+    """
     metals = np.flatnonzero(METAL[crystal.numbers])
     if not len(metals):
         return False
@@ -75,8 +77,11 @@ def joined_by_metals(crystal: Crystal, molecules: Molecules) -> bool:
 def _walk(
     start: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64], image: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Each atom's component and shift, breadth first from the component's first atom, and the endless ones:
-    those with a bond that the shifts do not close."""
+    """Return each atom's component and shift, and which components are endless.
+
+    The search is breadth first from the first atom of a component. A component is endless when the shifts of
+    its atoms disagree with a bond.
+    """
     n = len(start) - 1
     label, shift, queue = np.full(n, -1, np.int64), np.zeros((n, 3), np.int64), np.empty(n, np.int64)
     count = 0
@@ -112,10 +117,9 @@ would make their contacts look longer than those of computed structures."""
 
 
 def normalised(crystal: Crystal, molecules: Molecules) -> Crystal:
-    """The crystal with its X-H bonds at `HYDROGEN_LENGTHS`, without flags and listed bonds; its molecules,
-    cell and orbits stay.
+    """Return the crystal with its X-H bonds at `HYDROGEN_LENGTHS`, without flags and listed bonds.
 
-    Positions are not wrapped into the cell again, so that `molecules` holds for the result.
+    Its molecules, cell and orbits stay. Positions are not wrapped into the cell again, so that `molecules` holds for the result.
     """
     graph = molecules.graph
     wanted = np.zeros(256)

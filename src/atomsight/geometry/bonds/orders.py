@@ -176,8 +176,10 @@ def _multiple(
 def _bridges(
     graph: BondGraph, types: NDArray[np.uint8], organic: NDArray[np.bool_], left: NDArray[np.int64]
 ) -> None:
-    """Carbons left with an open valence beside aromatic rings, as the four that join the rings of a
-    porphyrin: their short bonds into the rings share the double bond."""
+    """Set the types of bonds between aromatic rings and carbons with an open valence.
+
+    Four such carbons join the rings of a porphyrin. Their short bonds into the rings share the double bond.
+    """
     ring = graph.count(types == AROMATIC) > 0
     low, high = _LENGTHS[6, 6][1], _LENGTHS[6, 6][0]
     short = graph.length < low + DOUBLE_SHARE * (high - low)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,9 +13,8 @@ from atomsight.core.crystal import BOND_TYPES, Bonds, Crystal
 def perceive_bonds(crystal: Crystal, *, use_table: bool = True) -> Bonds:
     """All bonded neighbours of every site, with types.
 
-    The crystal is treated as what it is, a periodic graph: no molecule has to be cut out of it, so that
-        frameworks and chains
-    without end go the same way as molecules. What cannot be told has the type ``unknown``.
+    The crystal is a periodic graph. No molecule is cut out of it, so that frameworks and endless chains are
+    treated as molecules are. A bond whose type cannot be determined has the type ``unknown``.
 
     Args:
         crystal: any crystal.
@@ -40,8 +41,10 @@ def perceive_bonds(crystal: Crystal, *, use_table: bool = True) -> Bonds:
 
 
 def _merged(table: Bonds, found: Bonds) -> Bonds:
-    """The bonds of a table, those of unknown type with the perceived type, and the perceived ones that it
-    lacks."""
+    """Return the bonds of a table and the perceived bonds that it lacks.
+
+    Bonds of unknown type get the perceived type.
+    """
     places = {key: place for place, key in enumerate(_keys(table))}
     types = table.types.copy()
     missing = np.ones(len(found), bool)
@@ -53,7 +56,7 @@ def _merged(table: Bonds, found: Bonds) -> Bonds:
             if types[at] == unknown:
                 types[at] = found.types[place]
 
-    def joined(name: str) -> NDArray:
+    def joined(name: str) -> NDArray[Any]:
         first = types if name == "types" else getattr(table, name)
         return np.concatenate([first, getattr(found, name)[missing]])
 

@@ -33,11 +33,9 @@ def aromatic_bonds(graph: BondGraph, hydrogens: NDArray[np.int64]) -> NDArray[np
 
     Rings of five and six atoms are walked in the periodic graph, so that a framework's infinite net is no
     obstacle and a polymer that closes on itself through the cell is no ring. A ring is aromatic when it is
-    flat, when its bonds are short
-    enough on average, and when its atoms give six electrons: a carbon with three neighbours and a nitrogen
-        with two give
-    one; in a ring of five one atom gives two: a nitrogen with three neighbours, oxygen, sulphur, or a
-    nitrogen of an azolate anion. A carbonyl in the ring ends it. A ring of five carbons counts when a metal
+    flat, when its bonds are short enough on average, and when its atoms give six electrons: a carbon with
+    three neighbours and a nitrogen with two give one; in a ring of five one atom gives two: a nitrogen with
+    three neighbours, oxygen, sulphur, or a nitrogen of an azolate anion. A carbonyl in the ring ends it. A ring of five carbons counts when a metal
     binds all of them.
 
     Args:
@@ -91,20 +89,26 @@ def _carbonyls(
 
 
 def _deviation(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(r,) the farthest that an atom of each ring lies off its mean plane, from the (r, s, 3) vectors along
-    its bonds."""
+    """Return the largest distance of an atom of each ring from its mean plane, (r,).
+
+    Args:
+        vectors: (r, s, 3) vectors along the bonds of each ring.
+    """
     corners = np.cumsum(vectors, axis=1)
     corners -= corners.mean(axis=1, keepdims=True)
     normal = np.linalg.svd(corners)[2][:, 2]
-    return np.abs((corners * normal[:, None, :]).sum(axis=2)).max(axis=1)
+    farthest: NDArray[np.float64] = np.abs((corners * normal[:, None, :]).sum(axis=2)).max(axis=1)
+    return farthest
 
 
 @compiled(small=3000)
 def _rings(
     start: NDArray[np.int64], second: NDArray[np.int64], image: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """(r, 6) bonds along each ring of five (last entry -1) or six atoms that closes in the same cell it
-    began in."""
+    """Return the bonds along each ring of five or six atoms, (r, 6); the last entry of five is -1.
+
+    A ring ends in the cell in which it begins.
+    """
     n = len(start) - 1
     out = np.empty((64, 6), np.int64)
     count = 0

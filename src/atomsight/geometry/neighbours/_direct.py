@@ -80,10 +80,10 @@ def search_directly(
     return np.sqrt(squares[chosen]), atom[chosen], images[chosen]
 
 
-def _times(rows: NDArray, matrix: NDArray) -> NDArray:
+def _times(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
     """Matrix product of (n, 3) and (3, 3), summed in the order of the kernel."""
-    product: NDArray = rows[:, :1] * matrix[0] + rows[:, 1:2] * matrix[1] + rows[:, 2:] * matrix[2]
-    return product
+    total: NDArray[Any] = rows[:, :1] * matrix[0] + rows[:, 1:2] * matrix[1] + rows[:, 2:] * matrix[2]
+    return total
 
 
 def _wrap(

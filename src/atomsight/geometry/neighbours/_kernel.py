@@ -144,13 +144,18 @@ def search_many(
     """Search structures ``first .. last - 1`` of a batch (see ``batch`` for the layout).
 
     Args:
-        lattices, fractional, offsets: the structures.
+        lattices: (c, 3, 3), rows are cell vectors, Å.
+        fractional: (n, 3), the points of all structures.
+        offsets: (c + 1,), where the points of each structure begin.
         own: (m,) atom of each query; not looked at where ``free`` is given.
         free: (m, 3) fractional positions of queries that are no points of the set, or (0, 3).
         query_offsets: the queries of each structure.
         k: how many neighbours.
-        distances, indices, images: (m, k), (m, k), (m, k, 3) or (0, k, 3), receive the result.
-        first, last: the structures.
+        distances: (m, k), receives the distances.
+        indices: (m, k), receives the points of the motif.
+        images: (m, k, 3) or (0, k, 3), receives the cells.
+        first: the first structure that is searched.
+        last: the one behind the last.
         room: see there.
 
     Returns:
@@ -256,18 +261,18 @@ def _search(
                     for j in range(size):  # without a branch: most places are written several times
                         near_tags[inside] = j
                         inside += np.uint64(squares[j] <= limit)
-                    most = np.int64(inside) - (not is_free)
+                    most = int(inside) - (not is_free)
                     if most >= k or limit == block_limit:
                         break
                     limit = block_limit
                 if most < k:
                     break
                 count = np.uint64(0)
-                for i in range(np.int64(inside)):
-                    j = np.uint64(near_tags[i])
-                    near[count] = squares[j]
-                    near_tags[count] = tags[j]
-                    count += np.uint64(tags[j] != itself)
+                for i in range(int(inside)):
+                    place = np.uint64(near_tags[i])
+                    near[count] = squares[place]
+                    near_tags[count] = tags[place]
+                    count += np.uint64(tags[place] != itself)
                 _ascending(near, near_tags, most, limit, ordered, ordered_tags, room.tags, shifts)
                 for t in range(k):
                     distances[q, t] = sqrt(ordered[t])
@@ -276,7 +281,8 @@ def _search(
                 if len(images):
                     m0, m1, m2 = taken[1, q, 0], taken[1, q, 1], taken[1, q, 2]
                     for t in range(k):
-                        atom, place = np.uint64(ordered_tags[t] >> ATOM), np.uint64(ordered_tags[t] & CELL)
+                        atom = np.uint64(ordered_tags[t] >> ATOM)
+                        place = np.uint64(ordered_tags[t] & CELL)
                         images[q, t, 0] = shifts[place, 0] - taken[0, atom, 0] + m0
                         images[q, t, 1] = shifts[place, 1] - taken[0, atom, 1] + m1
                         images[q, t, 2] = shifts[place, 2] - taken[0, atom, 2] + m2
@@ -360,7 +366,7 @@ def _follows(one: int, other: int, shifts: Ints) -> bool:
     a, b = one & CELL, other & CELL
     for axis in range(3):
         if shifts[a, axis] != shifts[b, axis]:
-            return shifts[a, axis] > shifts[b, axis]
+            return bool(shifts[a, axis] > shifts[b, axis])
     return False
 
 
@@ -405,7 +411,7 @@ def _gather(
                     continue
                 needed = max(np.int64(size) + s1 - s0, rows) + SPARE
                 if needed > len(bx):
-                    return -needed
+                    return -int(needed)
                 sx = a * cell[0, 0] + b * cell[1, 0] + c * cell[2, 0]
                 sy = a * cell[0, 1] + b * cell[1, 1] + c * cell[2, 1]
                 sz = a * cell[0, 2] + b * cell[1, 2] + c * cell[2, 2]
@@ -428,7 +434,7 @@ def _gather(
         bin_a += 1
         if bin_a == na:
             a, bin_a = a + 1, 0
-    return np.int64(size)
+    return int(size)
 
 
 @part
@@ -491,7 +497,7 @@ def _first_reach(n: int, volume: float, cell: Floats, k: int) -> float:
     a, b = sqrt(dot(cell, 0, 0)), sqrt(dot(cell, 1, 1))
     row = ceil(k / 2.0) * a
     net = ceil((sqrt(k + 1.0) - 1.0) / 2.0) * (a + b)
-    return min(ball, min(row, net)) * (1.0 + ROUNDING)
+    return float(min(ball, min(row, net)) * (1.0 + ROUNDING))
 
 
 @part
@@ -506,7 +512,7 @@ def _grid_shape(height: Floats, width: float, n: int, shape: Ints) -> int:
         width *= 1.2
     for axis in range(3):
         shape[axis] = max(1, int(height[axis] / width))
-    return shape[0] * shape[1] * shape[2]
+    return int(shape[0] * shape[1] * shape[2])
 
 
 @part

@@ -126,8 +126,10 @@ def _shares(query_bounds: NDArray[np.int64], threads: int) -> list[list[tuple[in
 
 
 def _over_threads(do: Callable[[tuple[int, int]], None], shares: list[list[tuple[int, int]]]) -> None:
-    """Do every run of every share: each thread its own first, then what the others have left. The caller's
-    thread is one of them."""
+    """Do every run of every share: each thread its own first, then what the others have left.
+
+    The caller's thread is one of them.
+    """
     left = [deque(share) for share in shares]
     failed: list[BaseException] = []
 

@@ -44,8 +44,9 @@ def site_surroundings(crystal: Crystal, k: int) -> Surroundings:
 
 
 def surroundings_of(crystals: Sequence[Crystal], k: int) -> Surroundings:
-    """`site_surroundings` of several crystals, the sites of one after those of another; ``neighbours`` counts
-    within each crystal.
+    """Return `site_surroundings` of several crystals, the sites of one after those of another.
+
+    ``neighbours`` counts within each crystal.
 
     Raises:
         InputError: as ``nearest_neighbours``, or there is no crystal.

@@ -19,7 +19,8 @@ def earth_movers_distance(a: ArrayLike, b: ArrayLike) -> float:
     Kurlin, Resolving the data ambiguity for periodic crystals, arXiv:2108.04798.
 
     Args:
-        a, b: PDDs as ``pdd`` gives them, (rows, k + 1), of the same k.
+        a: PDD as ``pdd`` gives it, (rows, k + 1).
+        b: another, of the same k.
 
     Raises:
         InputError: no PDDs, or PDDs of different k.

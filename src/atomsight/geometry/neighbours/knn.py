@@ -160,7 +160,7 @@ VERDICTS = {
 
 
 def checked_k(k: int) -> int:
-    """k as an int; InputError unless it is a whole number from 1 to `MOST_NEIGHBOURS`."""
+    """Return k as an int; InputError unless it is a whole number from 1 to `MOST_NEIGHBOURS`."""
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MOST_NEIGHBOURS:
         raise InputError(f"k: must be a whole number from 1 to {MOST_NEIGHBOURS}, not {k!r}")
     return int(k)

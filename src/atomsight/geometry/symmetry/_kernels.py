@@ -19,7 +19,7 @@ _H0, _H1, _H2 = 2.0, 3.0, 5.0
 @part
 def _key(x: float, y: float, z: float) -> float:
     value = _H0 * x + _H1 * y + _H2 * z
-    return value - np.floor(value)
+    return float(value - np.floor(value))
 
 
 @part(allocates=True)

@@ -42,8 +42,8 @@ def expand(
     Args:
         lattice: (3, 3), rows are the cell vectors, Å.
         fractional: (m, 3), the asymmetric unit.
-        rotations, translations: (g, 3, 3) and (g, 3): x goes to ``rotation @ x + translation``; the whole
-            group, centring translations included.
+        rotations: (g, 3, 3); x goes to ``rotation @ x + translation``.
+        translations: (g, 3); the whole group, centring translations included.
         tolerance: Å, one for all sites or (m,).
         max_atoms: limit on the number of copies.
     """
@@ -67,7 +67,7 @@ def _square(lattice: NDArray[np.float64], d0: float, d1: float, d2: float) -> fl
     c0 = d0 * lattice[0, 0] + d1 * lattice[1, 0] + d2 * lattice[2, 0]
     c1 = d0 * lattice[0, 1] + d1 * lattice[1, 1] + d2 * lattice[2, 1]
     c2 = d0 * lattice[0, 2] + d1 * lattice[1, 2] + d2 * lattice[2, 2]
-    return c0 * c0 + c1 * c1 + c2 * c2
+    return float(c0 * c0 + c1 * c1 + c2 * c2)
 
 
 @compiled(small=700)

@@ -79,8 +79,10 @@ def is_group(rotations: NDArray[np.float64], translations: NDArray[np.float64], 
 
 @compiled(small=2000)
 def metric_misfit(lattice: NDArray[np.float64], rotations: NDArray[np.float64]) -> float:
-    """Largest change of an entry of the metric tensor under rotations (g, 3, 3), in units of the tensor's
-    largest entry; 0 where all keep the lengths and angles of the cell."""
+    """Return the largest change of an entry of the metric tensor under rotations (g, 3, 3).
+
+    It is in units of the tensor's largest entry, and 0 where all keep the lengths and angles of the cell.
+    """
     metric = np.empty((3, 3))
     for i in range(3):
         for j in range(3):
@@ -96,4 +98,4 @@ def metric_misfit(lattice: NDArray[np.float64], rotations: NDArray[np.float64]) 
                     for m in range(3):
                         turned += rotations[q, k, i] * metric[k, m] * rotations[q, m, j]
                 worst = max(worst, abs(turned - metric[i, j]))
-    return worst / metric.max()
+    return float(worst / metric.max())

@@ -31,7 +31,8 @@ def first_atoms(orbits: NDArray[np.int32]) -> NDArray[np.int64]:
 
 def shortest_translation(lattice: ArrayLike) -> NDArray[np.float64]:
     """(3,) the shortest vector of the lattice with these rows, Å."""
-    return reduce_lattice(np.ascontiguousarray(lattice, np.float64))[0]
+    shortest: NDArray[np.float64] = reduce_lattice(np.ascontiguousarray(lattice, np.float64))[0]
+    return shortest
 
 
 def find_orbits(
