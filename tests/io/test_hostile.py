@@ -108,7 +108,6 @@ def test_any_error_of_a_reader_is_a_skip(
 
     monkeypatch.setitem(atomsight.io._READERS, "poscar", fail)
     monkeypatch.setattr("atomsight.io._crystals_of_cif", fail)
-    monkeypatch.setattr("atomsight.io.plain_crystals", fail)
     for format in ("poscar", "cif"):
         assert rules_of(HALITE, format) == [rule]
     many = crystals_of_many([Member("a", "a", HALITE), Member("b", "b", HALITE)])

@@ -1,4 +1,4 @@
-"""Labels of sites in one buffer: those of millions of sites cost no object each until they are asked for."""
+"""Labels of sites in one buffer, without a Python object for each until it is accessed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 
 class Labels(Sequence[str]):
-    """Strings one after another, laid out as Arrow lays them out; equal to a tuple of the same strings.
+    """A sequence of strings in the layout of Arrow; equal to a tuple of the same strings.
 
     Attributes:
         data: (bytes,) uint8, UTF-8.
-        bounds: (n + 1,) int64, where each string begins, and where the last one ends; what lies
-            before the first or behind the last is not theirs.
+        bounds: (n + 1,) int64, start of each string, and end of the last one; bytes before the first or after
+            the last do not belong to it.
     """
 
     __slots__ = ("bounds", "data")
@@ -27,7 +27,14 @@ class Labels(Sequence[str]):
 
     @classmethod
     def of(cls, strings: Sequence[str]) -> Labels:
-        """Any strings."""
+        """Convert any sequence of strings.
+
+        Args:
+            strings: the strings; `Labels` are returned unchanged.
+
+        Returns:
+            The labels.
+        """
         if isinstance(strings, Labels):
             return strings
         words = [string.encode() for string in strings]

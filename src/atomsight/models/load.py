@@ -37,9 +37,16 @@ def load_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
             is the bundled default.
         threads: threads that one run of the network may use; 0 leaves it to ONNX Runtime (all cores).
 
+    Returns:
+        The model.
+
     Raises:
         ModelError: there is no such model, the run has not ended yet, the file is damaged or of an unknown
             kind, or a bundled file is not the one released.
+
+    Example:
+        >>> load_model("two-stage", threads=1)
+        <two-stage model two-stage: k = 10, 88 elements>
     """
     label, path = _locate(DEFAULT if name in (None, "default") else name)
     fingerprint = fingerprint_of(path)

@@ -47,7 +47,8 @@ class Prediction(Record):
     @property
     def agrees(self) -> NDArray[np.bool_]:
         """(sites,) whether the predicted element is the crystal's own."""
-        return self.predicted == self.crystal.site_numbers
+        agrees: NDArray[np.bool_] = self.predicted == self.crystal.site_numbers
+        return agrees
 
     def ranked(self, site: int, least: float = 0.0) -> dict[str, float]:
         """Probability by element symbol of one site, highest first, those of at least ``least``."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from atomsight.core.errors import InputError, MissingExtraError
+from atomsight.core.optional import optional
 
 BATCH_SYSTEMS = {
     "slurm": "SLURMCluster",
@@ -63,13 +64,10 @@ def executor_of(cluster: str | None, workers: int | None = None) -> Iterator[Exe
 
 @contextmanager
 def _dask(address: Any) -> Iterator[Executor]:
+    distributed = optional("distributed", "cluster", "a Dask cluster")
+    dask = optional("dask", "cluster", "a Dask cluster")
     try:
-        import dask
-        from distributed import Client
-    except ImportError as error:
-        raise MissingExtraError("distributed", "cluster", "a Dask cluster") from error
-    try:
-        client = Client(address, timeout="30s", set_as_default=False)
+        client = distributed.Client(address, timeout="30s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address}: {error}") from error
     # A chunk of files is larger than the graphs that Dask warns of.
@@ -124,6 +122,5 @@ def engine_failed(error: BaseException) -> bool:
 
 
 def worker_was_killed(error: BaseException) -> bool:
-    """Whether an error of a Dask cluster is that of one task, which killed its worker each time it was
-    tried."""
+    """Whether an error of a Dask cluster is that of one task, which killed its worker at every attempt."""
     return type(error).__name__ == "KilledWorker"

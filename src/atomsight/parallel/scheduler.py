@@ -59,7 +59,8 @@ class Scheduler(Generic[C]):
         check_executor(executor)
         self._function = function
         self._prepare = prepare
-        self._executor = executor
+        self._workers: int | None = executor if isinstance(executor, int) else None
+        self._executor: Executor | None = None if isinstance(executor, int) else executor
         self._limits = limits or Limits()
         self._ordered = ordered
         self._pool: Pool | None = None
@@ -84,7 +85,7 @@ class Scheduler(Generic[C]):
             EngineError: the executor failed, or local processes ended again and again; the message names the
                 files.
         """
-        if self._executor is None:
+        if self._executor is None and self._workers is None:
             for chunk in chunks:
                 yield chunk, self._function(chunk)
             return
@@ -96,18 +97,15 @@ class Scheduler(Generic[C]):
 
     def _most(self) -> int:
         """Most chunks to have under way; a cluster may grow meanwhile."""
-        if isinstance(self._executor, Executor):
-            return in_flight(self._executor)
-        return 2 * (self._executor or 1) + 1
+        return 2 * (self._workers or 1) + 1 if self._executor is None else in_flight(self._executor)
 
     def _local(self) -> Pool:
         if self._pool is None:
-            workers = self._executor if isinstance(self._executor, int) else 1
-            self._pool = Pool(workers, self._prepare, self._limits)
+            self._pool = Pool(self._workers or 1, self._prepare, self._limits)
         return self._pool
 
     def _submitted(self, chunk: C) -> Future[Any]:
-        if not isinstance(self._executor, Executor):
+        if self._executor is None:
             return self._local().submit(self._function, chunk)
         try:
             return self._executor.submit(self._function, chunk)
@@ -136,7 +134,7 @@ class Scheduler(Generic[C]):
         try:
             return future.result()
         except (Exception, CancelledError) as error:
-            if not isinstance(self._executor, Executor) or not engine_failed(error):
+            if self._executor is None or not engine_failed(error):
                 raise
             if not worker_was_killed(error):
                 raise EngineError(
