@@ -75,7 +75,7 @@ def check(
             status.update(f"{counted(handled, 'crystal')} checked, {flagged:,} flagged")
             if as_json:
                 emit(found.as_dict())
-            elif everything or found.flagged or found.signs:
+            elif everything or found.flagged or found.findings:
                 _show(found)
     if not as_json:
         err.print(f"{counted(handled, 'crystal')} checked, {flagged:,} with a flagged site")
@@ -97,6 +97,6 @@ def _show(found: Checked) -> None:
         )
         for words in site.evidence:
             block.append(f"    {words}\n", style="not bold")
-    for sign in found.signs:
-        block.append(f"* {sign.text}\n", style="not bold yellow")
+    for finding in found.findings:
+        block.append(f"* {finding.text}\n", style="not bold yellow")
     out.print(block, soft_wrap=True)

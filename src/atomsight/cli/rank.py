@@ -71,7 +71,7 @@ def rank(
     from atomsight.rank.ledger import Ledger
     from atomsight.rank.rank import score
     from atomsight.rank.verdicts import Verdicts
-    from atomsight.rank.write import writer_of
+    from atomsight.rank.write import write_ranking
 
     if to is not None and to.suffix.lower() not in WRITTEN:
         raise InputError(f"--out {to}: the name must end in {', '.join(WRITTEN)}")
@@ -107,9 +107,7 @@ def rank(
         saving = Saving()
         with saving:
             if to is not None and handled:
-                with writer_of(to) as write:
-                    for ranked in ledger.ordered():
-                        write(ranked)
+                write_ranking(ledger.ordered(), to)
         with saving:
             if survivors is not None:
                 survivors.keep(ledger.copies())
@@ -220,7 +218,7 @@ def _show(ordered: Iterator[Ranked], most: int) -> None:
         if ranked.formula != last:
             _hidden(hidden)
             last, hidden = ranked.formula, 0
-            out.print(Text(f"{ranked.formula}  {ranked.kind}", style="bold"))
+            out.print(Text(f"{ranked.formula}  {ranked.crystal_class}", style="bold"))
         if most and ranked.rank > most:
             hidden += 1
             continue

@@ -22,7 +22,7 @@ from atomsight.core.version import __version__
 from atomsight.io import DEFAULT
 from atomsight.io.cod import members_of
 from atomsight.io.web import Web
-from atomsight.rank.write import writer_of
+from atomsight.rank.write import write_ranking
 from atomsight.web import checking, ranking, shapes
 from atomsight.web.jobs import Job, Kind
 from atomsight.web.uploads import Upload, examples, landscapes
@@ -285,9 +285,7 @@ def table(request: Request, identifier: str, suffix: Literal["csv", "json", "jso
     job = _job(request, identifier, "rank")
     with tempfile.TemporaryDirectory(prefix="atomsight-table-") as folder:
         path = Path(folder) / f"ranking.{suffix}"
-        with writer_of(path) as write:
-            for one in ranking.shown(job):
-                write(one)
+        write_ranking(ranking.shown(job), path)
         return _download(path.read_bytes(), "application/octet-stream", path.name)
 
 

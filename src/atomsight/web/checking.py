@@ -70,11 +70,11 @@ class Knowledge:
 
     @cached_property
     def _precedents(self) -> Precedents:
-        from atomsight.check.precedents import Witnesses
+        from atomsight.check.reference_sites import ReferenceSites
 
         if self.dataset is None:
             return of_training()
-        return of_witnesses(Witnesses(self.dataset), self.dataset.path.name)
+        return of_witnesses(ReferenceSites(self.dataset), self.dataset.path.name)
 
     def precedents(self) -> Precedents:
         """Sites to compare with, in memory: those of the dataset, else a sample of the training data."""
@@ -141,7 +141,7 @@ def summary(found: Checked, index: int, job: Job) -> dict[str, Any]:
         "formula": found.crystal.formula,
         "score": round(found.score, 3),
         "flagged": len(found.flagged),
-        "signs": len(found.signs),
+        "signs": len(found.findings),
         "worst": f"{worst.label}: {worst.element}, better {worst.suggested}",
     }
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.check.precedents import COMPARED, nearest_rows
+from atomsight.check.reference_sites import COMPARED, nearest_rows
 from atomsight.core.elements import NUMBERS, SYMBOLS
 from atomsight.web.tables import shipped
 
 if TYPE_CHECKING:
-    from atomsight.check.precedents import Witnesses
+    from atomsight.check.reference_sites import ReferenceSites
     from atomsight.dataset import Dataset
 
 NAMED = 5
@@ -60,7 +60,7 @@ class Precedents:
         ]
 
 
-def of_witnesses(witnesses: Witnesses, name: str) -> Precedents:
+def of_witnesses(witnesses: ReferenceSites, name: str) -> Precedents:
     """All sites of a dataset of that name."""
     told = f"{len(witnesses.element):,} sites of {name}"
     return Precedents(witnesses.distances, witnesses.element, witnesses.labels, witnesses.crystal_of, told)
