@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from atomsight.core.errors import DatasetError, InputError
-from atomsight.dataset import build, builder, chunks, open_dataset
+from atomsight.dataset import build, chunks, open_dataset
 from atomsight.io import read
+from atomsight.parallel import scheduler
 from small_crystals import cif_text, content, write_cifs
 
 K = 5
@@ -136,13 +137,13 @@ def test_order_of_finishing_does_not_matter(
     cifs: Path, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = Backwards()
-    waited = builder.wait
+    waited = scheduler.wait
 
     def wait(pending: Any, **options: Any) -> Any:
         executor.run()
         return waited(pending, **options)
 
-    monkeypatch.setattr(builder, "wait", wait)
+    monkeypatch.setattr(scheduler, "wait", wait)
     build(cifs, tmp_path / "d", K, executor=executor)
     assert content(tmp_path / "d") == undisturbed
 
