@@ -160,4 +160,4 @@ def test_ctrl_c_ends_all_workers_and_says_what_is_kept(tmp_path: Path) -> None:
         time.sleep(0.02)
     assert alive_in_session(run.pid) == []
     assert "Traceback" not in errors
-    assert "interrupted; 3 chunks with 10 crystals are kept in" in errors
+    assert "interrupted: 3 chunks with 10 crystals are kept in" in errors

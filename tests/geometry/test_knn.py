@@ -282,7 +282,7 @@ def test_a_search_for_all_atoms_is_shared(monkeypatch: pytest.MonkeyPatch) -> No
         calls.append(arguments[2])
         return nearest_neighbours(*arguments)
 
-    monkeypatch.setattr(shared, "nearest_neighbours", counted)
+    monkeypatch.setattr(shared, "search", counted)
     for k, atoms in ((8, None), (5, None), (8, np.array([4, 1])), (3, np.array([7])), (12, np.array([2]))):
         expected = nearest_neighbours(crystal.lattice, fractional, k, atoms)
         for one, other in zip(shared.neighbours_of(crystal, k, atoms), expected, strict=True):

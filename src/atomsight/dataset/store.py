@@ -36,9 +36,19 @@ def open_dataset(path: str | Path) -> Dataset:
 
     Only the index is read, and the size of each file compared with it.
 
+    Args:
+        path: the folder.
+
+    Returns:
+        The dataset.
+
     Raises:
         DatasetError: no such folder, no dataset, an unfinished build, another schema version, or a file of it
             is missing or truncated; the message says how to mend it.
+
+    Example:
+        >>> open_dataset("crystals").n_crystals  # doctest: +SKIP
+        60
     """
     folder = Path(path)
     dataset = Dataset(folder, read_index(folder))

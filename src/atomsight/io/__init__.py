@@ -93,7 +93,7 @@ def read(
     Example:
         >>> for crystal in atomsight.read("examples/paracetamol.cif"):
         ...     print(crystal)
-        <Crystal 2300214: C8H9NO2, 80 atoms on 20 sites, P 1 21/n 1>
+        <Crystal 7105573: C8H9NO2, 80 atoms on 20 sites, P 1 21/n 1>
     """
     tracker = Tracker("reading", progress, on_skip)
     for item in iter_structures(source, tracker.skip, policy):

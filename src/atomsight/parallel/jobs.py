@@ -100,6 +100,7 @@ def spread(
     on_skip: OnSkip | None = None,
     *,
     executor: Executor | int | None = None,
+    watch: Callable[[], object] = lambda: None,
 ) -> Iterator[Any]:
     """Results of a job, in the order of the sources; memory does not grow with their number.
 
@@ -111,6 +112,8 @@ def spread(
         executor: None works in this process, where a file that crashes or never ends cannot be caught. A
             number starts so many worker processes on this machine. Else any `concurrent.futures.Executor`,
             whose workers need atomsight and the models and datasets that the job names, not the sources.
+        watch: called about ten times a second while other processes work; an exception that it raises ends
+            the work.
 
     Raises:
         InputError: a number of processes below 1.
@@ -122,7 +125,7 @@ def spread(
     work = job.open() if executor is None else None
     # In this process results are passed on one by one; generators do not travel.
     function = partial(_events, work, strict) if work else partial(_listed, job, strict)
-    with Scheduler[_Chunk](function, partial(_prepare, job), executor=executor) as scheduler:
+    with Scheduler[_Chunk](function, partial(_prepare, job), executor=executor, watch=watch) as scheduler:
         for _, events in scheduler.run(chunks):
             for event in events:
                 if not isinstance(event, Skipped):

@@ -17,6 +17,9 @@ CHUNK_BYTES = 16 * 2**20
 MOST_IN_FLIGHT = 256 * 2**20
 """Bytes of files that are with workers at a time, so that memory stays flat however many there are."""
 
+WATCH_SECONDS = 0.1
+"""Interval between two calls of the watch function of a `Scheduler`."""
+
 C = TypeVar("C", bound=Chunk)
 
 
@@ -41,6 +44,8 @@ class Scheduler(Generic[C]):
             `concurrent.futures.Executor`. A chunk that killed its workers again and again on a Dask cluster
             is handled on this machine, in a process of its own.
         ordered: results come in the order of the chunks; else as they are ready.
+        watch: called every `WATCH_SECONDS` while results of other processes are awaited; an exception that
+            it raises ends the work.
 
     Raises:
         InputError: a number of processes below 1.
@@ -53,11 +58,13 @@ class Scheduler(Generic[C]):
         *,
         executor: Executor | int | None = None,
         ordered: bool = True,
+        watch: Callable[[], object] = lambda: None,
     ) -> None:
         self._function = function
         self._prepare = prepare
         self._executor = LocalWorkers(executor) if isinstance(executor, int) else executor
         self._ordered = ordered
+        self._watch = watch
         self._pool: Pool | None = None
         self._pending: dict[Future[Any], C] = {}
         self._bytes = 0
@@ -122,9 +129,9 @@ class Scheduler(Generic[C]):
                 yield chunk, result
 
     def _next(self) -> list[Future[Any]]:
-        if self._ordered:
-            return [next(iter(self._pending))]
-        done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+        awaited = [next(iter(self._pending))] if self._ordered else list(self._pending)
+        while not (done := wait(awaited, WATCH_SECONDS, FIRST_COMPLETED).done):
+            self._watch()
         # What succeeded is handed over before an error of another chunk ends the work.
         return sorted(done, key=lambda future: future.cancelled() or future.exception() is not None)
 

@@ -46,6 +46,14 @@ def nearest_neighbours(
     Raises:
         InputError: a singular lattice, a number that is not finite, no points, k or a query out of range.
     """
+    return search(lattice, fractional, checked_k(k), queries)
+
+
+def search(lattice: ArrayLike, fractional: ArrayLike, k: int, queries: ArrayLike | None = None) -> Neighbours:
+    """Search as `nearest_neighbours` does, for any number of neighbours.
+
+    Searches for all neighbours within a distance need it: how many these are is not known before.
+    """
     cell = as_floats(lattice, "lattice")
     if cell.shape != (3, 3):
         raise InputError(f"lattice: expected three row vectors, shape (3, 3), got {cell.shape}")
@@ -54,10 +62,10 @@ def nearest_neighbours(
     if n == 0:
         raise InputError(VERDICTS[5])
     if queries is None:
-        return solve(cell[None], points, _bounds(n), checked_k(k), np.arange(n), None, _bounds(n))
+        return solve(cell[None], points, _bounds(n), k, np.arange(n), None, _bounds(n))
     own, free = _checked_queries(queries, n)
     m = len(own) if free is None else len(free)
-    return solve(cell[None], points, _bounds(n), checked_k(k), own, free, _bounds(m))
+    return solve(cell[None], points, _bounds(n), k, own, free, _bounds(m))
 
 
 def site_neighbours(crystal: Crystal, k: int) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:

@@ -1,12 +1,12 @@
-"""What happens when work is killed at random moments, or the disk is full: a table.
+"""Kill commands at random moments, start them again, and compare the files with those of a run in peace.
 
-    python benchmarks/reliability.py [CIFS] [--kills 100] [--seed 0]
+    python benchmarks/reliability/kills.py [CIFS] [--kills 100] [--seed 0] [--only WORD]
 
-Each round starts one of `dataset build` (one worker, two workers), `dataset add` and `dataset merge` as users
-do, kills the process with SIGKILL at a moment drawn at random over the time that it takes undisturbed, and
-starts it again, until it gets through; the files must then be those of an undisturbed run, byte for byte, and
-at every moment in between the dataset that is added to must open and be whole. The disk is a tmpfs of a few
-megabytes where this user may mount one.
+The commands are `dataset build` (one worker, two workers), `add`, `merge` and `repair`, `train` and
+`rank --out`. Each round starts one, kills the process with SIGKILL at a moment drawn at random over the time
+that it takes in peace, and starts it again (training with ``--resume``), until it gets through. The files
+must then be those of a run in peace, byte for byte. Where a command replaces files, they must be the old or
+the new ones at every moment. `full_disk.py` measures full disks.
 """
 
 from __future__ import annotations
@@ -21,29 +21,39 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "crystals.tar.xz"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "crystals.tar.xz"
 ATOMSIGHT = [sys.executable, "-m", "atomsight.cli.main"]
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+def content(folder: Path, pattern: str = "*") -> dict[str, bytes]:
+    """Return the bytes of the files in a folder by their paths."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob(pattern)) if p.is_file()}
 
 
 @dataclass
 class Case:
-    """A command, what must be there before it, and the folder that it ends with."""
+    """A command and what it must leave behind.
+
+    Attributes:
+        begin: makes what must be there before.
+        folder: what it ends with.
+        always_whole: the folder must be as before or as at the end at every moment.
+        again: words added when the command starts again.
+        compared: pattern of the files that are compared.
+    """
 
     name: str
     command: list[str]
     folder: Path
     begin: Callable[[], None]
     always_whole: bool = False
+    again: tuple[str, ...] = ()
+    compared: str = "*"
     kills: int = 0
     rounds: int = 0
     wrong: int = 0
@@ -52,27 +62,30 @@ class Case:
 
 
 def reset(case: Case) -> None:
+    """Remove what a case left behind, and make what must be there before it."""
     for path in case.folder.parent.glob(case.folder.name + "*"):
         shutil.rmtree(path)
     case.begin()
 
 
 def undisturbed(case: Case) -> None:
+    """Run a case in peace; note its time and its files."""
     reset(case)
     started = time.perf_counter()
     subprocess.run(case.command, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     case.seconds = time.perf_counter() - started
-    case.expected = content(case.folder)
+    case.expected = content(case.folder, case.compared)
 
 
 def disturbed(case: Case, moments: random.Random) -> None:
-    """One round: killed until it gets through, at most five times."""
+    """Run one round: at most five kills, then the command gets through."""
     reset(case)
-    before = content(case.folder) if case.always_whole else {}
+    before = content(case.folder, case.compared) if case.always_whole else {}
     killed = 0
     while True:
+        command = [*case.command, *(case.again if killed and case.folder.is_dir() else ())]
         process = subprocess.Popen(
-            case.command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
         )
         if killed < 5:
             try:
@@ -85,7 +98,7 @@ def disturbed(case: Case, moments: random.Random) -> None:
         if status == -9:
             killed += 1
             case.kills += 1
-            if case.always_whole and content(case.folder) not in (before, case.expected):
+            if case.always_whole and content(case.folder, case.compared) not in (before, case.expected):
                 case.wrong += 1
             continue
         if status:
@@ -93,10 +106,11 @@ def disturbed(case: Case, moments: random.Random) -> None:
             print(f"{case.name} ended with {status}: {errors.decode()[-500:]}", file=sys.stderr)
         break
     case.rounds += 1
-    case.wrong += content(case.folder) != case.expected
+    case.wrong += content(case.folder, case.compared) != case.expected
 
 
 def cases(cifs: Path, folder: Path) -> list[Case]:
+    """Return the commands, on two halves of the files."""
     files = sorted(cifs.rglob("*.cif"))
     halves = [folder / "one", folder / "two"]
     for number, file in enumerate(files):
@@ -118,7 +132,16 @@ def cases(cifs: Path, folder: Path) -> list[Case]:
         name = f"dataset build, {workers} worker{'s'[: workers != 1]}"
         return Case(name, [*command, "--workers", str(workers)], out, lambda: None)
 
-    grown, merged = folder / "grown", folder / "merged"
+    grown, merged, mended = folder / "grown", folder / "merged", folder / "mended"
+    run, ranked = folder / "run", folder / "ranked"
+
+    def damaged() -> None:
+        shutil.copytree(parts[0], mended)
+        shard = max(mended.rglob("*.parquet"), key=lambda path: path.stat().st_size)
+        data = bytearray(shard.read_bytes())
+        data[len(data) // 2] ^= 1
+        shard.write_bytes(data)
+
     return [
         build(1),
         build(2),
@@ -135,54 +158,40 @@ def cases(cifs: Path, folder: Path) -> list[Case]:
             merged,
             lambda: None,
         ),
+        Case(
+            "dataset repair",
+            [*ATOMSIGHT, "dataset", "repair", str(mended), str(halves[0])],
+            mended,
+            damaged,
+        ),
+        Case(
+            "train, then train --resume",
+            [*ATOMSIGHT, "train", str(parts[0]), "--out", str(run), "--epochs", "4", "-k", "10"],
+            run,
+            lambda: None,
+            again=("--resume",),
+            compared="model.onnx",
+        ),
+        Case(
+            "rank --out",
+            [*ATOMSIGHT, "rank", str(halves[0]), "--out", str(ranked / "order.csv")],
+            ranked,
+            lambda: ranked.mkdir(),
+            always_whole=True,
+            compared="order.csv",
+        ),
     ]
 
 
-@contextmanager
-def small_disk(folder: Path, kilobytes: int) -> Iterator[bool]:
-    """A file system of a given size, where this user may make one."""
-    folder.mkdir()
-    options = ["-o", f"size={kilobytes}k"]
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", *options, "tmpfs", folder], capture_output=True, check=False
-    )
-    try:
-        yield done.returncode == 0
-    finally:
-        if done.returncode == 0:
-            subprocess.run(["umount", folder], check=True)
-
-
-def full_disk(case: Case, folder: Path) -> None:
-    """A build on disks that grow until it gets through, each time going on with what is there."""
-    messages = []
-    with small_disk(folder / "disk", 64) as mounted:
-        if not mounted:
-            print("| disk full | not tried: this user may not mount a tmpfs | |")
-            return
-        out = folder / "disk" / "d"
-        command = [str(out) if word == str(case.folder) else word for word in case.command]
-        size = 64
-        while (run := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
-            messages.append(run.stderr.strip().splitlines()[-1])
-            size = size * 3 // 2
-            subprocess.run(["mount", "-o", f"remount,size={size}k", folder / "disk"], check=True)
-            assert size < 2**20
-        same = content(out) == case.expected
-    clear = sum("No space left on device" in message for message in messages)
-    print(
-        f"| disk full, the disk enlarged by half each time | {len(messages)} builds ended, {clear} with the "
-        f"reason and what to do | {'identical' if same else 'DIFFERENT'} |"
-    )
-
-
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("cifs", nargs="?", type=Path, help="folder; default is the bundled crystals")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="commands whose name holds this word")
     chosen = parser.parse_args()
     print(f"{date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     moments = random.Random(chosen.seed)
@@ -192,7 +201,7 @@ def main() -> None:
         if chosen.cifs is None:
             with tarfile.open(EXAMPLES) as archive:
                 archive.extractall(cifs, filter="data")
-        tried = cases(cifs, folder)
+        tried = [case for case in cases(cifs, folder) if chosen.only in case.name]
         for case in tried:
             undisturbed(case)
         while sum(case.kills for case in tried) < chosen.kills:
@@ -202,7 +211,6 @@ def main() -> None:
         for case in tried:
             end = "identical" if not case.wrong else f"WRONG {case.wrong} times"
             print(f"| `{case.name}` | {case.kills} × kill -9 in {case.rounds} runs | {end} |")
-        full_disk(tried[0], folder)
 
 
 if __name__ == "__main__":
