@@ -45,11 +45,10 @@ def figure(path: Path) -> None:
 
 def ranking(path: Path) -> None:
     from atomsight.rank.rank import Ranked
-    from atomsight.rank.write import writer_of
+    from atomsight.rank.write import write_ranking
 
-    with writer_of(path) as write:
-        for number in range(3000):
-            write(Ranked(1, f"crystal {number}", "file.cif", "H2O", "molecular", 0.5, "keep"))
+    names = (f"crystal {number}" for number in range(3000))
+    write_ranking((Ranked(1, name, "file.cif", "H2O", "molecular", 0.5, "keep") for name in names), path)
 
 
 WRITERS: dict[str, Callable[[Path], Any]] = {

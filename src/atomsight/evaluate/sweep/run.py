@@ -209,10 +209,9 @@ def _evaluate(dataset: Dataset, place: Path, split: str, threads: int | None) ->
 
 
 def _parameters(settings: Settings, elements: tuple[int, ...]) -> int:
-    from atomsight.training.grow import parameters
     from atomsight.training.registry import architecture_class
 
-    return parameters(architecture_class(settings.model)(settings.k, elements))
+    return architecture_class(settings.model)(settings.k, elements).n_parameters
 
 
 def _matrix(file: Path, elements: tuple[int, ...]) -> NDArray[np.int64]:

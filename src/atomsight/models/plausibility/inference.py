@@ -1,4 +1,4 @@
-"""The exported plausibility network at work."""
+"""Inference with the plausibility networks."""
 
 from __future__ import annotations
 
@@ -12,44 +12,46 @@ from numpy.typing import NDArray
 
 from atomsight.core.errors import ModelError
 from atomsight.models.artefacts import fingerprint_of
-from atomsight.models.onnx.session import open_session, run
+from atomsight.models.onnx.session import open_session, run_crystals, uses_directions
 
 POOL = 1.0
-"""Softness of the minimum over the sites: a few bad ones condemn a crystal."""
-
-SITES_PER_CALL = 96
-"""Whole structures of about so many sites run together, see `models.masked_site.inference`."""
+"""Temperature of the soft minimum over the sites: a few implausible sites make a crystal implausible."""
 
 FOLDER = Path(__file__).parents[1] / "pretrained" / "plausibility"
 
 GENERAL = FOLDER / "general.onnx"
-"""Looks at distances and directions."""
+"""Network for all crystals. Its inputs are distances and directions."""
 
 INORGANIC_RELAXED = FOLDER / "inorganic-relaxed.onnx"
-"""The same for inorganic structures alone, larger, and begun as a network that names elements. The mean of
-both tells more than either, as it does not of networks that began at random."""
+"""Larger network for inorganic crystals, initialised from a network that predicts elements. The mean of this
+network and the general one is more accurate than either."""
 
 INORGANIC_UNRELAXED = FOLDER / "inorganic-unrelaxed.onnx"
-"""Looks at distances alone, for inorganic structures that are not relaxed, whose angles are not those that
-they will have: among such candidates it orders energies better (docs/explanation/ranking.md)."""
+"""Network of distances for inorganic candidates that are not relaxed. Their angles are not those of the
+relaxed structure, and without directions the network orders their energies better
+(docs/explanation/ranking.md)."""
 
 
 class Plausibility:
-    """The network in an ONNX session.
+    """A plausibility network in an ONNX session.
+
+    Args:
+        path: the ONNX file.
+        threads: threads of the session; 0 uses all cores.
 
     Attributes:
-        k: neighbours that it looks at.
-        sees_directions: whether it looks at where they lie.
+        k: number of neighbours in its input.
+        sees_directions: whether directions are part of its input.
         fingerprint: SHA-256 of its file.
 
     Raises:
-        ModelError: the file cannot be opened, or is a shipped one that is not the one released.
+        ModelError: the file cannot be opened, or is a shipped file that differs from the released one.
     """
 
     def __init__(self, path: Path = GENERAL, threads: int = 0) -> None:
         self.fingerprint = fingerprint_of(Path(path))
         self._session = open_session(path, threads)
-        self.sees_directions = any(given.name == "directions" for given in self._session.get_inputs())
+        self.sees_directions = uses_directions(self._session)
         self.k = int(self._session.get_modelmeta().custom_metadata_map["k"])
 
     def site_logits(
@@ -60,35 +62,34 @@ class Plausibility:
         begins: NDArray[np.int64],
         directions: NDArray[np.int8] | None = None,
     ) -> NDArray[np.float32]:
-        """(n,) log-odds of real against decoy for the sites of whole structures.
+        """Compute the log-odds of real against decoy for the sites of complete structures.
 
         Args:
             distances: (n, k) Å, ascending.
             neighbours: (n, k) row of each neighbour's site.
             element: (n,) atomic numbers.
-            begins: (s,) row where each structure begins.
-            directions: (n, k, 3) int8 as `geometry.neighbours.site_surroundings` gives them, for a network
-                that looks at them.
-        """
-        parts = []
-        ends = np.append(begins[1:], len(distances))
-        start = 0
-        while start < len(distances):
-            end = int(ends[min(int(np.searchsorted(ends, start + SITES_PER_CALL)), len(ends) - 1)])
-            inputs: dict[str, NDArray[Any]] = {
-                "distances": distances[start:end],
-                "neighbours": neighbours[start:end] - start,
-                "element": element[start:end],
-            }
-            if self.sees_directions:
-                if directions is None:
-                    raise ModelError("the plausibility network looks at directions; give them")
-                inputs["directions"] = directions[start:end]
-            parts.append(run(self._session, inputs)[:, 0])
-            start = end
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+            begins: (s,) first row of each structure.
+            directions: (n, k, 3) int8, see `geometry.neighbours.site_surroundings`; required if
+                `sees_directions`.
 
-    def versions(
+        Returns:
+            (n,) log-odds.
+
+        Raises:
+            ModelError: the directions are missing.
+        """
+        inputs: dict[str, NDArray[Any]] = {
+            "distances": distances,
+            "neighbours": neighbours,
+            "element": element,
+        }
+        if self.sees_directions:
+            if directions is None:
+                raise ModelError("the plausibility network needs directions")
+            inputs["directions"] = directions
+        return run_crystals(self._session, inputs, begins, 1)[:, 0]
+
+    def assignment_logits(
         self,
         distances: NDArray[np.float32],
         neighbours: NDArray[np.int64],
@@ -96,30 +97,32 @@ class Plausibility:
         weight: NDArray[np.floating],
         directions: NDArray[np.int8] | None = None,
     ) -> NDArray[np.float64]:
-        """(v,) log-odds of one geometry with several assignments of elements.
+        """Compute the log-odds of one geometry with several assignments of elements.
 
         Args:
-            distances, neighbours, directions: (n, k or more) of the structure's sites, as in `site_logits`.
-            elements: v times (n,) atomic numbers.
+            distances: (n, k or more) Å, ascending.
+            neighbours: (n, k or more) site of each neighbour.
+            elements: v arrays of (n,) atomic numbers.
             weight: (n,) share of the structure's atoms.
+            directions: (n, k or more, 3) int8, as in `site_logits`.
+
+        Returns:
+            (v,) log-odds.
         """
-        n, v = len(weight), len(elements)
+        n, v, k = len(weight), len(elements), self.k
         begins = n * np.arange(v)
-        ways = None
-        if self.sees_directions and directions is not None:
-            ways = np.tile(directions[:, : self.k], (v, 1, 1))
         logits = self.site_logits(
-            np.tile(distances[:, : self.k], (v, 1)),
-            np.tile(neighbours[:, : self.k], (v, 1)) + np.repeat(begins, n)[:, None],
+            np.tile(distances[:, :k], (v, 1)),
+            np.tile(neighbours[:, :k], (v, 1)) + np.repeat(begins, n)[:, None],
             np.concatenate(elements),
             begins,
-            ways,
+            None if directions is None else np.tile(directions[:, :k], (v, 1, 1)),
         )
         return crystal_logits(logits, np.tile(weight, v), np.full(v, n))
 
 
 class Networks:
-    """The plausibility networks that ship, each opened when it is first used.
+    """The plausibility networks that ship with the package. Each is opened at its first use.
 
     Args:
         threads: as in `Plausibility`.
@@ -129,37 +132,45 @@ class Networks:
         self._threads = threads
 
     @cached_property
-    def whole(self) -> Plausibility:
-        """For all candidates as they are."""
+    def general(self) -> Plausibility:
+        """Network for all candidates."""
         return Plausibility(GENERAL, self._threads)
 
     @cached_property
-    def cells(self) -> Plausibility:
-        """For inorganic candidates as they are, beside `whole`."""
+    def inorganic_relaxed(self) -> Plausibility:
+        """Second network for inorganic candidates, averaged with `general`."""
         return Plausibility(INORGANIC_RELAXED, self._threads)
 
     @cached_property
-    def pressed(self) -> Plausibility:
-        """For inorganic candidates at the volume that their formula lets expect."""
+    def inorganic_unrelaxed(self) -> Plausibility:
+        """Network for inorganic candidates scaled to the volume expected for their formula."""
         return Plausibility(INORGANIC_UNRELAXED, self._threads)
 
     @staticmethod
     def fingerprints() -> dict[str, str]:
-        """SHA-256 of the files by the names of the networks."""
+        """Compute the SHA-256 of the files, by name of the network."""
         return {path.stem: fingerprint_of(path) for path in (GENERAL, INORGANIC_RELAXED, INORGANIC_UNRELAXED)}
+
+
+def first_rows(sizes: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the (s,) first row of each structure, from the number of sites of each."""
+    return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
 
 
 def crystal_logits(
     logits: NDArray[np.floating], weight: NDArray[np.floating], sizes: Sequence[int] | NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """(s,) log-odds of each structure: the middle between mean and soft minimum over its atoms.
+    """Compute the log-odds of structures: the average of mean and soft minimum over the atoms.
 
     Args:
-        logits: (n,) of the sites, one structure after another.
+        logits: (n,) log-odds of the sites, one structure after another.
         weight: (n,) share of the structure's atoms.
-        sizes: (s,) sites of each.
+        sizes: (s,) sites of each structure.
+
+    Returns:
+        (s,) log-odds.
     """
-    begins = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    begins = first_rows(sizes)
     mean = np.add.reduceat(weight * logits, begins)
     power = np.add.reduceat(weight * np.exp(np.minimum(-logits.astype(np.float64) / POOL, 30)), begins)
     return 0.5 * (mean - POOL * np.log(power))
