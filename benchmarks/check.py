@@ -1,13 +1,13 @@
-"""How well `check` finds a swapped element, in crystals that no training saw.
+"""Measure how well `check` finds a swapped element, in crystals that were not used in training.
 
     python benchmarks/check.py DATASET... [--split test] [--crystals 400] [--kinds 60] [--minutes 7]
 
-One orbit's element of each crystal is swapped: any swappable orbit, each as likely as another (the row
-"any"), and then for each kind of swap on crystals that hold one of its elements. Reported: how often the
-swapped orbit is the most suspicious of its crystal, and how often it is flagged, beside how many of the
-crystals as they are carry a flag, and how often it would be flagged if the flag began where two in a hundred
-of these very crystals carry one. Without hydrogens: their sites are struck, and from the neighbours too;
-where the table then holds fewer than k neighbours, the last one is repeated.
+The element of one orbit of each crystal is swapped: of any swappable orbit (the row "any"), and for each pair
+of elements on crystals that hold one of them. The table states how often the swapped orbit is the most
+suspicious one of its crystal, how often it is flagged, the share of unchanged crystals with a flag, and how
+often it would be flagged at the threshold that flags two in a hundred of these crystals. "Without hydrogens"
+means that their sites are removed, also from the neighbours; the last neighbour is repeated if fewer than k
+remain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from datetime import date
 
 import numpy as np
 
-from atomsight.check.reference import FLAGGED, MODEL, calibration_of
+from atomsight.check.reference import FLAGGED, MODEL, load_calibration
+from atomsight.check.suspicion import CheckInput, score_sites
 from atomsight.core.elements import NUMBERS
 from atomsight.dataset import open_dataset
 from atomsight.geometry.bonds.radii import METAL
@@ -28,17 +29,17 @@ from atomsight.geometry.crystal_class import weights_class
 from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.models.plausibility.inference import Plausibility
-from workshop.calibrate_check import Case, sample, struck
+from workshop.calibrate_check import sample, without_hydrogen
 from workshop.swaps import SWAPS, random_swap
 
 BY_DEFINITION = 0.02
-"""Share of the correct crystals of a row that the last column lets be flagged."""
+"""Share of the correct crystals that are flagged at the threshold of the last column."""
 
 
-def class_of(element: np.ndarray, kind: str) -> str:
-    """Inorganic, metal-organic (frameworks and molecules with a metal), or organic."""
-    if kind == "inorganic":
-        return kind
+def class_of(element: np.ndarray, reference_class: str) -> str:
+    """Return inorganic, with carbon and metal (frameworks and molecules), or organic."""
+    if reference_class == "inorganic":
+        return reference_class
     return "with carbon and metal" if METAL[element].any() else "organic"
 
 
@@ -77,7 +78,7 @@ def main() -> None:
     model = load_model(options.model or MODEL, threads=1)
     assert isinstance(model, MaskedSiteModel)
     network = Plausibility(threads=1)
-    calibration = calibration_of(model, network, options.calibration)
+    calibration = load_calibration(model, network, options.calibration)
     print(f"{date.today()}, {platform.machine()}, {model!r}, split {options.split}")
     begun = time.monotonic()
     for name in options.datasets:
@@ -87,7 +88,7 @@ def main() -> None:
             for c in sample(dataset, options.split, options.crystals)
             if np.isin(c["element"], model.elements).all()
         ]
-        for title, change in (("as they are", lambda c: c), ("without hydrogens", struck)):
+        for title, change in (("as they are", lambda c: c), ("without hydrogens", without_hydrogen)):
             generator = np.random.default_rng(7)
             table, times = Table(), []
             kinds_done: dict[tuple[str, str], int] = defaultdict(int)
@@ -96,15 +97,15 @@ def main() -> None:
                     print(f"stopped after {options.minutes} minutes")
                     break
                 crystal = change(held)
-                case = Case.of(model, crystal)
-                element, kind = case.element, case.reference_class
-                weights = calibration.weights[weights_class(kind)]
-                suspicion = calibration.references[kind].suspicion
+                given = CheckInput.of(model, crystal)
+                element, found_class = given.element, given.reference_class
+                weights = calibration.weights[weights_class(found_class)]
+                suspicion = calibration.references[found_class].suspicion
                 started = time.process_time()
-                found = case.examined(model, network, weights)
+                found = score_sites(model, given, weights, network)
                 times.append((time.process_time() - started, len(element)))
                 worst = float(suspicion(found.score).max())
-                groups = ("all", class_of(element, kind))
+                groups = ("all", class_of(element, found_class))
                 for group in groups:
                     table.correct[group].append(worst)
                 swaps: list[tuple[str, tuple[int, int] | None]] = [("any", None)]
@@ -121,8 +122,8 @@ def main() -> None:
                     if pair is not None:
                         kinds_done[tuple(swap.split("/"))] += 1
                     site, new = drawn
-                    changed = case.with_element(site, new)
-                    there = changed.examined(model, network, weights, blind=found.blind)
+                    changed = given.with_element(site, new)
+                    there = score_sites(model, changed, weights, network, blind=found.blind)
                     hit = int(there.score.argmax()) == site, float(suspicion(there.score)[site])
                     for group in groups if swap == "any" else ("all",):
                         table.rows[group, swap].append(hit)

@@ -38,8 +38,8 @@ from atomsight.rank.ledger import Ledger, Ranked
 from atomsight.rank.rank import RISK, Ranker
 from atomsight.rank.verdicts import Verdicts
 from workshop import decoys
-from workshop.calibrate_rank import molecular, packings_of
-from workshop.calibrate_verdicts import forms_of, mixed
+from workshop.calibrate_rank import molecular_crystals, packings_of
+from workshop.calibrate_verdicts import by_formula, mixed_decoys
 from workshop.plausibility.examples import bank_of, split_crystals
 
 MOST_ATOMS = {"inorganic": 60, "framework": 250, "molecular": 250}
@@ -85,7 +85,7 @@ def unlikely(scored: list[Ranked], verdicts: Verdicts) -> NDArray[np.bool_]:
     """Which candidates of one formula are thrown away."""
     with Ledger(verdicts) as ledger:
         for place, entry in enumerate(scored):
-            alone = verdicts.alone(verdict_class(entry.kind, entry.formula), entry.score)
+            alone = verdicts.alone(verdict_class(entry.crystal_class, entry.formula), entry.score)
             ledger.add(replace(entry, crystal=str(place), verdict=alone))
         told = {int(entry.crystal): entry.verdict for entry in ledger.ordered()}
     return np.array([told[place] == "unlikely" for place in range(len(scored))])
@@ -165,16 +165,16 @@ def main() -> None:
     for kind, archives, templates in (("inorganic", given.small, bank), ("framework", given.large, {})):
         if not archives or kind not in given.kinds:
             continue
-        known = forms_of(split_crystals(given.dataset, archives, given.split, left)) if templates else {}
+        known = by_formula(split_crystals(given.dataset, archives, given.split, left)) if templates else {}
         groups = (
-            (crystal, list(mixed(crystal, templates, given.decoys, generator, forms, given.copies)))
+            (crystal, list(mixed_decoys(crystal, templates, given.decoys, generator, forms, given.copies)))
             for crystal in chosen(archives, kind)
             for forms in [known.get(crystal.formula, ())]
         )
         print(*rows(kind, ranker, groups, given.risks), sep="\n", flush=True)
     if given.molecular and "molecular" in given.kinds:
         home, archive = given.molecular
-        loose = molecular(list(split_crystals(home, [archive], given.split)))
+        loose = molecular_crystals(list(split_crystals(home, [archive], given.split)))
         groups = (
             (crystal, packings_of(crystal, parts, given.decoys, generator, looser=(0.0, 0.0)))
             for crystal, parts in loose

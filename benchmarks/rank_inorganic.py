@@ -28,7 +28,7 @@ from atomsight import load_model, read
 from atomsight.core.crystal import Crystal
 from atomsight.geometry.crystal_class import CLASSES
 from atomsight.geometry.neighbours import site_surroundings
-from atomsight.rank.features import NAMES, describe
+from atomsight.rank.features import NAMES
 from atomsight.rank.rank import Ranker
 from atomsight.rank.score import fit_logistic
 from atomsight.rank.sites import LEAST
@@ -104,7 +104,7 @@ def likelihoods(crystals: Sequence[Crystal], ranker: Ranker) -> NDArray:
     """(c, 4 * LENGTHS) mean over the atoms and least over the sites of log p(element), blindly and given the
     other elements."""
     model = load_model(threads=1)
-    volumes = ranker.tables.volumes[CLASSES.index("inorganic")]
+    volumes = ranker.extractor.tables.volumes[CLASSES.index("inorganic")]
     expected = [expected_volume(c.numbers, volumes) for c in crystals]
     found = []
     for start in range(0, len(crystals), 64):
@@ -168,15 +168,12 @@ def main() -> None:
     composition = np.array([name for name, _ in keys])
     names = np.unique(composition)
     ranker = Ranker(threads=1)
-    parts = [
-        describe(crystals[i : i + BATCH], ranker.model, ranker.networks, ranker.tables)
-        for i in range(0, len(crystals), BATCH)
-    ]
-    kind = np.concatenate([part.classes for part in parts])
+    parts = [ranker.extractor.features(crystals[i : i + BATCH]) for i in range(0, len(crystals), BATCH)]
+    classes = np.concatenate([part.classes for part in parts])
     values = np.concatenate([part.values for part in parts])
-    score = ranker.combination.scores(kind, values)
+    score = ranker.combination.scores(classes, values)
     scores = {"**score**": score}
-    scores["score, `--relaxed`"] = Ranker(relaxed=True, threads=1).combination.scores(kind, values)
+    scores["score, `--relaxed`"] = Ranker(relaxed=True, threads=1).combination.scores(classes, values)
     for name in ("pressed", "plausibility", "blind", "worst_blind", "closest"):
         scores[f"`{name}` alone"] = values[:, NAMES.index(name)]
     generator = np.random.default_rng(0)

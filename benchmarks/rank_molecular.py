@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from atomsight import read
-from atomsight.rank.features import NAMES, describe
+from atomsight.rank.features import FEATURES, NAMES
 from atomsight.rank.rank import Ranker
 
 MOLECULAR = ("contacts", "packing", "clash", "unmet", "cohesion")
@@ -37,11 +37,11 @@ def main() -> None:
     print("|---" * (5 + len(MOLECULAR)) + "|")
     for folder in options.folder:
         crystals = list(read(folder))
-        described = describe(crystals, ranker.model, ranker.networks, ranker.tables)
-        columns = [ranker.combination.scores(described.classes, described.values)]
+        features = ranker.extractor.features(crystals)
+        columns = [ranker.combination.scores(features.classes, features.values)]
         for name in MOLECULAR:
-            sign = -1 if name in ("clash", "unmet") else 1
-            columns.append(sign * described.values[:, NAMES.index(name)])
+            place = NAMES.index(name)
+            columns.append(FEATURES[place].sign * features.values[:, place])
         columns.append(np.array([len(crystal.fractional) / crystal.volume for crystal in crystals]))
         names = [crystal.name for crystal in crystals]
         for match in (name for name in options.match if name in names):

@@ -33,7 +33,7 @@ def main() -> None:
                 for scores, margins in limits
             ]
             option = "`--relaxed`" if relaxed else ""
-            print(f"| {name} | {option} | {len(combination.real[name]):,} | {' | '.join(cells)} |")
+            print(f"| {name} | {option} | {len(combination.limits[name].scores):,} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

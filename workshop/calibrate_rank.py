@@ -1,14 +1,14 @@
-"""Fit the tables and the weights of the ranking, and write them beside the networks.
+"""Fit the tables and the weights of `rank`, and write them to ``rank.npz``.
 
     python -m workshop.calibrate_rank DATASET --small ARCHIVE ... --large ARCHIVE ...
-        --molecular DATASET ARCHIVE [--leave-out FILE] [--model NAME] [--kinds KIND ...]
+        --molecular DATASET ARCHIVE [--leave-out FILE] [--model NAME] [--kinds CLASS ...]
 
-Tables (volumes, closest distances, contacts) come from the ``train`` split; weights from crystals of the
-``val`` split and decoys of them. Molecular crystals are few: there the contacts are fitted in folds, and each
-crystal of ``train`` and ``val`` is judged by the contacts of the other folds. ``calibrate_verdicts`` comes
-next: until then no candidates are judged beside each other. With `--kinds` those weights alone are fitted
-anew, by the tables that the file holds, as after a change of one network; each kind draws from a generator of
-its own.
+The tables (volumes, shortest distances, contacts) are computed from the ``train`` split, the weights are
+fitted to crystals of the ``val`` split and their decoys. Since molecular crystals are few, their contacts are
+fitted by cross-validation: each crystal of ``train`` and ``val`` is scored by the contacts of the other
+folds. Run ``calibrate_verdicts`` afterwards; before, candidates of a formula are not compared. `--kinds` fits
+only these classes with the tables of the file, for example after a change of one network. Each class has its
+own random numbers.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ from atomsight.geometry.bonds.molecules import Molecules, molecules_of, normalis
 from atomsight.geometry.crystal_class import CLASSES
 from atomsight.geometry.neighbours import nearest_neighbours
 from atomsight.models import load_model
-from atomsight.models.base import Model
 from atomsight.models.plausibility.inference import Networks
-from atomsight.rank.calibration import FILE, MODEL, SCORED, Limits, RankCalibration
-from atomsight.rank.features import NAMES, Described, describe
-from atomsight.rank.molecules.contacts import BINS, PAIRS, histogram, packing, potential
-from atomsight.rank.score import fit_logistic
+from atomsight.rank.calibration import FILE, MODEL, RankCalibration
+from atomsight.rank.features import FEATURES, LEADING, NAMES, SCORE_CLASSES, FeatureExtractor
+from atomsight.rank.molecules.contacts import BINS, PAIRS, contacts_of, histogram, packing, potential
+from atomsight.rank.score import Limits, fit_logistic
 from atomsight.rank.tables import Tables, shortest_distances
 from atomsight.rank.volume import element_counts, fit_volumes
 from workshop import decoys
@@ -40,51 +39,33 @@ from workshop.packings import repacked
 from workshop.plausibility.examples import TOO_CLOSE, Bank, bank_of, decoys_of, split_crystals
 from workshop.write_artefacts import write_artefacts
 
-SIGNS: dict[str, dict[str, int]] = {
-    "unrelaxed": {"pressed": 1},
-    "inorganic": {"plausibility": 1, "closest": 1, "dense": -1, "loose": -1},
-    "framework": {"plausibility": 1, "blind": 1, "worst_blind": 1, "closest": 1, "dense": -1},
-    "molecular": {"closest": 1, "cohesion": 1, "clash": -1, "unmet": -1},
-}
-"""What each kind is judged by, and in which direction."""
-
-TIED: dict[str, dict[str, float]] = {
-    "unrelaxed": {"pressed": 1, "blind": 1, "worst_blind": 1, "parsimony": 1, "crushed": 100},
-    "inorganic": {"plausibility": 1, "parsimony": 1},
-    "molecular": {"cohesion": 1, "contacts": 0.05},
-}
-"""Features whose weights are these multiples of one that is fitted: log-odds of geometry and elements
-together, log p(elements | geometry), and the logarithm of how many atoms share a site. Decoys alone would put
-nearly all weight on the network that was trained on their like, or on the symmetry that random ones lack. For
-inorganic crystals that are not relaxed ``closest``, that of the candidate's own, wrong volume, counts only
-where it is beyond mending, and there it decides. Chosen on one half of the compositions of
-``csp-inorganic``, for relaxed ones on ``val``. Contacts of molecules count for little beside their cohesion:
-random packings are told from real crystals by either (on ``val`` alike within a molecule), and the share was
-chosen with the landscapes of aspirin and Target I in sight."""
-
 FOLDS = 5
+"""Number of folds of the molecular crystals."""
+
 PACKINGS = 16
-"""Packings made of each molecular crystal."""
+"""Number of random packings of each molecular crystal."""
 
 LOOSER = (-0.02, 0.15)
-"""Logarithm of their volume over the real one: what a search finds is mostly less dense than what grows."""
+"""Range of the log ratio of the volumes of a packing and the real crystal. Predicted structures are mostly
+less dense than real ones."""
 
 MOST_ATOMS = 250
-"""Larger molecular cells are not packed anew, and no others of this size are looked at beside decoys."""
+"""Largest cell of a molecular crystal that gets random packings, and of any crystal with margins."""
 
 SIZES = 0.08
-"""Deviation of the logarithm of the lengths of inorganic candidates that are not relaxed: those of
-``csp-inorganic`` lie from 0.85 to 1.33 of what the formula lets expect."""
+"""Standard deviation of the log lengths of unrelaxed inorganic candidates. In ``csp-inorganic`` the lengths
+are 0.85 to 1.33 of the expected ones."""
 
 SHARED_LIMITS = {"molecular": ("complex",), "inorganic": ("element",)}
-"""Verdict classes that start with the scores of a whole class, until `calibrate_verdicts` fits their own."""
+"""Verdict classes that have the scores of another class until `calibrate_verdicts` fits their own."""
 
 BATCH = 200
+"""Structures per call of `FeatureExtractor.features`."""
 
 
 @dataclass
 class Sample:
-    """Features of real crystals and decoys of one of `rank_calibration.SCORED`."""
+    """Features of real crystals and decoys of one of `SCORE_CLASSES`."""
 
     name: str
     values: list[NDArray[np.float64]] = field(default_factory=list)
@@ -95,27 +76,30 @@ class Sample:
         """Class of the real crystals."""
         return "inorganic" if self.name == "unrelaxed" else self.name
 
-    def add(self, structures: Sequence[Crystal], real: Sequence[bool], judge: Judge) -> None:
-        """Describe structures; those that turn out to be of another class are left out, decoys are not."""
+    def add(self, structures: Sequence[Crystal], extractor: FeatureExtractor) -> None:
+        """Add a real crystal and its decoys; a real crystal of another class is left out."""
         for start in range(0, len(structures), BATCH):
-            part = structures[start : start + BATCH]
-            truth = np.array(real[start : start + BATCH])
-            described = judge.describe(part)
-            keep = (described.classes == CLASSES.index(self.crystal_class)) | ~truth
-            self.values.append(described.values[keep])
-            self.real.append(truth[keep])
+            features = extractor.features(structures[start : start + BATCH])
+            real = start + np.arange(len(features.classes)) == 0
+            keep = (features.classes == CLASSES.index(self.crystal_class)) | ~real
+            self.values.append(features.values[keep])
+            self.real.append(real[keep])
 
     def fit(self) -> tuple[NDArray[np.float64], float, NDArray[np.float64], str]:
-        """Weights, bias, ascending scores of the real ones, and a line on how well it separates."""
-        values, real = np.concatenate(self.values), np.concatenate(self.real)
-        name = self.name
-        signs = np.array([SIGNS[name].get(feature, 0) for feature in NAMES], float)
-        multiples = np.array([TIED.get(name, {}).get(feature, 0.0) for feature in NAMES])
-        tied, leading = values.copy(), NAMES.index(next(iter(TIED.get(name, {NAMES[0]: 1}))))
-        if multiples.any():
-            tied[:, leading] = values @ multiples
-        weights, bias = fit_logistic(tied, real, signs)
-        weights = np.where(multiples > 0, multiples * weights[leading], weights)
+        """Fit the score.
+
+        Returns:
+            Weights, bias, ascending scores of the real crystals, and a line on the separation.
+        """
+        values, real, name = np.concatenate(self.values), np.concatenate(self.real), self.name
+        signs = np.array([feature.sign * (name in feature.fitted) for feature in FEATURES], float)
+        tied = np.array([feature.tied.get(name, 0.0) for feature in FEATURES])
+        fitted, leading = values.copy(), NAMES.index(LEADING.get(name, NAMES[0]))
+        if tied.any():
+            tied[leading] = 1
+            fitted[:, leading] = values @ tied
+        weights, bias = fit_logistic(fitted, real, signs)
+        weights = np.where(tied > 0, tied * weights[leading], weights)
         scores = values @ weights + bias
         right, wrong = np.sort(scores[real]), scores[~real]
         area = (np.searchsorted(right, wrong, "left") + np.searchsorted(right, wrong, "right")).mean() / 2
@@ -126,27 +110,14 @@ class Sample:
         return weights, bias, right, line
 
 
-@dataclass(frozen=True)
-class Judge:
-    """Networks and tables together."""
-
-    model: Model
-    networks: Networks
-    tables: Tables
-
-    def describe(self, crystals: Sequence[Crystal]) -> Described:
-        """Features, see `features.describe`."""
-        return describe(crystals, self.model, self.networks, self.tables)
-
-
-def apart(crystal: Crystal) -> bool:
-    """Whether a reader would accept it."""
+def no_overlap(crystal: Crystal) -> bool:
+    """Return whether no two atoms are closer than `TOO_CLOSE`."""
     distances = nearest_neighbours(crystal.lattice, crystal.fractional, 1, crystal.representatives)[0]
     return bool(distances.min() >= TOO_CLOSE)
 
 
-def molecular(crystals: Sequence[Crystal]) -> list[tuple[Crystal, Molecules]]:
-    """Those made of molecules, with these."""
+def molecular_crystals(crystals: Sequence[Crystal]) -> list[tuple[Crystal, Molecules]]:
+    """Select the crystals that consist of molecules, with X-H bonds of neutron lengths."""
     pairs = ((crystal, molecules_of(crystal)) for crystal in crystals if 6 in crystal.numbers)
     return [(normalised(crystal, parts), parts) for crystal, parts in pairs if parts.finite]
 
@@ -158,13 +129,14 @@ def packings_of(
     generator: np.random.Generator,
     looser: tuple[float, float] = LOOSER,
 ) -> list[Crystal]:
-    """Up to so many packings of its molecules that a reader would accept, of twice as many tries.
+    """Make random packings of molecules, with at most twice as many tries.
 
     Args:
-        crystal, parts: a molecular crystal.
-        wanted: how many.
-        generator: draws.
-        looser: range of the logarithm of their volume over the real one.
+        crystal: a molecular crystal.
+        parts: its molecules.
+        wanted: number of packings.
+        generator: random numbers.
+        looser: range of the log ratio of the volumes of a packing and the crystal.
     """
     found: list[Crystal] = []
     for _ in range(2 * wanted):
@@ -177,137 +149,141 @@ def packings_of(
     return found
 
 
-def relaxed_of(packings: Sequence[Crystal]) -> list[Crystal]:
-    """Those without a clash: what a relaxation leaves, beside which the contacts of real crystals are
-    seen."""
-    return [one for one in packings if packing(one, molecules_of(one))[1] == 0]
-
-
 def arguments(doc: str | None) -> argparse.ArgumentParser:
-    """What both commands of the calibration are given: the crystals, the model, and the file."""
+    """Make the parser of the arguments that both commands of the calibration share."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--small", type=Path, nargs="+", required=True)
     parser.add_argument("--large", type=Path, nargs="+", required=True)
     parser.add_argument("--molecular", type=Path, nargs=2, metavar=("DATASET", "ARCHIVE"), required=True)
-    parser.add_argument("--leave-out", type=Path, help="file of formulas, one a line")
-    parser.add_argument("--model", help="blind model; else the one that candidates are ranked by")
+    parser.add_argument("--leave-out", type=Path, help="file of formulas, one per line")
+    parser.add_argument("--model", help="predicts elements; default: the model of rank")
     parser.add_argument("--out", type=Path, default=FILE)
+    parser.add_argument("--most", type=int, default=300, help="size of the samples")
     return parser
 
 
-def made_tables(given: argparse.Namespace, left: Sequence[str]) -> Tables:
-    """Volumes and closest distances of the ``train`` split; contacts are still to be found."""
-    home, archive = given.molecular
+def left_out(options: argparse.Namespace) -> list[str]:
+    """Read the formulas of ``--leave-out``."""
+    file: Path | None = options.leave_out
+    return file.read_text().split() if file else []
+
+
+def compute_tables(options: argparse.Namespace) -> Tables:
+    """Compute volumes and shortest distances of the ``train`` split; the contacts are 0."""
+    home, archive = options.molecular
+    left = left_out(options)
     crystals = [c for split in ("train", "val") for c in split_crystals(home, [archive], split)]
     sets = (
-        [crystal for crystal, _ in molecular(crystals)],
-        list(split_crystals(given.dataset, given.large, "train", left, given.most)),
-        list(split_crystals(given.dataset, given.small, "train", left)),
+        [crystal for crystal, _ in molecular_crystals(crystals)],
+        list(split_crystals(options.dataset, options.large, "train", left, options.most)),
+        list(split_crystals(options.dataset, options.small, "train", left)),
     )
     volumes = [fit_volumes(element_counts(some), np.array([one.volume for one in some])) for some in sets]
-    closest = shortest_distances(open_dataset(given.dataset))
+    closest = shortest_distances(open_dataset(options.dataset))
     return Tables(np.array(volumes), closest, np.zeros((PAIRS, BINS)))
 
 
-def of_molecules(given: argparse.Namespace, judge: Judge) -> tuple[Sample, Tables]:
-    """Molecular crystals and packings of them, each judged by the contacts of the other folds; and the tables
-    with the contacts of all."""
+def molecular_sample(options: argparse.Namespace, extractor: FeatureExtractor) -> tuple[Sample, Tables]:
+    """Compute features of molecular crystals and packings, each with the contacts of the other folds.
+
+    Returns:
+        The sample, and the tables with the contacts of all crystals.
+    """
     generator = np.random.default_rng([0, 0])
-    home, archive = given.molecular
-    loose = molecular([c for split in ("train", "val") for c in split_crystals(home, [archive], split)])
-    packed = [
-        packings_of(crystal, parts, PACKINGS, generator) if crystal.n_atoms <= MOST_ATOMS else []
-        for crystal, parts in loose
+    home, archive = options.molecular
+    crystals = [c for split in ("train", "val") for c in split_crystals(home, [archive], split)]
+    groups = [
+        (crystal, parts, packings_of(crystal, parts, PACKINGS, generator))
+        if crystal.n_atoms <= MOST_ATOMS
+        else (crystal, parts, [])
+        for crystal, parts in molecular_crystals(crystals)
     ]
-    seen = [
-        (histogram(crystal, parts), [histogram(one, molecules_of(one)) for one in relaxed_of(packings)])
-        for (crystal, parts), packings in zip(loose, packed, strict=True)
-    ]
+    seen = []
+    for crystal, parts, packings in groups:
+        contacts = [contacts_of(one, molecules_of(one)) for one in packings]
+        relaxed = [histogram(one) for one in contacts if packing(one)[1] == 0]  # without a clash
+        seen.append((histogram(contacts_of(crystal, parts)), relaxed))
     sample = Sample("molecular")
     for fold in range(FOLDS):
-        folded = potential([pair for i, pair in enumerate(seen) if i % FOLDS != fold])
-        beside = replace(judge, tables=replace(judge.tables, potential=folded))
-        for (crystal, _), packings in list(zip(loose, packed, strict=True))[fold::FOLDS]:
-            sample.add([crystal, *packings], [True, *[False] * len(packings)], beside)
-    return sample, replace(judge.tables, potential=potential(seen))
+        others = potential([pair for i, pair in enumerate(seen) if i % FOLDS != fold])
+        of_fold = replace(extractor, tables=replace(extractor.tables, potential=others))
+        for crystal, _, packings in groups[fold::FOLDS]:
+            sample.add([crystal, *packings], of_fold)
+    return sample, replace(extractor.tables, potential=potential(seen))
 
 
-def of_crystals(name: str, given: argparse.Namespace, left: Sequence[str], judge: Judge) -> Sample:
-    """Crystals of the ``val`` split and decoys of them, of another kind than molecules."""
-    generator = np.random.default_rng([0, SCORED.index(name)])
-    framework = name == "framework"
-    sample = Sample(name)
-    archives, most = (given.large, given.most) if framework else (given.small, 5 * given.most)
-    volumes = judge.tables.volumes[CLASSES.index("inorganic")]
+def sample_of(name: str, options: argparse.Namespace, extractor: FeatureExtractor) -> Sample:
+    """Compute features of crystals of the ``val`` split and their decoys, for classes without molecules."""
+    generator = np.random.default_rng([0, SCORE_CLASSES.index(name)])
+    sample, left = Sample(name), left_out(options)
+    volumes = extractor.tables.volumes[CLASSES.index("inorganic")]
     bank: Bank = {}
-    if not framework:
-        train = split_crystals(given.dataset, archives, "train", left)
+    archives, most = options.large, options.most
+    if name != "framework":
+        archives, most = options.small, 5 * options.most
+        train = split_crystals(options.dataset, archives, "train", left)
         bank = bank_of(crystal for crystal in train if crystal.n_atoms <= 80)
-    for crystal in split_crystals(given.dataset, archives, "val", left, most, 1):
-        others = [d for d in decoys_of(crystal, bank, volumes, generator) if apart(d)]
-        structures, real = [crystal, *others], [True, *[False] * len(others)]
+    for crystal in split_crystals(options.dataset, archives, "val", left, most, 1):
+        others = [decoy for decoy in decoys_of(crystal, bank, volumes, generator) if no_overlap(decoy)]
+        structures = [crystal, *others]
         if name == "unrelaxed":
             factors = np.exp(3 * generator.normal(0, SIZES, len(structures)))
             structures = [decoys.scaled(s, s.volume * f) for s, f in zip(structures, factors, strict=True)]
-        sample.add(structures, real, judge)
+        sample.add(structures, extractor)
     return sample
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = arguments(__doc__)
-    parser.add_argument("--most", type=int, default=300, help="frameworks of each archive")
-    parser.add_argument(
-        "--kinds", nargs="+", choices=SCORED, default=list(SCORED), help="others stay as the file has them"
-    )
-    given = parser.parse_args()
-    left = given.leave_out.read_text().split() if given.leave_out else []
-    model, networks = load_model(given.model or MODEL, threads=1), Networks(threads=1)
+    parser.add_argument("--kinds", nargs="+", choices=SCORE_CLASSES, default=SCORE_CLASSES)
+    options = parser.parse_args()
+    model, networks = load_model(options.model or MODEL, threads=1), Networks(threads=1)
     fitted_with = {model.name: model.fingerprint} | networks.fingerprints()
-    everything = set(given.kinds) == set(SCORED)
-    held = None if everything else RankCalibration.read(given.out)
-    if held is not None:
-        stale = sorted(stale_kinds(held, model.name, fitted_with) - set(given.kinds))
+    if set(options.kinds) == set(SCORE_CLASSES):
+        held = RankCalibration(compute_tables(options), {}, {}, {}, fitted_with)
+    else:
+        held = RankCalibration.read(options.out)
+        stale = sorted(stale_classes(held, model.name, fitted_with) - set(options.kinds))
         if stale:
-            parser.error(f"{given.out} was fitted with another model or network; fit {', '.join(stale)} too")
-    tables = made_tables(given, left) if held is None else held.tables
-    judge = Judge(model, networks, tables)
+            message = f"{options.out} was fitted with another model or network; fit {', '.join(stale)} too"
+            parser.error(message)
+    extractor = FeatureExtractor(model, networks, held.tables)
     samples: dict[str, Sample] = {}
-    if "molecular" in given.kinds:
-        samples["molecular"], tables = of_molecules(given, judge)
-        judge = replace(judge, tables=tables)
-    samples |= {name: of_crystals(name, given, left, judge) for name in given.kinds if name != "molecular"}
-    weights = {} if held is None else dict(held.weights)
-    bias = {} if held is None else dict(held.bias)
-    limits = {} if held is None else dict(held.limits)
+    if "molecular" in options.kinds:
+        samples["molecular"], tables = molecular_sample(options, extractor)
+        extractor = replace(extractor, tables=tables)
+    for name in options.kinds:
+        if name != "molecular":
+            samples[name] = sample_of(name, options, extractor)
     for name, sample in samples.items():
-        weights[name], bias[name], scores, line = sample.fit()
+        held.weights[name], held.bias[name], scores, line = sample.fit()
         for place in (name, *SHARED_LIMITS.get(name, ())):
-            limits[place] = Limits(scores)
+            held.limits[place] = Limits(scores)
         print(line)
-    calibration = RankCalibration(tables, weights, bias, limits, fitted_with)
-    calibration.save(given.out)
-    if given.out == FILE:
+    calibration = replace(held, tables=extractor.tables, fitted_with=fitted_with)
+    calibration.save(options.out)
+    if options.out == FILE:
         write_artefacts()
     thresholds = calibration.combination(relaxed=True).thresholds(0.005)
     print("thresholds at 0.5 %:", {name: round(value, 3) for name, value in thresholds.items()})
 
 
-def stale_kinds(held: RankCalibration, model: str, fitted_with: dict[str, str]) -> set[str]:
-    """Those of `SCORED` whose weights rest on a network that has changed since.
+def stale_classes(held: RankCalibration, model: str, fitted_with: dict[str, str]) -> set[str]:
+    """Return those of `SCORE_CLASSES` whose weights belong to a network that has changed.
 
     Args:
         held: the calibration of the file.
         model: name of the model that predicts elements.
-        fitted_with: SHA-256 of the files of today's networks, by name.
+        fitted_with: SHA-256 of the present networks, by name.
     """
     changed = {name for name, found in fitted_with.items() if held.fitted_with.get(name) != found}
     uses: dict[str, dict[str, tuple[str, ...]]] = {
-        "plausibility": {"general": SCORED, "inorganic-relaxed": ("inorganic", "unrelaxed")},
+        "plausibility": {"general": SCORE_CLASSES, "inorganic-relaxed": ("inorganic", "unrelaxed")},
         "pressed": {"inorganic-unrelaxed": ("inorganic", "unrelaxed")},
-        "blind": {model: SCORED},
-        "worst_blind": {model: SCORED},
+        "blind": {model: SCORE_CLASSES},
+        "worst_blind": {model: SCORE_CLASSES},
     }
     return {
         name

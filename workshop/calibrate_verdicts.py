@@ -1,19 +1,19 @@
-"""Find how real crystals stand beside decoys of their formula: what verdicts among many candidates go by.
+"""Calibrate the comparison of candidates of one formula on real crystals among decoys.
 
     python -m workshop.calibrate_verdicts DATASET --small ARCHIVE ... --large ARCHIVE ...
-        --molecular DATASET ARCHIVE [--leave-out FILE] [--model NAME] [--kinds KIND ...]
+        --molecular DATASET ARCHIVE [--leave-out FILE] [--model NAME] [--kinds CLASS ...]
 
-After ``calibrate_rank``, in whose file the result is written. Inorganic crystals and frameworks are those of
-the ``val`` split, molecular crystals those of ``train`` and ``val``. Each kind draws from a generator of its
-own, so that they may be found side by side, each by a process of its own.
+Run it after ``calibrate_rank``; the result is written to the same file. Inorganic crystals and frameworks are
+those of the ``val`` split, molecular crystals those of ``train`` and ``val``. Each class has its own random
+numbers, so that several processes can calibrate one class each.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,50 +23,60 @@ from atomsight.geometry.crystal_class import CLASSES
 from atomsight.io import iter_members
 from atomsight.models import load_model
 from atomsight.models.plausibility.inference import Networks
-from atomsight.rank.calibration import FILE, MODEL, Limits, RankCalibration
+from atomsight.rank.calibration import FILE, MODEL, RankCalibration
+from atomsight.rank.features import FeatureExtractor
+from atomsight.rank.score import Limits
 from workshop import decoys
-from workshop.calibrate_rank import MOST_ATOMS, Judge, apart, arguments, molecular, packings_of
-from workshop.margins import Beside, archive_of, beside
+from workshop.calibrate_rank import (
+    MOST_ATOMS,
+    arguments,
+    left_out,
+    molecular_crystals,
+    no_overlap,
+    packings_of,
+)
+from workshop.margins import Margins, archive_of, margins_of
 from workshop.plausibility.examples import Bank, bank_of, split_crystals
 from workshop.plausibility.prototypes import same_prototype
 from workshop.write_artefacts import write_artefacts
 
-CROWD = {"molecular": 100, "framework": 60, "inorganic": 100}
-"""Decoys beside which each real crystal is looked at; there are more frameworks than others."""
+Pairs = Iterator[tuple[Crystal, list[Crystal]]]
+
+DECOYS = {"molecular": 100, "framework": 60, "inorganic": 100}
+"""Number of decoys per real crystal. There are more frameworks than other crystals."""
 
 PRESSURE = re.compile(
     rb"^_(?:diffrn_ambient|cell_measurement)_pressure\s+([0-9]+(?:\.[0-9]+)?)", re.MULTILINE
 )
-"""kPa, in a CIF."""
+"""Pressure in a CIF, kPa."""
 
 TITLE = re.compile(rb"^_publ_section_title\s+(?:;(.*?)^;|(.*?)$)", re.MULTILINE | re.DOTALL)
-"""What a CIF's paper is called; many a crystal that was frozen by pressure says so there alone."""
+"""Title of a CIF's paper. It is often the only mention of a high pressure."""
 
 PRESSED = 10_000.0
-"""kPa; molecular crystals that were measured under more are left out: they are denser than what grows, and
-random packings may well be better than one of them without the pressure (beta-alanine at 6 GPa, COD 7219429,
-10.1039/C4CE02550D)."""
+"""kPa; molecular crystals measured at a higher pressure are left out. They are denser, and without the
+pressure random packings can be more stable (beta-alanine at 6 GPa, COD 7219429, 10.1039/C4CE02550D)."""
 
 DRAWS = {"inorganic": 3, "framework": 2}
-"""Times that each real crystal of a kind is looked at, beside other decoys each time; once where nothing is
-said. A limit rests on the worst half dozen, whose best decoy is a matter of luck."""
+"""Number of groups per real crystal of a class, each with new decoys; the default is 1. A threshold depends
+on the lowest six or so margins, and thus on the best of their decoys."""
 
 MOST_DRAWS = 10
-"""Times as many for those of an archive with few."""
+"""Largest factor on `DRAWS` for crystals of small archives."""
 
 TRIES = 3
-"""Times a decoy is tried for each that is wanted."""
+"""Maximum number of tries per decoy."""
 
 FOUND = {
     "molecular": ("molecular",),
     "framework": ("framework", "complex"),
     "inorganic": ("inorganic", "element"),
 }
-"""Verdict classes that the crystals of each class calibrate. Molecules with metals are those among the
-frameworks that are not found to be connected without end."""
+"""Verdict classes that the crystals of each class calibrate. Complexes are frameworks that are not found to
+be infinitely connected."""
 
 
-def mixed(
+def mixed_decoys(
     crystal: Crystal,
     bank: Bank,
     wanted: int,
@@ -74,21 +84,19 @@ def mixed(
     forms: Sequence[Crystal] = (),
     copies: bool = False,
 ) -> Iterator[Crystal]:
-    """Decoys of a crystal at its volume, of all kinds in turn: swapped elements, shifted atoms, strained
-    cells, random packings, and other crystals' geometries where the bank has some.
+    """Make decoys of all kinds at the volume of a crystal.
 
-    What makes the crystal again, but for its scale, is left out (`prototypes.same_prototype`): elements
-    exchanged to no effect, another crystal of its prototype, and copies so little shifted or strained that
-    every site still has the surroundings of one of the crystal's. Such a candidate relaxes to the crystal
-    and is to be kept. So is what makes another known form of the compound.
+    The kinds alternate: swapped elements, shifted atoms, strained cells, random packings, and geometries of
+    other crystals. Candidates that would relax to the real crystal are not decoys and are left out: all with
+    its prototype at any scale (`prototypes.same_prototype`). So are other known forms of the compound.
 
     Args:
-        crystal: the real one.
+        crystal: the real crystal.
         bank: other crystals by their stoichiometry.
-        wanted: how many decoys, of up to `TRIES` times as many tries.
-        generator: draws.
+        wanted: number of decoys, with at most `TRIES` times as many tries.
+        generator: random numbers.
         forms: known crystals of the same formula.
-        copies: count shifted and strained copies as decoys, however little they differ.
+        copies: whether to keep shifted and strained copies that differ little from the crystal.
     """
     templates = bank.get(decoys.stoichiometry(crystal), ())
     volume = crystal.volume / crystal.n_atoms
@@ -109,7 +117,7 @@ def mixed(
         else:
             template = templates[int(generator.integers(len(templates)))]
             decoy = decoys.decorated(template, crystal, generator, volume)
-        if decoy is None or not apart(decoy):
+        if decoy is None or not no_overlap(decoy):
             continue
         if (which in (0, 4) or (which in (1, 2) and not copies)) and same_prototype(decoy, crystal):
             continue
@@ -119,67 +127,53 @@ def mixed(
         yield decoy
 
 
-def forms_of(crystals: Iterable[Crystal]) -> dict[str, list[Crystal]]:
-    """Crystals by their formula, see `mixed`."""
+def by_formula(crystals: Iterable[Crystal]) -> dict[str, list[Crystal]]:
+    """Group crystals by their formula."""
     found = defaultdict(list)
     for crystal in crystals:
         found[crystal.formula].append(crystal)
     return found
 
 
-@dataclass(frozen=True)
-class Corpora:
-    """Where the crystals are.
+def groups_of(name: str, options: argparse.Namespace) -> Iterator[list[Crystal]]:
+    """Yield the real crystals of a class, each followed by its decoys, if there are enough.
 
-    Attributes:
-        dataset, small, large: tells the splits, archives of inorganic crystals, archives of frameworks.
-        molecular: dataset and archive of molecular crystals.
-        leave_out: formulas whose chemical systems are passed over.
-        most: five times so many crystals of each archive.
+    Args:
+        name: one of `CLASSES`.
+        options: see `calibrate_rank.arguments`.
     """
-
-    dataset: Path
-    small: list[Path]
-    large: list[Path]
-    molecular: tuple[Path, Path]
-    leave_out: list[str]
-    most: int
-
-    def groups(self, kind: str) -> Iterator[list[Crystal]]:
-        """Real crystals of a kind, each followed by decoys of its formula; those with few are left out."""
-        generator = np.random.default_rng([1, CLASSES.index(kind)])
-        wanted = CROWD[kind]
-        for crystal, others in self._pairs(kind, wanted, generator):
-            if len(others) >= wanted // 2:
-                yield [crystal, *others]
-
-    def _pairs(
-        self, kind: str, wanted: int, generator: np.random.Generator
-    ) -> Iterator[tuple[Crystal, list[Crystal]]]:
-        if kind == "molecular":
-            home, archive = self.molecular
-            pressed = under_pressure(archive)
-            for split in ("train", "val"):
-                for crystal, parts in molecular(list(split_crystals(home, [archive], split))):
-                    if crystal.n_atoms <= MOST_ATOMS and crystal.source.partition("#")[0] not in pressed:
-                        yield crystal, packings_of(crystal, parts, wanted, generator)
-            return
-        archives = self.small if kind == "inorganic" else self.large
-        crystals = list(split_crystals(self.dataset, archives, "val", self.leave_out, self.most * 5, 1))
-        bank: Bank = {}
-        if kind == "inorganic":
-            train = split_crystals(self.dataset, archives, "train", self.leave_out)
-            bank = bank_of(crystal for crystal in train if crystal.n_atoms <= 80)
-        forms = forms_of(crystals) if bank else {}
-        crystals = [crystal for crystal in crystals if crystal.n_atoms <= MOST_ATOMS]
-        for crystal in drawn(crystals, DRAWS.get(kind, 1)):
-            others = mixed(crystal, bank, wanted, generator, forms.get(crystal.formula, ()))
-            yield crystal, list(others)
+    generator, wanted = np.random.default_rng([1, CLASSES.index(name)]), DECOYS[name]
+    pairs = _molecular if name == "molecular" else _other
+    for crystal, others in pairs(name, options, generator):
+        if len(others) >= wanted // 2:
+            yield [crystal, *others]
 
 
-def drawn(crystals: Sequence[Crystal], times: int) -> Iterator[Crystal]:
-    """Each so many times, and those of smaller archives up to `MOST_DRAWS` times as often, so that archives
-    count alike."""
+def _molecular(name: str, options: argparse.Namespace, generator: np.random.Generator) -> Pairs:
+    home, archive = options.molecular
+    pressed = under_pressure(archive)
+    for split in ("train", "val"):
+        for crystal, parts in molecular_crystals(list(split_crystals(home, [archive], split))):
+            if crystal.n_atoms <= MOST_ATOMS and crystal.source.partition("#")[0] not in pressed:
+                yield crystal, packings_of(crystal, parts, DECOYS[name], generator)
+
+
+def _other(name: str, options: argparse.Namespace, generator: np.random.Generator) -> Pairs:
+    archives, left = options.small if name == "inorganic" else options.large, left_out(options)
+    crystals = list(split_crystals(options.dataset, archives, "val", left, options.most * 5, 1))
+    bank: Bank = {}
+    if name == "inorganic":
+        train = split_crystals(options.dataset, archives, "train", left)
+        bank = bank_of(crystal for crystal in train if crystal.n_atoms <= 80)
+    forms = by_formula(crystals) if bank else {}
+    crystals = [crystal for crystal in crystals if crystal.n_atoms <= MOST_ATOMS]
+    for crystal in repeated(crystals, DRAWS.get(name, 1)):
+        known = forms.get(crystal.formula, ())
+        yield crystal, list(mixed_decoys(crystal, bank, DECOYS[name], generator, known))
+
+
+def repeated(crystals: Sequence[Crystal], times: int) -> Iterator[Crystal]:
+    """Yield each crystal several times, crystals of small archives up to `MOST_DRAWS` times as often."""
     counts = Counter(archive_of(crystal) for crystal in crystals)
     for turn in range(MOST_DRAWS * times):
         for crystal in crystals:
@@ -189,51 +183,46 @@ def drawn(crystals: Sequence[Crystal], times: int) -> Iterator[Crystal]:
 
 
 def under_pressure(archive: Path) -> frozenset[str]:
-    """The CIFs of an archive or folder that say to be measured under more than `PRESSED`, or whose title
-    speaks of pressure."""
+    """Find the CIFs of an archive or folder with a pressure above `PRESSED`, or with pressure in the
+    title."""
     found = []
     for member in iter_members(archive):
-        said, title = PRESSURE.search(member.data), TITLE.search(member.data)
-        if (said and float(said[1]) > PRESSED) or (title and b"pressure" in title[0].lower()):
+        pressure, title = PRESSURE.search(member.data), TITLE.search(member.data)
+        if (pressure and float(pressure[1]) > PRESSED) or (title and b"pressure" in title[0].lower()):
             found.append(member.source)
     return frozenset(found)
 
 
-def write(found: dict[str, Beside], path: Path) -> None:
-    """Put what was found into the file of the calibration; a verdict class without crystals keeps its own."""
+def write(found: dict[str, Margins], path: Path) -> None:
+    """Write margins to the file of the calibration; verdict classes without crystals keep theirs."""
     held = RankCalibration.read(path)
-    limits = dict(held.limits)
     for name, one in found.items():
         if one.margins:
-            # Molecular scores stay: there each crystal was judged by contacts fitted without it.
-            real = limits[name].real if name == "molecular" else one.balanced(one.scores)
-            limits[name] = Limits(real, one.balanced(one.margins), one.crowd)
-    replace(held, limits=limits).save(path)
+            # Molecular scores stay: calibrate_rank computed them with contacts of the other folds.
+            scores = held.limits[name].scores if name == "molecular" else one.balanced(one.scores)
+            held.limits[name] = Limits(scores, one.balanced(one.margins), one.group_size)
+    held.save(path)
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = arguments(__doc__)
-    parser.add_argument("--most", type=int, default=300, help="a fifth of the frameworks of each archive")
-    parser.add_argument("--kinds", nargs="+", choices=CLASSES, default=list(CLASSES))
-    given = parser.parse_args()
-    left = given.leave_out.read_text().split() if given.leave_out else []
-    home, archive = given.molecular
-    corpora = Corpora(given.dataset, given.small, given.large, (home, archive), left, given.most)
-    model = load_model(given.model or MODEL, threads=1)
-    calibration = RankCalibration.read(given.out)
-    judge = Judge(model, Networks(threads=1), calibration.tables)
+    parser.add_argument("--kinds", nargs="+", choices=CLASSES, default=CLASSES)
+    options = parser.parse_args()
+    model = load_model(options.model or MODEL, threads=1)
+    calibration = RankCalibration.read(options.out)
+    extractor = FeatureExtractor(model, Networks(threads=1), calibration.tables)
     combination = calibration.combination(relaxed=True)
-    for kind in given.kinds:
-        found = beside(corpora.groups(kind), judge, combination)
-        write({name: found[name] for name in FOUND[kind]}, given.out)
-        for name in FOUND[kind]:
-            one = found[name]
+    for crystal_class in options.kinds:
+        margins = margins_of(groups_of(crystal_class, options), extractor, combination)
+        found = {name: margins[name] for name in FOUND[crystal_class]}
+        write(found, options.out)
+        for name, one in found.items():
             compounds = len(one.balanced(one.margins))
-            print(f"{name}: {len(one.margins)} times beside decoys, as {compounds} compounds", flush=True)
-    if given.out == FILE:
+            print(f"{name}: {len(one.margins)} margins, of {compounds} compounds", flush=True)
+    if options.out == FILE:
         write_artefacts()
-    limits = RankCalibration.read(given.out).combination(relaxed=True).margin_thresholds(0.005)
+    limits = RankCalibration.read(options.out).combination(relaxed=True).margin_thresholds(0.005)
     print("limits at 0.5 %:", {name: limit and round(limit, 3) for name, limit in limits.items()})
 
 

@@ -1,15 +1,14 @@
-"""Decoys: structures that have the formula of a real crystal and are not it, for training and for measuring.
+"""Decoys: false structures with the formula of a real crystal, for training and evaluation.
 
-| function | what it makes of a real crystal |
+| function | decoy |
 |---|---|
-| `swapped` | two kinds of site exchange their elements |
-| `shifted` | every atom moved at random |
-| `strained` | the cell sheared and stretched at the same volume |
-| `packed` | the same atoms strewn over a random cell, pushed apart |
-| `decorated` | another crystal's geometry with this one's elements |
+| `swapped` | two orbits exchange their elements |
+| `shifted` | every atom is moved randomly |
+| `strained` | the cell is deformed at constant volume |
+| `packed` | the atoms are placed randomly in a random cell and pushed apart |
+| `decorated` | the geometry of another crystal with the elements of this one |
 
-Molecules packed anew are in ``packings.py``. All of them draw from a NumPy generator, so a seed decides
-everything.
+Random packings of molecules are in ``packings.py``. A NumPy generator makes all decoys reproducible.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from atomsight.geometry.bonds.radii import COVALENT
 from atomsight.geometry.neighbours import nearest_neighbours
 
 PUSHES = 40
-"""Steps in which atoms of a random packing are pushed apart."""
+"""Number of steps in which the atoms of a random packing are pushed apart."""
 
 CLOSEST = 0.95
-"""Times the sum of covalent radii: how far apart a random packing tries to push its atoms."""
+"""Smallest distance in a random packing over the sum of covalent radii."""
 
 
 def in_p1(
@@ -37,7 +36,7 @@ def in_p1(
     fractional: NDArray[np.float64] | None = None,
     numbers: NDArray[np.uint8] | None = None,
 ) -> Crystal:
-    """The crystal with every atom a site of its own, in another cell or with other positions or elements."""
+    """Return the crystal in P1, optionally with another cell, other positions or elements."""
     numbers = crystal.numbers if numbers is None else numbers
     points = crystal.fractional if fractional is None else fractional
     wrapped = points - np.floor(points)
@@ -54,24 +53,27 @@ def in_p1(
 
 
 def with_elements(crystal: Crystal, numbers: NDArray[np.uint8]) -> Crystal:
-    """The same geometry and orbits with other elements, (n_atoms,) atomic numbers."""
+    """Return the same geometry and orbits with other elements, (n_atoms,) atomic numbers."""
     first = crystal.representatives
     labels = tuple(f"{SYMBOLS[z]}{i + 1}" for i, z in enumerate(numbers[first].tolist()))
     return replace(crystal, numbers=numbers, labels=labels, bonds=None, formula_sum=None)
 
 
 def scaled(crystal: Crystal, volume: float) -> Crystal:
-    """The crystal blown up or shrunk to another cell volume, Å³."""
+    """Scale the crystal to another cell volume, Å³."""
     return replace(crystal, lattice=crystal.lattice * (volume / crystal.volume) ** (1 / 3), bonds=None)
 
 
 def swapped(crystal: Crystal, generator: np.random.Generator, *, heavy: bool = False) -> Crystal | None:
-    """Two orbits of equal multiplicity and different elements exchange these; None where there are none.
+    """Exchange the elements of two orbits of equal multiplicity.
 
     Args:
-        crystal: the real one.
-        generator: draws the pair.
-        heavy: spare the hydrogens where that leaves a pair.
+        crystal: the real crystal.
+        generator: random numbers.
+        heavy: exclude hydrogen if other pairs exist.
+
+    Returns:
+        The decoy; None if there is no such pair.
     """
     numbers, copies = crystal.site_numbers.astype(np.int64), crystal.multiplicities
     order = generator.permutation(crystal.n_sites)
@@ -87,13 +89,13 @@ def swapped(crystal: Crystal, generator: np.random.Generator, *, heavy: bool = F
 
 
 def shifted(crystal: Crystal, generator: np.random.Generator, deviation: float) -> Crystal:
-    """Every atom moved by normal errors of this deviation (Å) along each axis."""
+    """Move every atom by normal errors of this standard deviation (Å) along each axis."""
     moves = generator.normal(0, deviation, crystal.fractional.shape)
     return in_p1(crystal, fractional=crystal.fractional + moves @ np.linalg.inv(crystal.lattice))
 
 
 def strained(crystal: Crystal, generator: np.random.Generator, size: float) -> Crystal:
-    """The cell deformed at constant volume by a symmetric strain whose largest eigenvalue is `size`."""
+    """Deform the cell at constant volume by a symmetric strain whose largest eigenvalue is `size`."""
     strain = generator.normal(size=(3, 3))
     strain = strain + strain.T
     strain -= np.eye(3) * np.trace(strain) / 3
@@ -104,7 +106,7 @@ def strained(crystal: Crystal, generator: np.random.Generator, size: float) -> C
 
 
 def random_cell(generator: np.random.Generator, volume: float) -> NDArray[np.float64]:
-    """(3, 3) rows of a random cell that is not too flat, Å, of the volume given in Å³."""
+    """Draw a random cell that is not too flat: (3, 3) rows in Å, for a volume in Å³."""
     while True:
         lengths = np.exp(generator.normal(0, 0.25, 3))
         cosines = np.cos(np.radians(generator.uniform(65, 115, 3)))
@@ -117,15 +119,15 @@ def random_cell(generator: np.random.Generator, volume: float) -> NDArray[np.flo
         [[1, 0, 0], [gamma, sine, 0], [beta, (alpha - beta * gamma) / sine, np.sqrt(square) / sine]]
     )
     rows *= lengths[:, None]
-    return rows * (volume / abs(np.linalg.det(rows))) ** (1 / 3)
+    return np.asarray(rows * (volume / abs(np.linalg.det(rows))) ** (1 / 3))
 
 
 def packed(crystal: Crystal, generator: np.random.Generator, volume: float | None = None) -> Crystal:
-    """The atoms of the cell at random places of a random cell, pushed apart where they overlap.
+    """Place the atoms of a crystal randomly in a random cell, and push overlapping atoms apart.
 
     Args:
-        crystal: gives the atoms.
-        generator: draws cell and places.
+        crystal: the real crystal.
+        generator: random numbers.
         volume: Å³; None keeps the crystal's.
     """
     lattice = random_cell(generator, crystal.volume if volume is None else volume)
@@ -147,7 +149,7 @@ def packed(crystal: Crystal, generator: np.random.Generator, volume: float | Non
 
 
 def stoichiometry(crystal: Crystal) -> tuple[int, ...]:
-    """The reduced counts of the elements, ascending and without the names: (1, 1, 3) for every ABX3."""
+    """Return the ascending reduced counts of the elements: (1, 1, 3) for every ABX3."""
     counts = np.bincount(crystal.numbers)
     counts = np.sort(counts[counts > 0])
     return tuple((counts // np.gcd.reduce(counts)).tolist())
@@ -156,15 +158,15 @@ def stoichiometry(crystal: Crystal) -> tuple[int, ...]:
 def decorated(
     template: Crystal, crystal: Crystal, generator: np.random.Generator, volume: float | None = None
 ) -> Crystal:
-    """The template's geometry with the elements of a crystal of the same `stoichiometry`.
+    """Give a template the elements of a crystal of the same `stoichiometry`.
 
-    Elements go to those of the template that are as many; where several are, at random.
+    An element replaces one with the same count, chosen randomly if there are several.
 
     Args:
-        template: gives cell shape, positions and orbits.
-        crystal: gives the elements.
-        generator: draws.
-        volume: per atom, Å³; None keeps the template's.
+        template: crystal with the cell shape, positions and orbits.
+        crystal: crystal with the elements.
+        generator: random numbers.
+        volume: volume per atom, Å³; None keeps the template's.
     """
     theirs, counts = np.unique(template.numbers, return_counts=True)
     ours, wanted = np.unique(crystal.numbers, return_counts=True)

@@ -1,35 +1,31 @@
-"""How real crystals stand beside decoys of their formula: what the limits of verdicts rest on."""
+"""Score margins of real crystals against decoys of their formula, to calibrate thresholds."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.core.crystal import Crystal
 from atomsight.geometry.crystal_class import CLASSES, verdict_class
+from atomsight.rank.features import FeatureExtractor
 from atomsight.rank.score import Combination, margin
 from atomsight.rank.verdicts import LEAST
 
-if TYPE_CHECKING:
-    from workshop.calibrate_rank import Judge
-
 
 @dataclass
-class Beside:
-    """How real crystals of a verdict class stand beside decoys of their formula; a crystal may have
-    been looked at several times.
+class Margins:
+    """Margins of real crystals of a verdict class. A crystal may occur several times.
 
     Attributes:
-        margins: see `combine.margin`.
-        scores: of the real crystals.
-        sizes: candidates in each group.
-        archives: the file that each of these crystals is from.
-        formulas: what each of them consists of.
+        margins: see `score.margin`.
+        scores: scores of the real crystals.
+        sizes: number of candidates in each group.
+        archives: file of each crystal.
+        formulas: formula of each crystal.
     """
 
     margins: list[float] = field(default_factory=list)
@@ -39,25 +35,26 @@ class Beside:
     formulas: list[str] = field(default_factory=list)
 
     @property
-    def crowd(self) -> float:
-        """Median size of a group."""
+    def group_size(self) -> float:
+        """Median size of the groups."""
         return float(np.median(self.sizes)) if self.sizes else 1.0
 
     def balanced(self, values: Sequence[float]) -> NDArray[np.float64]:
-        """(n,) quantiles of the margins or scores, ascending: as many as there are compounds that tell
-        something new.
+        """Compute weighted quantiles of the margins or scores, ascending.
 
-        All archives count alike, and in each all formulas. Who asks may have crystals like those of any:
-        computed covalent frameworks stand nearer to their decoys than measured metal-organic ones, of which
-        there are twenty times as many. Crystals of one formula tend to be each other's relatives. Where
-        formulas differ in weight, fewer count (Kish 1965, ISBN 0-471-10949-5).
+        All archives have equal weight, and in each archive all formulas. Otherwise the twenty times more
+        frequent metal-organic frameworks would hide computed covalent frameworks, which lie closer to their
+        decoys. Crystals of one formula are often related.
+
+        Returns:
+            As many quantiles as the effective number of formulas (Kish 1965, ISBN 0-471-10949-5).
         """
         if not values:
             return np.empty(0)
-        looks = Counter(zip(self.archives, self.formulas, strict=True))
-        kinds = Counter(archive for archive, _ in looks)
+        counts = Counter(zip(self.archives, self.formulas, strict=True))
+        formulas = Counter(archive for archive, _ in counts)
         weight = np.array(
-            [1 / (kinds[place[0]] * looks[place]) for place in zip(self.archives, self.formulas, strict=True)]
+            [1 / (formulas[key[0]] * counts[key]) for key in zip(self.archives, self.formulas, strict=True)]
         )
         _, which = np.unique(self.formulas, return_inverse=True)
         share = np.bincount(which, weight)
@@ -65,25 +62,30 @@ class Beside:
         order = np.argsort(values)
         reached = np.cumsum(weight[order]) / weight.sum()
         place = np.searchsorted(reached, (np.arange(count) + 0.5) / count)
-        found: NDArray[np.float64] = np.asarray(values)[order[np.minimum(place, len(order) - 1)]]
-        return found
+        return np.asarray(values)[order[np.minimum(place, len(order) - 1)]]
 
 
 def archive_of(crystal: Crystal) -> str:
-    """The file that a crystal is from, where it is from within one."""
+    """Return the file or archive of a crystal."""
     return crystal.source.partition("::")[0]
 
 
-def beside(
-    groups: Iterable[Sequence[Crystal]], judge: Judge, combination: Combination
-) -> defaultdict[str, Beside]:
-    """How real crystals, the first of each group, stand beside the others, by verdict class."""
-    found: defaultdict[str, Beside] = defaultdict(Beside)
+def margins_of(
+    groups: Iterable[Sequence[Crystal]], extractor: FeatureExtractor, combination: Combination
+) -> defaultdict[str, Margins]:
+    """Compute the margins of real crystals by verdict class.
+
+    Args:
+        groups: candidates of one formula each, the real crystal first. Small groups are ignored.
+        extractor: computes the features.
+        combination: computes the scores.
+    """
+    found: defaultdict[str, Margins] = defaultdict(Margins)
     for group in groups:
-        described = judge.describe(group)
-        scores = combination.scores(described.classes, described.values)
+        features = extractor.features(group)
+        scores = combination.scores(features.classes, features.values)
         if len(scores) >= LEAST:
-            own = found[verdict_class(CLASSES[described.classes[0]], group[0].formula)]
+            own = found[verdict_class(CLASSES[features.classes[0]], group[0].formula)]
             own.margins.append(margin(float(scores[0]), float(scores.max())))
             own.scores.append(float(scores[0]))
             own.sizes.append(len(scores))

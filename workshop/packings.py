@@ -1,4 +1,4 @@
-"""Molecules packed anew: the molecules of a real crystal in random orientations, cells and space groups."""
+"""Random packings of the molecules of a crystal, as decoys."""
 
 from __future__ import annotations
 
@@ -14,39 +14,33 @@ from atomsight.geometry.neighbours import nearest_neighbours
 from atomsight.rank.molecules.contacts import RADII
 from workshop.decoys import in_p1, random_cell
 
-GROUPS: tuple[str, ...] = (
-    "P 1",
-    "P -1",
-    "P 1 21 1",
-    "P 1 21/c 1",
-    "P 21 21 21",
-    "P n a 21",
-    "C 1 2/c 1",
-    "P b c a",
-)
-"""Where nine molecular crystals of ten are."""
+Array = NDArray[np.float64]
+
+GROUPS = ("P 1", "P -1", "P 1 21 1", "P 1 21/c 1", "P 21 21 21", "P n a 21", "C 1 2/c 1", "P b c a")
+"""Space groups of about 90 % of the molecular crystals."""
 
 SWOLLEN = 1.25
-"""Times the wanted volume, from which the packing is pressed."""
+"""Initial volume of a packing over its final volume."""
 
 STEPS = 100
+"""Steps of the compression."""
 
 ALLOWED = 0.9
-"""Times the sum of van der Waals radii, where molecules begin to repel each other."""
+"""Distance below which molecules repel each other, over the sum of van der Waals radii."""
 
 _POLAR = np.isin(np.arange(128), (7, 8))
 
 
 @dataclass(frozen=True)
 class _Body:
-    """A rigid molecule: positions about its centre (Å), and elements."""
+    """A rigid molecule: positions relative to its centre, Å, and elements."""
 
-    positions: NDArray[np.float64]
+    positions: Array
     numbers: NDArray[np.uint8]
 
 
 def bodies_of(crystal: Crystal, molecules: Molecules) -> list[_Body]:
-    """The molecules of the cell, whole, each about its centre."""
+    """Return the complete molecules of the cell, relative to their centres."""
     whole = (crystal.fractional + molecules.shift) @ crystal.lattice
     bodies = []
     for label in range(len(molecules.endless)):
@@ -58,33 +52,32 @@ def bodies_of(crystal: Crystal, molecules: Molecules) -> list[_Body]:
 def repacked(
     crystal: Crystal, molecules: Molecules, generator: np.random.Generator, volume: float | None = None
 ) -> Crystal | None:
-    """The molecules of the cell packed anew at the same volume, as rigid bodies.
+    """Pack the molecules of a cell randomly at the same volume, as rigid bodies.
 
-    They start swollen, in random places and orientations of a random cell of a random group among `GROUPS`
-    whose order divides the number of every kind of molecule, and are pressed to the volume while overlaps
-    push them apart.
+    They start in a random cell with a larger volume, at random positions and in random orientations, in a
+    random group of `GROUPS` whose order divides the number of each molecule. The cell is then compressed,
+    while overlaps push the molecules apart.
 
     Args:
-        crystal: a molecular crystal; its own group is not kept.
-        molecules: of it.
-        generator: draws everything.
+        crystal: a molecular crystal; its own space group is not kept.
+        molecules: its molecules.
+        generator: random numbers.
         volume: Å³; None keeps the crystal's.
 
     Returns:
-        The packing in P1, or None where molecules overlap badly in the end.
+        The packing in P1, or None if molecules overlap badly at the end.
     """
-    bodies = bodies_of(crystal, molecules)
-    kinds: dict[tuple[int, ...], list[_Body]] = {}
-    for body in bodies:
-        kinds.setdefault(tuple(np.sort(body.numbers).tolist()), []).append(body)
+    groups: dict[tuple[int, ...], list[_Body]] = {}
+    for body in bodies_of(crystal, molecules):
+        groups.setdefault(tuple(np.sort(body.numbers).tolist()), []).append(body)
     choices = []
     for name in GROUPS:
         operations = gemmi.SpaceGroup(name).operations()
-        if all(len(kind) % len(operations) == 0 for kind in kinds.values()):
+        if all(len(equal) % len(operations) == 0 for equal in groups.values()):
             choices.append((name, operations))
     name, operations = choices[generator.integers(len(choices))]
     order = len(operations)
-    unit = [kind[i] for kind in kinds.values() for i in range(len(kind) // order)]
+    unit = [body for equal in groups.values() for body in equal[: len(equal) // order]]
     turns = np.array([np.array(op.rot) / op.DEN for op in operations])
     moves = np.array([np.array(op.tran) / op.DEN for op in operations])
     wanted = crystal.volume if volume is None else volume
@@ -102,7 +95,7 @@ def repacked(
     return in_p1(crystal, lattice=cell, fractional=points, numbers=numbers)
 
 
-def _cell(name: str, generator: np.random.Generator, volume: float) -> NDArray[np.float64]:
+def _cell(name: str, generator: np.random.Generator, volume: float) -> Array:
     cell = random_cell(generator, volume)
     if name in ("P 1", "P -1"):
         return cell
@@ -111,16 +104,14 @@ def _cell(name: str, generator: np.random.Generator, volume: float) -> NDArray[n
     if "1 2" in name:  # monoclinic: beta is free
         beta = np.radians(generator.uniform(90, 115))
         upright[2] = lengths[2] * np.array([np.cos(beta), 0, np.sin(beta)])
-    scaled: NDArray[np.float64] = upright * (volume / abs(np.linalg.det(upright))) ** (1 / 3)
+    scaled: Array = upright * (volume / abs(np.linalg.det(upright))) ** (1 / 3)
     return scaled
 
 
 class _Swarm:
-    """The molecules of the asymmetric unit, moved as rigid bodies."""
+    """The molecules of the asymmetric unit as rigid bodies."""
 
-    def __init__(
-        self, unit: list[_Body], turns: NDArray, moves: NDArray, generator: np.random.Generator
-    ) -> None:
+    def __init__(self, unit: list[_Body], turns: Array, moves: Array, generator: np.random.Generator) -> None:
         self.turns, self.moves = turns, moves
         self.body = np.repeat(np.arange(len(unit)), [len(body.numbers) for body in unit])
         self.numbers = np.concatenate([body.numbers for body in unit])
@@ -129,16 +120,16 @@ class _Swarm:
         self.radii = ALLOWED * RADII[self.numbers]
         self.polar = _POLAR[self.numbers]
 
-    def cell(self, lattice: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-        """Fractional positions and elements of all atoms, operation after operation."""
+    def cell(self, lattice: Array) -> tuple[Array, NDArray[np.uint8]]:
+        """Return fractional positions and elements of all atoms, one operation after another."""
         unit = self.centres[self.body] + self.arms @ np.linalg.inv(lattice)
         points = np.concatenate(
             [unit @ turn.T + move for turn, move in zip(self.turns, self.moves, strict=True)]
         )
         return points, np.tile(self.numbers, len(self.turns))
 
-    def push(self, lattice: NDArray[np.float64]) -> float:
-        """Move every molecule out of its overlaps a little; the largest overlap, Å."""
+    def push(self, lattice: Array) -> float:
+        """Move every molecule away from its overlaps; returns the largest overlap, Å."""
         inverse = np.linalg.inv(lattice)
         points, _ = self.cell(lattice)
         n = len(self.numbers)
@@ -166,19 +157,19 @@ class _Swarm:
         return float(short.max())
 
 
-def _random_turn(generator: np.random.Generator) -> NDArray[np.float64]:
+def _random_turn(generator: np.random.Generator) -> Array:
     turn, triangle = np.linalg.qr(generator.normal(size=(3, 3)))
     turn = turn * np.sign(np.diag(triangle))
-    # a mirror image is the same molecule only in a racemate; half of the operations make it anyway
+    # The mirror image is another molecule unless the crystal is a racemate.
     return turn if np.linalg.det(turn) > 0 else -turn
 
 
-def _turn(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation by the vector's length (radians, at most 0.3) about its direction."""
+def _turn(vector: Array) -> Array:
+    """Return the rotation about a vector by its length (radians, at most 0.3)."""
     angle = float(np.linalg.norm(vector))
     if angle < 1e-9:
         return np.eye(3)
     x, y, z = vector / angle
     angle = min(angle, 0.3)
     skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * skew @ skew
+    return np.asarray(np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * skew @ skew)

@@ -1,8 +1,9 @@
-"""Makes the small tables that the page shows where no dataset is named.
+"""Make the tables that the page shows if no dataset is named.
 
-They are made anew with each bundled model, by ``python -m workshop.web_tables``: where the n-th
-neighbour of each element lies in its training data, how far neighbours of each pair of elements are, sites to
-compare with, and the confusion matrix on ``test`` with examples.
+    python -m workshop.web_tables DATASET EVALUATION
+
+Make them again for each new bundled model. The tables are: distances to the n-th neighbour of each element,
+distances of each pair of elements, sites for comparison, and the confusion matrix on ``test`` with examples.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ from atomsight.web.tables import FOLDER, RANKS, distances_table, profiles_table
 from workshop.write_artefacts import write_artefacts
 
 FEWEST = 50
-"""Sites that an element must have for a profile of its own."""
+"""Minimum number of sites of an element in the table of profiles."""
 
 FEWEST_PAIRS = 150
-"""Sites that a pair of elements must have."""
+"""Minimum number of sites of a pair of elements."""
 
 EXAMPLES = 4
-"""Misclassified sites kept of each pair of elements, the most confident first."""
+"""Maximum number of misclassified sites per pair of elements, the most confident first."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of the module."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m workshop.web_tables", description=__doc__)
-    parser.add_argument("dataset", type=Path, help="the dataset that the bundled model was trained on")
-    parser.add_argument("evaluation", type=Path, help="what evaluate wrote about the model on its test split")
-    parser.add_argument("--bonds", type=Path, help="a dataset with bonds, for the lengths by type of bond")
+    parser.add_argument("dataset", type=Path, help="training dataset of the bundled model")
+    parser.add_argument("evaluation", type=Path, help="output of evaluate on its test split")
+    parser.add_argument("--bonds", type=Path, help="a dataset with bonds, for the lengths by bond type")
     parser.add_argument("--out", type=Path, default=FOLDER)
     given = parser.parse_args(arguments)
     from atomsight.dataset import open_dataset
@@ -61,10 +62,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def confusion_table(dataset: Any, evaluation: Path) -> dict[str, Any]:
-    """The confusion matrix of an evaluation, and a few sites of each of its wrong cells.
+    """Collect the confusion matrix of an evaluation, with examples of misclassified sites.
+
+    Args:
+        dataset: the dataset of the evaluation.
+        evaluation: output folder of `evaluate`.
 
     Raises:
-        InputError: the evaluation is not of this dataset.
+        InputError: the evaluation belongs to another dataset.
     """
     summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
     if summary["dataset_fingerprint"] != dataset.fingerprint:
@@ -109,13 +114,11 @@ def confusion_table(dataset: Any, evaluation: Path) -> dict[str, Any]:
         "cells": cells,
         "examples": [
             {"true": true, "predicted": predicted, "sites": sites}
-            for (true, predicted), sites in sorted(kept.items(), key=lambda item: _order(item[0]))
+            for (true, predicted), sites in sorted(
+                kept.items(), key=lambda item: [NUMBERS[symbol] for symbol in item[0]]
+            )
         ],
     }
-
-
-def _order(pair: tuple[str, str]) -> tuple[int, int]:
-    return NUMBERS[pair[0]], NUMBERS[pair[1]]
 
 
 def _write(path: Path, table: dict[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
     python -m workshop.write_artefacts
 
-Run it after a shipped file was replaced. What a calibration was fitted with is read from the calibration
-itself: one that does not fit the files present is reported, and stays refused until it is fitted again.
+Run it after a shipped file was replaced. The files of calibrations state what they were fitted with. A
+calibration that does not fit the present files is reported; it cannot be loaded until it is fitted again.
 """
 
 from __future__ import annotations
@@ -16,57 +16,46 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from atomsight.check import reference as calibration
+from atomsight.check import reference
 from atomsight.models import artefacts
 from atomsight.models.artefacts import Artefact, sha256_of
-from atomsight.rank import calibration as rank_calibration
-from atomsight.rank.calibration import RankCalibration
-
-
-def _nothing(path: Path) -> dict[str, str]:
-    return {}
-
-
-def _of_check(path: Path) -> dict[str, str]:
-    held = _json(path)
-    return {calibration.MODEL: held["fingerprint"], "general": held["network"]}
-
-
-def _of_sets(path: Path) -> dict[str, str]:
-    return {_name(path).removesuffix(".sets"): _json(path)["model"]}
-
-
-def _of_rank(path: Path) -> dict[str, str]:
-    return RankCalibration.read(path).fitted_with
-
-
-def _of_page(path: Path) -> dict[str, str]:
-    found: dict[str, str] = json.loads(gzip.decompress(path.read_bytes())).get("fitted_with", {})
-    return found
-
+from atomsight.rank.calibration import VERSION, RankCalibration
 
 FILES: dict[str, tuple[Callable[[Path], dict[str, str]], str, int]] = {
-    "models/pretrained/*.onnx": (_nothing, "", 1),
+    "models/pretrained/*.onnx": (lambda path: {}, "", 1),
     "models/pretrained/*.sets.json": (
-        _of_sets,
+        lambda path: {_name(path).removesuffix(".sets"): _json(path)["model"]},
         "remove the file, then python -m workshop.sets MODEL DATASET",
         1,
     ),
-    "check/check.json": (_of_check, "python -m workshop.calibrate_check DATASET", 1),
-    "check/usual_distances.json": (_nothing, "python -m workshop.calibrate_check DATASET --usual", 1),
-    "models/pretrained/plausibility/*.onnx": (_nothing, "", 1),
-    "rank/rank.npz": (
-        _of_rank,
-        "python -m workshop.calibrate_rank, then calibrate_verdicts",
-        rank_calibration.VERSION,
+    "check/check.json": (
+        lambda path: {reference.MODEL: _json(path)["fingerprint"], "general": _json(path)["network"]},
+        "python -m workshop.calibrate_check DATASET",
+        1,
     ),
-    "web/shipped/*.json.gz": (_of_page, "python -m workshop.web_tables", 1),
+    "check/usual_distances.json": (
+        lambda path: {},
+        "python -m workshop.calibrate_check DATASET --usual",
+        1,
+    ),
+    "models/pretrained/plausibility/*.onnx": (lambda path: {}, "", 1),
+    "rank/rank.npz": (
+        lambda path: RankCalibration.read(path).fitted_with,
+        "python -m workshop.calibrate_rank, then calibrate_verdicts",
+        VERSION,
+    ),
+    "web/shipped/*.json.gz": (
+        lambda path: json.loads(gzip.decompress(path.read_bytes())).get("fitted_with", {}),
+        "python -m workshop.web_tables",
+        1,
+    ),
 }
-"""By pattern: how to find what a file was fitted with, the command that makes it, and its format version."""
+"""By pattern: a function that reads what a file was fitted with, the command that makes the file, and its
+format version."""
 
 
 def shipped() -> Iterator[Artefact]:
-    """The shipped files as they are, in the order of `FILES`."""
+    """Yield the present shipped files in the order of `FILES`."""
     for pattern, (fitted_with, made_by, version) in FILES.items():
         for path in sorted(artefacts.ROOT.glob(pattern)):
             place = path.relative_to(artefacts.ROOT).as_posix()
@@ -77,7 +66,7 @@ def write_artefacts() -> list[str]:
     """Write the manifest.
 
     Returns:
-        Sentences on calibrations that were fitted with other files than those present.
+        Sentences on calibrations that do not fit the present files.
     """
     found = list(shipped())
     held = {"format_version": artefacts.VERSION, "artefacts": [asdict(one) for one in found]}
@@ -100,7 +89,7 @@ def _name(path: Path) -> str:
 
 
 def main() -> None:
-    """The command of the module's docstring."""
+    """Run the command line."""
     stale = write_artefacts()
     print(f"{artefacts.manifest_file()}: {len(artefacts.artefacts())} files")
     if stale:

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import atomsight
-from atomsight.check import reference as calibration
+from atomsight.check import reference
 from atomsight.check import usual_distances as usual
-from atomsight.check.reference import MODEL, calibration_of, reference
-from atomsight.check.signs import signs_of
-from atomsight.check.similarity import LIKENESS
-from atomsight.check.suspicion import FEATURES, examine
+from atomsight.check.findings import find_problems
+from atomsight.check.reference import MODEL, fit_reference, load_calibration
+from atomsight.check.similarity import SIMILARITY
+from atomsight.check.suspicion import FEATURES, CheckInput, score_sites
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import NUMBERS
 from atomsight.core.errors import ModelError
@@ -26,7 +26,7 @@ from atomsight.geometry.neighbours import site_surroundings
 from atomsight.models import load_model
 from atomsight.models.plausibility.inference import Plausibility, crystal_logits
 from atomsight.web.uploads import EXAMPLES
-from workshop.calibrate_check import learn_weights, struck
+from workshop.calibrate_check import fit_weights, without_hydrogen
 from workshop.swaps import PARTNERS, SWAPS, random_swap, swappable
 
 
@@ -67,10 +67,10 @@ def test_swaps_of_one_kind() -> None:
 
 
 def test_likeness_is_symmetric_and_knows_groups() -> None:
-    assert np.array_equal(LIKENESS, LIKENESS.transpose(1, 0, 2))
-    assert LIKENESS[40, 72].tolist() == [0, 0, 1, 0]
-    assert LIKENESS[6, 7].tolist() == [1, 0, 0, 0]
-    assert LIKENESS[57, 71, 2] == 1
+    assert np.array_equal(SIMILARITY, SIMILARITY.transpose(1, 0, 2))
+    assert SIMILARITY[40, 72].tolist() == [0, 0, 1, 0]
+    assert SIMILARITY[6, 7].tolist() == [1, 0, 0, 0]
+    assert SIMILARITY[57, 71, 2] == 1
 
 
 BENZENE = [(1.39 * np.cos(a) + 5, 1.39 * np.sin(a) + 5, 5.0) for a in np.arange(6) * np.pi / 3]
@@ -79,17 +79,17 @@ OUTER = [(2.47 * np.cos(a) + 5, 2.47 * np.sin(a) + 5, 5.0) for a in np.arange(6)
 
 def test_benzene_has_no_sign_but_without_hydrogens_it_has() -> None:
     whole = molecule("C C C C C C H H H H H H", BENZENE + OUTER)
-    assert signs_of(whole) == []
-    (sign,) = signs_of(molecule("C C C C C C", BENZENE))
-    assert sign.kind == "missing_hydrogen"
+    assert find_problems(whole) == []
+    (sign,) = find_problems(molecule("C C C C C C", BENZENE))
+    assert sign.problem == "missing_hydrogen"
     assert sign.sites == (0, 1, 2, 3, 4, 5)
-    (sign,) = signs_of(replace(whole, flags=frozenset({"missing_hydrogen"})))
+    (sign,) = find_problems(replace(whole, flags=frozenset({"missing_hydrogen"})))
     assert "formula" in sign.text
 
 
 def test_atoms_too_close_and_oxygen_alone() -> None:
     made = molecule("C O H H O", [(1, 1, 1), (1, 1, 1.7), (5, 5, 5), (5, 5, 5.74), (8, 8, 8)])
-    signs = {sign.kind: sign for sign in signs_of(made)}
+    signs = {sign.problem: sign for sign in find_problems(made)}
     assert set(signs) == {"close_atoms", "lone_oxygen", "missing_hydrogen"} - (
         set() if "missing_hydrogen" in signs else {"missing_hydrogen"}
     )
@@ -125,7 +125,7 @@ def test_shipped_tables_are_chemistry() -> None:
 @given(st.lists(st.floats(-20, 20), min_size=100, max_size=400, unique=True))
 def test_suspicion_is_monotone_and_rare(scores: list[float]) -> None:
     largest = np.array(scores)
-    made = reference(largest)
+    made = fit_reference(largest)
     grid = np.linspace(-30, 40, 200)
     suspicion = made.suspicion(grid)
     assert (np.diff(suspicion) >= 0).all()
@@ -136,7 +136,7 @@ def test_suspicion_is_monotone_and_rare(scores: list[float]) -> None:
 
 def test_one_correct_crystal_in_a_hundred_is_flagged() -> None:
     generator = np.random.default_rng(3)
-    made = reference(generator.normal(size=4000))
+    made = fit_reference(generator.normal(size=4000))
     assert np.mean(made.suspicion(generator.normal(size=40000)) >= 2) == pytest.approx(0.01, abs=0.004)
 
 
@@ -144,7 +144,7 @@ def test_weights_separate_what_can_be_separated() -> None:
     generator = np.random.default_rng(0)
     features = generator.normal(size=(500, len(FEATURES)))
     wrong = features[:, 1] > 1
-    weights = learn_weights(features, wrong)
+    weights = fit_weights(features, wrong)
     right = (features @ weights.values + weights.offset > 0) == wrong
     assert right.mean() > 0.98
 
@@ -163,22 +163,22 @@ def test_reference_classes() -> None:
 
 def test_calibration_is_bound_to_its_model(tmp_path: Path) -> None:
     model, network = load_model(MODEL, threads=1), Plausibility(threads=1)
-    held = calibration_of(model, network)
+    held = load_calibration(model, network)
     file = tmp_path / "check.json"
-    calibration.write(held, file)
-    again = calibration_of(model, network, file)
+    reference.write(held, file)
+    again = load_calibration(model, network, file)
     assert set(again.weights) == {"inorganic", "with carbon"}
     for sort, weights in again.weights.items():
         assert np.array_equal(weights.values, held.weights[sort].values)
     assert again.references == held.references
-    calibration.write(replace(held, fingerprint="0"), tmp_path / "other.json")
+    reference.write(replace(held, fingerprint="0"), tmp_path / "other.json")
     with pytest.raises(ModelError, match="another model"):
-        calibration_of(model, network, tmp_path / "other.json")
-    calibration.write(replace(held, network="0"), tmp_path / "another.json")
+        load_calibration(model, network, tmp_path / "other.json")
+    reference.write(replace(held, network="0"), tmp_path / "another.json")
     with pytest.raises(ModelError, match="another plausibility network"):
-        calibration_of(model, network, tmp_path / "another.json")
+        load_calibration(model, network, tmp_path / "another.json")
     with pytest.raises(ModelError, match="does not exist"):
-        calibration_of(model, network, tmp_path / "none.json")
+        load_calibration(model, network, tmp_path / "none.json")
 
 
 def test_the_work_on_a_crystal_is_watched_and_ended() -> None:
@@ -211,25 +211,31 @@ def test_versions_of_a_structure_are_judged_as_each_by_itself() -> None:
     as_is = crystal.site_numbers.astype(np.int64)
     mended = as_is.copy()
     mended[6] = 6
-    found = network.versions(near, around, [as_is, mended], share, ways)
+    found = network.assignment_logits(near, around, [as_is, mended], share, ways)
     for elements, expected in zip((as_is, mended), found, strict=True):
         k, begins = network.k, np.array([0])
         logits = network.site_logits(near[:, :k], around[:, :k], elements, begins, ways[:, :k])
         assert crystal_logits(logits, share, [len(share)])[0] == pytest.approx(expected, abs=1e-4)
     assert found[1] > found[0]
     with pytest.raises(ModelError, match="directions"):
-        network.versions(near, around, [as_is], share)
+        network.assignment_logits(near, around, [as_is], share)
 
 
 def test_a_change_that_makes_the_crystal_plausible_counts(tmp_path: Path) -> None:
     model, network = load_model(MODEL, threads=1), Plausibility(threads=1)
     crystal = next(atomsight.read(EXAMPLES / "ibuprofen-wrong-element.cif"))
-    distances, neighbours, ways = site_surroundings(crystal, model.k)
-    weights = calibration_of(model, network).weights["with carbon"]
-    near, around = distances.astype(np.float32), neighbours.astype(np.int64)
-    element = crystal.site_numbers.astype(np.int64)
-    without = examine(model, near, around, element, weights, directions=ways)
-    found = examine(model, near, around, element, weights, directions=ways, plausibility=network)
+    distances, neighbours, directions = site_surroundings(crystal, model.k)
+    weights = load_calibration(model, network).weights["with carbon"]
+    columns = {
+        "distances": distances,
+        "neighbours": neighbours,
+        "directions": directions,
+        "element": crystal.site_numbers,
+        "multiplicity": crystal.multiplicities,
+    }
+    given = CheckInput.of(model, columns)
+    without = score_sites(model, given, weights)
+    found = score_sites(model, given, weights, network)
     place = FEATURES.index("plausible")
     assert not without.features[:, place].any()
     assert np.array_equal(found.features[:, place] != 0, found.tried)
@@ -245,7 +251,7 @@ def test_struck_hydrogens_take_their_directions_along() -> None:
         "neighbours": np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]]),
         "directions": np.arange(27, dtype=np.int8).reshape(3, 9),
     }
-    bare = struck(crystal)
+    bare = without_hydrogen(crystal)
     assert bare["element"].tolist() == [6, 8]
     assert bare["distances"][0].tolist() == pytest.approx([1.2, 3.0, 3.0])
     assert bare["neighbours"].tolist() == [[1, 0, 0], [0, 1, 1]]

@@ -1,4 +1,4 @@
-"""check from end to end: a real crystal with one element swapped, witnesses, the command."""
+"""check from end to end: a real crystal with one element swapped, reference sites, the command."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import atomsight
-from atomsight.check.precedents import Witnesses
 from atomsight.check.reference import MODEL
+from atomsight.check.reference_sites import ReferenceSites
 from atomsight.cli.main import app
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import NUMBERS
@@ -85,12 +85,12 @@ def test_sure_sites_are_left_and_the_others_are_exact(model: MaskedSiteModel, ib
     np.testing.assert_allclose(quick[~asked], blind[~asked], atol=1e-6)
 
 
-def test_witnesses(tmp_path: Path, model: MaskedSiteModel, ibuprofen: Crystal) -> None:
+def test_reference_sites(tmp_path: Path, model: MaskedSiteModel, ibuprofen: Crystal) -> None:
     build([IBUPROFEN, ROOT / "tests" / "data"], tmp_path / "set", k=16)
-    known = Witnesses(open_dataset(tmp_path / "set"))
+    known = ReferenceSites(open_dataset(tmp_path / "set"))
     twin = replace(swapped(ibuprofen, 0, "S"), name="twin")
     (found,) = atomsight.check(twin, model, precedents=known, against=known)
-    (sign,) = [s for s in found.signs if s.kind == "same_geometry"]
+    (sign,) = [s for s in found.findings if s.problem == "same_geometry"]
     assert sign.sites == (0,)
     assert ibuprofen.name in sign.text
     assert any(ibuprofen.name in words for words in found.flagged[0].evidence)
@@ -98,7 +98,7 @@ def test_witnesses(tmp_path: Path, model: MaskedSiteModel, ibuprofen: Crystal) -
         (again,) = atomsight.check(twin, model, precedents=given, against=given)
         assert again.as_dict() == found.as_dict()
     (itself,) = atomsight.check(replace(ibuprofen, name="twin"), model, against=known)
-    assert not [s for s in itself.signs if s.kind == "same_geometry"]
+    assert not [s for s in itself.findings if s.problem == "same_geometry"]
 
 
 def test_the_verb(tmp_path: Path) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atomsight import read
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import InputError
 from atomsight.geometry.neighbours import (
     nearest_neighbours,
+    neighbours_of,
+    shared,
     site_neighbours,
     site_surroundings,
     surroundings_of,
 )
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 @given(st.integers(0, 10**6))
@@ -63,3 +70,17 @@ def test_a_neighbour_on_the_site_lies_nowhere() -> None:
     assert distances[0, 0] == 0
     assert not directions[:, 0].any()
     assert np.abs(directions[:, 1]).max() == 127
+
+
+def test_kept_neighbours_are_not_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    crystals = list(read(sorted(DATA.glob("*.cif"))))
+    expected = surroundings_of(crystals, 7)
+    for crystal in crystals[::2]:
+        neighbours_of(crystal, 9)
+    for found, fresh in zip(surroundings_of(crystals, 7), expected, strict=True):
+        np.testing.assert_array_equal(found, fresh)
+    for crystal in crystals:
+        neighbours_of(crystal, 9)
+    monkeypatch.setattr(shared, "solve", lambda *given: pytest.fail("the sites were searched again"))
+    for found, fresh in zip(surroundings_of(crystals, 7), expected, strict=True):
+        np.testing.assert_array_equal(found, fresh)

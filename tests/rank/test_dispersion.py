@@ -12,9 +12,9 @@ import pytest
 import atomsight
 from atomsight.core.crystal import Crystal
 from atomsight.geometry.bonds.molecules import molecules_of
-from atomsight.rank.molecules import dispersion as module
-from atomsight.rank.molecules.contacts import RADII, atom_types
-from atomsight.rank.molecules.dispersion import BOND, DISPERSION, HARDEST, REACH, WIDER, cohesion
+from atomsight.rank.molecules import dispersion
+from atomsight.rank.molecules.contacts import RADII, atom_types, contacts_of
+from atomsight.rank.molecules.dispersion import BOND, DISPERSION, HARDEST, REACH, WIDER
 
 IBUPROFEN = Path(atomsight.__file__).parent / "web" / "examples" / "ibuprofen.cif"
 
@@ -22,6 +22,11 @@ IBUPROFEN = Path(atomsight.__file__).parent / "web" / "examples" / "ibuprofen.ci
 @pytest.fixture(scope="module")
 def ibuprofen() -> Crystal:
     return next(iter(atomsight.read(IBUPROFEN)))
+
+
+def cohesion(crystal: Crystal) -> float:
+    contacts = contacts_of(crystal, molecules_of(crystal), dispersion.REACH)
+    return dispersion.cohesion(contacts)
 
 
 def plain_sum(crystal: Crystal) -> float:
@@ -51,23 +56,23 @@ def plain_sum(crystal: Crystal) -> float:
 
 
 def test_against_a_plain_sum(ibuprofen: Crystal) -> None:
-    found = cohesion(ibuprofen, molecules_of(ibuprofen))
+    found = cohesion(ibuprofen)
     assert found == pytest.approx(plain_sum(ibuprofen), rel=1e-9)
     assert 2 < found < 6, "a crystal of such molecules gains some kJ/mol for each atom"
 
 
 def test_neither_origin_nor_turn_nor_order_changes_it(ibuprofen: Crystal) -> None:
-    expected = cohesion(ibuprofen, molecules_of(ibuprofen))
+    expected = cohesion(ibuprofen)
     turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
     moved = replace(
         ibuprofen,
         lattice=ibuprofen.lattice @ turn,
         fractional=(ibuprofen.fractional + np.array([0.3, 0.2, 0.7])) % 1,
     )
-    assert cohesion(moved, molecules_of(moved)) == pytest.approx(expected, rel=1e-9)
+    assert cohesion(moved) == pytest.approx(expected, rel=1e-9)
 
 
 def test_what_lies_beyond_reach_is_estimated(ibuprofen: Crystal, monkeypatch: pytest.MonkeyPatch) -> None:
-    near = cohesion(ibuprofen, molecules_of(ibuprofen))
-    monkeypatch.setattr(module, "REACH", 14.0)
-    assert cohesion(ibuprofen, molecules_of(ibuprofen)) == pytest.approx(near, rel=0.01)
+    near = cohesion(ibuprofen)
+    monkeypatch.setattr(dispersion, "REACH", 14.0)
+    assert cohesion(ibuprofen) == pytest.approx(near, rel=0.01)

@@ -16,13 +16,15 @@ from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.progress import Progress
 from atomsight.geometry.crystal_class import VERDICT_CLASSES, verdict_class
-from atomsight.geometry.neighbours import site_surroundings
+from atomsight.geometry.neighbours import shared, site_surroundings
 from atomsight.models import load_model
 from atomsight.models.plausibility.inference import crystal_logits
-from atomsight.rank.features import NAMES, describe
+from atomsight.rank.calibration import RankCalibration
+from atomsight.rank.evidence import explain
+from atomsight.rank.features import FEATURES, LEADING, NAMES, SCORE_CLASSES, SEARCHED
 from atomsight.rank.ledger import Ledger, Ranked
 from atomsight.rank.rank import Ranker, rank
-from atomsight.rank.score import Combination, fit_logistic, margin, tolerated
+from atomsight.rank.score import Combination, Limits, fit_logistic, margin, tolerated
 from atomsight.rank.verdicts import LEAST, Verdicts
 from perovskite import perovskite
 from workshop.decoys import packed, shifted, swapped
@@ -117,20 +119,21 @@ def test_what_does_not_count_is_not_computed_and_changes_no_score(
     np.testing.assert_allclose([entry.score for entry in quick.score(crystals)], expected, atol=1e-3)
     for crystal, score in zip(crystals, expected, strict=True):
         assert quick.score([crystal])[0].score == pytest.approx(score, abs=1e-3)
-    assert ("cells" in vars(quick.networks)) == relaxed  # a network that is not needed is not opened
-    assert ("pressed" in vars(quick.networks)) == (not relaxed)
+    networks = quick.extractor.networks
+    assert ("inorganic_relaxed" in vars(networks)) == relaxed  # a network that is not needed is not opened
+    assert ("inorganic_unrelaxed" in vars(networks)) == (not relaxed)
     ran: list[str] = []
-    for name in ("whole", "cells", "pressed"):
-        network = getattr(quick.networks, name)
+    for name in ("general", "inorganic_relaxed", "inorganic_unrelaxed"):
+        network = getattr(networks, name)
         site_logits = network.site_logits
         monkeypatch.setattr(
             network, "site_logits", lambda *a, f=site_logits, n=name: (ran.append(n), f(*a))[1]
         )
     quick.score(crystals[:1])  # inorganic
-    assert ran == (["whole", "cells"] if relaxed else ["pressed"])
+    assert ran == (["general", "inorganic_relaxed"] if relaxed else ["inorganic_unrelaxed"])
     ran.clear()
     quick.score(crystals[1:2])  # a framework
-    assert ran == ["whole"]
+    assert ran == ["general"]
     ran.clear()
     quick.score(crystals[-1:])  # molecules
     assert ran == []
@@ -138,7 +141,8 @@ def test_what_does_not_count_is_not_computed_and_changes_no_score(
 
 def test_inorganic_crystals_are_judged_by_the_mean_of_two_networks(ranker: Ranker) -> None:
     crystals = [perovskite(), *read(DATA / "halite.cif")]
-    found = describe(crystals, ranker.model, ranker.networks, ranker.tables)
+    networks = ranker.extractor.networks
+    found = ranker.extractor.features(crystals)
     for place, crystal in enumerate(crystals):
         distances, neighbours, directions = site_surroundings(crystal, 16)
         lengths, rows = distances.astype(np.float32), neighbours.astype(np.int64)
@@ -146,10 +150,10 @@ def test_inorganic_crystals_are_judged_by_the_mean_of_two_networks(ranker: Ranke
         begins = np.zeros(1, np.int64)
         sites = [
             network.site_logits(lengths, rows, element, begins, directions)
-            for network in (ranker.networks.whole, ranker.networks.cells)
+            for network in (networks.general, networks.inorganic_relaxed)
         ]
         assert not np.allclose(*sites)
-        np.testing.assert_allclose(found.site_logits[place], np.mean(sites, axis=0), atol=1e-4)
+        np.testing.assert_allclose(found.log_odds[place], np.mean(sites, axis=0), atol=1e-4)
         weight = crystal.multiplicities / crystal.n_atoms
         alone = [crystal_logits(one, weight, [crystal.n_sites])[0] for one in sites]
         assert found.values[place, NAMES.index("plausibility")] == pytest.approx(np.mean(alone), abs=1e-4)
@@ -158,7 +162,8 @@ def test_inorganic_crystals_are_judged_by_the_mean_of_two_networks(ranker: Ranke
 def test_kinds_are_told_from_the_crystal(ranker: Ranker) -> None:
     framework = next(c for c in read(EXAMPLES / "crystals.tar.xz") if c.name == "BAQWIC_clean")
     crystals = [perovskite(), framework, *read(EXAMPLES / "ibuprofen.cif")]
-    assert [entry.kind for entry in ranker.score(crystals)] == ["inorganic", "framework", "molecular"]
+    classes = [entry.crystal_class for entry in ranker.score(crystals)]
+    assert classes == ["inorganic", "framework", "molecular"]
 
 
 def test_python_orders_within_formulas(folder: Path) -> None:
@@ -219,12 +224,11 @@ def test_many_candidates_are_judged_beside_each_other(
     assert (ranked[0]["crystal"], ranked[0]["verdict"]) == ("real", "keep")
     verdicts = Ranker(0.05, relaxed=True, threads=1).verdicts
     for line in ranked:
-        beside = verdicts.beside(
-            verdict_class(line["kind"], line["formula"]), line["score"], ranked[0]["score"], 21
-        )
-        assert line["verdict"] == beside
+        found = verdict_class(line["kind"], line["formula"])
+        expected = compared(verdicts, found, line["score"], ranked[0]["score"], 21)
+        assert line["verdict"] == expected
         told = any("below the best of 21" in words for words in line.get("evidence", []))
-        assert told == (beside != "keep")
+        assert told == (expected != "keep")
     assert {line["verdict"] for line in ranked} == {"keep", "unlikely"}
     again = {one.crystal: one.verdict for one in rank(read(folder), risk=0.05, relaxed=True, threads=1)}
     assert again == {line["crystal"]: line["verdict"] for line in lines if "rank" in line}
@@ -260,14 +264,17 @@ def test_ledger_orders_ties_by_name() -> None:
 
 def combined(margins: np.ndarray) -> Combination:
     scores = np.linspace(-6.0, 8.0, 999)
-    beside = (margins, margins, margins[:0], margins - 4, margins - 2)
-    return Combination(
-        np.zeros((3, 1)),
-        np.zeros(3),
-        dict.fromkeys(VERDICT_CLASSES, scores),
-        dict(zip(VERDICT_CLASSES, beside, strict=True)),
-        dict.fromkeys(VERDICT_CLASSES, 20.0),
-    )
+    of_class = (margins, margins, margins[:0], margins - 4, margins - 2)
+    limits = [Limits(scores, values, 20.0) for values in of_class]
+    return Combination(np.zeros((3, 1)), np.zeros(3), dict(zip(VERDICT_CLASSES, limits, strict=True)))
+
+
+def compared(verdicts: Verdicts, name: str, score: float, best: float, among: int) -> str:
+    """The verdict among the candidates of a formula."""
+    limit = verdicts.limit(name, among)
+    if limit is None:
+        return verdicts.alone(name, score)
+    return "unlikely" if margin(score, best) < limit else "keep"
 
 
 def test_molecules_with_metals_and_elements_have_verdict_classes_of_their_own() -> None:
@@ -277,8 +284,8 @@ def test_molecules_with_metals_and_elements_have_verdict_classes_of_their_own() 
     assert verdict_class("molecular", "C4H5O5Pb") == "complex"
     assert verdict_class("framework", "C4H5O5Pb") == "framework"
     verdicts = Verdicts(combined(np.linspace(-4.0, 0.0, 999)), 0.1)
-    assert verdicts.beside("molecular", 2.0, 8.0, 20) == "unlikely"
-    assert verdicts.beside("complex", 2.0, 8.0, 20) == "keep"
+    assert compared(verdicts, "molecular", 2.0, 8.0, 20) == "unlikely"
+    assert compared(verdicts, "complex", 2.0, 8.0, 20) == "keep"
 
 
 def test_beside_each_other_the_best_are_kept() -> None:
@@ -290,13 +297,13 @@ def test_beside_each_other_the_best_are_kept() -> None:
     assert many is not None
     assert many < some
     assert verdicts.limit("inorganic", 100) is None  # none was calibrated
-    assert verdicts.beside("framework", -2.0, -2.0, 20) == "keep"  # the best of poor ones
-    assert verdicts.beside("framework", 3.0, 8.0, 20) == "unlikely"  # good, but far from the best
-    assert verdicts.beside("framework", 3.0, 8.0, LEAST - 1) == "keep"
-    assert verdicts.beside("inorganic", 3.0, 8.0, 20) == "keep"
-    assert verdicts.beside("framework", -20.0, -20.0, 20) == "unlikely"
-    assert "5.0 below the best of 20" in verdicts.words("framework", 3.0, 8.0, 20)[0]
-    assert verdicts.words("framework", 8.0, 8.0, 20) == ()
+    assert compared(verdicts, "framework", -2.0, -2.0, 20) == "keep"  # the best of poor ones
+    assert compared(verdicts, "framework", 3.0, 8.0, 20) == "unlikely"  # good, but far from the best
+    assert compared(verdicts, "framework", 3.0, 8.0, LEAST - 1) == "keep"
+    assert compared(verdicts, "inorganic", 3.0, 8.0, 20) == "keep"
+    assert compared(verdicts, "framework", -20.0, -20.0, 20) == "unlikely"
+    assert "5.0 below the best of 20" in verdicts.explain("framework", 3.0, 8.0, 20)[0]
+    assert verdicts.explain("framework", 8.0, 8.0, 20) == ()
 
 
 def test_a_further_real_crystal_is_thrown_away_as_rarely_as_stated() -> None:
@@ -324,7 +331,7 @@ def test_the_ledger_judges_beside_each_other() -> None:
         ledger.add(Ranked(0, "alone", "alone", "Y", "framework", -30.0, "unlikely"))
         ordered = list(ledger.ordered())
         for entry in ordered[:12]:
-            assert entry.verdict == verdicts.beside("framework", entry.score, 0.0, 12)
+            assert entry.verdict == compared(verdicts, "framework", entry.score, 0.0, 12)
             assert (len(entry.evidence) == 2) == (entry.verdict == "unlikely")
         assert {entry.verdict for entry in ordered[:12]} == {"keep", "unlikely"}
         assert ordered[12].verdict == "unlikely"
@@ -369,6 +376,44 @@ def test_the_best_of_a_formula_counts_for_candidates_of_every_kind() -> None:
             ledger.add(one)
         told = {one.crystal: one.verdict for one in ledger.ordered()}
     assert [name for name, verdict in told.items() if verdict == "keep"] == ["real"]
+
+
+def test_the_shipped_weights_are_those_of_the_table_of_features() -> None:
+    shipped = RankCalibration.load().weights
+    for name in SCORE_CLASSES:
+        weights = dict(zip(NAMES, shipped[name].tolist(), strict=True))
+        for feature in FEATURES:
+            weight = weights[feature.name]
+            if name in feature.tied:
+                assert weight == pytest.approx(feature.tied[name] * weights[LEADING[name]])
+            else:
+                assert weight * feature.sign >= 0
+                assert weight == 0 or name in feature.fitted
+
+
+def test_evidence_reports_what_exceeds_the_thresholds(ranker: Ranker) -> None:
+    crystal = perovskite()
+    small = replace(crystal, lattice=0.8 * crystal.lattice)
+    features = ranker.extractor.features([crystal, small])
+    assert not any("cell volume" in sentence for sentence in explain(crystal, features, 0))
+    assert any("% below the value expected" in sentence for sentence in explain(small, features, 1))
+    assert any("of the shortest usual distance" in sentence for sentence in explain(small, features, 1))
+
+
+def test_bonds_and_networks_share_one_search(ranker: Ranker, monkeypatch: pytest.MonkeyPatch) -> None:
+    framework = next(c for c in read(EXAMPLES / "crystals.tar.xz") if c.name == "BAQWIC_clean")
+    searched: list[int] = []
+    search = shared.search
+
+    def counted(lattice: object, fractional: object, k: int, queries: object = None) -> object:
+        searched.append(k)
+        return search(lattice, fractional, k, queries)
+
+    monkeypatch.setattr(shared, "search", counted)
+    monkeypatch.setattr(shared, "solve", lambda *given: pytest.fail("the sites were searched again"))
+    ranker.extractor.features([framework])
+    assert searched[0] == SEARCHED
+    assert len(searched) == len(set(searched))  # a wider search only where bonds are longer
 
 
 def test_logistic_keeps_signs() -> None:

@@ -11,7 +11,7 @@ import pytest
 from atomsight.rank.calibration import FILE, MODEL, RankCalibration
 from salts import ROCK_SALT, ZINC_BLENDE, cubic
 from workshop import calibrate_rank
-from workshop.calibrate_rank import stale_kinds
+from workshop.calibrate_rank import stale_classes
 
 SALTS = [
     *(cubic(f"{metal} Cl", length, ROCK_SALT) for metal, length in (("Li", 5.1), ("Na", 5.6), ("K", 6.3))),
@@ -55,8 +55,8 @@ def test_one_kind_is_not_fitted_with_another_model(
 def test_kinds_whose_network_has_changed_are_fitted_together() -> None:
     held = RankCalibration.load()
     same = dict(held.fitted_with)
-    assert stale_kinds(held, MODEL, same) == set()
-    assert stale_kinds(held, MODEL, same | {"inorganic-unrelaxed": "0"}) == {"unrelaxed"}
-    assert stale_kinds(held, MODEL, same | {"inorganic-relaxed": "0"}) == {"inorganic"}
-    assert stale_kinds(held, MODEL, same | {"general": "0"}) == {"framework", "inorganic"}
-    assert stale_kinds(held, MODEL, same | {MODEL: "0"}) == {"framework", "unrelaxed"}
+    assert stale_classes(held, MODEL, same) == set()
+    assert stale_classes(held, MODEL, same | {"inorganic-unrelaxed": "0"}) == {"unrelaxed"}
+    assert stale_classes(held, MODEL, same | {"inorganic-relaxed": "0"}) == {"inorganic"}
+    assert stale_classes(held, MODEL, same | {"general": "0"}) == {"framework", "inorganic"}
+    assert stale_classes(held, MODEL, same | {MODEL: "0"}) == {"framework", "unrelaxed"}

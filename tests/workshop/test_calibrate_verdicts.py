@@ -23,7 +23,7 @@ VAL = [("Zn S", 5.41, ZINC_BLENDE), ("Ni O", 4.18, ROCK_SALT), ("Rb Cl", 6.58, R
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
     """So few decoys that it takes seconds."""
     crowd = 20
-    monkeypatch.setattr(calibrate_verdicts, "CROWD", dict.fromkeys(calibrate_verdicts.CROWD, crowd))
+    monkeypatch.setattr(calibrate_verdicts, "DECOYS", dict.fromkeys(calibrate_verdicts.DECOYS, crowd))
     monkeypatch.setattr(calibrate_verdicts, "DRAWS", {"inorganic": 2})
     return crowd
 
@@ -36,9 +36,11 @@ def test_limits_are_found_from_archives(
     build([salts, EXAMPLES], dataset, 24)
     out.write_bytes(FILE.read_bytes())
 
-    def run(*more: object) -> dict[str, np.ndarray]:
-        told = [dataset, "--small", salts, "--large", EXAMPLES, "--molecular", dataset, EXAMPLES]
-        monkeypatch.setattr("sys.argv", ["calibrate_verdicts", *map(str, [*told, "--out", out, *more])])
+    paths = [dataset, "--small", salts, "--large", EXAMPLES, "--molecular", dataset, EXAMPLES, "--out", out]
+    arguments = [str(one) for one in paths]
+
+    def run(*more: str) -> dict[str, np.ndarray]:
+        monkeypatch.setattr("sys.argv", ["calibrate_verdicts", *arguments, *more])
         calibrate_verdicts.main()
         return dict(np.load(out))
 
@@ -49,9 +51,14 @@ def test_limits_are_found_from_archives(
     assert LEAST < once["crowd_inorganic"] <= few + 1
     assert (once["margins_inorganic"] <= 0).all()
     assert (once["margins_molecular"] == shipped["margins_molecular"]).all()  # what was not asked for stays
-    corpora = calibrate_verdicts.Corpora(dataset, [salts], [EXAMPLES], (dataset, EXAMPLES), [], 300)
+    options = calibrate_verdicts.arguments(None).parse_args(arguments)
     places = [
-        [one.fractional.tolist() for group in corpora.groups("inorganic") for one in group] for _ in range(2)
+        [
+            one.fractional.tolist()
+            for group in calibrate_verdicts.groups_of("inorganic", options)
+            for one in group
+        ]
+        for _ in range(2)
     ]
     assert places[0] == places[1]
     again = run("--kinds", "inorganic", "molecular")

@@ -26,16 +26,16 @@ from atomsight.rank.molecules.contacts import (
 from atomsight.rank.volume import fit_volumes
 from perovskite import perovskite
 from workshop import decoys
-from workshop.calibrate_rank import apart
+from workshop.calibrate_rank import no_overlap
 from workshop.calibrate_verdicts import (
     MOST_DRAWS,
-    drawn,
-    forms_of,
-    mixed,
+    by_formula,
+    mixed_decoys,
+    repeated,
     under_pressure,
     write,
 )
-from workshop.margins import Beside
+from workshop.margins import Margins
 from workshop.packings import repacked
 from workshop.plausibility.examples import bank_of
 from workshop.plausibility.prototypes import same_prototype
@@ -78,10 +78,10 @@ def test_what_makes_the_crystal_again_is_no_decoy() -> None:
     near = decoys.strained(crystal, generator, 0.03)
     far = decoys.strained(crystal, generator, 0.19)
     assert again_of([near, far], crystal) == [True, False]
-    made = list(mixed(crystal, {}, 24, generator))
+    made = list(mixed_decoys(crystal, {}, 24, generator))
     assert len(made) == 24
     assert not any(again_of(made, crystal))
-    assert all(apart(decoy) for decoy in made)
+    assert all(no_overlap(decoy) for decoy in made)
 
 
 def test_another_known_form_is_no_decoy() -> None:
@@ -97,11 +97,11 @@ def test_another_known_form_is_no_decoy() -> None:
         formula_sum=None,
     )
     other = decoys.with_elements(caesium_chloride, np.array([11, 17], np.uint8))
-    assert forms_of([halite, other])[halite.formula] == [halite, other]
+    assert by_formula([halite, other])[halite.formula] == [halite, other]
     bank = bank_of([caesium_chloride])
 
     def alike(forms: tuple[Crystal, ...]) -> bool:
-        made = mixed(halite, bank, 30, np.random.default_rng(0), forms)
+        made = mixed_decoys(halite, bank, 30, np.random.default_rng(0), forms)
         return any(same_prototype(decoy, other) for decoy in made)
 
     assert alike(())
@@ -159,11 +159,12 @@ def test_frameworks_are_endless() -> None:
 
 def test_contacts_leave_the_molecule_out(ibuprofen: Crystal) -> None:
     molecules = molecules_of(ibuprofen)
-    _, _, distance = contacts_of(ibuprofen, molecules)
+    contacts = contacts_of(ibuprofen, molecules)
+    distance = contacts.distance
     # the shortest contact of carboxylic acid dimers is the hydrogen bond
     assert 1.5 < distance.min() < 2.0
-    assert histogram(ibuprofen, molecules).shape == (PAIRS, BINS)
-    filled, clash, unmet = packing(ibuprofen, molecules)
+    assert histogram(contacts).shape == (PAIRS, BINS)
+    filled, clash, unmet = packing(contacts)
     assert 0.6 < filled < 0.75
     assert clash < 0.2
     assert unmet == 0
@@ -188,9 +189,11 @@ def test_packings_keep_molecules_and_volume(ibuprofen: Crystal) -> None:
     for decoy in done:
         assert decoy.counts == ibuprofen.counts
         assert decoy.volume == pytest.approx(ibuprofen.volume)
-    real = histogram(ibuprofen, molecules)
-    table = potential([(real, [histogram(decoy, molecules_of(decoy)) for decoy in done])])
-    assert (real * table).sum() > max((histogram(d, molecules_of(d)) * table).sum() for d in done)
+    real = histogram(contacts_of(ibuprofen, molecules))
+    table = potential([(real, [histogram(contacts_of(decoy, molecules_of(decoy))) for decoy in done])])
+    assert (real * table).sum() > max(
+        (histogram(contacts_of(d, molecules_of(d))) * table).sum() for d in done
+    )
 
 
 def test_volumes_of_elements_are_found_again() -> None:
@@ -220,32 +223,32 @@ def test_crystals_under_pressure_are_found(tmp_path: Path) -> None:
     assert found == {"pressed", "frozen", "short"}
 
 
-def beside_of(margins: list[float], archives: list[str], formulas: list[str]) -> Beside:
-    return Beside(margins, [0.0] * len(margins), [9] * len(margins), archives, formulas)
+def margins_of(margins: list[float], archives: list[str], formulas: list[str]) -> Margins:
+    return Margins(margins, [0.0] * len(margins), [9] * len(margins), archives, formulas)
 
 
 def test_archives_count_alike_for_a_limit() -> None:
     archives, formulas = ["small", *["large"] * 4], ["NaCl", "KCl", "KBr", "KI", "KF"]
-    few = beside_of([-3.0, -1.0, -1.5, -0.5, 0.0], archives, formulas)
+    few = margins_of([-3.0, -1.0, -1.5, -0.5, 0.0], archives, formulas)
     assert few.balanced(few.margins).tolist() == [-3.0, -3.0, -0.5]  # 8 ** 2 / (4 ** 2 + 4) compounds
 
 
 def test_crystals_of_one_formula_count_as_one_for_a_limit() -> None:
     margins = [-3.0, -1.0, -1.5, -0.5]
-    four = beside_of(margins, ["a"] * 4, ["Na", "K", "Rb", "Cs"])
-    two = beside_of(margins, ["a"] * 4, ["Na", "K"] * 2)
+    four = margins_of(margins, ["a"] * 4, ["Na", "K", "Rb", "Cs"])
+    two = margins_of(margins, ["a"] * 4, ["Na", "K"] * 2)
     assert four.balanced(margins).tolist() == sorted(margins)
     assert two.balanced(margins).tolist() == [-3.0, -1.0]
-    often = beside_of([-3.0, -3.0, -3.0, -1.0], ["a"] * 4, ["Na", "Na", "Na", "K"])
+    often = margins_of([-3.0, -3.0, -3.0, -1.0], ["a"] * 4, ["Na", "Na", "Na", "K"])
     assert often.balanced(often.margins).tolist() == [-3.0, -1.0]
-    assert Beside().balanced([]).tolist() == []
+    assert Margins().balanced([]).tolist() == []
 
 
 def test_crystals_that_are_looked_at_again_make_no_limit_surer() -> None:
     generator = np.random.default_rng(0)
     margins, formulas = generator.normal(size=500).tolist(), [f"C{i}" for i in range(1, 501)]
-    once = beside_of(margins, ["a"] * 500, formulas)
-    thrice = beside_of(margins * 3, ["a"] * 1500, formulas * 3)
+    once = margins_of(margins, ["a"] * 500, formulas)
+    thrice = margins_of(margins * 3, ["a"] * 1500, formulas * 3)
     assert once.balanced(once.margins).tolist() == thrice.balanced(thrice.margins).tolist() == sorted(margins)
 
 
@@ -257,7 +260,7 @@ def test_smaller_archives_are_drawn_more_often() -> None:
         replace(salt, source="some::1"),
         replace(salt, source="one::0"),
     ]
-    found = Counter(one.source for one in drawn(crystals, 2))
+    found = Counter(one.source for one in repeated(crystals, 2))
     assert {found[f"large::{i}"] for i in range(30)} == {2}
     assert found["some::0"] == found["some::1"] == found["one::0"] == 2 * MOST_DRAWS
 
@@ -266,12 +269,12 @@ def test_limits_go_to_their_places_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "rank.npz"
     path.write_bytes(FILE.read_bytes())
     before = RankCalibration.read(path)
-    write({"element": Beside([-1.0, -3.0], [2.0, 1.0], [51, 101], ["a", "a"], ["Kr", "H"])}, path)
-    write({"element": Beside()}, path)  # of no crystals nothing is learnt
+    write({"element": Margins([-1.0, -3.0], [2.0, 1.0], [51, 101], ["a", "a"], ["Kr", "H"])}, path)
+    write({"element": Margins()}, path)  # of no crystals nothing is learnt
     after = RankCalibration.read(path)
     assert after.limits["element"].margins.tolist() == [-3.0, -1.0]
-    assert after.limits["element"].real.tolist() == [1.0, 2.0]
-    assert after.limits["element"].crowd == 76
+    assert after.limits["element"].scores.tolist() == [1.0, 2.0]
+    assert after.limits["element"].group_size == 76
     with np.load(FILE) as one, np.load(path) as other:
         changed = {name for name in one if not np.array_equal(one[name], other[name])}
     assert changed == {"margins_element", "real_element", "crowd_element"}

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
 from atomsight.core.errors import InputError
-from atomsight.rank.score import CONFIDENCE, Combination, tolerated
+from atomsight.rank.score import CONFIDENCE, Combination, Limits, tolerated
 
 
 def alone(scores: np.ndarray) -> Combination:
-    return Combination(np.zeros((1, 1)), np.zeros(1), {"x": np.sort(scores)})
+    return Combination(np.zeros((1, 1)), np.zeros(1), {"x": Limits(np.sort(scores))})
 
 
 def test_thresholds_hold_the_risk_for_most_crystals_that_they_may_rest_on() -> None:

@@ -1,27 +1,29 @@
-"""Detection of wrongly assigned elements in published structures."""
+"""Checks published structures for wrongly assigned elements."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from atomsight.check.evidence import evidence_of
-from atomsight.check.precedents import Witnesses
-from atomsight.check.reference import FLAGGED, MODEL, Calibration, calibration_of
-from atomsight.check.signs import Sign, signs_of
-from atomsight.check.suspicion import examine
+from atomsight.check.evidence import explain
+from atomsight.check.findings import Finding, find_problems
+from atomsight.check.reference import FLAGGED, MODEL, Calibration, load_calibration
+from atomsight.check.reference_sites import ReferenceSites
+from atomsight.check.suspicion import CheckInput, score_sites
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError, ModelError
 from atomsight.core.progress import OnProgress, OnSkip, Tracker
 from atomsight.core.results import Record, Results
 from atomsight.dataset.store import Dataset, open_dataset
-from atomsight.geometry.crystal_class import reference_class, weights_class
+from atomsight.geometry.crystal_class import weights_class
+from atomsight.geometry.neighbours import neighbours_of, site_surroundings
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.models.masked_site.inference import MaskedSiteModel
@@ -31,7 +33,7 @@ from atomsight.parallel.jobs import Work, results_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Precedents = Witnesses | Dataset | str | Path | None
+Precedents = ReferenceSites | Dataset | str | Path | None
 """Crystals to compare with, in memory or as a dataset."""
 
 
@@ -41,16 +43,16 @@ class CheckedSite:
 
     Attributes:
         site: index of the site.
-        label: its label in the file.
-        element: the assigned element.
+        label: its label.
+        element: the element as assigned.
         probability: probability of that element, given the elements of all other sites.
         suggested: the best other element.
-        suspicion: minus log10 of the share of correct crystals with a site of this score or more: 2 is one
-            crystal in a hundred. 0 where the model does not know the element.
+        suspicion: minus log10 of the share of correct crystals with a site that is as suspicious. A value of
+            2 is one crystal in a hundred. 0 if the model does not know the element.
         flagged: whether the suspicion is at least 2.
-        gain: change of the log-likelihood of the site and its neighbours with the suggested element; None
-            where it was not tried.
-        evidence: sentences; for flagged sites, and for the most suspicious one.
+        gain: change of the log-likelihood of the site and its neighbours by the suggestion; None if it was
+            not tried.
+        evidence: sentences, for flagged sites and the most suspicious site.
     """
 
     site: int
@@ -63,6 +65,15 @@ class CheckedSite:
     gain: float | None
     evidence: tuple[str, ...] = ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return a record for JSON."""
+        return vars(self) | {
+            "probability": round(self.probability, 6),
+            "suspicion": round(self.suspicion, 3),
+            "gain": None if self.gain is None else round(self.gain, 2),
+            "evidence": list(self.evidence),
+        }
+
 
 @dataclass(frozen=True)
 class Checked(Record):
@@ -70,17 +81,17 @@ class Checked(Record):
 
     Attributes:
         crystal: the crystal.
-        score: the largest suspicion of its sites.
-        likelihood: mean over the sites of the logarithm of the probability of the assigned element.
+        score: largest suspicion of its sites.
+        likelihood: mean over the sites of the log probability of the assigned element.
         sites: results of the sites, in their order.
-        signs: problems of the crystal as a whole.
+        findings: problems of the crystal as a whole.
     """
 
     crystal: Crystal
     score: float
     likelihood: float
     sites: tuple[CheckedSite, ...]
-    signs: tuple[Sign, ...]
+    findings: tuple[Finding, ...]
 
     @property
     def flagged(self) -> tuple[CheckedSite, ...]:
@@ -92,7 +103,7 @@ class Checked(Record):
 
         Returns:
             ``crystal``, ``source``, ``formula``, ``score``, ``likelihood``, ``sites`` with the attributes of
-            `CheckedSite`, and ``signs``.
+            `CheckedSite`, and the `findings` as ``signs``.
         """
         return {
             "crystal": self.crystal.name,
@@ -100,56 +111,116 @@ class Checked(Record):
             "formula": self.crystal.formula,
             "score": round(self.score, 3),
             "likelihood": round(self.likelihood, 4),
-            "sites": [
-                {
-                    "site": site.site,
-                    "label": site.label,
-                    "element": site.element,
-                    "probability": round(site.probability, 6),
-                    "suggested": site.suggested,
-                    "suspicion": round(site.suspicion, 3),
-                    "flagged": site.flagged,
-                    "gain": None if site.gain is None else round(site.gain, 2),
-                    "evidence": list(site.evidence),
-                }
-                for site in self.sites
-            ],
+            "sites": [site.as_dict() for site in self.sites],
             "signs": [
-                {"kind": sign.kind, "text": sign.text, "sites": list(sign.sites)} for sign in self.signs
+                {"kind": one.problem, "text": one.text, "sites": list(one.sites)} for one in self.findings
             ],
         }
 
     @classmethod
     def schema(cls) -> pa.Schema:
-        """The columns of `to_arrow`: a row for each site; the signs of the crystal stand in every row."""
+        """Return the columns of `to_arrow`: one row per site, each with the findings of the crystal."""
         import pyarrow as pa
 
         text, number, whole = pa.string(), pa.float64(), pa.int64()
-        sign = pa.struct({"kind": text, "text": text, "sites": pa.list_(whole)})
-        return pa.schema(
-            {
-                "crystal": text,
-                "source": text,
-                "formula": text,
-                "score": number,
-                "likelihood": number,
-                "site": whole,
-                "label": text,
-                "element": text,
-                "probability": number,
-                "suggested": text,
-                "suspicion": number,
-                "flagged": pa.bool_(),
-                "gain": number,
-                "evidence": pa.list_(text),
-                "signs": pa.list_(sign),
-            }
-        )
+        finding = pa.struct({"kind": text, "text": text, "sites": pa.list_(whole)})
+        types = {"score": number, "likelihood": number, "probability": number, "suspicion": number}
+        types |= {"site": whole, "flagged": pa.bool_(), "gain": number, "evidence": pa.list_(text)}
+        keys = ("crystal", "source", "formula", "score", "likelihood", *(f.name for f in fields(CheckedSite)))
+        return pa.schema([*((key, types.get(key, text)) for key in keys), ("signs", pa.list_(finding))])
+
+
+@dataclass(frozen=True)
+class Checker:
+    """Checks crystals with a model.
+
+    Attributes:
+        model: predicts the elements.
+        calibration: calibration of the model.
+        plausibility: network of the feature ``plausible``.
+        precedents: sites that flagged sites are compared with.
+        against: crystals that are compared with the geometry of each crystal.
+        watch: receives the share of a crystal's work that is done, before each run of the network.
+    """
+
+    model: MaskedSiteModel
+    calibration: Calibration
+    plausibility: Plausibility
+    precedents: ReferenceSites | None = None
+    against: ReferenceSites | None = None
+    watch: Callable[[float], None] | None = None
+
+    def stream(self, crystals: Iterator[Crystal], on_skip: OnSkip | None) -> Iterator[Checked]:
+        """Check crystals in their order.
+
+        Raises:
+            ModelError: the model knows no element of a crystal, and `on_skip` is None.
+        """
+        for crystal in crystals:
+            if np.isin(crystal.site_numbers, self.model.elements).any():
+                yield self.check(crystal)
+                continue
+            source = crystal.source or crystal.name
+            reason = f"the model {self.model.name} knows none of its elements"
+            if on_skip is None:
+                raise ModelError(f"{source}: {reason}")
+            on_skip(source, reason)
+
+    def check(self, crystal: Crystal) -> Checked:
+        """Check one crystal."""
+        model = self.model
+        width = max(model.k, 0 if self.against is None else self.against.k)
+        neighbours_of(crystal, width)  # searches for all atoms, once for the sites and the bonds
+        distances, neighbours, directions = site_surroundings(crystal, width)
+        columns: dict[str, NDArray[Any]] = {
+            "distances": distances,
+            "neighbours": neighbours,
+            "directions": directions,
+            "element": crystal.site_numbers,
+            "multiplicity": crystal.multiplicities,
+        }
+        given = CheckInput.of(model, columns)
+        compared, element = given.reference_class, given.element
+        weights = self.calibration.weights[weights_class(compared)]
+        found = score_sites(model, given, weights, self.plausibility, watch=self.watch)
+        suspicion = self.calibration.references[compared].suspicion(found.score)
+        probability = model.own_probabilities(found.conditional, element)
+        most = int(found.score.argmax())
+        sites = []
+        for site, label in enumerate(crystal.labels):
+            flagged = bool(suspicion[site] >= FLAGGED)
+            evidence: list[str] = []
+            if element[site] not in model.elements:
+                evidence = [f"the model does not know {SYMBOLS[element[site]]}"]
+            elif flagged or site == most:
+                evidence = explain(site, found, model.elements, given)
+                if self.precedents is not None:
+                    similar = self.precedents.nearest_sites(given.distances[site], crystal.name)
+                    evidence.append(f"most alike: {similar}")
+            sites.append(
+                CheckedSite(
+                    site,
+                    label,
+                    SYMBOLS[element[site]],
+                    float(probability[site]),
+                    SYMBOLS[model.elements[found.suggested[site]]],
+                    float(suspicion[site]),
+                    flagged,
+                    float(found.gain[site]) if found.tried[site] else None,
+                    tuple(evidence),
+                )
+            )
+        findings = find_problems(crystal)
+        if self.against is not None:
+            findings += self.against.same_geometry(crystal, distances)
+        likelihood = float(np.log(np.maximum(probability, 1e-12)).mean())
+        crystal.forget()
+        return Checked(crystal, float(suspicion.max()), likelihood, tuple(sites), tuple(findings))
 
 
 @dataclass(frozen=True)
 class CheckJob:
-    """What a worker needs to know to check; see `check`."""
+    """The options of `check` that are sent to worker processes."""
 
     model: Model | str | Path | None
     calibration: Path | None
@@ -161,19 +232,21 @@ class CheckJob:
     files = 1
 
     def open(self) -> Work:
-        """Load the model, its calibration and the witnesses."""
-        network = self.model
-        if not isinstance(network, Model):
-            network = load_model(MODEL if network is None else network, threads=self.threads)
-        if not isinstance(network, MaskedSiteModel):
-            raise ModelError(f"check needs a masked-site model; {network.name} is {network.kind}")
+        """Load the model, its calibration and the datasets.
+
+        Raises:
+            ModelError: the model is not a masked-site model, or the calibration belongs to another model.
+        """
+        model = self.model
+        if not isinstance(model, Model):
+            model = load_model(MODEL if model is None else model, threads=self.threads)
+        if not isinstance(model, MaskedSiteModel):
+            raise ModelError(f"check needs a masked-site model; {model.name} is {model.kind}")
         plausibility = Plausibility(threads=self.threads)
-        known = calibration_of(network, plausibility, self.calibration)
-        precedents = _witnesses(self.precedents)
-        against = precedents if self.against == self.precedents else _witnesses(self.against)
-        return lambda crystals, on_skip: _stream(
-            crystals, network, known, plausibility, precedents, against, on_skip, self.watch
-        )
+        calibration = load_calibration(model, plausibility, self.calibration)
+        precedents = _reference_sites(self.precedents)
+        against = precedents if self.against == self.precedents else _reference_sites(self.against)
+        return Checker(model, calibration, plausibility, precedents, against, self.watch).stream
 
 
 def check(
@@ -221,7 +294,7 @@ def check(
         7105573 []
     """
     if executor is not None and any(
-        isinstance(one, Model | Witnesses | Dataset) for one in (model, precedents, against)
+        isinstance(one, Model | ReferenceSites | Dataset) for one in (model, precedents, against)
     ):
         raise InputError("workers load models and datasets themselves; give their names or paths")
     tracker = Tracker("checking", progress, on_skip)
@@ -237,91 +310,7 @@ def check(
     return results_of(source, job, Checked, tracker, executor)
 
 
-def _witnesses(dataset: Precedents) -> Witnesses | None:
-    if dataset is None or isinstance(dataset, Witnesses):
+def _reference_sites(dataset: Precedents) -> ReferenceSites | None:
+    if dataset is None or isinstance(dataset, ReferenceSites):
         return dataset
-    return Witnesses(dataset if isinstance(dataset, Dataset) else open_dataset(dataset))
-
-
-def _stream(
-    crystals: Iterator[Crystal],
-    network: MaskedSiteModel,
-    known: Calibration,
-    plausibility: Plausibility,
-    precedents: Witnesses | None,
-    against: Witnesses | None,
-    on_skip: OnSkip | None,
-    watch: Callable[[float], None] | None,
-) -> Iterator[Checked]:
-    for crystal in crystals:
-        if not np.isin(crystal.site_numbers, network.elements).any():
-            source, reason = (
-                crystal.source or crystal.name,
-                f"the model {network.name} knows none of its elements",
-            )
-            if on_skip is None:
-                raise ModelError(f"{source}: {reason}")
-            on_skip(source, reason)
-            continue
-        yield _checked(crystal, network, known, plausibility, precedents, against, watch)
-
-
-def _checked(
-    crystal: Crystal,
-    model: MaskedSiteModel,
-    calibration: Calibration,
-    plausibility: Plausibility,
-    precedents: Witnesses | None,
-    against: Witnesses | None,
-    watch: Callable[[float], None] | None,
-) -> Checked:
-    from atomsight.geometry.neighbours import site_surroundings
-
-    width = max(model.k, 0 if against is None else against.k)
-    wide, whose, ways = site_surroundings(crystal, width)
-    distances = np.ascontiguousarray(wide[:, : model.k], dtype=np.float32)
-    neighbours = whose[:, : model.k].astype(np.int64)
-    element = crystal.site_numbers.astype(np.int64)
-    directions = model.directions_of({"distances": distances, "directions": ways})
-    compared = reference_class(element, distances, neighbours)
-    found = examine(
-        model,
-        distances,
-        neighbours,
-        element,
-        calibration.weights[weights_class(compared)],
-        directions=directions,
-        plausibility=plausibility,
-        share=crystal.multiplicities / crystal.n_atoms,
-        watch=watch,
-    )
-    suspicion = calibration.references[compared].suspicion(found.score)
-    probability = model.own_probabilities(found.given, element)
-    most = int(found.score.argmax())
-    sites = []
-    for site, label in enumerate(crystal.labels):
-        flagged = bool(suspicion[site] >= FLAGGED)
-        evidence: list[str] = []
-        if element[site] not in model.elements:
-            evidence = [f"the model does not know {SYMBOLS[element[site]]}"]
-        elif flagged or site == most:
-            evidence = evidence_of(site, found, model.elements, element, distances, neighbours)
-            if precedents is not None:
-                evidence.append(f"most alike: {precedents.nearest_sites(distances[site], crystal.name)}")
-        sites.append(
-            CheckedSite(
-                site,
-                label,
-                SYMBOLS[element[site]],
-                float(probability[site]),
-                SYMBOLS[model.elements[found.suggested[site]]],
-                float(suspicion[site]),
-                flagged,
-                float(found.gain[site]) if found.tried[site] else None,
-                tuple(evidence),
-            )
-        )
-    signs = [*signs_of(crystal), *([] if against is None else against.same_geometry(crystal, wide))]
-    likelihood = float(np.log(np.maximum(probability, 1e-12)).mean())
-    crystal.forget()
-    return Checked(crystal, float(suspicion.max()), likelihood, tuple(sites), tuple(signs))
+    return ReferenceSites(dataset if isinstance(dataset, Dataset) else open_dataset(dataset))

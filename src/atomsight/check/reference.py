@@ -1,5 +1,8 @@
-"""From a score to a suspicion that means the same in every crystal: conformal p-values from correct crystals
-that no training saw (Vovk, Gammerman and Shafer 2005, 10.1007/b106715)."""
+"""Calibration of the suspicion, so that a value has the same meaning in every crystal.
+
+A suspicion is a conformal p-value, computed from correct crystals that were not used in training (Vovk,
+Gammerman and Shafer 2005, 10.1007/b106715).
+"""
 
 from __future__ import annotations
 
@@ -19,26 +22,26 @@ from atomsight.models.base import Model
 from atomsight.models.plausibility.inference import Plausibility
 
 MODEL = "masked-site-angles-2"
-"""The bundled model that `FILE` belongs to."""
+"""Bundled model of the calibration in `FILE`."""
 
 FILE = Path(__file__).parent / "check.json"
 
 FLAGGED = 2.0
-"""Suspicion from which a site is flagged: that of one correct crystal in a hundred."""
+"""Suspicion from which a site is flagged; one correct crystal in a hundred has such a site."""
 
 TAIL = 0.05
-"""Share of the crystals beyond whose score the p-value is carried on as an exponential."""
+"""Share of the crystals to which an exponential tail is fitted."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Largest scores of correct crystals of one reference class.
+    """Distribution of the largest score in correct crystals of one reference class.
 
     Attributes:
-        crystals: how many there were.
+        crystals: number of crystals.
         scores: ascending quantiles of their largest scores, at `shares`.
-        shares: of the crystals that reach the score.
-        slope: by how much log10 of the share falls per unit of score, beyond the last `TAIL`.
+        shares: share of the crystals that reach the score.
+        slope: decrease of log10 of the share per unit of score in the tail.
     """
 
     crystals: int
@@ -47,18 +50,24 @@ class Reference:
     slope: float
 
     def suspicion(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Minus log10 of the share of correct crystals with a site that scores as high; 0 is harmless, 2 is
-        one crystal in a hundred."""
+        """Compute minus log10 of the share of correct crystals with a site that scores as high.
+
+        Args:
+            score: (n,) scores.
+
+        Returns:
+            (n,) suspicions. 0 is harmless, 2 is one crystal in a hundred.
+        """
         logs = np.log10(self.shares)
         beyond = np.maximum(np.asarray(score, dtype=np.float64) - self.scores[-1], 0)
-        return np.maximum(-np.interp(score, self.scores, logs) + self.slope * beyond, 0.0)
+        return np.asarray(np.maximum(-np.interp(score, self.scores, logs) + self.slope * beyond, 0.0))
 
 
-def reference(largest: NDArray[np.floating]) -> Reference:
-    """What (n,) largest scores of n correct crystals say.
+def fit_reference(largest: NDArray[np.floating]) -> Reference:
+    """Fit the distribution to (n,) largest scores of n correct crystals.
 
-    Up to the last share `TAIL / 10` the quantiles are kept; beyond, log10 of the share falls as it does from
-    `TAIL` on.
+    It keeps quantiles up to the last share `TAIL / 10`. Beyond, log10 of the share falls linearly, with the
+    slope of the last share `TAIL`.
     """
     n = len(largest)
     ordered = np.sort(largest)
@@ -73,29 +82,29 @@ def reference(largest: NDArray[np.floating]) -> Reference:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What `check` needs beside the model.
+    """Calibration of `check`.
 
     Attributes:
-        fingerprint: of the model.
+        fingerprint: fingerprint of the model.
         network: fingerprint of the plausibility network.
-        weights: of the score, see `crystal_class.weights_class`.
+        weights: weights of the score, see `crystal_class.weights_class`.
         references: by reference class, see `crystal_class.reference_class`.
-        told: what it was learned from, in words.
+        description: the crystals of the calibration.
     """
 
     fingerprint: str
     network: str
     weights: dict[str, Weights]
     references: dict[str, Reference]
-    told: str
+    description: str
 
 
 def write(calibration: Calibration, path: Path = FILE) -> None:
-    """Write as JSON."""
+    """Write a calibration as JSON."""
     held: dict[str, Any] = {
         "fingerprint": calibration.fingerprint,
         "network": calibration.network,
-        "told": calibration.told,
+        "told": calibration.description,
         "weights": {
             name: {
                 "offset": round(weights.offset, 5),
@@ -112,8 +121,8 @@ def write(calibration: Calibration, path: Path = FILE) -> None:
 def _read(path: Path) -> Calibration:
     held = json.loads(path.read_text(encoding="utf-8"))
     weights = {
-        name: Weights(np.array([given[feature] for feature in FEATURES]), given["offset"])
-        for name, given in held["weights"].items()
+        name: Weights(np.array([entry[feature] for feature in FEATURES]), entry["offset"])
+        for name, entry in held["weights"].items()
     }
     references = {
         name: Reference(r["crystals"], tuple(r["scores"]), tuple(r["shares"]), r["slope"])
@@ -122,17 +131,17 @@ def _read(path: Path) -> Calibration:
     return Calibration(held["fingerprint"], held["network"], weights, references, held["told"])
 
 
-def calibration_of(model: Model, network: Plausibility, path: Path | None = None) -> Calibration:
-    """The calibration that belongs to a model and a plausibility network.
+def load_calibration(model: Model, network: Plausibility, path: Path | None = None) -> Calibration:
+    """Load the calibration of a model and a plausibility network.
 
     Args:
         model: the model.
-        network: the network.
-        path: a file that `calibrate_check` wrote; None takes the one that ships with the package.
+        network: the plausibility network.
+        path: a file of `calibrate_check`; None takes the file that ships with the package.
 
     Raises:
-        ModelError: it is missing, was made for another model or network, or is the shipped one and not as
-            released.
+        ModelError: the file is missing, belongs to another model or network, or is the shipped file and
+            differs from the released one.
     """
     file = FILE if path is None else Path(path)
     remedy = "make one with: python -m workshop.calibrate_check DATASET --model MODEL --out FILE"

@@ -1,14 +1,15 @@
-"""How alike two elements are, in the ways in which they are mistaken for each other."""
+"""Similarities of elements that are often confused in published structures."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atomsight.core.elements import NUMBERS
 
-LIKENESSES = ("one_apart", "few_apart", "same_group", "hydrogen")
-"""Next to each other in the periodic table; two or three places apart; in one group (scandium, yttrium, the
-lanthanides and the actinides make one); one of the two is hydrogen."""
+SIMILARITIES = ("one_apart", "few_apart", "same_group", "hydrogen")
+"""Kinds of similarity: neighbours in the periodic table; two or three places apart; the same group (scandium,
+yttrium, the lanthanides and the actinides are one group); one of the two is hydrogen."""
 
 _GROUPS = """
     Li Na K Rb Cs Fr | Be Mg Ca Sr Ba Ra | Ti Zr Hf | V Nb Ta | Cr Mo W | Mn Tc Re | Fe Ru Os | Co Rh Ir |
@@ -18,8 +19,8 @@ _GROUPS = """
 """
 
 
-def _table() -> np.ndarray:
-    group = np.arange(119) + 100  # an element that is not listed is alone
+def _table() -> NDArray[np.float64]:
+    group = np.arange(119) + 100  # an element that is not listed is a group of its own
     for place, symbols in enumerate(_GROUPS.split("|")):
         group[[NUMBERS[symbol] for symbol in symbols.split()]] = place
     number = np.arange(119)
@@ -35,5 +36,5 @@ def _table() -> np.ndarray:
     ).astype(np.float64)
 
 
-LIKENESS = _table()
-"""(119, 119, 4) 1 where the likeness of `LIKENESSES` holds between two atomic numbers, else 0."""
+SIMILARITY = _table()
+"""(119, 119, 4) 1 if two atomic numbers have the similarity of `SIMILARITIES`, else 0."""

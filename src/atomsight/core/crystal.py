@@ -128,8 +128,9 @@ class Crystal:
         numbers: (n,) uint8, atomic number of each atom of the motif (D counts as H: 1).
         orbits: (n,) int32, the site (0 .. m - 1) that each atom of the motif belongs to. Sites are numbered
             in the order in which their first atom appears in the motif.
-        labels: m strings, the file's own label of each site; a tuple, or `labels.Labels`.
-        source: ``path`` or ``archive::member``, with ``#block`` after it where a file holds several.
+        labels: m strings, the label of each site in the file.
+        source: where it came from: ``path``, ``archive::member``, with ``#block`` after it where a file
+            holds several.
         space_group: Hermann-Mauguin symbol as the file or the symmetry search gives it; None where unknown.
         formula_sum: what the file states in ``_chemical_formula_sum``; None where it states nothing.
         flags: words that describe the reading, see `atomsight.io.policy`; ``from_p1`` where the orbits were

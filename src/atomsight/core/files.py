@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -141,6 +141,12 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]], 
         write(header)
         for row in rows:
             write(row)
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], digits: str = "") -> None:
+    """Write rows with the same keys as a CSV table, see `write_csv`. Without rows it has no header."""
+    held = list(rows)
+    write_csv(path, list(held[0]) if held else [], (row.values() for row in held), digits)
 
 
 def read_csv(path: Path) -> Iterator[dict[str, str]]:

@@ -16,10 +16,15 @@ def ratio(numerator: NDArray[np.integer], denominator: NDArray[np.integer]) -> N
     return out
 
 
+def none_if_nan(value: float) -> float | None:
+    """Return a score as a plain number, None where it is NaN."""
+    return None if np.isnan(value) else float(value)
+
+
 def macro(values: NDArray[np.float64]) -> float:
     """Mean over the classes for which the score is defined; NaN where it is defined for none."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def count_pairs(

@@ -40,6 +40,12 @@ BOND = 1.75
 """Å; carbon counts only with carbon, hydrogen or nitrogen this near, so that a carbonate is inorganic."""
 
 
+def may_be_molecular(crystal: Crystal) -> bool:
+    """Return whether a crystal holds carbon, and hydrogen or nitrogen: its class depends on bonds."""
+    counts = np.bincount(crystal.numbers, minlength=10)
+    return bool(counts[6] and (counts[1] or counts[7]))
+
+
 def crystal_class(crystal: Crystal) -> tuple[str, Molecules | None]:
     """Class of a crystal, and the molecules of a molecular one.
 
@@ -49,8 +55,7 @@ def crystal_class(crystal: Crystal) -> tuple[str, Molecules | None]:
     Returns:
         One of `CLASSES`, and the molecules, or None for the other classes.
     """
-    counts = np.bincount(crystal.numbers, minlength=10)
-    if not counts[6] or not (counts[1] or counts[7]):
+    if not may_be_molecular(crystal):
         return "inorganic", None
     molecules = molecules_of(crystal)
     if molecules.finite and not joined_by_metals(crystal, molecules):

@@ -1,22 +1,20 @@
-"""What `rank` was calibrated to, and its file ``rank.npz``, which this module alone reads and writes.
+"""The calibration of `rank`, stored in ``rank.npz``. No other module reads or writes this file.
 
-The arrays of the file have names:
-
-| array | shape | what it holds |
+| array | shape | contents |
 |---|---|---|
 | ``format_version`` | () | `VERSION` |
 | ``features`` | (f,) | names of the features, see `features.NAMES` |
-| ``fitted_with``, ``fitted_with_sha256`` | (m,) | networks that it was fitted with, and their SHA-256 |
+| ``fitted_with``, ``fitted_with_sha256`` | (m,) | networks of the calibration, and their SHA-256 |
 | ``volumes_CLASS`` | (128,) | Å³ of each element, by `CLASSES` |
 | ``closest``, ``potential`` | | see `tables.Tables` |
-| ``weights_SCORED``, ``bias_SCORED`` | (f,), () | of the score, by `SCORED` |
-| ``real_JUDGED``, ``margins_JUDGED``, ``crowd_JUDGED`` | (n,), (m,), () | see `Limits`, by `JUDGED` |
+| ``weights_CLASS``, ``bias_CLASS`` | (f,), () | the score, by `SCORE_CLASSES` |
+| ``real_CLASS``, ``margins_CLASS``, ``crowd_CLASS`` | (n,), (m,), () | `Limits`, by `LIMIT_CLASSES` |
 """
 
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,52 +25,33 @@ from numpy.typing import NDArray
 from atomsight.core.errors import ModelError
 from atomsight.geometry.crystal_class import CLASSES, VERDICT_CLASSES
 from atomsight.models.artefacts import fingerprint_of
-from atomsight.rank.features import NAMES
-from atomsight.rank.score import Combination
+from atomsight.rank.features import NAMES, SCORE_CLASSES
+from atomsight.rank.score import Combination, Limits
 from atomsight.rank.tables import Tables
 
 FILE = Path(__file__).parent / "rank.npz"
 
 MODEL = "masked-site"
-"""The bundled model that predicts elements blindly for the score. It uses distances alone and is nearly twice
-as fast as the default."""
+"""Bundled model for the likelihood of the elements. It uses distances only and is nearly twice as fast as the
+default model."""
 
 VERSION = 1
-"""Format of the file."""
+"""Format version of the file."""
 
-SCORED = (*CLASSES, "unrelaxed")
-"""Candidates with weights of their own. Unrelaxed ones are the inorganic candidates without ``--relaxed``."""
-
-JUDGED = (*VERDICT_CLASSES, "unrelaxed")
-"""Candidates with limits of their own."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Real crystals that the verdicts rest on.
-
-    Attributes:
-        real: ascending scores of real crystals that were in no training.
-        margins: ascending margins of such crystals among decoys of their formula, see `combine.margin`; empty
-            where candidates are not judged beside each other.
-        crowd: median number of candidates that these margins were found among.
-    """
-
-    real: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    margins: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    crowd: float = 1.0
+LIMIT_CLASSES = (*VERDICT_CLASSES, "unrelaxed")
+"""Classes of candidates that have their own thresholds."""
 
 
 @dataclass(frozen=True)
 class RankCalibration:
-    """Everything that `rank` needs besides the networks.
+    """Weights, thresholds and tables of `rank`.
 
     Attributes:
-        tables: volumes, closest distances and contacts.
-        weights: (f,) weights of the features, by `SCORED`.
-        bias: by `SCORED`.
-        limits: by `JUDGED`.
-        fitted_with: SHA-256 of the networks' files that it was fitted with, by their names.
+        tables: volumes, shortest distances and contacts.
+        weights: (f,) weights of the features, by `SCORE_CLASSES`.
+        bias: by `SCORE_CLASSES`.
+        limits: by `LIMIT_CLASSES`.
+        fitted_with: SHA-256 of the networks of the calibration, by name.
     """
 
     tables: Tables
@@ -82,21 +61,18 @@ class RankCalibration:
     fitted_with: dict[str, str]
 
     def combination(self, relaxed: bool) -> Combination:
-        """Weights and limits for candidates.
+        """Select weights and thresholds.
 
         Args:
             relaxed: whether the volume of inorganic candidates can be trusted.
         """
         scored = [*CLASSES[:-1], "inorganic" if relaxed else "unrelaxed"]
-        # Unrelaxed crystals of one element have no weights of their own and share the limits of the others.
-        stands_for = {} if relaxed else {"inorganic": "unrelaxed", "element": "unrelaxed"}
-        limits = {name: self.limits[stands_for.get(name, name)] for name in VERDICT_CLASSES}
+        # Unrelaxed crystals of one element share the weights and thresholds of other inorganic crystals.
+        replaced = {} if relaxed else {"inorganic": "unrelaxed", "element": "unrelaxed"}
         return Combination(
             np.array([self.weights[name] for name in scored]),
             np.array([self.bias[name] for name in scored]),
-            {name: one.real for name, one in limits.items()},
-            {name: one.margins for name, one in limits.items()},
-            {name: one.crowd for name, one in limits.items()},
+            {name: self.limits[replaced.get(name, name)] for name in VERDICT_CLASSES},
         )
 
     def save(self, path: Path) -> None:
@@ -113,8 +89,8 @@ class RankCalibration:
         arrays |= {f"weights_{name}": row for name, row in self.weights.items()}
         arrays |= {f"bias_{name}": np.array(value) for name, value in self.bias.items()}
         for name, one in self.limits.items():
-            arrays |= {f"real_{name}": one.real, f"margins_{name}": one.margins}
-            arrays[f"crowd_{name}"] = np.array(one.crowd)
+            arrays |= {f"real_{name}": one.scores, f"margins_{name}": one.margins}
+            arrays[f"crowd_{name}"] = np.array(one.group_size)
         np.savez_compressed(path, **arrays)
 
     @classmethod
@@ -122,24 +98,21 @@ class RankCalibration:
         """Read a file that `save` wrote, without a check of the networks.
 
         Raises:
-            ModelError: it is missing, damaged, or of another format or other features.
+            ModelError: the file is missing, damaged, or has another format or other features.
         """
         try:
             with np.load(path) as file:
                 held = dict(file)
             if int(held["format_version"]) != VERSION or tuple(held["features"].tolist()) != NAMES:
                 raise ValueError("another format or other features")
+            volumes = np.array([held[f"volumes_{name}"] for name in CLASSES])
             return cls(
-                Tables(
-                    np.array([held[f"volumes_{name}"] for name in CLASSES]),
-                    held["closest"],
-                    held["potential"],
-                ),
-                {name: held[f"weights_{name}"] for name in SCORED},
-                {name: float(held[f"bias_{name}"]) for name in SCORED},
+                Tables(volumes, held["closest"], held["potential"]),
+                {name: held[f"weights_{name}"] for name in SCORE_CLASSES},
+                {name: float(held[f"bias_{name}"]) for name in SCORE_CLASSES},
                 {
                     name: Limits(held[f"real_{name}"], held[f"margins_{name}"], float(held[f"crowd_{name}"]))
-                    for name in JUDGED
+                    for name in LIMIT_CLASSES
                 },
                 dict(zip(held["fitted_with"].tolist(), held["fitted_with_sha256"].tolist(), strict=True)),
             )
@@ -151,10 +124,10 @@ class RankCalibration:
 
     @classmethod
     def load(cls) -> RankCalibration:
-        """The calibration that ships, read once per process.
+        """Load the calibration that ships with the package; it is read once per process.
 
         Raises:
-            ModelError: it is damaged, or was fitted with other networks than those present.
+            ModelError: the file is damaged, or was fitted with other networks than those present.
         """
         return _shipped(FILE, fingerprint_of(FILE))
 

@@ -1,183 +1,284 @@
-"""What a candidate structure is judged by: one row of numbers for each crystal."""
+"""Features of candidate structures, from which the score of `rank` is computed.
+
+A new feature needs a row in `FEATURES`, its values in a method of `FeatureExtractor`, and new weights from
+``python -m workshop.calibrate_rank``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.core.crystal import Crystal
-from atomsight.geometry.bonds.molecules import normalised
-from atomsight.geometry.crystal_class import CLASSES, crystal_class
+from atomsight.geometry.bonds.molecules import Molecules, normalised
+from atomsight.geometry.crystal_class import CLASSES, crystal_class, may_be_molecular
+from atomsight.geometry.neighbours import neighbours_of
 from atomsight.geometry.symmetry import primitive_atoms
 from atomsight.models.base import Model
 from atomsight.models.plausibility.inference import Networks, crystal_logits
-from atomsight.rank.molecules import dispersion as cohesion
-from atomsight.rank.molecules.contacts import REACH, contacts_of, histogram, packing
-from atomsight.rank.sites import Sites, judged, named
+from atomsight.rank.molecules import dispersion
+from atomsight.rank.molecules.contacts import REACH, TOLERATED, contacts_of, histogram, packing
+from atomsight.rank.sites import Sites, element_log_probs, site_log_odds
 from atomsight.rank.tables import Tables
 from atomsight.rank.volume import expected_volume
 
-NAMES: tuple[str, ...] = (
-    *("plausibility", "pressed", "blind", "worst_blind", "parsimony", "dense", "loose", "closest", "crushed"),
-    *("contacts", "clash", "packing", "unmet", "cohesion"),
-)
-"""Columns of the features:
+SCORE_CLASSES = (*CLASSES, "unrelaxed")
+"""Classes of candidates that have their own weights. ``unrelaxed`` are inorganic candidates without
+``--relaxed``."""
 
-- ``plausibility``: log-odds of real against decoy by the network, see `plausibility`; for inorganic crystals
-  the mean of two networks;
-- ``pressed``: the same by the network of distances alone, for the structure at the volume that its formula
-  lets expect, for inorganic crystals;
-- ``blind``, ``worst_blind``: mean over the atoms, and least over the sites, of log p(element | geometry) by
-  the masked-site model; for inorganic crystals at the expected volume;
-- ``parsimony``: minus the logarithm of the share of a primitive cell's atoms that are sites of their own, for
-  inorganic crystals: the kinds of surroundings in a crystal tend to be few (Pauling 1929,
-  10.1021/ja01379a006);
-- ``dense``, ``loose``: logarithm of the expected volume over the volume where it is positive, and of the
-  inverse;
-- ``closest``: logarithm of the closest pair's distance over what such pairs keep, at most 0;
-- ``crushed``: how far that falls below minus `MENDED`, at most 0: shorter than a relaxation would mend;
-- ``contacts``: mean log-likelihood ratio of the contacts between molecules per atom;
-- ``clash``: how far the worst contact between molecules falls short of the radii by more than
-  `contacts.TOLERATED`, Å;
-- ``packing``: share of the cell that the molecules fill;
-- ``unmet``: share of the hydrogens on N, O that find no acceptor;
-- ``cohesion``: energy of a pair potential between the molecules, kJ/mol of atoms, see `cohesion`.
-
-``pressed`` and ``parsimony`` are 0 for crystals with molecules or frameworks, the last five for all but
-molecules.
-"""
+VOLUME = 0.15
+"""Log ratio of volume and expected volume from which `rank --explain` reports the volume."""
 
 SLACK = 1.05
-"""Times the lengths at the expected volume, where inorganic crystals are looked at. Candidates come
-unrelaxed, their volume says more of who made them than of what they would be; chosen on one half of the
-compositions of ``csp-inorganic`` (``benchmarks/rank_inorganic.py``)."""
+"""Factor on the lengths of inorganic crystals at the expected volume. The volume of an unrelaxed candidate
+depends on how it was made. Chosen on one half of the compositions of ``csp-inorganic``
+(``benchmarks/rank_inorganic.py``)."""
 
 MENDED = 0.3
-"""Logarithm of the closest pair's distance under what such pairs keep up to which a candidate that is not
-relaxed is forgiven: its lengths are off by up to a third. Chosen as `SLACK`."""
-
+"""Largest log ratio between the shortest usual distance and the closest pair that is not penalised in an
+unrelaxed candidate. Its lengths are wrong by up to a third. Chosen like `SLACK`."""
 
 NEAREST = 8
-"""Neighbours that ``closest`` looks at."""
+"""Number of neighbours that ``closest`` compares."""
+
+SEARCHED = 16
+"""Neighbours that are searched for all atoms where bonds are needed. The networks use them, too."""
 
 
 @dataclass(frozen=True)
-class Described:
-    """What was found out about some crystals.
+class Feature:
+    """A feature: how its weight is calibrated, and how `rank --explain` reports it.
 
     Attributes:
-        classes: (c,) place in `CLASSES`.
+        name: name of the column.
+        sign: 1 if larger values are evidence for a real crystal, -1 if they are evidence against it.
+        fitted: members of `SCORE_CLASSES` for which the calibration fits a weight.
+        tied: by member of `SCORE_CLASSES`, the weight as a multiple of the weight of the feature in
+            `LEADING`.
+        threshold: `sentence` is reported for larger values.
+        sentence: makes a sentence from the value.
+    """
+
+    name: str
+    sign: int = 1
+    fitted: tuple[str, ...] = ()
+    tied: Mapping[str, float] = field(default_factory=dict)
+    threshold: float = math.inf
+    sentence: Callable[[float], str] = str
+
+
+FEATURES = (
+    Feature("plausibility", 1, ("inorganic", "framework")),
+    Feature("pressed", 1, ("unrelaxed",)),
+    Feature("blind", 1, ("framework",), {"unrelaxed": 1}),
+    Feature("worst_blind", 1, ("framework",), {"unrelaxed": 1}),
+    Feature("parsimony", tied={"unrelaxed": 1, "inorganic": 1}),
+    Feature(
+        "dense",
+        -1,
+        ("inorganic", "framework"),
+        threshold=VOLUME,
+        sentence=lambda v: (
+            f"cell volume {100 * (1 - np.exp(-v)):.0f} % below the value expected for this formula"
+        ),
+    ),
+    Feature(
+        "loose",
+        -1,
+        ("inorganic",),
+        threshold=VOLUME,
+        sentence=lambda v: (
+            f"cell volume {100 * (np.exp(v) - 1):.0f} % above the value expected for this formula"
+        ),
+    ),
+    Feature("closest", 1, ("inorganic", "framework", "molecular")),
+    Feature("crushed", tied={"unrelaxed": 100}),
+    Feature("contacts", tied={"molecular": 0.05}),
+    Feature(
+        "clash",
+        -1,
+        ("molecular",),
+        threshold=0,
+        sentence=lambda v: f"a contact between molecules {v + TOLERATED:.2f} Å shorter than the radii",
+    ),
+    Feature("packing"),
+    Feature(
+        "unmet",
+        -1,
+        ("molecular",),
+        threshold=0,
+        sentence=lambda v: f"{100 * v:.0f} % of the hydrogens on N, O, S have no acceptor",
+    ),
+    Feature("cohesion", 1, ("molecular",)),
+)
+"""All features, in the order of the columns:
+
+- ``plausibility``: log-odds of real against decoy by the plausibility network; for inorganic crystals the
+  mean of two networks;
+- ``pressed``: the same by the network of distances alone, for inorganic crystals at the expected volume;
+- ``blind``, ``worst_blind``: mean over the atoms and minimum over the sites of log p(element | geometry) by
+  the masked-site model; for inorganic crystals at the expected volume;
+- ``parsimony``: for inorganic crystals, minus the logarithm of the number of sites per atom of a primitive
+  cell. Crystals tend to have few different environments (Pauling 1929, 10.1021/ja01379a006);
+- ``dense``, ``loose``: logarithm of expected volume over volume, and of its inverse; 0 where negative;
+- ``closest``: logarithm of the closest pair's distance over the shortest usual distance of such pairs, at
+  most 0;
+- ``crushed``: how far ``closest`` lies below minus `MENDED`, at most 0;
+- ``contacts``: mean log-likelihood ratio of the contacts between molecules per atom;
+- ``clash``: how much the worst contact between molecules is shorter than the sum of the radii minus
+  `contacts.TOLERATED`, Å;
+- ``packing``: share of the cell that the molecules fill;
+- ``unmet``: share of the hydrogens on N, O, S without an acceptor;
+- ``cohesion``: energy of a pair potential between the molecules, kJ/mol of atoms, see `dispersion`.
+
+``pressed`` and ``parsimony`` are 0 for crystals that are not inorganic, the last five for crystals that are
+not molecular.
+
+Tied weights: decoys alone would give nearly all weight to the network that was trained on such decoys, or to
+the symmetry that random structures lack. For unrelaxed inorganic crystals ``closest`` at their own, wrong
+volume counts only below `MENDED`, and there it decides. These multiples were chosen on one half of the
+compositions of ``csp-inorganic``, those of relaxed crystals on ``val``. ``contacts`` has little weight beside
+``cohesion``: on ``val`` both separate random packings from real crystals equally well. The multiple was
+chosen on the landscapes of aspirin and Target I.
+"""
+
+NAMES = tuple(feature.name for feature in FEATURES)
+
+LEADING = {"unrelaxed": "pressed", "inorganic": "plausibility", "molecular": "cohesion"}
+"""By member of `SCORE_CLASSES`, the feature that the weights of tied features are multiples of."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of c crystals.
+
+    Attributes:
+        classes: (c,) index in `CLASSES`.
         values: (c, len(NAMES)) float64.
-        site_logits: of each crystal (sites,), log-odds by the network.
-        site_blind: of each crystal (sites,), log p(element | geometry).
-        site_closest: of each crystal (sites,), logarithm of the closest pair's distance over what such pairs
-            keep.
+        log_odds: of each crystal (sites,), log-odds by the plausibility network.
+        log_probs: of each crystal (sites,), log p(element | geometry).
+        closest: of each crystal (sites,), logarithm of the closest pair's distance over the shortest usual
+            distance of such pairs.
     """
 
     classes: NDArray[np.int64]
     values: NDArray[np.float64]
-    site_logits: list[NDArray[np.float64]]
-    site_blind: list[NDArray[np.float64]]
-    site_closest: list[NDArray[np.float64]]
+    log_odds: list[NDArray[np.float32]]
+    log_probs: list[NDArray[np.float64]]
+    closest: list[NDArray[np.float64]]
 
 
-def describe(
-    crystals: Sequence[Crystal],
-    model: Model,
-    networks: Networks,
-    tables: Tables,
-    counting: NDArray[np.bool_] | None = None,
-) -> Described:
-    """Features of crystals, whose sites share the runs of the networks.
+@dataclass(frozen=True)
+class FeatureExtractor:
+    """Computes the features of crystals.
 
-    Args:
-        crystals: any number; memory goes with their sites.
-        model: a masked-site model, or another that names elements blindly.
-        networks: of plausibility.
-        tables: of volumes, closest distances and contacts.
-        counting: (classes, features), what will be looked at. No network runs on crystals for which nothing
-            that it tells is; its features are 0 there. None looks at all.
+    Attributes:
+        model: predicts elements from the geometry alone.
+        networks: plausibility networks.
+        tables: volumes, shortest distances and contacts.
     """
-    found, molecules = zip(*(crystal_class(crystal) for crystal in crystals), strict=True)
-    classes = np.array([CLASSES.index(name) for name in found])
-    inorganic = classes == CLASSES.index("inorganic")
-    if counting is None:
-        counting = np.ones((len(CLASSES), len(NAMES)), dtype=bool)
 
-    def asked(*names: str) -> NDArray[np.bool_]:
-        """Of which crystals one of the features counts."""
-        of_class = np.array([any(row[NAMES.index(name)] for name in names) for row in counting])
-        return of_class[classes]
+    model: Model
+    networks: Networks
+    tables: Tables
 
-    of_whole, of_pressed, of_blind = (
-        asked("plausibility"),
-        asked("pressed") & inorganic,
-        asked("blind", "worst_blind"),
-    )
-    of_cells = of_whole & inorganic
-    chosen = {"whole": of_whole, "cells": of_cells, "pressed": of_pressed}
-    opened = [getattr(networks, name) for name, those in chosen.items() if those.any()]
-    turned = any(network.sees_directions for network in opened)
-    turned |= "directions" in model.columns and bool(of_blind.any())
-    sites = Sites.of(crystals, max(NEAREST, model.k, *(network.k for network in opened)), turned)
-    sizes, begins, weight = sites.sizes, sites.begins, sites.weight
+    def features(self, crystals: Sequence[Crystal], used: NDArray[np.bool_] | None = None) -> Features:
+        """Compute the features of crystals. Their sites share the runs of the networks.
 
-    values = np.zeros((len(crystals), len(NAMES)))
-    column = {name: values[:, place] for place, name in enumerate(NAMES)}
+        Args:
+            crystals: any number; memory grows with their sites.
+            used: (classes, features) whether a feature is needed. A network does not run on crystals for
+                which no feature needs it; these features are 0. None computes all features.
+        """
+        for crystal in filter(may_be_molecular, crystals):
+            neighbours_of(crystal, SEARCHED)
+        names, molecules = zip(*(crystal_class(crystal) for crystal in crystals), strict=True)
+        classes = np.array([CLASSES.index(name) for name in names])
+        inorganic = classes == CLASSES.index("inorganic")
 
-    volumes = np.array([crystal.volume for crystal in crystals])
-    expected = np.array(
-        [
-            expected_volume(crystal.numbers, tables.volumes[which])
-            for crystal, which in zip(crystals, classes, strict=True)
-        ]
-    )
-    excess = np.log(volumes / expected)
-    column["dense"][:], column["loose"][:] = np.maximum(-excess, 0), np.maximum(excess, 0)
+        def needed(*features: str) -> NDArray[np.bool_]:
+            """Select the crystals for which one of some features is used."""
+            columns = [NAMES.index(name) for name in features]
+            return np.ones(len(crystals), bool) if used is None else used[classes][:, columns].any(axis=1)
 
-    logits, blind = np.zeros(len(weight), np.float32), np.zeros(len(weight))
-    factor = np.where(inorganic, SLACK * np.exp(-excess / 3), 1.0)
-    stretched = sites.distances * np.repeat(factor, sizes)[:, None].astype(np.float32)
-    for name in ("whole", "cells"):
-        those = chosen[name]
-        if those.any():
-            some = sites.of_crystals(those, sites.distances)
-            own = judged(getattr(networks, name), some)
-            logits[np.repeat(those, sizes)] += own
-            column["plausibility"][those] += crystal_logits(own, some.weight, some.sizes)
-    logits[np.repeat(of_cells, sizes)] /= 2
-    column["plausibility"][of_cells] /= 2
-    if of_pressed.any():
-        some = sites.of_crystals(of_pressed, stretched)
-        column["pressed"][of_pressed] = crystal_logits(
-            judged(networks.pressed, some), some.weight, some.sizes
-        )
-    if of_blind.any():
-        blind[np.repeat(of_blind, sizes)] = named(model, sites.of_crystals(of_blind, stretched))
-    column["blind"][:] = np.add.reduceat(weight * blind, begins)
-    column["worst_blind"][:] = np.minimum.reduceat(blind, begins)
-    for i in np.flatnonzero(inorganic).tolist():
-        one = crystals[i]
-        atoms = primitive_atoms(one.lattice, one.fractional, one.numbers)
-        column["parsimony"][i] = np.log(atoms / one.n_sites)
+        general, elements = needed("plausibility"), needed("blind", "worst_blind")
+        relaxed, unrelaxed = general & inorganic, needed("pressed") & inorganic
+        runs = {"general": general, "inorganic_relaxed": relaxed, "inorganic_unrelaxed": unrelaxed}
+        opened = [getattr(self.networks, name) for name, chosen in runs.items() if chosen.any()]
+        sites = Sites.of(crystals, max(NEAREST, self.model.k, *(network.k for network in opened)))
 
-    near = sites.element[sites.neighbours[:, :NEAREST] + sites.first[:, None]]
-    shortest = tables.closest[sites.element[:, None], near]
-    closest = np.log(np.maximum(sites.distances[:, :NEAREST], 0.05) / shortest).min(axis=1)
-    column["closest"][:] = np.minimum(np.minimum.reduceat(closest, begins), 0)
-    column["crushed"][:] = np.minimum(column["closest"] + MENDED, 0)
+        column = {name: np.zeros(len(crystals)) for name in NAMES}
+        excess = self._log_volume_ratio(crystals, classes)
+        column["dense"], column["loose"] = np.maximum(-excess, 0), np.maximum(excess, 0)
+        factor = np.where(inorganic, SLACK * np.exp(-excess / 3), 1.0)
+        scaled = sites.distances * np.repeat(factor, sites.sizes)[:, None].astype(np.float32)
 
-    for i, (crystal, parts) in enumerate(zip(crystals, molecules, strict=True)):
-        if parts is not None:
-            crystal = normalised(crystal, parts)
-            far = contacts_of(crystal, parts, cohesion.REACH)
-            near = far.within(REACH)
-            column["contacts"][i] = (histogram(crystal, parts, near) * tables.potential).sum()
-            column["packing"][i], column["clash"][i], column["unmet"][i] = packing(crystal, parts, near)
-            column["cohesion"][i] = cohesion.cohesion(crystal, parts, far)
-    for crystal in crystals:
-        crystal.forget()
-    return Described(classes, values, *(np.split(v, begins[1:]) for v in (logits, blind, closest)))
+        log_odds = np.zeros(len(sites.weight), np.float32)
+        for name in ("general", "inorganic_relaxed"):
+            if (chosen := runs[name]).any():
+                some = sites.select(chosen, sites.distances)
+                own = site_log_odds(getattr(self.networks, name), some)
+                log_odds[np.repeat(chosen, sites.sizes)] += own
+                column["plausibility"][chosen] += crystal_logits(own, some.weight, some.sizes)
+        log_odds[np.repeat(relaxed, sites.sizes)] /= 2
+        column["plausibility"][relaxed] /= 2
+        if unrelaxed.any():
+            some = sites.select(unrelaxed, scaled)
+            own = site_log_odds(self.networks.inorganic_unrelaxed, some)
+            column["pressed"][unrelaxed] = crystal_logits(own, some.weight, some.sizes)
+
+        log_probs = np.zeros(len(sites.weight))
+        if elements.any():
+            some = sites.select(elements, scaled)
+            log_probs[np.repeat(elements, sites.sizes)] = element_log_probs(self.model, some)
+        column["blind"] = np.add.reduceat(sites.weight * log_probs, sites.begins)
+        column["worst_blind"] = np.minimum.reduceat(log_probs, sites.begins)
+
+        closest = self._log_distance_ratio(sites)
+        column["closest"] = np.minimum(np.minimum.reduceat(closest, sites.begins), 0)
+        column["crushed"] = np.minimum(column["closest"] + MENDED, 0)
+
+        for i, (crystal, parts) in enumerate(zip(crystals, molecules, strict=True)):
+            if inorganic[i]:
+                atoms = primitive_atoms(crystal.lattice, crystal.fractional, crystal.numbers)
+                column["parsimony"][i] = np.log(atoms / crystal.n_sites)
+            elif parts is not None:
+                for name, value in self._of_molecules(crystal, parts).items():
+                    column[name][i] = value
+            crystal.forget()
+        values = np.column_stack([column[name] for name in NAMES])
+        ends = sites.begins[1:]
+        of_sites = np.split(log_odds, ends), np.split(log_probs, ends), np.split(closest, ends)
+        return Features(classes, values, *of_sites)
+
+    def _log_volume_ratio(
+        self, crystals: Sequence[Crystal], classes: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Compute the (c,) logarithm of volume over expected volume."""
+        pairs = zip(crystals, self.tables.volumes[classes], strict=True)
+        expected = np.array([expected_volume(crystal.numbers, volumes) for crystal, volumes in pairs])
+        return np.asarray(np.log(np.array([crystal.volume for crystal in crystals]) / expected))
+
+    def _log_distance_ratio(self, sites: Sites) -> NDArray[np.float64]:
+        """Compute, for each site, `Features.closest`."""
+        near = sites.element[sites.neighbours[:, :NEAREST] + sites.first[:, None]]
+        shortest = self.tables.closest[sites.element[:, None], near]
+        ratio = np.log(np.maximum(sites.distances[:, :NEAREST], 0.05) / shortest)
+        return np.asarray(ratio.min(axis=1))
+
+    def _of_molecules(self, crystal: Crystal, molecules: Molecules) -> dict[str, float]:
+        """Compute the features of the contacts between molecules."""
+        far = contacts_of(normalised(crystal, molecules), molecules, dispersion.REACH)
+        near = far.within(REACH)
+        filled, clash, unmet = packing(near)
+        return {
+            "contacts": float((histogram(near) * self.tables.potential).sum()),
+            "packing": filled,
+            "clash": clash,
+            "unmet": unmet,
+            "cohesion": dispersion.cohesion(far),
+        }

@@ -1,4 +1,4 @@
-"""Scored candidates, their order within each formula, and their verdicts."""
+"""Collects scored candidates, and gives their ranks and verdicts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ranked(Record):
-    """A ranked candidate.
+    """A scored candidate.
 
     Attributes:
-        rank: rank within its formula, from 1, the most plausible first; 0 while it is only scored.
-        crystal: name of the candidate.
-        source: its file.
+        rank: rank within its formula from 1, most plausible first; 0 before all candidates are scored.
+        crystal: name of the crystal.
+        source: file that it was read from.
         formula: reduced formula in Hill order.
-        kind: crystal class of the structure: ``molecular``, ``framework`` or ``inorganic``.
-        score: log-odds of a real structure against a decoy; higher is more plausible.
-        verdict: ``keep`` or ``unlikely``; by comparison where the formula has ten candidates or more, see
-            `verdicts`.
-        evidence: sentences against the candidate, the strongest first; empty without ``explain``.
+        crystal_class: ``molecular``, ``framework`` or ``inorganic``, determined from the structure.
+        score: log-odds of real against decoy; higher values are more plausible.
+        verdict: ``keep`` or ``unlikely``. If a formula has ten or more candidates, the verdict compares them,
+            see `verdicts`.
+        evidence: sentences on the evidence against it; empty unless requested.
     """
 
     rank: int
     crystal: str
     source: str
     formula: str
-    kind: str
+    crystal_class: str
     score: float
     verdict: str
     evidence: tuple[str, ...] = ()
@@ -49,9 +49,9 @@ class Ranked(Record):
         """Convert to plain values, as ``atomsight rank --json`` prints them.
 
         Returns:
-            The attributes by name; without ``evidence`` where there is none.
+            The values of `KEYS`, without ``evidence`` if there is none.
         """
-        record = asdict(self)
+        record = dict(zip(KEYS, vars(self).values(), strict=True))
         record["score"] = round(self.score, 4)
         record["evidence"] = list(self.evidence)
         if not self.evidence:
@@ -60,22 +60,26 @@ class Ranked(Record):
 
     @classmethod
     def schema(cls) -> pa.Schema:
-        """The columns of `to_arrow`: one row."""
+        """Return the columns of `to_arrow`, which has one row."""
         import pyarrow as pa
 
         types = {"rank": pa.int64(), "score": pa.float64(), "evidence": pa.list_(pa.string())}
-        return pa.schema([(one.name, types.get(one.name, pa.string())) for one in fields(cls)])
+        return pa.schema([(key, types.get(key, pa.string())) for key in KEYS])
+
+
+KEYS = tuple({"crystal_class": "kind"}.get(field.name, field.name) for field in fields(Ranked))
+"""Keys of `Ranked.as_dict`, in the order of the attributes."""
 
 
 class Ledger:
-    """Scored candidates in a SQLite database, which are read back in order.
+    """Collects scored candidates in an SQLite database, and returns them in order.
 
-    On disk the memory does not grow with their number. In memory one thread may add candidates while others
-    read them. As a context manager it closes itself and removes its file.
+    The database is a temporary file, so that memory does not grow with the number of candidates. In memory,
+    one thread may add candidates while others read. Use it as a context manager to remove the file.
 
     Args:
-        verdicts: sets the verdicts by comparison within a formula; None leaves the verdicts as they are.
-        in_memory: write no file.
+        verdicts: compares the candidates of each formula; None keeps the verdicts of the candidates.
+        in_memory: create no file.
     """
 
     def __init__(self, verdicts: Verdicts | None = None, *, in_memory: bool = False) -> None:
@@ -90,9 +94,10 @@ class Ledger:
         self._file.execute("PRAGMA synchronous = OFF")
         self._file.execute(f"PRAGMA temp_store = {'MEMORY' if in_memory else 'FILE'}")
         self._file.create_function("margin", 2, margin, deterministic=True)
-        columns = "crystal TEXT, source TEXT, formula TEXT, kind TEXT, score REAL"
-        columns += ", verdict TEXT, evidence TEXT, copy TEXT"
-        self._file.execute(f"CREATE TABLE candidates ({columns})")
+        self._file.execute(
+            "CREATE TABLE candidates (crystal TEXT, source TEXT, formula TEXT, crystal_class TEXT, "
+            "score REAL, verdict TEXT, evidence TEXT, copy TEXT)"
+        )
 
     def __enter__(self) -> Ledger:
         return self
@@ -106,75 +111,67 @@ class Ledger:
         """Add a candidate.
 
         Args:
-            ranked: the scored candidate.
-            copy: name of the file that it was copied to.
+            ranked: the candidate; its rank is ignored.
+            copy: name of the copy of its file.
         """
-        row = (
-            ranked.crystal,
-            ranked.source,
-            ranked.formula,
-            ranked.kind,
-            ranked.score,
-            ranked.verdict,
-            json.dumps(ranked.evidence),
-            copy,
-        )
+        row = vars(ranked) | {"evidence": json.dumps(ranked.evidence), "copy": copy}
         with self._lock:
-            self._file.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._file.execute(
+                "INSERT INTO candidates VALUES (:crystal, :source, :formula, :crystal_class, :score, "
+                ":verdict, :evidence, :copy)",
+                row,
+            )
             self._settled = False
 
     def kept(self) -> int:
-        """Count the candidates with the verdict ``keep``."""
+        """Count the candidates with verdict ``keep``."""
         return int(next(iter(self._rows("SELECT COUNT(*) FROM candidates WHERE verdict = 'keep'")))[0])
 
     def copies(self) -> Iterator[str]:
-        """Iterate over the copied files that hold a candidate with the verdict ``keep``."""
-        asked = "SELECT DISTINCT copy FROM candidates WHERE copy IS NOT NULL AND verdict = 'keep'"
-        for (copy,) in self._rows(asked):
+        """Yield the copies of files that hold a candidate with verdict ``keep``."""
+        query = "SELECT DISTINCT copy FROM candidates WHERE copy IS NOT NULL AND verdict = 'keep'"
+        for (copy,) in self._rows(query):
             yield copy
 
     def ordered(self) -> Iterator[Ranked]:
-        """Iterate over all candidates by formula, the best first, equal scores by name."""
-        asked = (
-            "SELECT crystal, source, formula, kind, score, verdict, evidence, "
+        """Yield all candidates by formula, then by descending score, then by name."""
+        query = (
+            "SELECT crystal, source, formula, crystal_class, score, verdict, evidence, "
             "COUNT(*) OVER (PARTITION BY formula), MAX(score) OVER (PARTITION BY formula) "
             "FROM candidates ORDER BY formula, score DESC, crystal, source"
         )
         rank, last = 0, None
-        for crystal, source, formula, kind, score, verdict, evidence, among, best in self._rows(asked):
+        for crystal, source, formula, name, score, verdict, evidence, among, best in self._rows(query):
             rank = rank + 1 if formula == last else 1
             last = formula
-            told = tuple(json.loads(evidence))
-            if told and self._verdicts is not None:
-                told += self._verdicts.words(verdict_class(kind, formula), score, best, among)
-            yield Ranked(rank, crystal, source, formula, kind, score, verdict, told)
+            sentences = tuple(json.loads(evidence))
+            if sentences and self._verdicts is not None:
+                sentences += self._verdicts.explain(verdict_class(name, formula), score, best, among)
+            yield Ranked(rank, crystal, source, formula, name, score, verdict, sentences)
 
-    def _rows(self, asked: str) -> Iterable[tuple[Any, ...]]:
+    def _rows(self, query: str) -> Iterable[tuple[Any, ...]]:
         with self._lock:
             self._settle()
-            rows = self._file.execute(asked)
+            rows = self._file.execute(query)
             return rows.fetchall() if self._in_memory else rows
 
     def _settle(self) -> None:
-        """Set the verdicts of the candidates of each formula by comparison.
-
-        Candidates that are added later are compared at the next call. A formula never falls below the number
-        of candidates that a comparison needs.
-        """
+        """Compare the candidates of each formula that has enough of them."""
         if self._settled or self._verdicts is None:
             return
-        self._file.execute("CREATE INDEX IF NOT EXISTS groups ON candidates (formula, kind)")
+        self._file.execute("CREATE INDEX IF NOT EXISTS groups ON candidates (formula, crystal_class)")
         groups = self._file.execute(
-            "SELECT * FROM (SELECT formula, kind, SUM(COUNT(*)) OVER (PARTITION BY formula) AS among, "
-            "MAX(MAX(score)) OVER (PARTITION BY formula) FROM candidates GROUP BY formula, kind) "
+            "SELECT * FROM (SELECT formula, crystal_class, SUM(COUNT(*)) OVER (PARTITION BY formula) "
+            "AS among, MAX(MAX(score)) OVER (PARTITION BY formula) FROM candidates "
+            "GROUP BY formula, crystal_class) "
             f"WHERE among >= {LEAST}"
         ).fetchall()
-        for formula, kind, among, best in groups:
-            limit = self._verdicts.limit(verdict_class(kind, formula), among)
+        for formula, name, among, best in groups:
+            limit = self._verdicts.limit(verdict_class(name, formula), among)
             if limit is not None:
                 self._file.execute(
                     "UPDATE candidates SET verdict = CASE WHEN margin(score, ?) < ? "
-                    "THEN 'unlikely' ELSE 'keep' END WHERE formula = ? AND kind = ?",
-                    (best, limit, formula, kind),
+                    "THEN 'unlikely' ELSE 'keep' END WHERE formula = ? AND crystal_class = ?",
+                    (best, limit, formula, name),
                 )
         self._settled = True

@@ -1,4 +1,4 @@
-"""Ranking of candidate structures by plausibility, with a verdict on each."""
+"""Ranks candidate structures by plausibility, and marks those that are not worth a relaxation."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from atomsight.models.base import Model
 from atomsight.models.plausibility.inference import Networks
 from atomsight.parallel.jobs import Source, Work, sources_of, spread
 from atomsight.rank.calibration import MODEL, RankCalibration
-from atomsight.rank.evidence import words
-from atomsight.rank.features import describe
+from atomsight.rank.evidence import explain as explain_evidence
+from atomsight.rank.features import FeatureExtractor
 from atomsight.rank.ledger import Ledger, Ranked
 from atomsight.rank.verdicts import Verdicts
 
 RISK = 0.005
-"""Default of the largest chance that a real structure gets the verdict ``unlikely``."""
+"""Default chance that a real structure is called ``unlikely``."""
 
 SITES_PER_BATCH = 4096
-"""Sites gathered over candidates before the networks run."""
+"""Sites that are collected over candidates before the networks run."""
 
 CRYSTALS_PER_BATCH = 256
 
 
 class Ranker:
-    """Scores candidates one batch after another; memory does not grow with their number.
+    """Scores candidates in batches; memory does not grow with their number.
 
     Args:
-        risk: see `rank`.
-        explain: see `rank`.
-        relaxed: see `rank`.
-        model: see `rank`.
-        threads: threads of the networks; 0 takes all cores.
+        risk: largest chance that a real structure is called ``unlikely``.
+        explain: whether to compute the evidence.
+        relaxed: whether the volume of inorganic candidates can be trusted.
+        model: predicts elements from the geometry; None loads the model that the scores are calibrated for.
+        threads: threads of the networks; 0 uses all cores.
 
     Raises:
         InputError: the risk is out of range.
-        ModelError: a network or the calibration is missing, damaged, or not the one released.
+        ModelError: a network or the calibration is missing, damaged, or not the released one.
     """
 
     def __init__(
@@ -59,9 +59,8 @@ class Ranker:
         calibration = RankCalibration.load()
         self.combination = calibration.combination(relaxed)
         self.verdicts = Verdicts(self.combination, risk)
-        self.tables = calibration.tables
-        self.networks = Networks(threads)
         self.model = model or load_model(MODEL, threads=threads)
+        self.extractor = FeatureExtractor(self.model, Networks(threads), calibration.tables)
         if self.model.fingerprint not in calibration.fitted_with.values():
             warnings.warn(
                 f"the scores were calibrated for another model than {self.model.name}, so that the risk does "
@@ -71,31 +70,20 @@ class Ranker:
         self.explain = explain
 
     def score(self, crystals: list[Crystal]) -> list[Ranked]:
-        """Score the candidates of one batch in their order, all of rank 0.
-
-        Args:
-            crystals: the candidates.
-
-        Returns:
-            The candidates, each with the verdict that follows from its own score.
-        """
-        counting = None if self.explain else self.combination.weights != 0
-        described = describe(crystals, self.model, self.networks, self.tables, counting)
-        scores = self.combination.scores(described.classes, described.values)
+        """Score the candidates of one batch, in their order. Each verdict depends on the own score only."""
+        used = None if self.explain else self.combination.weights != 0
+        features = self.extractor.features(crystals, used)
+        scores = self.combination.scores(features.classes, features.values).tolist()
         found = []
-        for place, (crystal, which, score) in enumerate(
-            zip(crystals, described.classes.tolist(), scores.tolist(), strict=True)
-        ):
-            name = CLASSES[which]
-            verdict = self.verdicts.alone(verdict_class(name, crystal.formula), score)
-            evidence = words(crystal, described, place) if self.explain else ()
-            found.append(
-                Ranked(0, crystal.name, crystal.source, crystal.formula, name, score, verdict, evidence)
-            )
+        for place, (crystal, which) in enumerate(zip(crystals, features.classes.tolist(), strict=True)):
+            name, formula, score = CLASSES[which], crystal.formula, scores[place]
+            verdict = self.verdicts.alone(verdict_class(name, formula), score)
+            evidence = explain_evidence(crystal, features, place) if self.explain else ()
+            found.append(Ranked(0, crystal.name, crystal.source, formula, name, score, verdict, evidence))
         return found
 
     def stream(self, crystals: Iterable[Crystal]) -> Iterator[Ranked]:
-        """Score any number of candidates in their order, all of rank 0, batch by batch."""
+        """Score candidates in their order; all have rank 0."""
         held: list[Crystal] = []
         sites = 0
         for crystal in crystals:
@@ -110,7 +98,7 @@ class Ranker:
 
 @dataclass(frozen=True)
 class RankJob:
-    """What a worker needs to know to score candidates; see `rank`."""
+    """The options of `rank` that are sent to worker processes."""
 
     risk: float = RISK
     explain: bool = False
@@ -119,7 +107,7 @@ class RankJob:
     threads: int = 0
 
     files = 128
-    """Candidates share runs of the networks within a chunk of so many files."""
+    """Maximum number of files per chunk. The candidates of a chunk share the runs of the networks."""
 
     def open(self) -> Work:
         """Load networks and tables."""
@@ -130,21 +118,28 @@ class RankJob:
 def score(
     sources: Iterable[Source],
     *,
-    risk: float = RISK,
-    explain: bool = False,
-    relaxed: bool = False,
-    model: Model | None = None,
     threads: int = 0,
     on_skip: OnSkip | None = None,
     executor: Executor | int | None = None,
+    **options: Any,
 ) -> Iterator[Ranked]:
-    """Score candidates in the order in which they come, all of rank 0; see `rank`.
+    """Score candidates in their order; all have rank 0.
 
-    The verdict of each follows from its own score. A `Ledger` compares them.
+    The verdict of each depends on its own score only. A `Ledger` compares the candidates.
+
+    Args:
+        sources: candidates, read or unread.
+        threads: as in `rank`.
+        on_skip: receives ``(source, reason)`` of every candidate that is left out.
+        executor: as in `rank`.
+        **options: further options of `RankJob`.
+
+    Raises:
+        InputError: a model in memory is to go to other processes.
     """
-    if executor is not None and model is not None:
+    job = RankJob(threads=threads or int(executor is not None), **options)
+    if executor is not None and job.model is not None:
         raise InputError("workers load the model that the scores are calibrated for; no other can be given")
-    job = RankJob(risk, explain, relaxed, model, threads or int(executor is not None))
     return spread(sources, job, on_skip, executor=executor)
 
 

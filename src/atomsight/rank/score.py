@@ -1,9 +1,9 @@
-"""One score from the features, and the verdict on it.
+"""The score of a candidate, and thresholds on it.
 
-For each class of crystals a logistic regression tells real crystals from their decoys; its log-odds are the
-score. The verdict ``unlikely`` goes to scores that at most a share of real crystals fall below, the *risk*: a
-lower tolerance limit (Wilks 1941, 10.1214/aoms/1177731788), which is split conformal prediction that holds
-for the crystals that the limit happens to rest on, and not on average over all that it might rest on (Vovk
+For each class of crystals a logistic regression separates real crystals from decoys. Its log-odds are the
+score. A threshold is a lower tolerance limit of the scores of real crystals (Wilks 1941,
+10.1214/aoms/1177731788): with a given confidence at most a share of real crystals, the *risk*, lies below it.
+This is split conformal prediction with a guarantee that is conditional on the calibration crystals (Vovk
 2013, 10.1007/s10994-013-5355-6).
 """
 
@@ -18,81 +18,104 @@ from numpy.typing import NDArray
 from atomsight.core.errors import InputError
 
 CONFIDENCE = 0.9
-"""That a limit loses no more real crystals than the risk, whatever crystals it happens to rest on."""
+"""Confidence that the share of real crystals below a threshold does not exceed the risk."""
 
 FEW = 460
-"""Real crystals from which on the lowest of them is a limit for a risk of 0.5 %: 0.995 to the power of 460 is
-0.1."""
+"""Number of real crystals from which their lowest score is a threshold for a risk of 0.5 %: 0.995 to the
+power of 460 is 0.1."""
 
 TAIL = 0.1
-"""Share of the real crystals that tells how their scores fall off where there are fewer."""
+"""Share of the real crystals to which an exponential tail is fitted if there are fewer."""
 
 OWN = 0.25
-"""Weight of a candidate's own score beside its distance from the best. On ``val`` from 0 to 0.5 were alike;
-with some, a formula of nothing but poor candidates keeps few."""
+"""Weight of a candidate's own score in its margin. Values from 0 to 0.5 were equally good on ``val``; with a
+positive value, few candidates are kept if all candidates of a formula are poor."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Real crystals that the thresholds of a verdict class are calibrated on.
+
+    Attributes:
+        scores: (n,) ascending scores of real crystals that were not used in training.
+        margins: (m,) ascending margins of such crystals among decoys of their formula, see `margin`; empty if
+            candidates of a formula are not compared.
+        group_size: median number of candidates in the groups of these margins.
+    """
+
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    margins: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    group_size: float = 1.0
 
 
 @dataclass(frozen=True)
 class Combination:
-    """Weights of the features, and scores of real crystals that thresholds rest on.
+    """Weights of the features, and the real crystals of the thresholds.
 
     Attributes:
         weights: (classes, features), in the order of `crystal_class.CLASSES`.
         bias: (classes,).
-        real: by verdict class, ascending scores of real crystals that were in no training.
-        margins: by verdict class, ascending margins of such crystals among decoys of their formula, see
-            `margin`; empty where candidates are not to be judged beside each other.
-        crowd: by verdict class, the median number of candidates that these margins were found among.
+        limits: by verdict class.
     """
 
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
-    real: Mapping[str, NDArray[np.float64]]
-    margins: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    crowd: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, Limits]
 
     def scores(self, classes: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(c,) log-odds of real against decoy from (c,) places in `CLASSES` and (c, features)."""
-        answer: NDArray[np.float64] = (values * self.weights[classes]).sum(axis=1) + self.bias[classes]
-        return answer
+        """Compute the (c,) log-odds of real against decoy.
+
+        Args:
+            classes: (c,) index in `CLASSES`.
+            values: (c, features).
+        """
+        return np.asarray((values * self.weights[classes]).sum(axis=1) + self.bias[classes])
 
     def thresholds(self, risk: float) -> dict[str, float]:
-        """Score below which a crystal is ``unlikely``, by verdict class.
+        """Compute the score below which a crystal is ``unlikely``, by verdict class.
 
-        With a confidence of `CONFIDENCE` at most a share `risk` of all real crystals falls below it. Where
-        fewer than `FEW` are known, the scores are taken to fall off exponentially below their lowest tenth,
-        which is an estimate without such confidence.
+        With confidence `CONFIDENCE` at most a share `risk` of all real crystals lies below it. If fewer than
+        `FEW` are known, an exponential tail below their lowest tenth gives an estimate without this
+        confidence.
 
         Raises:
             InputError: the risk does not lie between 0 and 0.5.
         """
         if not 0 < risk <= 0.5:
             raise InputError(f"the risk must lie above 0 and be at most 0.5, not {risk:g}")
-        return {name: _limit(scores, risk) for name, scores in self.real.items()}
+        return {name: _threshold(one.scores, risk) for name, one in self.limits.items()}
 
     def margin_thresholds(self, risk: float) -> dict[str, float | None]:
-        """Margin below which a candidate is ``unlikely`` beside the others, by verdict class; see
-        `thresholds`."""
-        return {name: _limit(values, risk) if len(values) else None for name, values in self.margins.items()}
+        """Compute the margin below which a candidate is ``unlikely``, by verdict class; see `thresholds`."""
+        return {
+            name: _threshold(one.margins, risk) if len(one.margins) else None
+            for name, one in self.limits.items()
+        }
 
 
 def margin(score: float, best: float) -> float:
-    """How a candidate stands beside the best of its formula: how far it falls short, and `OWN` of how far it
-    falls below 0, where it is as likely a decoy as real."""
+    """Compare a candidate with the best one of its formula.
+
+    Returns:
+        Its score minus the best score, plus `OWN` times its score if that is negative.
+    """
     return score - best + OWN * min(score, 0.0)
 
 
 def tolerated(count: int, risk: float) -> int:
-    """How many of so many real crystals a limit may lose, itself counted, so that with `CONFIDENCE` it loses
-    at most a share `risk` of all: what lies below the i-th lowest of n is beta distributed (i, n + 1 - i)."""
+    """Return the rank of the threshold among the ascending scores of real crystals; 0 if there are too few.
+
+    The share of all real crystals below the i-th of n scores is beta distributed (i, n + 1 - i). The rank is
+    the largest for which this share is at most `risk` with confidence `CONFIDENCE`.
+    """
     from scipy.special import betainc
 
     place = np.arange(1, int(risk * (count + 1)) + 1)
     return int((betainc(place, count + 1 - place, risk) >= CONFIDENCE).sum())
 
 
-def _limit(values: NDArray[np.float64], risk: float) -> float:
-    """Of ascending values of real crystals."""
+def _threshold(values: NDArray[np.float64], risk: float) -> float:
+    """Compute the threshold from ascending values of real crystals."""
     if len(values) < FEW:
         place = int(max(risk, TAIL) * (len(values) + 1))
         quantile = float(values[max(place, 1) - 1])
@@ -102,6 +125,7 @@ def _limit(values: NDArray[np.float64], risk: float) -> float:
 
 
 def _tail(values: NDArray[np.float64], risk: float) -> float:
+    """Extrapolate ascending values by an exponential tail."""
     tail = min(max(2, int(TAIL * len(values))), len(values) - 1)
     if tail < 1:
         return float(values[0])
@@ -116,14 +140,17 @@ def fit_logistic(
     signs: NDArray[np.float64],
     ridge: float = 1e-3,
 ) -> tuple[NDArray[np.float64], float]:
-    """Weights and bias of a logistic regression that weighs both classes equally.
+    """Fit a logistic regression that gives both classes equal weight.
 
     Args:
         values: (c, features).
         real: (c,).
-        signs: (features,) 1 where more can only speak for a crystal, -1 where against it, 0 where the feature
-            is left out. Weights of the wrong sign become 0.
-        ridge: on the weights of the standardised features.
+        signs: (features,) 1 if the weight must not be negative, -1 if it must not be positive, 0 if the
+            feature is not used.
+        ridge: penalty on the weights of the standardised features.
+
+    Returns:
+        (features,) weights, and the bias.
     """
     from scipy.optimize import minimize
 

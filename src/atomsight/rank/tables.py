@@ -1,4 +1,4 @@
-"""Tables that the ranking takes from the training crystals."""
+"""Tables of volumes, shortest distances and contacts, computed from the training crystals."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from atomsight.dataset import Dataset
 
 SHORTEST = 0.002
-"""Quantile of the distances of a pair of elements that counts as what such pairs keep."""
+"""Quantile of the distances of a pair of elements that is its shortest usual distance."""
 
 FEWEST = 300
-"""Pairs among the eight nearest neighbours, below which the covalent radii tell the shortest distance."""
+"""Number of pairs among the eight nearest neighbours below which the covalent radii are used instead."""
 
 FALLBACK = 0.85
-"""Times the sum of the covalent radii."""
+"""Shortest usual distance over the sum of the covalent radii, for rare pairs."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What is known of volumes, closest distances and contacts.
+    """Tables of volumes, shortest distances and contacts.
 
     Attributes:
-        volumes: (3, 128) Å³ of each element in crystals of each of `crystal_class.CLASSES`.
-        closest: (128, 128) Å, the distance that pairs of elements keep.
-        potential: (PAIRS, BINS) log-likelihood ratio of a contact, see `contacts`.
+        volumes: (3, 128) Å³ of each element, by `crystal_class.CLASSES`.
+        closest: (128, 128) shortest usual distances of pairs of elements, Å.
+        potential: (PAIRS, BINS) log-likelihood ratio of a contact between molecules, see `contacts`.
     """
 
     volumes: NDArray[np.float64]
@@ -39,10 +39,10 @@ class Tables:
 
 
 def shortest_distances(dataset: Dataset, split: str = "train") -> NDArray[np.float64]:
-    """(128, 128) Å: what all but `SHORTEST` of the sites keep to their nearest neighbour of an element."""
+    """Compute the (128, 128) shortest usual distances of pairs of elements, Å, from a split of a dataset."""
     import duckdb
 
-    shortest = FALLBACK * (COVALENT[:, None] + COVALENT[None, :])
+    shortest: NDArray[np.float64] = FALLBACK * (COVALENT[:, None] + COVALENT[None, :])
     rows = duckdb.execute(
         """SELECT element, neighbour, quantile_disc(distance, ?), count(*) FROM (
                SELECT element, unnest(neighbour_elements[1:8]) AS neighbour, unnest(distances[1:8]) distance

@@ -1,9 +1,8 @@
-"""Which candidates are kept: each by its own score, and beside the others of its formula.
+"""Verdicts on candidates: by their own score, or by comparison with the other candidates of their formula.
 
-A score is the log-odds of real against decoy over all formulas, and for some formulas even the real crystal
-scores low. Beside the candidates of its own formula it seldom does: it is the best or close to it. Where
-there are enough candidates, the verdict therefore goes by how far one falls short of the best; how far real
-crystals fall short of the best of their decoys sets the limit (as in `combine`).
+For some formulas even the real crystal has a low score, but it is the best candidate or close to it. If a
+formula has enough candidates, the verdict therefore depends on the margin to the best one. Its threshold is
+calibrated on the margins of real crystals among decoys of their formula.
 """
 
 from __future__ import annotations
@@ -13,19 +12,20 @@ import math
 from atomsight.rank.score import Combination, margin
 
 LEAST = 10
-"""Candidates of a formula from which on they are judged beside each other."""
+"""Number of candidates of a formula from which they are compared with each other."""
 
 CROWDING = 0.8
-"""Score by which the limit is lowered for each factor e of more candidates than real crystals were calibrated
-beside: the best of more decoys is better. On ``val`` the limit at a risk of 0.5 % moved by 0.3 to 0.8."""
+"""Group-size correction: the threshold falls by this times the logarithm of the number of candidates over
+that of the calibration, because the best of more decoys is better. On ``val`` the threshold at a risk of 0.5
+% fell by 0.3 to 0.8."""
 
 
 class Verdicts:
-    """``keep`` or ``unlikely``.
+    """Computes verdicts, ``keep`` or ``unlikely``.
 
     Args:
-        combination: what the scores come from.
-        risk: chance that a real structure is called ``unlikely``, at most.
+        combination: weights and calibration of the scores.
+        risk: largest chance that a real structure is called ``unlikely``.
 
     Raises:
         InputError: the risk does not lie between 0 and 0.5.
@@ -33,36 +33,36 @@ class Verdicts:
 
     def __init__(self, combination: Combination, risk: float) -> None:
         self.risk = risk
-        self._alone = combination.thresholds(risk)
-        self._beside = combination.margin_thresholds(risk)
-        self._crowd = combination.crowd
+        self._thresholds = combination.thresholds(risk)
+        self._margins = combination.margin_thresholds(risk)
+        self._limits = combination.limits
 
     def alone(self, verdict_class: str, score: float) -> str:
-        """Verdict by the score itself.
+        """Return the verdict by the score itself.
 
         Args:
             verdict_class: one of `crystal_class.VERDICT_CLASSES`.
-            score: of the candidate.
+            score: score of the candidate.
         """
-        return "unlikely" if score < self._alone[verdict_class] else "keep"
+        return "unlikely" if score < self._thresholds[verdict_class] else "keep"
 
     def limit(self, verdict_class: str, among: int) -> float | None:
-        """Least `combine.margin` that is kept among so many candidates of a formula; None where each is
-        judged by itself."""
-        least = self._beside[verdict_class]
+        """Return the smallest `score.margin` with verdict ``keep``.
+
+        Args:
+            verdict_class: one of `crystal_class.VERDICT_CLASSES`.
+            among: number of candidates of the formula.
+
+        Returns:
+            The threshold; None if the verdict depends on the candidate's own score.
+        """
+        least = self._margins[verdict_class]
         if least is None or among < LEAST:
             return None
-        return least - CROWDING * math.log(max(1.0, among / self._crowd[verdict_class]))
+        return least - CROWDING * math.log(max(1.0, among / self._limits[verdict_class].group_size))
 
-    def beside(self, verdict_class: str, score: float, best: float, among: int) -> str:
-        """By the best score among the candidates of its formula, itself included."""
-        limit = self.limit(verdict_class, among)
-        if limit is None:
-            return self.alone(verdict_class, score)
-        return "unlikely" if margin(score, best) < limit else "keep"
-
-    def words(self, verdict_class: str, score: float, best: float, among: int) -> tuple[str, ...]:
-        """Why a candidate is unlikely beside the others; nothing where it is not."""
+    def explain(self, verdict_class: str, score: float, best: float, among: int) -> tuple[str, ...]:
+        """Explain why a candidate is unlikely in comparison; empty if it is not."""
         limit = self.limit(verdict_class, among)
         if limit is None or margin(score, best) >= limit:
             return ()

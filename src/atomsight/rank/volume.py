@@ -1,4 +1,4 @@
-"""Volume per atom that a formula lets expect: a sum of volumes of its elements."""
+"""Expected cell volume of a formula: the sum of the volumes of its atoms."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from numpy.typing import NDArray
 from atomsight.core.crystal import Crystal
 
 RIDGE = 0.5
-"""Pull of rare elements towards the common start, in crystals."""
+"""Strength of the prior on the volume of an element, in crystals. It matters for rare elements."""
 
 ROUNDS = 6
+"""Iterations of the reweighted least squares."""
 
 
 def element_counts(crystals: Iterable[Crystal]) -> NDArray[np.float64]:
-    """(crystals, 128) atoms of each element in the cell."""
+    """Count the atoms of each element in the cells, (crystals, 128)."""
     return np.array([np.bincount(crystal.numbers, minlength=128)[:128] for crystal in crystals], float)
 
 
 def expected_volume(numbers: NDArray[np.integer], volumes: NDArray[np.float64]) -> float:
-    """Å³, of a cell with these atoms, from (128,) volumes of the elements."""
+    """Compute the volume of a cell with these atoms, Å³, from (128,) volumes of the elements."""
     return float(volumes[numbers].sum())
 
 
 def fit_volumes(counts: NDArray[np.float64], volumes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(128,) Å³ of each element, so that their sums come close to the cells' volumes.
+    """Fit the volumes of the elements, (128,) Å³, to cell volumes.
 
-    Least squares of the relative error, with crystals that are far off (layers, cages, pores) weighing less
-    in each round (Huber).
+    Minimises the squared relative error by iteratively reweighted least squares with Huber weights, so that
+    crystals with large errors (layers, cages, pores) have less influence.
 
     Args:
         counts: (c, 128) atoms in each cell.

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from atomsight.core.batch import Flat
 from atomsight.core.crystal import Crystal
 from atomsight.geometry.jit import compiled, part
-from atomsight.geometry.neighbours.knn import as_floats, as_points, checked_k, solve
+from atomsight.geometry.neighbours.knn import Neighbours, as_floats, as_points, checked_k, solve
+from atomsight.geometry.neighbours.shared import site_neighbours_of
 
 UNIT = 127
 """Length of a direction: the components are whole numbers, which puts its error at a third of a degree."""
@@ -49,11 +50,16 @@ def surroundings_of(crystals: Sequence[Crystal], k: int) -> Surroundings:
     Raises:
         InputError: as ``nearest_neighbours``, or there is no crystal.
     """
-    return surroundings_in(Flat.of(crystals), k)
+    return surroundings_in(Flat.of(crystals), k, site_neighbours_of(crystals, k))
 
 
-def surroundings_in(crystals: Flat, k: int) -> Surroundings:
+def surroundings_in(crystals: Flat, k: int, known: Neighbours | None = None) -> Surroundings:
     """`surroundings_of` crystals that are flat arrays already.
+
+    Args:
+        crystals: the crystals.
+        k: how many neighbours.
+        known: the neighbours of all sites, if they were searched before.
 
     Raises:
         InputError: as ``nearest_neighbours``.
@@ -61,7 +67,7 @@ def surroundings_in(crystals: Flat, k: int) -> Surroundings:
     cells = as_floats(crystals.lattices, "lattice")
     points = as_points(crystals.fractional, "fractional")
     offsets, own, queries = crystals.offsets, crystals.own, crystals.site_offsets
-    distances, indices, images = solve(cells, points, offsets, checked_k(k), own, None, queries)
+    distances, indices, images = known or solve(cells, points, offsets, checked_k(k), own, None, queries)
     neighbours = np.empty(distances.shape, np.uint32)
     directions = np.empty((*distances.shape, 3), np.int8)
     found = distances, indices, images, neighbours, directions

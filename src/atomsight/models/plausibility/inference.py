@@ -1,4 +1,4 @@
-"""Inference with the exported plausibility networks."""
+"""Inference with the plausibility networks."""
 
 from __future__ import annotations
 
@@ -15,32 +15,37 @@ from atomsight.models.artefacts import fingerprint_of
 from atomsight.models.onnx.session import open_session, run_crystals, uses_directions
 
 POOL = 1.0
-"""Softness of the minimum over the sites. A few implausible sites lower the score of a crystal."""
+"""Temperature of the soft minimum over the sites: a few implausible sites make a crystal implausible."""
 
 FOLDER = Path(__file__).parents[1] / "pretrained" / "plausibility"
 
 GENERAL = FOLDER / "general.onnx"
-"""Network for all structures as given. Uses distances and directions."""
+"""Network for all crystals. Its inputs are distances and directions."""
 
 INORGANIC_RELAXED = FOLDER / "inorganic-relaxed.onnx"
-"""Network for inorganic structures as given: larger, and fine-tuned from a masked-site network. Its mean with
-`GENERAL` is better than either, which was not the case for networks trained from random weights."""
+"""Larger network for inorganic crystals, initialised from a network that predicts elements. The mean of this
+network and the general one is more accurate than either."""
 
 INORGANIC_UNRELAXED = FOLDER / "inorganic-unrelaxed.onnx"
-"""Network for unrelaxed inorganic structures. Uses distances alone, because angles change in a relaxation;
-it ranks the energies of such candidates better."""
+"""Network of distances for inorganic candidates that are not relaxed. Their angles are not those of the
+relaxed structure, and without directions the network orders their energies better
+(docs/explanation/ranking.md)."""
 
 
 class Plausibility:
     """A plausibility network in an ONNX session.
 
+    Args:
+        path: the ONNX file.
+        threads: threads of the session; 0 uses all cores.
+
     Attributes:
-        k: neighbours of a site that it uses.
-        sees_directions: whether it uses their directions.
+        k: number of neighbours in its input.
+        sees_directions: whether directions are part of its input.
         fingerprint: SHA-256 of its file.
 
     Raises:
-        ModelError: the file cannot be opened, or is a shipped one that is not the one released.
+        ModelError: the file cannot be opened, or is a shipped file that differs from the released one.
     """
 
     def __init__(self, path: Path = GENERAL, threads: int = 0) -> None:
@@ -57,15 +62,21 @@ class Plausibility:
         begins: NDArray[np.int64],
         directions: NDArray[np.int8] | None = None,
     ) -> NDArray[np.float32]:
-        """Return (n,) log-odds of real against decoy for the sites of whole structures.
+        """Compute the log-odds of real against decoy for the sites of complete structures.
 
         Args:
             distances: (n, k) Å, ascending.
             neighbours: (n, k) row of each neighbour's site.
             element: (n,) atomic numbers.
-            begins: (s,) row where each structure begins.
-            directions: (n, k, 3) int8 as `geometry.neighbours.site_surroundings` gives them, for a network
-                that uses them.
+            begins: (s,) first row of each structure.
+            directions: (n, k, 3) int8, see `geometry.neighbours.site_surroundings`; required if
+                `sees_directions`.
+
+        Returns:
+            (n,) log-odds.
+
+        Raises:
+            ModelError: the directions are missing.
         """
         inputs: dict[str, NDArray[Any]] = {
             "distances": distances,
@@ -78,7 +89,7 @@ class Plausibility:
             inputs["directions"] = directions
         return run_crystals(self._session, inputs, begins, 1)[:, 0]
 
-    def versions(
+    def assignment_logits(
         self,
         distances: NDArray[np.float32],
         neighbours: NDArray[np.int64],
@@ -86,32 +97,32 @@ class Plausibility:
         weight: NDArray[np.floating],
         directions: NDArray[np.int8] | None = None,
     ) -> NDArray[np.float64]:
-        """Return (v,) log-odds of one geometry with several assignments of elements.
+        """Compute the log-odds of one geometry with several assignments of elements.
 
         Args:
-            distances: (n, k or more) of the structure's sites, as in `site_logits`.
-            neighbours: (n, k or more).
-            elements: v times (n,) atomic numbers.
+            distances: (n, k or more) Å, ascending.
+            neighbours: (n, k or more) site of each neighbour.
+            elements: v arrays of (n,) atomic numbers.
             weight: (n,) share of the structure's atoms.
-            directions: (n, k or more, 3).
+            directions: (n, k or more, 3) int8, as in `site_logits`.
+
+        Returns:
+            (v,) log-odds.
         """
-        n, v = len(weight), len(elements)
+        n, v, k = len(weight), len(elements), self.k
         begins = n * np.arange(v)
-        ways = None
-        if self.sees_directions and directions is not None:
-            ways = np.tile(directions[:, : self.k], (v, 1, 1))
         logits = self.site_logits(
-            np.tile(distances[:, : self.k], (v, 1)),
-            np.tile(neighbours[:, : self.k], (v, 1)) + np.repeat(begins, n)[:, None],
+            np.tile(distances[:, :k], (v, 1)),
+            np.tile(neighbours[:, :k], (v, 1)) + np.repeat(begins, n)[:, None],
             np.concatenate(elements),
             begins,
-            ways,
+            None if directions is None else np.tile(directions[:, :k], (v, 1, 1)),
         )
         return crystal_logits(logits, np.tile(weight, v), np.full(v, n))
 
 
 class Networks:
-    """The shipped plausibility networks, each opened at its first use.
+    """The plausibility networks that ship with the package. Each is opened at its first use.
 
     Args:
         threads: as in `Plausibility`.
@@ -121,37 +132,45 @@ class Networks:
         self._threads = threads
 
     @cached_property
-    def whole(self) -> Plausibility:
-        """Network for all candidates as given."""
+    def general(self) -> Plausibility:
+        """Network for all candidates."""
         return Plausibility(GENERAL, self._threads)
 
     @cached_property
-    def cells(self) -> Plausibility:
-        """Network for inorganic candidates as given, used with `whole`."""
+    def inorganic_relaxed(self) -> Plausibility:
+        """Second network for inorganic candidates, averaged with `general`."""
         return Plausibility(INORGANIC_RELAXED, self._threads)
 
     @cached_property
-    def pressed(self) -> Plausibility:
-        """Network for inorganic candidates at the volume expected for their formula."""
+    def inorganic_unrelaxed(self) -> Plausibility:
+        """Network for inorganic candidates scaled to the volume expected for their formula."""
         return Plausibility(INORGANIC_UNRELAXED, self._threads)
 
     @staticmethod
     def fingerprints() -> dict[str, str]:
-        """Return the SHA-256 of the files by the names of the networks."""
+        """Compute the SHA-256 of the files, by name of the network."""
         return {path.stem: fingerprint_of(path) for path in (GENERAL, INORGANIC_RELAXED, INORGANIC_UNRELAXED)}
+
+
+def first_rows(sizes: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the (s,) first row of each structure, from the number of sites of each."""
+    return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
 
 
 def crystal_logits(
     logits: NDArray[np.floating], weight: NDArray[np.floating], sizes: Sequence[int] | NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Return (s,) log-odds of each structure, midway between mean and soft minimum over its atoms.
+    """Compute the log-odds of structures: the average of mean and soft minimum over the atoms.
 
     Args:
-        logits: (n,) of the sites, one structure after another.
+        logits: (n,) log-odds of the sites, one structure after another.
         weight: (n,) share of the structure's atoms.
-        sizes: (s,) sites of each.
+        sizes: (s,) sites of each structure.
+
+    Returns:
+        (s,) log-odds.
     """
-    begins = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    begins = first_rows(sizes)
     mean = np.add.reduceat(weight * logits, begins)
     power = np.add.reduceat(weight * np.exp(np.minimum(-logits.astype(np.float64) / POOL, 30)), begins)
     return 0.5 * (mean - POOL * np.log(power))

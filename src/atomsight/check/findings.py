@@ -1,5 +1,4 @@
-"""Signs that concern a whole crystal: hydrogens that are missing, atoms impossibly close, atoms that hang
-alone."""
+"""Findings about a whole crystal: missing hydrogens, atoms too close to each other, isolated atoms."""
 
 from __future__ import annotations
 
@@ -15,41 +14,44 @@ from atomsight.geometry.bonds.radii import COVALENT, METAL
 from atomsight.geometry.neighbours import neighbours_of
 
 CLOSEST = 0.62
-"""Times the sum of covalent radii. Real bonds go down to 0.67 (the uranyl ion)."""
+"""Shortest accepted distance over the sum of covalent radii. Real bonds go down to 0.67 (the uranyl ion)."""
 
 CLOSEST_HYDROGENS = 1.0
-"""Å between two hydrogens that are both bonded to something else; CH2 has 1.7."""
+"""Å; shortest accepted distance of two hydrogens that are bonded to other atoms; CH2 has 1.7."""
 
 LINEAR = 150.0
-"""Degrees; a carbon with two neighbours at a smaller angle lacks a third."""
+"""Degrees; a carbon with two neighbours at a smaller angle lacks a third neighbour."""
 
 SINGLE = 1.3
-"""Å; a carbon whose only neighbour is farther away is no cyanide, carbonyl or alkyne end."""
+"""Å; a carbon whose only neighbour is farther away is not the end of a cyanide, carbonyl or alkyne."""
 
 LONELY = 2.4
-"""Å; an oxygen with nothing nearer, not even hydrogen, is a water molecule without its hydrogens."""
+"""Å; an oxygen with no nearer neighbour is a water molecule without its hydrogens."""
 
 NAMED = 6
-"""Sites that a sign names."""
+"""Maximum number of sites that a finding lists."""
 
 
 @dataclass(frozen=True)
-class Sign:
-    """Something that concerns the crystal as a whole.
+class Finding:
+    """A problem of a crystal as a whole.
 
     Attributes:
-        kind: ``close_atoms``, ``missing_hydrogen``, ``lone_oxygen`` or ``same_geometry``.
+        problem: ``close_atoms``, ``missing_hydrogen``, ``lone_oxygen`` or ``same_geometry``.
         text: one sentence.
-        sites: the sites that show it.
+        sites: sites that have the problem.
     """
 
-    kind: str
+    problem: str
     text: str
     sites: tuple[int, ...] = ()
 
 
-def signs_of(crystal: Crystal) -> list[Sign]:
-    """The signs that a crystal shows by itself; see `against` for those that need other crystals."""
+def find_problems(crystal: Crystal) -> list[Finding]:
+    """Find the problems of a crystal that need no other crystals.
+
+    See `ReferenceSites.same_geometry` for those that do.
+    """
     bonds = perceive_bonds(crystal)
     distances, indices, _ = neighbours_of(crystal, 4, crystal.representatives)
     found = [
@@ -57,10 +59,12 @@ def signs_of(crystal: Crystal) -> list[Sign]:
         _missing_hydrogens(crystal, bonds),
         _lone_oxygens(crystal, distances),
     ]
-    return [sign for sign in found if sign is not None]
+    return [finding for finding in found if finding is not None]
 
 
-def _close_atoms(crystal: Crystal, distances: NDArray[np.float64], indices: NDArray[np.int64]) -> Sign | None:
+def _close_atoms(
+    crystal: Crystal, distances: NDArray[np.float64], indices: NDArray[np.int64]
+) -> Finding | None:
     own, other = crystal.site_numbers[:, None], crystal.numbers[indices]
     least = CLOSEST * (COVALENT[own] + COVALENT[other])
     hydrogens = (own == 1) & (other == 1)
@@ -73,7 +77,7 @@ def _close_atoms(crystal: Crystal, distances: NDArray[np.float64], indices: NDAr
     ratio = np.where(close, distances / least, np.inf)
     site, place = np.unravel_index(int(ratio.argmin()), ratio.shape)
     one, partner = crystal.labels[int(site)], crystal.labels[int(crystal.orbits[indices[site, place]])]
-    return Sign(
+    return Finding(
         "close_atoms",
         f"{one} and {partner} are {distances[site, place]:.2f} Å apart, closer than any bond"
         + (f"; {len(sites)} sites are so close to another" if len(sites) > 2 else ""),
@@ -81,7 +85,7 @@ def _close_atoms(crystal: Crystal, distances: NDArray[np.float64], indices: NDAr
     )
 
 
-def _missing_hydrogens(crystal: Crystal, bonds: Bonds) -> Sign | None:
+def _missing_hydrogens(crystal: Crystal, bonds: Bonds) -> Finding | None:
     promised = "missing_hydrogen" in crystal.flags
     sites = _open_carbons(crystal, bonds)
     if not promised and not sites:
@@ -90,14 +94,13 @@ def _missing_hydrogens(crystal: Crystal, bonds: Bonds) -> Sign | None:
     if promised:
         parts.append("the file's formula promises more hydrogens than it gives positions")
     if sites:
-        named = ", ".join(crystal.labels[site] for site in sites[:NAMED])
         more = f" and {len(sites) - NAMED} more" if len(sites) > NAMED else ""
-        parts.append(f"{named}{more} must carry hydrogens that are not there")
-    return Sign("missing_hydrogen", "; ".join(parts), tuple(sites))
+        parts.append(f"{_labels(crystal, sites)}{more} must carry hydrogens that are not there")
+    return Finding("missing_hydrogen", "; ".join(parts), tuple(sites))
 
 
 def _open_carbons(crystal: Crystal, bonds: Bonds) -> list[int]:
-    """Carbons with two neighbours at an angle, or with one that is no multiple bond away."""
+    """Find carbons with two neighbours at an angle, or one at the length of a single bond."""
     number = crystal.site_numbers
     where = crystal.fractional @ crystal.lattice
     start = np.searchsorted(bonds.sites, np.arange(crystal.n_sites + 1))
@@ -119,15 +122,19 @@ def _open_carbons(crystal: Crystal, bonds: Bonds) -> list[int]:
     return found
 
 
-def _lone_oxygens(crystal: Crystal, distances: NDArray[np.float64]) -> Sign | None:
+def _lone_oxygens(crystal: Crystal, distances: NDArray[np.float64]) -> Finding | None:
     sites = np.flatnonzero((crystal.site_numbers == 8) & (distances[:, 0] > LONELY)).tolist()
     if not sites:
         return None
-    named = ", ".join(crystal.labels[site] for site in sites[:NAMED])
     verb = "has" if len(sites) == 1 else "have"
-    return Sign(
+    return Finding(
         "lone_oxygen",
-        f"{named} {verb} no {SYMBOLS[1]} and nothing else within {LONELY} Å: water without its hydrogens, or "
-        "an ion's or a solvent's atom without the rest",
+        f"{_labels(crystal, sites)} {verb} no {SYMBOLS[1]} and nothing else within {LONELY} Å: water "
+        "without its hydrogens, or an ion's or a solvent's atom without the rest",
         tuple(sites),
     )
+
+
+def _labels(crystal: Crystal, sites: list[int]) -> str:
+    """List the labels of the first `NAMED` sites."""
+    return ", ".join(crystal.labels[site] for site in sites[:NAMED])

@@ -1,5 +1,4 @@
-"""Other crystals as witnesses: sites of a dataset with the same distances, and crystals with the same
-geometry but other elements."""
+"""Comparison with the crystals of a dataset: similar sites, and equal geometries with other elements."""
 
 from __future__ import annotations
 
@@ -8,18 +7,19 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.check.signs import Sign
+from atomsight.check.findings import Finding
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.dataset import Dataset
 
 COMPARED = 8
-"""Distances of a site that are compared."""
+"""Number of distances of a site that are compared."""
 
 TOLERANCE = 0.02
-"""Å, earth mover's distance of two crystals' distances: the same geometry."""
+"""Å; largest earth mover's distance between the distances of crystals with the same geometry."""
 
 NAMED = 3
+"""Maximum number of sites in a sentence."""
 
 
 def nearest_rows(
@@ -29,17 +29,17 @@ def nearest_rows(
     name: str,
     most: int,
 ) -> list[tuple[int, float]]:
-    """Rows whose first `COMPARED` distances differ least from those of a site, one of a crystal.
+    """Find the rows most similar to a site by their first `COMPARED` distances, one row per crystal.
 
     Args:
         table: (n, k) Å, ascending.
-        distances: (k,) of the site.
-        crystal_of: names the crystal of a row.
-        name: of the crystal that is left out.
-        most: how many.
+        distances: (k,) Å, of the site.
+        crystal_of: returns the name of a row's crystal.
+        name: name of a crystal to leave out.
+        most: maximum number of rows.
 
     Returns:
-        Rows and mean differences, Å, closest first.
+        Rows and mean absolute differences, Å, most similar first.
     """
     width = min(COMPARED, table.shape[1], len(distances))
     apart = np.abs(table[:, :width] - distances[:width].astype(np.float32)).mean(axis=1)
@@ -54,11 +54,12 @@ def nearest_rows(
     return list(found.values())
 
 
-class Witnesses:
-    """The sites of a dataset in memory: about 60 bytes a site at k = 12.
+class ReferenceSites:
+    """The sites of a dataset in memory, about 60 bytes per site at k = 12.
 
     Args:
-        dataset: any dataset; ``split`` restricts it.
+        dataset: any dataset.
+        split: ``train``, ``val`` or ``test``; None takes all crystals.
     """
 
     def __init__(self, dataset: Dataset, split: str | None = None) -> None:
@@ -75,23 +76,28 @@ class Witnesses:
         self._means: NDArray[np.float64] | None = None
 
     def crystal_of(self, row: int) -> str:
-        """Name of the crystal that a row belongs to."""
+        """Return the name of a row's crystal."""
         return str(self.names[np.searchsorted(self.begins, row, side="right") - 1])
 
     def nearest_sites(self, distances: NDArray[np.floating], name: str) -> str:
-        """The sites whose first distances differ least from a (k,) row, in words; none of its own."""
+        """List the sites most similar to a site.
+
+        Args:
+            distances: (k,) Å, of the site.
+            name: name of its crystal, which is left out.
+        """
         found = nearest_rows(self.distances, distances, self.crystal_of, name, NAMED)
         return ", ".join(
             f"{SYMBOLS[self.element[row]]} ({self.crystal_of(row)} {self.labels[row]}, {apart:.3f} Å)"
             for row, apart in found
         )
 
-    def same_geometry(self, crystal: Crystal, distances: NDArray[np.floating]) -> Iterator[Sign]:
-        """Crystals of the same geometry with other elements, as signs.
+    def same_geometry(self, crystal: Crystal, distances: NDArray[np.floating]) -> Iterator[Finding]:
+        """Find crystals of the same geometry with other elements.
 
         Args:
             crystal: the crystal.
-            distances: (sites, at least self.k) its k-NN distances, Å.
+            distances: (sites, self.k or more) its k-NN distances, Å.
         """
         from atomsight.geometry.neighbours import transport_cost
 
@@ -111,11 +117,13 @@ class Witnesses:
             if transport_cost(share, weights, costs) > TOLERANCE:
                 continue
             theirs = self.element[rows][costs.argmin(axis=1)]
-            # a site that fits several of theirs equally well differs only where none of them has its element
+            # A site may match several sites equally well. It differs if none of them has its element.
             alike = costs <= costs.min(axis=1, keepdims=True) + TOLERANCE
             agrees = (alike & (self.element[rows] == crystal.site_numbers[:, None])).any(axis=1)
             sites = np.flatnonzero(~agrees)
             if len(sites):
-                told = ", ".join(f"{crystal.labels[s]} is {SYMBOLS[theirs[s]]} there" for s in sites[:NAMED])
-                text = f"{self.names[place]} has the same geometry with other elements: {told}"
-                yield Sign("same_geometry", text, tuple(sites.tolist()))
+                listed = ", ".join(
+                    f"{crystal.labels[s]} is {SYMBOLS[theirs[s]]} there" for s in sites[:NAMED]
+                )
+                text = f"{self.names[place]} has the same geometry with other elements: {listed}"
+                yield Finding("same_geometry", text, tuple(sites.tolist()))
