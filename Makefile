@@ -46,6 +46,7 @@ test: lint types docs-build unit
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/oxlint --deny-warnings src
 
 types: $(VENV)/.test
 	$(BIN)/mypy

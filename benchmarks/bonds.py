@@ -1,26 +1,26 @@
-"""How well bonds and their types are perceived, against what files and RDKit say.
+"""Accuracy of perceived bonds and bond types, compared with the tables of files and with RDKit.
 
     python benchmarks/bonds.py PATH... [--rdkit] [--limit N]
     python benchmarks/bonds.py PATH... --hydrogen
     python benchmarks/bonds.py --study DATASET [--rows 20000000]
 
-PATHs are CIFs, folders or archives. Three references, each where it exists:
+PATHs are CIFs, folders or archives. There are three references, each used where it exists:
 
 - *bond tables*: the ``_geom_bond_*`` rows of the files, checked against their coordinates. A perceived bond
   counts as wrong only where the table could have held it: at a site that the table lists, between elements
   that the table lists with each other (many tables leave out hydrogen).
-- *types*: ``_ccdc_geom_bond_type`` of those rows. Materials Studio draws rings and carboxylates now as
-  aromatic, now as alternating single and double bonds. Three agreements are given: the same word; the same
-  word where aromatic and delocalised are one; and besides, single and double accepted for a bond that is
-  called aromatic or delocalised here when the drawing gives each of its carbons exactly one double bond.
-- *RDKit* (``--rdkit``): its ``DetermineBonds`` on every whole molecule without a metal, taken as neutral,
-  given only elements and coordinates, then its own aromaticity.
+- *types*: ``_ccdc_geom_bond_type`` of those rows. Materials Studio writes rings and carboxylates either as
+  aromatic or as alternating single and double bonds. There are three rates of agreement: the same word; the
+  same word if aromatic and delocalised are one type; and with single and double also accepted for a bond that
+  is perceived as aromatic or delocalised, if each of its carbons has exactly one double bond in the table.
+- *RDKit* (``--rdkit``): ``DetermineBonds`` on every complete molecule without a metal, assumed to be neutral,
+  from elements and coordinates alone, then RDKit's aromaticity.
 
-``--hydrogen`` counts, instead, which types the files themselves state for bonds to hydrogen, within the cell
-and out of it: a check of the reference, since hydrogen has single bonds only.
+``--hydrogen`` counts the types that the files state for bonds to hydrogen, within the cell and out of it. It
+checks the reference, because hydrogen has single bonds only.
 
-``--study`` times the study of a dataset with bonds instead, its shards read over and over until so many rows
-are counted.
+``--study`` measures the study of a dataset with bonds. Its shards are read repeatedly until this number of
+rows is counted.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ MOST_ATOMS = 150
 
 
 def keys(bonds: Bonds) -> list[tuple[int, ...]]:
-    """Site, atom and cell of each bond."""
+    """Return site, atom and cell of each bond."""
     columns = np.column_stack([bonds.sites, bonds.atoms, bonds.images]).astype(int)
     return list(map(tuple, columns.tolist()))
 
 
 class Tables:
-    """Bonds and types against the files' tables."""
+    """Comparison of bonds and types with the tables of the files."""
 
     def __init__(self) -> None:
         self.crystals = self.typed = 0
@@ -77,32 +77,32 @@ class Tables:
         self.crystals += 1
         sites, numbers = crystal.site_numbers.astype(int), crystal.numbers.astype(int)
         stated = dict(zip(keys(table), table.types.tolist(), strict=True))
-        mine = dict(zip(keys(found), found.types.tolist(), strict=True))
+        perceived = dict(zip(keys(found), found.types.tolist(), strict=True))
         listed = {(key[0], numbers[key[1]]) for key in stated}
         pairs = {frozenset((sites[key[0]], numbers[key[1]])) for key in stated}
-        for key in stated.keys() | mine.keys():
+        for key in stated.keys() | perceived.keys():
             one, two = sites[key[0]], numbers[key[1]]
-            kind = CLASSES[int(METAL[one]) + int(METAL[two])]
-            if key in stated and key in mine:
-                self.right[kind] += 1
+            pair_class = CLASSES[int(METAL[one]) + int(METAL[two])]
+            if key in stated and key in perceived:
+                self.right[pair_class] += 1
             elif key in stated:
-                self.missed[kind] += 1
+                self.missed[pair_class] += 1
                 self.examples["missed"][pair_name(one, two)] += 1
             elif any(site == key[0] for site, _ in listed) and frozenset((one, two)) in pairs:
-                self.wrong[kind] += 1
+                self.wrong[pair_class] += 1
                 self.examples["wrong"][pair_name(one, two)] += 1
         if table.types.any():
             self.typed += 1
-            self._types(stated, mine, crystal)
+            self._types(stated, perceived, crystal)
 
-    def _types(self, stated: dict, mine: dict, crystal: Crystal) -> None:
+    def _types(self, stated: dict, perceived: dict, crystal: Crystal) -> None:
         doubles = Counter(
-            key[0] for key, kind in stated.items() if BOND_TYPES[kind] in ("double", "delocalised")
+            key[0] for key, code in stated.items() if BOND_TYPES[code] in ("double", "delocalised")
         )
-        for key, kind in stated.items():
-            if key not in mine or BOND_TYPES[kind] == "unknown":
+        for key, code in stated.items():
+            if key not in perceived or BOND_TYPES[code] == "unknown":
                 continue
-            pair = BOND_TYPES[kind], BOND_TYPES[mine[key]]
+            pair = BOND_TYPES[code], BOND_TYPES[perceived[key]]
             self.confusion[pair] += 1
             if pair[0] in ("single", "double") and pair[1] in RESONANT:
                 ends = (key[0], int(crystal.orbits[key[1]]))
@@ -114,11 +114,11 @@ class Tables:
         print(f"\n### Bonds against the tables of {self.crystals} crystals\n")
         print("| between | precision | recall | in both | only perceived | only in the table |")
         print("|---|---|---|---|---|---|")
-        for kind in CLASSES:
-            right, wrong, missed = self.right[kind], self.wrong[kind], self.missed[kind]
+        for name in CLASSES:
+            right, wrong, missed = self.right[name], self.wrong[name], self.missed[name]
             if right + wrong + missed:
                 precision, recall = right / max(right + wrong, 1), right / max(right + missed, 1)
-                print(f"| {kind} | {precision:.4f} | {recall:.4f} | {right:,} | {wrong:,} | {missed:,} |")
+                print(f"| {name} | {precision:.4f} | {recall:.4f} | {right:,} | {wrong:,} | {missed:,} |")
         for name, counts in self.examples.items():
             print(f"\nMost often {name}: {', '.join(f'{p} {n}' for p, n in counts.most_common(6))}")
         total = sum(self.confusion.values())
@@ -136,7 +136,7 @@ class Tables:
 
 
 def confusion_table(confusion: Counter[tuple[str, str]], reference: str) -> None:
-    """Print rows of the reference, columns of ours."""
+    """Print a table with rows of the reference and columns of the perceived types."""
     columns = [t for t in BOND_TYPES if any(b == t for _, b in confusion)]
     print(f"| {reference}, perceived as | {' | '.join(columns)} | recall |")
     print("|---" * (len(columns) + 2) + "|")
@@ -147,14 +147,14 @@ def confusion_table(confusion: Counter[tuple[str, str]], reference: str) -> None
 
 
 def pair_name(one: int, two: int) -> str:
-    """Symbols of a pair."""
+    """Return the symbols of a pair."""
     from atomsight.core.elements import SYMBOLS
 
     return "-".join(sorted((SYMBOLS[one], SYMBOLS[two])))
 
 
 def molecules(crystal: Crystal, graph: BondGraph) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Atoms (n,) and unwrapped positions (n, 3) of the molecules that are finite and hold no metal."""
+    """Iterate over (n,) atoms and unwrapped (n, 3) positions of the finite molecules without a metal."""
     seen = np.zeros(crystal.n_atoms, bool)
     for origin in crystal.representatives.tolist():
         if seen[origin]:
@@ -177,7 +177,7 @@ def molecules(crystal: Crystal, graph: BondGraph) -> Iterator[tuple[np.ndarray, 
 
 
 class Rdkit:
-    """Types against RDKit on whole molecules."""
+    """Comparison of types with RDKit on complete molecules."""
 
     def __init__(self) -> None:
         self.molecules = self.failed = self.same_molecules = self.same_bonds = 0
@@ -233,7 +233,7 @@ class Rdkit:
             return
         total = sum(self.confusion.values())
         same = sum(n for (a, b), n in self.confusion.items() if a == b)
-        print(f"\n### Types against RDKit on {self.molecules} whole molecules without metals\n")
+        print(f"\n### Types against RDKit on {self.molecules} complete molecules without metals\n")
         print(
             f"RDKit gives an answer for {done} of {self.molecules} taken as neutral, in {self.seconds:.1f} s"
         )
@@ -258,31 +258,31 @@ def bonds_to_hydrogen(paths: list[Path]) -> None:
         block = gemmi.cif.read_string(member.data)[0]
         files[block.find_value("_audit_creation_method") or "?"] += 1
         hydrogens = {row[0] for row in block.find("_atom_site_", ["label", "type_symbol"]) if row[1] == "H"}
-        kinds = block.find_values("_ccdc_geom_bond_type")
-        for row, kind in zip(block.find("_geom_bond_", tags), kinds, strict=True):
+        types = block.find_values("_ccdc_geom_bond_type")
+        for row, bond_type in zip(block.find("_geom_bond_", tags), types, strict=True):
             if hydrogens & {row[0], row[1]}:
                 leaves = row.has(2) and row[2] not in (".", "?")
-                counts["leaving it" if leaves else "within the cell", kind] += 1
+                counts["leaving it" if leaves else "within the cell", bond_type] += 1
     print(f"{date.today()}  files with _ccdc_geom_bond_type by program: {dict(files)}\n")
     print("| bonds to hydrogen | type | rows |\n|---|---|---|")
-    for (place, kind), count in sorted(counts.items()):
-        print(f"| {place} | {kind} | {count:,} |")
+    for (place, bond_type), count in sorted(counts.items()):
+        print(f"| {place} | {bond_type} | {count:,} |")
 
 
 class Repeated(Dataset):
-    """A dataset whose shards are read over and over."""
+    """A dataset whose shards are read repeatedly."""
 
     def __init__(self, dataset: Dataset, rows: int) -> None:
         super().__init__(dataset.path, dataset.metadata)
         self.times = -(-rows // dataset.n_sites())
 
     def shards(self, split: str | None = None) -> list[Path]:
-        """All of them, many times."""
+        """Return all shards, repeated."""
         return super().shards(split) * self.times
 
 
 def time_study(path: Path, rows: int) -> None:
-    """Time and memory of the study."""
+    """Print time and memory of the study."""
     from atomsight.analyse.bond_lengths import study_bonds
 
     dataset = Repeated(open_dataset(path), rows)
@@ -297,6 +297,7 @@ def time_study(path: Path, rows: int) -> None:
 
 
 def main() -> None:
+    """Compare or measure, and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("paths", type=Path, nargs="*", metavar="PATH")
     parser.add_argument("--hydrogen", action="store_true", help="count stated types of bonds to hydrogen")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from atomsight.core.elements import SYMBOLS
 from atomsight.dataset import Dataset, open_dataset
-from atomsight.evaluate.ceiling import least_error, nearest_of_other_groups, pair_mixing
+from bayes_error import least_error, nearest_of_other_groups, pair_mixing
 from masked_site import print_row
 
 EDGES = (0.001, 0.003, 0.01, 0.03, 0.1)

@@ -2,10 +2,9 @@
 
     python benchmarks/distances.py FOLDER [--rows 20000000] [-k 24] [--threads 2] [--repeat 2]
 
-A dataset of the usual schema is generated in FOLDER, unless it is there already: random distances whose first
-neighbours follow the peaks of organic crystals, shards and row groups of the usual size. Each query then runs
-in a process of its own; its peak resident memory is what the operating system reports for that process,
-Python and libraries included.
+A dataset is generated in FOLDER, unless it is there already: random distances whose first neighbours follow
+the peaks of organic crystals, with shards and row groups of the default size. Each query runs in a process of
+its own. Its peak resident memory is that of the whole process, with Python and libraries.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ QUERIES = (
 
 
 def shard(seed: int, rows: int, k: int, first_crystal: int) -> pa.Table:
-    """Random sites of crystals of 40 sites each."""
+    """Generate random sites of crystals of 40 sites each."""
     from atomsight.dataset.schema import BOND, SPLITS, sites_schema
 
     rng = np.random.default_rng(seed)
@@ -71,7 +70,7 @@ def shard(seed: int, rows: int, k: int, first_crystal: int) -> pa.Table:
 
 
 def generate(folder: Path, rows: int, k: int) -> None:
-    """Write a dataset of so many rows, all in the train split."""
+    """Write a dataset with all rows in the train split."""
     from atomsight.dataset.schema import (
         CRYSTALS_SCHEMA,
         INDEX_NAME,
@@ -124,7 +123,7 @@ def generate(folder: Path, rows: int, k: int) -> None:
 
 
 def measure(folder: Path, options: list[str], threads: int) -> tuple[float, float, float]:
-    """Wall seconds, CPU seconds and peak resident MB of one command."""
+    """Return wall seconds, CPU seconds and peak resident MB of one command."""
     command = [sys.executable, "-m", "atomsight.cli.main", "distances", str(folder), *options]
     code = (
         "import resource, subprocess, sys\n"
@@ -152,7 +151,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("-k", type=int, default=24)
     parser.add_argument("--threads", type=int, default=min(len(os.sched_getaffinity(0)), 4))
-    parser.add_argument("--repeat", type=int, default=2, help="the least of so many runs is taken")
+    parser.add_argument("--repeat", type=int, default=2, help="number of runs, of which the fastest is taken")
     arguments = parser.parse_args()
     if not (arguments.folder / "dataset.json").exists():
         generate(arguments.folder, arguments.rows, arguments.k)

@@ -1,4 +1,4 @@
-"""Peaks of the neighbour distances of real datasets, as tables.
+"""Tables of the peaks of neighbour distances in datasets.
 
     python benchmarks/peaks.py DATASET... [--pairs C-C,C-N,N-C,...] [--neighbour 1] [--resolution 0.01]
 
@@ -36,13 +36,13 @@ def main() -> None:
         summaries = summarise_pairs(counts, resolution=arguments.resolution)
         found = {str(summary.pair): summary for summary in summaries}
         print(f"\n{path.name}: {dataset.n_crystals:,} crystals, {dataset.n_sites():,} sites\n")
-        print("| pair | sites | share of centre | peak, Å | FWHM, Å | share of pair | kind |")
+        print("| pair | sites | share of centre | peak, Å | FWHM, Å | share of pair | bond type |")
         print("|---|---|---|---|---|---|---|")
         for name in pairs:
             summary = found[name]
             head = f"| {name} | {summary.sites:,} | {100 * summary.share:.1f} % "
-            for peak, kind in summary.peaks:
-                size = f"| {peak.position:.3f} | {peak.width:.3f} | {100 * peak.share:.1f} % | {kind or ''} |"
+            for peak, bond in summary.peaks:
+                size = f"| {peak.position:.3f} | {peak.width:.3f} | {100 * peak.share:.1f} % | {bond or ''} |"
                 print(head + size)
                 head = "| | | "
 

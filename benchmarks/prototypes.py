@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from atomsight.models.plausibility.inference import GENERAL, INORGANIC_UNRELAXED, Plausibility, crystal_logits
 from atomsight.rank.volume import element_counts, expected_volume, fit_volumes
 from workshop.plausibility.examples import SMALL, split_crystals
-from workshop.plausibility.prototypes import Geometry, kin, with_elements
+from workshop.plausibility.prototypes import Geometry, match_prototypes, with_elements
 
 K = 16
 LIKE, UNLIKE = 3, 40
@@ -62,7 +62,7 @@ def main() -> None:
     volumes = fit_volumes(element_counts(train), np.array([crystal.volume for crystal in train]))
     asked = [c for c in split_crystals(given.dataset, given.small, given.split, left) if c.n_atoms <= SMALL]
     geometries = [Geometry.of(crystal, K) for crystal in (*train, *asked)]
-    relations = kin(geometries)[len(train) :]
+    relations = match_prototypes(geometries)[len(train) :]
     small = np.array([number < len(train) and g.atoms <= SMALL for number, g in enumerate(geometries)])
     cases: list[tuple[float, list[Structure], int]] = []
     for crystal, own, relation in zip(asked, geometries[len(train) :], relations, strict=True):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atomsight.io import crystals_of, crystals_of_many, iter_members
+from atomsight.io import crystals_of, iter_members
 from atomsight.rank.rank import Ranker
 
 
@@ -46,7 +46,7 @@ def main() -> None:
         for _ in ranker.stream(crystals_of(held[0])):
             pass
         began = time.process_time()
-        files = (crystal for _, crystals in crystals_of_many(held) for crystal in crystals)
+        files = (crystal for member in held for crystal in crystals_of(member))
         count = sum(1 for _ in ranker.stream(files))
         rate = count / (time.process_time() - began)
         print(

@@ -21,11 +21,11 @@ from atomsight.core.elements import SYMBOLS
 from atomsight.core.scores import macro
 from atomsight.dataset import Dataset, open_dataset
 from atomsight.evaluate import metrics
-from atomsight.evaluate.set_counts import SetCounts
 from atomsight.models import load_model
 from atomsight.models.base import Model
 from atomsight.models.conformal import COVERAGE, ENOUGH, SetRule
 from masked_site import FEWEST, Batch, noisy, print_row, without_hydrogens
+from set_counts import SetCounts
 
 Floats = NDArray[np.floating]
 Rule = Callable[[Floats], NDArray[np.bool_]]

@@ -22,8 +22,8 @@ import numpy as np
 import atomsight
 from atomsight.core.crystal import Crystal
 from atomsight.io import DEFAULT, Member, crystals_of, iter_members
+from atomsight.io.http import HttpClient
 from atomsight.io.optimade import members_of
-from atomsight.io.web import Web
 
 HELPERS = Path(__file__).parents[1] / "tests" / "support"
 sys.path.insert(0, str(HELPERS))
@@ -88,7 +88,7 @@ def optimade(archive: str) -> Counter[str]:
                 break
             except OSError:
                 time.sleep(0.2)
-        for member in members_of(url, lambda s, r: outcomes.update(["lost"]), DEFAULT, Web(pause=0.0)):
+        for member in members_of(url, lambda s, r: outcomes.update(["lost"]), DEFAULT, HttpClient(pause=0.0)):
             back = crystals_of(member, DEFAULT)
             known = direct[member.name.removesuffix(".0")]
             outcome = min((compared(back[0], c) for c in known), key=len) if back else "not read"

@@ -17,7 +17,7 @@ import numpy as np
 
 from atomsight import open_dataset
 from atomsight.analyse.evaluation import MistakeTable, read_mistakes
-from atomsight.analyse.mistake_tables import telling_traits
+from atomsight.analyse.mistake_tables import distinctive_traits
 from atomsight.analyse.mistakes import MistakeAnalysis, analyse_mistakes
 from atomsight.analyse.mistakes_duplicates import read_near_duplicates
 from atomsight.core.elements import NUMBERS, SYMBOLS
@@ -69,7 +69,7 @@ def pair_table(models: Mapping[str, MistakeAnalysis]) -> str:
         if pair is None:
             rows.append([*cells, "", "", ""])
             continue
-        traits = telling_traits(models[last], pair, most=12)
+        traits = distinctive_traits(models[last], pair, most=12)
         words = [
             f"{t.trait} {t.value} {100 * t.share:.0f} % ({100 * (t.share_right or 0):.0f} %)"
             for t in traits

@@ -25,8 +25,7 @@ def learnable(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="session")
 def run(learnable: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run with ``QUICK`` settings."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     from atomsight.training import train_model
     from learnable_crystals import QUICK
 
@@ -34,3 +33,10 @@ def run(learnable: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "quick"
     train_model(learnable, out, QUICK)
     return out
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a model trained here."""
+    for item in items:
+        if {"run", "network"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.train)

@@ -1,9 +1,9 @@
-"""Put the crystals that a model was trained on beside it, as isotypes.
+"""Add the training crystals of a model to it as isotypes.
 
     python -m workshop.isotypes MODEL DATASET OUT
 
-MODEL is a masked-site model, DATASET the one that it was trained on, OUT a folder for the new model. Taken
-are the crystals of ``train`` without carbon (`bank.CARBON`).
+MODEL is a masked-site model, DATASET the one that it was trained on, OUT a folder for the new model. The
+isotypes are the crystals of ``train`` without carbon (`bank.CARBON`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from atomsight.models.conformal import fit_sets
 from atomsight.models.isotypes.bank import (
     ANIONS,
     CARBON,
-    COMPARED,
     KNOWN,
     MOST_SITES,
     Isotypes,
@@ -36,35 +35,38 @@ from atomsight.models.isotypes.bank import (
     scaled,
 )
 from atomsight.models.isotypes.match import WAYS, may_match, pairings
-from atomsight.models.isotypes.types import Group, Scales
+from atomsight.models.isotypes.types import COMPARED, Group, Scales
 from atomsight.models.load import MODEL_FILE, load_model, model_file
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.training import calibrate
-from atomsight.training.export import add_metadata, onnx_library
+from atomsight.training.extra import onnx_library
+from atomsight.training.model_file import add_metadata
 from workshop.sets import unseen_answers
 
 NEAR = 0.05
-"""Largest difference of the pairs that exchanges are counted in."""
+"""Largest difference of the pairs in which exchanges are counted."""
 
 CHEMISTRIES = len(ANIONS) + 1
 
 LENT = 5.0
-"""Exchanges of an element in all chemistries together that are added to those of each."""
+"""Pseudocount: exchanges of an element in all chemistries that are added to those of each."""
 
-RIDGE, APART = 1e-4, 1e-3
-"""On the volumes of the elements and on what sets a chemistry apart; the errors are relative to the crystals'
-volumes."""
+RIDGE, RIDGE_OF_CHEMISTRY = 1e-4, 1e-3
+"""Ridge penalties on the volumes of the elements and on the deviations of a chemistry."""
 
-DOUBTED = 0.03
-"""Relative error of a volume beyond which a pair counts less (Huber 1964, 10.1214/aoms/1177703732)."""
+HUBER = 0.03
+"""Relative error of a volume beyond which a pair has less weight (Huber 1964, 10.1214/aoms/1177703732)."""
 
 ROUNDS = 6
-"""Of reweighting."""
+"""Number of iteratively reweighted least-squares rounds."""
 
 
 def crystals_of(dataset: Dataset) -> Iterator[dict[str, Any]]:
-    """The ``train`` crystals that become isotypes: ``distances``, ``element``, ``multiplicity`` and the
-    volume of an atom."""
+    """Yield the ``train`` crystals that become isotypes.
+
+    Yields:
+        ``distances``, ``element``, ``multiplicity`` and ``volume``, Å3 an atom.
+    """
     table = dataset.crystals(["crystal", "volume", "n_atoms"]).to_pydict()
     volume = {
         name: size / atoms
@@ -80,7 +82,7 @@ def crystals_of(dataset: Dataset) -> Iterator[dict[str, Any]]:
 
 
 def isotypes(dataset: Dataset) -> Isotypes:
-    """The isotypes of a dataset's ``train`` crystals."""
+    """Return the isotypes of a dataset's ``train`` crystals."""
     sites, rows, elements, shares, lengths, volumes = [], [], [], [], [], []
     for crystal in crystals_of(dataset):
         own = scaled(crystal["distances"])
@@ -104,12 +106,12 @@ def isotypes(dataset: Dataset) -> Isotypes:
         np.zeros((CHEMISTRIES, KNOWN), np.float32),
     )
     pairs = exchanges(bank)
-    found = stands(pairs).astype(np.float32), sizes(pairs).astype(np.float32)
+    found = substitution_frequencies(pairs).astype(np.float32), element_volumes(pairs).astype(np.float32)
     return replace(bank, stands=found[0], size=found[1])
 
 
 def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
-    """Pairs of isotypic crystals that differ by one element.
+    """Return pairs of isotypic crystals that differ by one element.
 
     Returns:
         ``old`` and ``new`` atomic number, the `chemistry` of the elements ``beside``, ``share`` of the atoms,
@@ -117,7 +119,10 @@ def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
     """
     found = []
     for n, group in bank.groups.items():
-        found.append(_exchanges(group, orders_of(n), NEAR, Scales().alike))
+        orders = orders_of(n)
+        for one, means in enumerate(group.means):
+            chosen = np.flatnonzero(may_match(means, group.means, NEAR))
+            found.append(_exchanges(group, one, chosen[chosen != one], orders, NEAR, Scales().alike))
     old, new, beside, share, volume, other = np.concatenate(found).T
     whole = {"old": old, "new": new, "beside": beside}
     return {name: column.astype(np.int64) for name, column in whole.items()} | {
@@ -128,59 +133,65 @@ def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
 
 
 @compiled
-def _exchanges(group: Group, orders: NDArray[np.int64], most: float, alike: float) -> NDArray[np.float64]:
-    """(p, 6) the pairs of a group, see `exchanges`."""
-    crystals, n = group.elements.shape
+def _exchanges(
+    group: Group,
+    one: int,
+    chosen: NDArray[np.int64],
+    orders: NDArray[np.int64],
+    most: float,
+    alike: float,
+) -> NDArray[np.float64]:
+    """Return (p, 6) pairs of one crystal of a group with chosen others, see `exchanges`."""
+    n = group.elements.shape[1]
     places, near = np.zeros((WAYS, n), np.int64), np.zeros(WAYS)
     rows = []
-    for one in range(crystals):
-        for two in range(crystals):
-            if one == two or not may_match(group.means[one], group.means[two], most):
-                continue
-            ways = pairings(group.rows[one], group.rows[two], most, alike, orders, places, near)
-            for way in range(ways):
-                # the same crystal with every atom of one element exchanged for one that it did not hold
-                old, new, beside, share = 0, 0, 0, 0.0
-                good = True
-                for i in range(n):
-                    own, theirs = int(group.elements[one, i]), int(group.elements[two, places[way, i]])
-                    if own == theirs:
-                        continue
-                    if old and (own != old or theirs != new):
-                        good = False
-                        break
-                    old, new, beside = own, theirs, int(group.company[one, i])
-                    share += group.shares[one, i]
-                if not good or not old:
+    for two in chosen:
+        ways = pairings(group.rows[one], group.rows[two], most, alike, orders, places, near)
+        for way in range(ways):
+            # the same crystal with every atom of one element exchanged for one that it did not hold
+            old, new, beside, share = 0, 0, 0, 0.0
+            good = True
+            for i in range(n):
+                own, theirs = int(group.elements[one, i]), int(group.elements[two, places[way, i]])
+                if own == theirs:
                     continue
-                for i in range(n):
-                    own = group.elements[one, i]
-                    if own == new or (own == old and group.elements[two, places[way, i]] == old):
-                        good = False
-                if good:
-                    volume, other = float(group.volumes[one]), float(group.volumes[two])
-                    rows.append((float(old), float(new), float(beside), float(share), volume, other))
+                if old and (own != old or theirs != new):
+                    good = False
                     break
+                old, new, beside = own, theirs, int(group.company[one, i])
+                share += group.shares[one, i]
+            if not good or not old:
+                continue
+            for i in range(n):
+                own = group.elements[one, i]
+                if own == new or (own == old and group.elements[two, places[way, i]] == old):
+                    good = False
+            if good:
+                volume, other = float(group.volumes[one]), float(group.volumes[two])
+                rows.append((float(old), float(new), float(beside), float(share), volume, other))
+                break
     found = np.zeros((len(rows), 6))
-    for number in range(len(rows)):
-        row = rows[number]
+    for number, row in enumerate(rows):
         found[number, 0], found[number, 1], found[number, 2] = row[0], row[1], row[2]
         found[number, 3], found[number, 4], found[number, 5] = row[3], row[4], row[5]
     return found
 
 
-def stands(pairs: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """(CHEMISTRIES, KNOWN, KNOWN) shares, see `Isotypes`."""
+def substitution_frequencies(pairs: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Return (CHEMISTRIES, KNOWN, KNOWN) substitution frequencies, see `Isotypes`."""
     counts = np.zeros((CHEMISTRIES, KNOWN, KNOWN))
     np.add.at(counts, (pairs["beside"], pairs["old"], pairs["new"]), 1.0)
     every = counts.sum(axis=0)
     counts += LENT * every / np.maximum(every.sum(axis=1, keepdims=True), 1.0)
-    return counts / np.maximum(counts.sum(axis=2, keepdims=True), 1e-30)
+    frequencies: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=2, keepdims=True), 1e-30)
+    return frequencies
 
 
-def sizes(pairs: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """(CHEMISTRIES, KNOWN) Å3, see `Isotypes`: from differences of volume, by least squares that doubt pairs
-    which fit ill. A chemistry's own numbers are those of all and what sets it apart."""
+def element_volumes(pairs: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Return (CHEMISTRIES, KNOWN) volumes, Å3, see `Isotypes`, from differences of volume.
+
+    The fit is a robust least squares. The volumes of a chemistry are common volumes plus its deviations.
+    """
     slope = pairs["share"] / pairs["volume"]
     wanted = pairs["other"] / pairs["volume"] - 1
     new, old = (
@@ -192,7 +203,7 @@ def sizes(pairs: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
     weight = np.ones(len(slope))
     found = np.zeros(unknown)
     for _ in range(ROUNDS):
-        normal = np.diag(np.where(np.arange(unknown) < KNOWN, RIDGE, APART))
+        normal = np.diag(np.where(np.arange(unknown) < KNOWN, RIDGE, RIDGE_OF_CHEMISTRY))
         right = np.zeros(unknown)
         for place, sign in zip(places, signs, strict=True):
             np.add.at(right, place, weight * sign * wanted)
@@ -200,27 +211,27 @@ def sizes(pairs: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
                 np.add.at(normal, (place, other), weight * sign * opposite)
         found = np.linalg.solve(normal, right)
         error = np.abs((signs * found[places]).sum(axis=0) - wanted)
-        weight = np.minimum(1.0, DOUBTED / np.maximum(error, 1e-12))
+        weight = np.minimum(1.0, HUBER / np.maximum(error, 1e-12))
     return found[:KNOWN] + found[KNOWN:].reshape(CHEMISTRIES, KNOWN)
 
 
 def add_isotypes(model: str | Path, dataset: Dataset, out: Path) -> Model:
-    """Write a model with the isotypes of its dataset beside its network, as a folder like that of a run.
+    """Write a run folder with a model and the isotypes of its dataset.
 
-    The sets of the new model are fitted to its own answers on ``val``.
+    The prediction sets of the new model are fitted to its own probabilities on ``val``.
 
     Args:
-        model: name of a bundled model, run folder, or ONNX file; of the kind masked-site.
+        model: name of a bundled model, run folder, or ONNX file of a masked-site model.
         dataset: the one that it was trained on.
-        out: where to.
+        out: the new folder.
 
     Raises:
-        InputError: the model was trained on another dataset, is of another kind or looks at too few
+        InputError: the model was trained on another dataset, is of another architecture or uses too few
             neighbours, or the folder holds another model.
-        ModelError: no crystal of the dataset may become an isotype.
+        ModelError: no crystal of the dataset can become an isotype.
         MissingExtraError: the extra ``train`` is not installed.
     """
-    onnx_library()  # for the last step; better told now than after minutes
+    onnx_library()  # an early error for the last step
     old = load_model(model)
     if not isinstance(old, MaskedSiteModel):
         raise InputError(f"{old.name} is a {old.kind} model; isotypes stand beside a masked-site model")
@@ -237,23 +248,18 @@ def add_isotypes(model: str | Path, dataset: Dataset, out: Path) -> Model:
     add_metadata(model_file(model), draft, {"isotypes": text})
     together, _ = unseen_answers(load_model(draft), dataset)
 
-    def figures(answers: NDArray[np.float32]) -> dict[str, float]:
-        return {
-            "sites": len(truth),
-            "accuracy": float((answers.argmax(axis=1) == truth).mean()),
-            "macro_recall": calibrate.macro_recall(answers, truth),
-            "log_loss": calibrate.log_loss(np.log(np.maximum(answers, 1e-30)), truth),
-            "calibration_error": calibrate.calibration_error(answers, truth),
-        }
-
-    val = figures(together) | {f"{name}_of_the_network": value for name, value in figures(alone).items()}
-    told = {
+    val, network_alone = (
+        calibrate.validation_scores(np.log(np.maximum(answers, 1e-30)), truth)
+        for answers in (together, alone)
+    )
+    val |= {f"{name}_of_the_network": value for name, value in network_alone.items()}
+    metadata = {
         "isotypes": text,
         "isotypes_beside": {"model": old.name, "fingerprint": old.fingerprint, "crystals": len(bank.sites)},
         "sets": fit_sets(together, truth).as_dict(old.elements),
         "val": val,
     }
-    add_metadata(model_file(model), draft, told)
+    add_metadata(model_file(model), draft, metadata)
     draft.replace(target)
     result = {"temperature": old.metadata["temperature"], "val": val}
     write_text(out / "result.json", json.dumps(result, indent=1) + "\n")

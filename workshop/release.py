@@ -1,4 +1,4 @@
-"""Release a trained model: weights that carry their own figures, and the card that lies beside them.
+"""Release a trained model: weights with their own figures, and a model card.
 
     python -m workshop.release RUN EVALUATION --name NAME --data TEXT --credit TEXT --licence TEXT
 
@@ -17,9 +17,10 @@ from typing import Any
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError, ModelError
 from atomsight.core.files import write_text
+from atomsight.models.base import Model
 from atomsight.models.load import MODEL_FILE, PRETRAINED, load_model
-from atomsight.training.export import add_metadata
-from atomsight.training.run_folder import held_origin
+from atomsight.training.model_file import add_metadata
+from atomsight.training.run_folder import run_origin
 
 FIGURES = {
     "crystals": "crystals",
@@ -32,7 +33,7 @@ FIGURES = {
     "expected_calibration_error": "expected calibration error",
     "coverage_at_99_percent_accuracy": "share of sites answered at 99 % accuracy",
 }
-"""What a model file and a card tell of the test split, by its name in ``summary.json``."""
+"""Figures of the test split in a model file and a card, by their names in ``summary.json``."""
 
 
 def release(
@@ -67,7 +68,7 @@ def release(
     model = load_model(run, threads=1)
     summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
     if summary["split"] != "test":
-        raise InputError(f"{evaluation} is about the split {summary['split']}; a card tells of test")
+        raise InputError(f"{evaluation} is about the split {summary['split']}; a card states figures of test")
     if summary.get("crystals_seen_in_training") != 0:
         raise InputError(
             f"{evaluation} holds crystals that the model has learnt from, or does not know whether"
@@ -84,71 +85,23 @@ def release(
         {"name": name, "test": test, "licence": licence, "trained_on": data, "credit": credit},
     )
     result = json.loads((run / "result.json").read_text(encoding="utf-8"))
-    looks = "distances and directions" if "directions" in model.columns else "distances"
-    write_text(
-        card,
-        _card(
-            name,
-            looks,
-            model.metadata,
-            model.elements,
-            result,
-            test,
-            elements,
-            data,
-            credit,
-            licence,
-            held_origin(run, "average_of")[1],
-        ),
-    )
+    parts = run_origin(run, "average_of")[1]
+    write_text(card, _card(load_model(weights), result, elements, parts))
     return weights, card
 
 
 def _card(
-    name: str,
-    looks: str,
-    metadata: dict[str, Any],
-    numbers: tuple[int, ...],
+    model: Model,
     result: dict[str, Any],
-    test: dict[str, Any],
     elements: list[dict[str, str]],
-    data: str,
-    credit: list[str],
-    licence: str,
     parts: list[dict[str, str]] | None,
 ) -> str:
-    settings = metadata["settings"]
-    symbols = " ".join(SYMBOLS[z] for z in numbers)
-    chosen = ", ".join(f"{key} {value}" for key, value in settings.items() if value is not None)
+    metadata = model.metadata
+    symbols = " ".join(SYMBOLS[z] for z in model.elements)
+    inputs = "distances and directions" if "directions" in model.columns else "distances"
     trained = metadata["data"]
-    val = result["val"]
-    if "isotypes_beside" in metadata:
-        beside = metadata["isotypes_beside"]
-        made = (
-            f"The network of `{beside['model']}` (temperature {result['temperature']:.3f}) beside "
-            f"{beside['crystals']:,} of its train crystals without carbon as isotypes, by\n"
-            "`python -m workshop.isotypes`. On val the network alone has an expected "
-            f"calibration error of {_figure(val['calibration_error_of_the_network'])} and a log loss of "
-            f"{_figure(val['log_loss_of_the_network'])}, with them\n{_figure(val['calibration_error'])} and "
-            f"{_figure(val['log_loss'])}."
-        )
-    else:
-        epochs = ", ".join(f"{stage} {n}" for stage, n in result["epochs"].items())
-        made = (
-            f"`atomsight train` of version {metadata['atomsight']} with {chosen}.\n\n"
-            f"Epochs: {epochs}; the one best on val was kept."
-        )
-        if parts:
-            names = " and ".join(f"`{part['model']}`" for part in parts)
-            made = f"The mean of the weights of {names}, by `python -m atomsight.training.average`."
-        made += (
-            f" Temperature {result['temperature']:.3f}, fitted on val:\n"
-            f"expected calibration error there {_figure(val['calibration_error_uncalibrated'])} before,\n"
-            f"{_figure(val['calibration_error'])} after; log loss {_figure(val['log_loss_uncalibrated'])} "
-            f"before,\n{_figure(val['log_loss'])} after."
-        )
     splits = ", ".join(f"{split} {n:,}" for split, n in sorted(trained["crystals"].items()))
-    figures = "\n".join(f"| {text} | {_figure(test[key])} |" for key, text in FIGURES.items())
+    figures = "\n".join(f"| {text} | {_figure(metadata['test'][key])} |" for key, text in FIGURES.items())
     rows = "\n".join(
         f"| {row['element']} | {int(row['sites']):,} "
         f"| {_share(row['recall'])} | {_share(row['precision'])} | "
@@ -156,45 +109,79 @@ def _card(
         for row in elements
         if int(row["sites"])
     )
-    credits = "\n".join(f"- {line}" for line in credit)
-    return f"""# {name}
+    credits = "\n".join(f"- {line}" for line in metadata["credit"])
+    return f"""# {metadata["name"]}
 
-A {metadata["kind"]} model: from the {metadata["k"]} nearest-neighbour {looks} on, it says which of
-{len(numbers)} elements sits on a site. Licence of the weights: {licence}.
+A {metadata["kind"]} model. It predicts which of {len(model.elements)} elements occupies each site of a
+crystal, from the {inputs} to the {metadata["k"]} nearest neighbours.
+Licence of the weights: {metadata["licence"]}.
 
 Elements: {symbols}
 
-## Trained on
+## Training data
 
-{data}
+{metadata["trained_on"]}
 
 {credits}
 
 Crystals: {splits}; {trained["train_sites"]:,} train sites. Crystals that share a reduced formula or a family
 are in one split. Dataset fingerprint `{trained["fingerprint"]}`.
 
-## How
+## Training
 
-{made}
+{_training(metadata, result, parts)}
 
-## How good, on the test split
+## Accuracy on the test split
 
 | figure | value |
 |---|---|
 {figures}
 
-A symmetry-unique site counts once. Macro recall is the mean of the recalls of the elements that are present.
+Each symmetry-unique site counts once. Macro recall is the mean recall of the elements that are present.
 
-| element | sites | recall | precision | most often taken for |
+| element | sites | recall | precision | most often predicted as |
 |---|---|---|---|---|
 {rows}
 
 ## Limits
 
-It sees geometry alone: elements of equal size and surroundings are told apart badly, and rare elements worse
-than frequent ones. It answers with one of its elements even for a site of another. Structures unlike those it
-was trained on, without hydrogens for one, get worse answers than these figures tell.
+The model uses geometry alone. Elements of equal size and coordination are often confused, rare elements more
+than frequent ones. It always predicts one of its own elements, even for a site of another. Accuracy is lower
+for structures unlike the training data, for example without hydrogens.
 """
+
+
+def _training(metadata: dict[str, Any], result: dict[str, Any], parts: list[dict[str, str]] | None) -> str:
+    """Return the section on the training."""
+    val = {name: _figure(value) for name, value in result["val"].items()}
+    temperature = f"{result['temperature']:.3f}"
+    if "isotypes_beside" in metadata:
+        isotypes = metadata["isotypes_beside"]
+        return (
+            f"The network of `{isotypes['model']}` (temperature {temperature}) with "
+            f"{isotypes['crystals']:,} of its train crystals without carbon as isotypes, by\n"
+            "`python -m workshop.isotypes`. On val the network alone has an expected calibration error of "
+            f"{val['calibration_error_of_the_network']} and a log loss of {val['log_loss_of_the_network']}, "
+            f"with them\n{val['calibration_error']} and {val['log_loss']}."
+        )
+    if parts:
+        names = " and ".join(f"`{part['model']}`" for part in parts)
+        made = f"The mean of the weights of {names}, by `python -m atomsight.training.average`."
+    else:
+        chosen = ", ".join(
+            f"{key} {value}" for key, value in metadata["settings"].items() if value is not None
+        )
+        epochs = ", ".join(f"{stage} {n}" for stage, n in result["epochs"].items())
+        made = (
+            f"`atomsight train` of version {metadata['atomsight']} with {chosen}.\n\n"
+            f"Epochs: {epochs}; the best one on val was kept."
+        )
+    return (
+        f"{made} Temperature {temperature}, fitted on val:\n"
+        f"expected calibration error on val {val['calibration_error_uncalibrated']} before,\n"
+        f"{val['calibration_error']} after; log loss {val['log_loss_uncalibrated']} before,\n"
+        f"{val['log_loss']} after."
+    )
 
 
 def _figure(value: float | None) -> str:

@@ -2,8 +2,7 @@
 
     python -m workshop.sets MODEL DATASET
 
-The thresholds go into a file beside the model, bound to it by its fingerprint, see
-`atomsight.models.conformal`.
+The thresholds go into a file next to the model that names its fingerprint, see `atomsight.models.conformal`.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.core.errors import AtomsightError, InputError
+from atomsight.core.files import write_text
 from atomsight.dataset import Dataset, open_dataset
 from atomsight.models.base import Model
-from atomsight.models.conformal import CALIBRATION_SITES, COVERAGE, SetRule, file_beside, fit_sets
+from atomsight.models.conformal import CALIBRATION_SITES, COVERAGE, SetRule, fit_sets, sets_file
 from atomsight.models.load import load_model, model_file
-from atomsight.training.run_folder import write_text
 
 
 def calibrate_file(model: Model, file: Path, dataset: Dataset, coverage: float = COVERAGE) -> SetRule:
-    """Fit the sets of a finished model on the ``val`` split and write them beside its file.
+    """Fit the prediction sets of a model on the ``val`` split and write them next to its file.
 
     Args:
         model: the model in ``file``.
         file: its ONNX file.
-        dataset: the one that it was trained on: of another, ``val`` may hold what it has learnt from.
-        coverage: the share to promise.
+        dataset: the one that it was trained on; ``val`` of another may hold training crystals.
+        coverage: target coverage.
 
     Raises:
         InputError: the model says that it was trained on another dataset.
@@ -38,13 +37,15 @@ def calibrate_file(model: Model, file: Path, dataset: Dataset, coverage: float =
     probabilities, truth = unseen_answers(model, dataset)
     rule = fit_sets(probabilities, truth, coverage)
     record = {"model": model.fingerprint, **rule.as_dict(model.elements)}
-    write_text(file_beside(file), json.dumps(record, indent=1) + "\n")
+    write_text(sets_file(file), json.dumps(record, indent=1) + "\n")
     return rule
 
 
 def unseen_answers(model: Model, dataset: Dataset) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """What a model says of the ``val`` sites of its dataset, (n, elements), and the column of the true
-    element, (n,), of up to `CALIBRATION_SITES` sites.
+    """Return a model's probabilities for up to `CALIBRATION_SITES` ``val`` sites of its dataset.
+
+    Returns:
+        (n, elements) probabilities, and (n,) column of the true element.
 
     Raises:
         InputError: the model says that it was trained on another dataset, or there are no such sites.
@@ -87,7 +88,7 @@ def main() -> None:
         )
     except AtomsightError as error:
         parser.error(str(error))
-    print(f"{file_beside(file)}: {rule.coverage:.0%} of {rule.sites:,} sites of val")
+    print(f"{sets_file(file)}: {rule.coverage:.0%} of {rule.sites:,} sites of val")
 
 
 if __name__ == "__main__":

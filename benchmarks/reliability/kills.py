@@ -5,8 +5,8 @@
 The commands are `dataset build` (one worker, two workers), `add`, `merge` and `repair`, `train` and
 `rank --out`. Each round starts one, kills the process with SIGKILL at a moment drawn at random over the time
 that it takes in peace, and starts it again (training with ``--resume``), until it gets through. The files
-must then be those of a run in peace, byte for byte. Where a command replaces files, they must be the old or the
-new ones at every moment. `full_disk.py` measures full disks.
+must then be those of a run in peace, byte for byte. Where a command replaces files, they must be the old or
+the new ones at every moment. `full_disk.py` measures full disks.
 """
 
 from __future__ import annotations

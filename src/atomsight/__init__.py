@@ -71,25 +71,7 @@ _HOME = {
 }
 """The module of each public name."""
 
-__all__ = [
-    "Crystal",
-    "Dataset",
-    "Model",
-    "amd",
-    "build",
-    "check",
-    "earth_movers_distance",
-    "evaluate",
-    "load_model",
-    "nearest_neighbours",
-    "open_dataset",
-    "pdd",
-    "predict",
-    "rank",
-    "read",
-    "train",
-    "write",
-]
+__all__ = list(_HOME)
 
 
 class _Package(ModuleType):

@@ -1,7 +1,7 @@
-"""What to cite: the methods and the data behind atomsight, as BibTeX.
+"""Works to cite for the methods and data of atomsight, as BibTeX.
 
-The works are in ``citations.bib``. The comment before each entry says its topic and what it is cited for, so
-that a paper can name exactly what it used.
+The works are in ``citations.bib``. The comment before each entry gives its topic and the reason to cite it,
+so that a paper can cite exactly the works that it used.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ class Citation:
     """One work to cite.
 
     Attributes:
-        name: short stable name, as ``atomsight cite NAME`` takes it, and the BibTeX key.
+        name: Short stable name, as ``atomsight cite NAME`` takes it, and the BibTeX key.
         topic: ``software``, ``method`` or ``data``.
-        reason: what it is cited for.
-        kind: BibTeX entry type.
+        reason: Reason to cite it.
+        entry_type: BibTeX entry type.
         fields: BibTeX fields in order.
     """
 
     name: str
     topic: str
     reason: str
-    kind: str
+    entry_type: str
     fields: Mapping[str, str]
 
     @property
@@ -41,14 +41,14 @@ class Citation:
         """The entry as BibTeX."""
         width = max(len(key) for key in self.fields)
         lines = [f"  {key:<{width}} = {{{value}}}," for key, value in self.fields.items()]
-        return "\n".join([f"@{self.kind}{{{self.name},", *lines, "}"])
+        return "\n".join([f"@{self.entry_type}{{{self.name},", *lines, "}"])
 
 
 def parse_citations(text: str) -> tuple[Citation, ...]:
-    """Works from BibTeX: a comment ``% TOPIC: REASON`` before each entry, and a line per field."""
+    """Read works from BibTeX with a comment ``% TOPIC: REASON`` before each entry and a line per field."""
     return tuple(
-        Citation(name, topic, reason, kind, dict(_FIELD.findall(body)))
-        for topic, reason, kind, name, body in _ENTRY.findall(text)
+        Citation(name, topic, reason, entry_type, dict(_FIELD.findall(body)))
+        for topic, reason, entry_type, name, body in _ENTRY.findall(text)
     )
 
 
@@ -57,19 +57,19 @@ CITATIONS = parse_citations(_TEXT.replace("{VERSION}", f"{{{__version__}}}"))
 
 
 def is_known(name: str) -> bool:
-    """Whether a name is that of a work or a topic."""
+    """Return whether a name is that of a work or a topic."""
     word = name.strip().lower()
     return any(word in (citation.name, citation.topic) for citation in CITATIONS)
 
 
 def find_citations(names: Iterable[str] = ()) -> list[Citation]:
-    """The works of these names, in the order of :data:`CITATIONS`; all of them where no name is given.
+    """Find works by name, in the order of :data:`CITATIONS`; all of them without names.
 
     Args:
-        names: names of works, or topics (``software``, ``method``, ``data``), in any case.
+        names: Names of works, or topics (``software``, ``method``, ``data``), in any case.
 
     Raises:
-        InputError: an unknown name; the message lists those that are known.
+        InputError: A name is unknown; the message lists the known ones.
     """
     wanted = {name.strip().lower() for name in names}
     unknown = wanted - {c.name for c in CITATIONS} - {c.topic for c in CITATIONS}

@@ -80,7 +80,7 @@ def test_counts_are_those_of_a_plain_loop(bonded: Dataset) -> None:
     assert within < sites
     assert {i: n for i, n in enumerate(study.differences.tolist()) if n} == differences
     for (centre, other, kind), count in nearest.items():
-        assert study.kinds(Pair(centre, other))[kind] == count
+        assert study.type_counts(Pair(centre, other))[kind] == count
     assert sum(nearest.values()) == sum(study.pairs().values())
     for centre, other, kind in {key[:3] for key in every}:
         counts = study.histogram(Pair(centre, other), kind, EVERY)
@@ -101,7 +101,7 @@ def test_pairs_may_be_read_from_both_ends(bonded: Dataset) -> None:
     assert (both == parts).all()
     assert (
         study.histogram(Pair(6, 6), "single", EVERY, both=True).sum()
-        == study.kinds(Pair(6, 6), EVERY)["single"]
+        == study.type_counts(Pair(6, 6), EVERY)["single"]
     )
 
 
@@ -120,7 +120,7 @@ def test_summary_agrees_with_its_rows(bonded: Dataset) -> None:
     bonded_rows = sum(row["bonded"] for row in rows)
     assert bonded_rows / study.known == pytest.approx(summary["nearest_neighbours_bonded"])
     assert 0 < bonded_rows < study.known
-    assert sum(summary["nearest_by_type"].values()) == sum(study.kinds(way=NEAREST).values())
+    assert sum(summary["nearest_by_type"].values()) == sum(study.type_counts(way=NEAREST).values())
 
 
 def test_what_cannot_be_counted_is_told(bonded: Dataset, tmp_path: Path) -> None:

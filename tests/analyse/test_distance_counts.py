@@ -111,7 +111,7 @@ def test_one_thread_or_many_and_little_memory_give_the_same(mixed: Dataset) -> N
 def test_what_a_dataset_does_not_hold_is_named(mixed: Dataset) -> None:
     with pytest.raises(InputError, match=r"holds no Au, U; it holds .*C"):
         count_distances(mixed, (6, 79, 92))
-    with pytest.raises(InputError, match=r"neighbour 9 asked for.* k = 8 .*-k 9"):
+    with pytest.raises(InputError, match=r"neighbour 9 was requested.* k = 8 .*-k 9"):
         count_distances(mixed, (6,), Ranks(2, 9))
     with pytest.raises(InputError, match="from 3 to 2"):
         count_distances(mixed, (6,), low=3, high=2)

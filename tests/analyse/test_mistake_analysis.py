@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from atomsight.analyse.evaluation import read_mistakes
-from atomsight.analyse.mistake_tables import telling_traits, write_mistakes
+from atomsight.analyse.mistake_tables import distinctive_traits, write_mistakes
 from atomsight.analyse.mistakes import MistakeAnalysis, analyse_mistakes
 from atomsight.analyse.mistakes_duplicates import read_near_duplicates
 from atomsight.analyse.mistakes_traits import coordination, shell_codes, shell_text
@@ -98,7 +98,7 @@ def test_pairs_are_counted_with_crystals_and_groups(
 
 def test_the_trait_that_makes_the_mistake_comes_first(analysis: MistakeAnalysis) -> None:
     carbon = next(pair for pair in analysis.pairs if pair.true == 6)
-    first = telling_traits(analysis, carbon)[0]
+    first = distinctive_traits(analysis, carbon)[0]
     assert (first.trait, first.value) == ("nearest neighbour", "H")
     assert (first.share, first.share_right, first.sites) == (1.0, 0.0, carbon.sites)
     assert first.ratio is None
@@ -153,7 +153,7 @@ def test_without_a_right_site_no_trait_is_called_telling(mixed: Dataset, tmp_pat
     analysis = analyse_mistakes(read_mistakes(folder, mixed), mixed)
     assert analysis.pairs[0].share_of_true == 1
     assert {t.share_right for t in analysis.traits} == {None}
-    assert telling_traits(analysis, analysis.pairs[0]) == []
+    assert distinctive_traits(analysis, analysis.pairs[0]) == []
 
 
 def test_an_element_that_the_train_split_lacks_has_no_deviation(mixed: Dataset, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atomsight.analyse import find_peaks
-from atomsight.analyse.bond_kinds import KINDS, TOO_SHORT, bond_kind
+from atomsight.analyse.bond_types import RANGES, TOO_SHORT, bond_type
 from atomsight.analyse.peaks import isj_bandwidth
 
 EDGES = np.linspace(0, 4, 1601)
@@ -33,7 +33,7 @@ def test_three_carbon_peaks_with_width_and_share() -> None:
         assert peak.width == pytest.approx(FWHM * sd, rel=0.15)
         assert peak.start < peak.position < peak.end
     assert sum(peak.share for peak in peaks) == pytest.approx(1)
-    assert [bond_kind(6, 6, peak.position) for peak in peaks] == ["triple", "double or aromatic", "single"]
+    assert [bond_type(6, 6, peak.position) for peak in peaks] == ["triple", "double or aromatic", "single"]
 
 
 @settings(max_examples=40, deadline=None)
@@ -113,10 +113,10 @@ def test_bandwidth_of_a_bell_is_that_of_the_normal_rule(n: int) -> None:
 
 
 def test_kinds_do_not_overlap_and_do_not_depend_on_order() -> None:
-    for kinds in KINDS.values():
+    for kinds in RANGES.values():
         ends = [end for _, low, high in kinds for end in (low, high)]
         assert ends == sorted(ends)
-    assert bond_kind(6, 7, 1.15) == bond_kind(7, 6, 1.15) == "triple"
-    assert bond_kind(6, 6, 1.44) is None
-    assert bond_kind(6, 6, 0.84) == TOO_SHORT
-    assert bond_kind(30, 8, 0.84) is None
+    assert bond_type(6, 7, 1.15) == bond_type(7, 6, 1.15) == "triple"
+    assert bond_type(6, 6, 1.44) is None
+    assert bond_type(6, 6, 0.84) == TOO_SHORT
+    assert bond_type(30, 8, 0.84) is None

@@ -94,6 +94,9 @@ def test_reference_sites(tmp_path: Path, model: MaskedSiteModel, ibuprofen: Crys
     assert sign.sites == (0,)
     assert ibuprofen.name in sign.text
     assert any(ibuprofen.name in words for words in found.flagged[0].evidence)
+    for given in (open_dataset(tmp_path / "set"), tmp_path / "set", str(tmp_path / "set")):
+        (again,) = atomsight.check(twin, model, precedents=given, against=given)
+        assert again.as_dict() == found.as_dict()
     (itself,) = atomsight.check(replace(ibuprofen, name="twin"), model, against=known)
     assert not [s for s in itself.findings if s.problem == "same_geometry"]
 

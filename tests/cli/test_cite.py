@@ -48,7 +48,7 @@ def test_a_folder_cites_what_it_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert result.exit_code == 0, result.output
     names = [json.loads(line)["name"] for line in result.stdout.splitlines()]
     assert names == ["atomsight", "bond-lengths", "diffusion-kde", "student-mixture", "qmof"]
-    assert "gone is not at hand" in " ".join(result.stderr.split())
+    assert "gone is missing or has changed" in " ".join(result.stderr.split())
     topic = runner.invoke(app, ["cite", "data", "--json"])
     assert {json.loads(line)["topic"] for line in topic.stdout.splitlines()} == {"data"}
 

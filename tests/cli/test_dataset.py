@@ -83,7 +83,7 @@ def test_build_info_and_verify(atomsight: Any, cifs: Path, tmp_path: Path) -> No
     assert status == 0
     assert "k = 6" in out
     assert "Na" in out
-    assert "as they were written" in out
+    assert "match their checksums" in out
 
     status, _, err = atomsight("dataset", "build", cifs, "--out", tmp_path / "d", "-k", 6)
     assert status == 0

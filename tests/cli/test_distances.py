@@ -190,7 +190,7 @@ def test_a_site_is_opened(place: Path, atomsight: Run) -> None:
     (place / "whole").mkdir()
     (place / "whole" / "summary.json").write_text(json.dumps({**summary, "split": "all"}))
     shutil.copy(place / "evaluation" / "mistakes.csv", place / "whole")
-    assert "predicted rightly" in atomsight("mistakes", "whole", "data", "--site", "salt-00:M1").out
+    assert "predicted correctly" in atomsight("mistakes", "whole", "data", "--site", "salt-00:M1").out
     assert atomsight("mistakes", "whole", "data").status == 0
 
 

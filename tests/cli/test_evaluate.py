@@ -17,7 +17,7 @@ from atomsight.core.crystal import Crystal
 from atomsight.core.elements import NUMBERS, SYMBOLS
 from atomsight.dataset import build, open_dataset
 from atomsight.dataset.split import split_of
-from atomsight.training.export import write_model
+from atomsight.training.model_file import write_model
 from atomsight.training.two_stage.graph import two_stage_graph
 
 FILES = {

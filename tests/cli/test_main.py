@@ -40,6 +40,13 @@ def test_every_help_ends_with_an_example(verb: tuple[str, ...]) -> None:
     assert f"Example: atomsight {' '.join(verb)}" in " ".join(result.stdout.split())
 
 
+def test_the_defaults_of_grow_are_those_of_the_library() -> None:
+    from atomsight.training.grow import EPOCHS, LEARNING_RATE
+
+    options = {option.name: option.default for option in get_command(app).commands["grow"].params}  # type: ignore[attr-defined]
+    assert (options["epochs"], options["learning_rate"]) == (EPOCHS, LEARNING_RATE)
+
+
 def test_ctrl_c_ends_with_a_word(tmp_path: Path) -> None:
     started = tmp_path / "out"
     with started.open("wb") as out:

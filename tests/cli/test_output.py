@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from rich.progress import Progress
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from atomsight.cli import _output
-from atomsight.cli._output import Saving, Skips, TextConsole, finish, keeps, printable
+from atomsight.cli._output import Saving, Skips, TextConsole, finish, interruptible, printable
 from atomsight.core.errors import OutputError
 from atomsight.core.wording import counted
 
@@ -69,7 +70,7 @@ def test_a_failure_of_writing_waits_for_the_results(capsys: pytest.CaptureFixtur
     saving = Saving()
     with saving:
         raise OutputError("cannot write order.csv: No space left on device")
-    saving.tell("tables in folder")
+    saving.report(Path("folder"))
     assert capsys.readouterr().err == ""
     with pytest.raises(OutputError, match=r"order\.csv"):
         finish(3, saving)
@@ -78,7 +79,7 @@ def test_a_failure_of_writing_waits_for_the_results(capsys: pytest.CaptureFixtur
 
 
 def test_an_interrupt_says_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    @keeps("the archives are complete")
+    @interruptible("the archives are complete")
     def verb() -> None:
         raise KeyboardInterrupt
 

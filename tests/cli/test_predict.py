@@ -11,7 +11,7 @@ import pytest
 
 from atomsight.cli import main
 from atomsight.core.elements import SYMBOLS
-from atomsight.training.export import write_model
+from atomsight.training.model_file import write_model
 from atomsight.training.two_stage.graph import two_stage_graph
 
 K, ELEMENTS = 4, (1, 6, 7, 8, 11)

@@ -29,8 +29,8 @@ def test_a_full_disk_ends_the_copies_and_keeps_what_was_copied(
     monkeypatch.setattr(rank, "write_bytes", write)
     survivors = Survivors(tmp_path / "kept")
     with survivors:
-        sources: Iterator[Any] = survivors.watched(iter(members))
-        copies = [survivors.judge(cast("Any", SimpleNamespace(source=member.source))) for member in sources]
+        sources: Iterator[Any] = survivors.watch(iter(members))
+        copies = [survivors.add(cast("Any", SimpleNamespace(source=member.source))) for member in sources]
         assert copies == ["a.cif", None, None]
         with pytest.raises(OutputError, match="No space left on device"):
             survivors.keep(["a.cif"])

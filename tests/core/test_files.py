@@ -27,6 +27,7 @@ from atomsight.core.files import (
     write_bytes,
     write_csv,
     write_json,
+    write_rows,
     write_text,
 )
 
@@ -184,3 +185,12 @@ def test_tables_are_safe_and_exact(tmp_path: Path) -> None:
     assert [row["name"] for row in read_csv(path)] == ["=HYPERLINK(1)", "-3"]
     with path.open(newline="") as file:
         assert next(csv.DictReader(file))["name"] == "'=HYPERLINK(1)"
+
+
+def test_rows_with_the_same_keys_are_a_table(tmp_path: Path) -> None:
+    write_rows(
+        tmp_path / "rows.csv", iter([{"name": "=a", "share": 0.5}, {"name": "b", "share": None}]), ".3f"
+    )
+    assert (tmp_path / "rows.csv").read_text(encoding="utf-8") == "name,share\n'=a,0.500\nb,\n"
+    write_rows(tmp_path / "none.csv", [])
+    assert list(read_csv(tmp_path / "none.csv")) == []

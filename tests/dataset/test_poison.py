@@ -15,8 +15,8 @@ import pytest
 from atomsight.core.progress import Progress
 from atomsight.dataset import build, builder, chunks, open_dataset
 from atomsight.dataset.work import process
+from atomsight.parallel import Limits, LocalWorkers
 from atomsight.parallel.executors import executor_of
-from atomsight.parallel.pool import Limits
 from processes import alive_in_session
 from small_crystals import content, write_cifs
 
@@ -53,7 +53,7 @@ def undisturbed(cifs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunks, "CHUNK_FILES", 4)
         patch.setattr(builder, "process", poisoned)
-        build(cifs, out, K, executor=2, limits=LIMITS)
+        build(cifs, out, K, executor=LocalWorkers(2, LIMITS))
     return out
 
 
@@ -93,8 +93,8 @@ def test_the_same_bytes_with_more_workers_and_interruptions(
         raise Stopped
 
     with pytest.raises(Stopped):
-        build(cifs, tmp_path / "d", K, executor=3, limits=LIMITS, progress=stop)
-    assert build(cifs, tmp_path / "d", K, executor=3, limits=LIMITS).resumed > 0
+        build(cifs, tmp_path / "d", K, executor=LocalWorkers(3, LIMITS), progress=stop)
+    assert build(cifs, tmp_path / "d", K, executor=LocalWorkers(3, LIMITS)).resumed > 0
     assert content(tmp_path / "d") == content(undisturbed)
 
 

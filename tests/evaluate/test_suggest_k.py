@@ -12,7 +12,7 @@ from atomsight.evaluate.sweep.suggest import (
     compare,
     holm,
     resample,
-    smallest_enough,
+    smallest_sufficient,
     suggest,
     suggest_on_halves,
 )
@@ -104,7 +104,7 @@ def test_holm_is_monotone_and_never_below(p: list[float]) -> None:
 def test_no_larger_k_betters_the_suggestion(scores: list[float], error: float) -> None:
     ks = tuple(range(2, 2 + len(scores)))
     comparisons = compare(ks, np.array(scores), np.full((len(ks), len(ks)), error))
-    k = smallest_enough(ks, comparisons)
+    k = smallest_sufficient(ks, comparisons)
     assert not any(c.better for c in comparisons if c.k == k)
     assert all(any(c.better for c in comparisons if c.k == smaller) for smaller in ks if smaller < k)
 

@@ -13,7 +13,7 @@ import atomsight
 from atomsight.core.errors import InputError, UnreachableError
 from atomsight.io import Budget, Member
 from atomsight.io.cod import SUMS, Cache, members_of, place, search_query
-from atomsight.io.web import AGENT, Web
+from atomsight.io.http import AGENT, HttpClient
 from lab_server import Answer, Lab, serving
 
 pytest.importorskip("urllib3")
@@ -29,13 +29,13 @@ def normal(path: str, before: int) -> Answer:
     return Answer(cif(number)) if number.isdigit() else Answer(b"no", 404)
 
 
-def quick(slept: list[float] | None = None, **options: float) -> Web:
+def quick(slept: list[float] | None = None, **options: float) -> HttpClient:
     record = slept if slept is not None else []
-    return Web(pause=0.0, sleep=record.append, **options)  # type: ignore[arg-type]
+    return HttpClient(pause=0.0, sleep=record.append, **options)  # type: ignore[arg-type]
 
 
 def fetch(
-    asked: str, lab: Lab, cache: Path, monkeypatch: pytest.MonkeyPatch, web: Web | None = None
+    asked: str, lab: Lab, cache: Path, monkeypatch: pytest.MonkeyPatch, web: HttpClient | None = None
 ) -> tuple[list[Member], list[tuple[str, str]]]:
     monkeypatch.setenv("ATOMSIGHT_COD", lab.url)
     skips: list[tuple[str, str]] = []
@@ -115,6 +115,45 @@ def test_retry_after_is_obeyed_in_seconds_and_as_a_date(
     assert 45 < slept[1] <= 50
 
 
+@pytest.mark.parametrize(
+    "location", ["http://localhost:1/x.cif", "//example.org/x", "file:///etc/passwd", "http://["]
+)
+def test_a_redirect_to_another_host_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    with serving(lambda p, n: Answer(b"", 302, {"Location": location})) as lab:
+        found, skips = fetch("2100840", lab, tmp_path, monkeypatch)
+        assert lab.asked == ["/2100840.cif"]
+    assert (found, skips) == ([], [("cod:2100840", "unreachable")])
+
+
+def test_redirects_are_followed_on_the_same_host_and_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(path: str, before: int) -> Answer:
+        if path == "/2016452.cif":
+            return Answer(b"", 302, {"Location": path})
+        return normal(path, before) if "moved" in path else Answer(b"", 301, {"Location": f"/moved{path}"})
+
+    slept: list[float] = []
+    with serving(answer) as lab:
+        found, skips = fetch("2100840,2016452", lab, tmp_path, monkeypatch, quick(slept))
+        assert lab.asked.count("/2016452.cif") == 6
+    assert [m.name for m in found] == ["2100840"]
+    assert skips == [("cod:2016452", "unreachable")]
+    assert slept == []
+
+
+@pytest.mark.parametrize("stated", ["99999", "9" * 6000, formatdate(time() + 5000, usegmt=True)])
+def test_a_server_that_asks_for_a_long_wait_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: str
+) -> None:
+    with serving(lambda p, n: Answer(b"", 503, {"Retry-After": stated})) as lab:
+        _, skips = fetch("2100840", lab, tmp_path, monkeypatch)
+        assert len(lab.asked) == (5 if len(stated) > 5000 else 1)
+    assert skips == [("cod:2100840", "unreachable")]
+
+
 def test_one_lost_entry_is_a_record_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,7 +205,7 @@ def test_an_answer_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_pause_lies_between_two_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    web = Web(pause=3.0, sleep=slept.append, clock=lambda: 100.0)
+    web = HttpClient(pause=3.0, sleep=slept.append, clock=lambda: 100.0)
     with serving(normal) as lab:
         fetch("2100840,2016452,1000000", lab, tmp_path, monkeypatch, web)
     assert slept == [3.0, 3.0]

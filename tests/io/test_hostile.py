@@ -20,7 +20,7 @@ import atomsight
 import atomsight.core.errors
 import atomsight.io
 from atomsight.core.errors import SkippedWarning
-from atomsight.io import Budget, Member, QualityPolicy, crystals_of, crystals_of_many, iter_members, read
+from atomsight.io import Budget, Member, QualityPolicy, crystals_of, iter_members, read
 from atomsight.io._atoms import AtomTable
 from atomsight.io.assemble import Structure, assemble
 from atomsight.io.policy import SkipError
@@ -110,8 +110,6 @@ def test_any_error_of_a_reader_is_a_skip(
     monkeypatch.setattr("atomsight.io._crystals_of_cif", fail)
     for format in ("poscar", "cif"):
         assert rules_of(HALITE, format) == [rule]
-    many = crystals_of_many([Member("a", "a", HALITE), Member("b", "b", HALITE)])
-    assert [crystals for _, crystals in many] == [[], []]
     # While a source is listed, too: the next one is read.
     monkeypatch.setattr("atomsight.io.sources.file_members", fail)
     rules: list[str] = []

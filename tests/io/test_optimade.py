@@ -19,9 +19,9 @@ import pytest
 import atomsight
 from atomsight.core.errors import InputError, UnreachableError
 from atomsight.io import DEFAULT, Budget, Member, crystals_of
+from atomsight.io.http import HttpClient
 from atomsight.io.optimade import filter_of, members_of, parse, versioned
 from atomsight.io.policy import SkipError
-from atomsight.io.web import Web
 from lab_server import Answer, serving
 
 pytest.importorskip("urllib3")
@@ -118,9 +118,20 @@ def page(entries: list[dict[str, Any]], following: Any = None, **more: Any) -> A
 
 def fetch(asked: str) -> tuple[list[Member], list[tuple[str, str]]]:
     skips: list[tuple[str, str]] = []
-    web = Web(pause=0.0, sleep=lambda seconds: None)
+    web = HttpClient(pause=0.0, sleep=lambda seconds: None)
     found = members_of(asked, lambda s, r: skips.append((s, r.rule)), Budget(), web)  # type: ignore[attr-defined]
     return list(found), skips
+
+
+def test_a_redirect_to_another_host_is_refused() -> None:
+    def answer(path: str, before: int) -> Answer:
+        port = lab.url.rpartition(":")[2]
+        return Answer(b"", 302, {"Location": f"http://localhost:{port}/elsewhere"})
+
+    with serving(answer) as lab:
+        with pytest.raises(UnreachableError, match="redirects to another host"):
+            fetch(f"{lab.url}?elements=Na")
+        assert len(lab.asked) == 1
 
 
 def test_pages_are_followed_through_passing_trouble() -> None:

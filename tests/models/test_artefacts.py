@@ -96,6 +96,16 @@ def test_what_is_missing_or_unknown_is_told(package: Path, tmp_path_factory: pyt
     assert fingerprint_of(own) == hashlib.sha256(b"own").hexdigest()
 
 
+def test_another_format_is_refused(package: Path) -> None:
+    manifest = artefacts.manifest_file()
+    record = json.loads(manifest.read_text())
+    record["artefacts"][0]["format_version"] = 7
+    manifest.write_text(json.dumps(record))
+    fingerprint_of(package / "network", 7)
+    with pytest.raises(ModelError, match="network is of format 7, this version of atomsight reads 1"):
+        fingerprint_of(package / "network")
+
+
 def test_rank_refuses_another_network(tmp_path: Path) -> None:
     copy = tmp_path / "atomsight"
     shutil.copytree(artefacts.ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))

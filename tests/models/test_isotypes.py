@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -31,9 +30,7 @@ from atomsight.models.isotypes.bank import (
 )
 from atomsight.models.isotypes.match import WAYS, may_match, pairings
 from atomsight.models.isotypes.types import Scales
-from atomsight.training.export import add_metadata, write_model
-from atomsight.training.masked_site.graph import masked_site_graph
-from atomsight.training.masked_site.network import MaskedSiteNetwork
+from atomsight.training.model_file import add_metadata, write_model
 from workshop import isotypes as learn
 
 ROWS = arrays(np.float32, (4, 3), elements=st.floats(-1, 1, width=32))
@@ -121,8 +118,8 @@ def test_nothing_that_matches_is_passed_over(one: np.ndarray, other: np.ndarray,
     if abs(best - most) > 1e-5:
         assert bool(ways) == (best <= most)
     if ways:
-        means = (np.sort(rows.mean(axis=1)) for rows in (one, other))
-        assert may_match(*means, most)
+        means = [np.sort(rows.mean(axis=1)) for rows in (one, other)]
+        assert may_match(means[0], means[1][None], most).all()
         assert all(sorted(place) == [0, 1, 2, 3] for place in ways)
         assert sum(ways.values()) == pytest.approx(np.exp(-(best**2)), rel=1e-4)
 
@@ -270,7 +267,7 @@ def test_volumes_of_elements_are_found_from_differences() -> None:
     pairs = {"old": old, "new": new, "beside": np.zeros(400, np.int64), "share": share, "volume": volume}
     pairs["other"] = volume + share * (true[new] - true[old])
     pairs["other"][:5] *= 1.5  # a few that are no exchange at all
-    found = learn.sizes(pairs)[0]
+    found = learn.element_volumes(pairs)[0]
     np.testing.assert_allclose(np.diff(found[1:20]), np.diff(true[1:20]), atol=0.3)
 
 
@@ -337,23 +334,25 @@ def test_isotypes_survive_as_text_and_damage_is_told(bank: Isotypes) -> None:
             Isotypes.from_text(text, "here")
 
 
+def write_untrained(file: Path, k: int, elements: str, **metadata: object) -> Path:
+    """A masked-site model with random weights."""
+    torch = pytest.importorskip("torch")
+    from atomsight.training.masked_site.graph import masked_site_graph
+    from atomsight.training.masked_site.network import MaskedSiteNetwork
+
+    torch.manual_seed(0)
+    network = MaskedSiteNetwork(k, len(elements.split(",")))
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    identity = {"kind": "masked-site", "k": k, "elements": elements, "temperature": 1.0}
+    write_model(masked_site_graph(weights, k, 1.0), {**identity, **metadata}, file)
+    return file
+
+
 @pytest.fixture
 def network(salts: Dataset, tmp_path: Path) -> Path:
     """A masked-site model that learnt nothing, but says that it is of the dataset."""
-    torch.manual_seed(0)
-    numbers = sorted({*METALS, *ANIONS})
-    network = MaskedSiteNetwork(16, len(numbers))
-    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    metadata = {
-        "kind": "masked-site",
-        "k": 16,
-        "elements": ",".join(SYMBOLS[z] for z in numbers),
-        "temperature": 1.0,
-        "data": {"fingerprint": salts.fingerprint},
-    }
-    file = tmp_path / "network.onnx"
-    write_model(masked_site_graph(weights, 16, 1.0), metadata, file)
-    return file
+    elements = ",".join(SYMBOLS[z] for z in sorted({*METALS, *ANIONS}))
+    return write_untrained(tmp_path / "network.onnx", 16, elements, data={"fingerprint": salts.fingerprint})
 
 
 def test_a_model_with_isotypes_is_another_and_names_by_them(
@@ -387,9 +386,7 @@ def test_what_cannot_stand_beside_isotypes_is_refused(salts: Dataset, network: P
         learn.add_isotypes("two-stage", salts, tmp_path / "run")
     with pytest.raises(InputError, match="trained on the dataset of fingerprint"):
         learn.add_isotypes("masked-site-angles-2", salts, tmp_path / "run")
-    weights = {name: tensor.numpy() for name, tensor in MaskedSiteNetwork(4, 2).state_dict().items()}
-    metadata = {"kind": "masked-site", "k": 4, "elements": "N,P", "temperature": 1.0}
-    write_model(masked_site_graph(weights, 4, 1.0), metadata, tmp_path / "short.onnx")
+    write_untrained(tmp_path / "short.onnx", 4, "N,P")
     with pytest.raises(InputError, match="looks at 4 neighbours"):
         learn.add_isotypes(tmp_path / "short.onnx", salts, tmp_path / "run")
     assert not (tmp_path / "run").exists()

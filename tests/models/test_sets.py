@@ -13,8 +13,8 @@ import atomsight
 from atomsight.core.errors import InputError, ModelError
 from atomsight.dataset import Dataset
 from atomsight.models import bundled_models, load_model
-from atomsight.models.conformal import ENOUGH, SetRule, file_beside, fit_sets
-from atomsight.training.export import add_metadata
+from atomsight.models.conformal import ENOUGH, SetRule, fit_sets, sets_file
+from atomsight.training.model_file import add_metadata
 from workshop.sets import calibrate_file
 
 IBUPROFEN = Path(__file__).parents[2] / "examples" / "ibuprofen.cif"
@@ -109,10 +109,10 @@ def test_a_model_without_sets_gets_them_beside_its_file(
     np.testing.assert_allclose(rule.thresholds, trained.thresholds, rtol=1e-4, atol=1e-9)
     assert again.set_rule.thresholds.tolist() == rule.thresholds.tolist()
 
-    other = json.loads(file_beside(tmp_path / "old.onnx").read_text()) | {"model": "another"}
-    file_beside(tmp_path / "old.onnx").write_text(json.dumps(other))
+    other = json.loads(sets_file(tmp_path / "old.onnx").read_text()) | {"model": "another"}
+    sets_file(tmp_path / "old.onnx").write_text(json.dumps(other))
     assert load_model(tmp_path / "old.onnx").set_rule is None
-    file_beside(tmp_path / "old.onnx").write_text("{")
+    sets_file(tmp_path / "old.onnx").write_text("{")
     with pytest.raises(ModelError, match="damaged"):
         load_model(tmp_path / "old.onnx")
 

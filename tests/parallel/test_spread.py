@@ -23,7 +23,7 @@ from atomsight.models.predict import PredictJob, predict
 from atomsight.parallel import scheduler
 from atomsight.parallel.executors import executor_of
 from atomsight.parallel.jobs import Skipped, sources_of, spread
-from atomsight.parallel.pool import Limits
+from atomsight.parallel.pool import Limits, LocalWorkers
 from atomsight.rank.rank import RankJob, score
 
 ROOT = Path(__file__).parents[2]
@@ -154,6 +154,8 @@ class PoisonJob:
                 if name == self.deadly:
                     if self.how == "sleep":
                         time.sleep(600)
+                    if self.how == "memory":
+                        raise MemoryError
                     os.kill(os.getpid(), signal.SIGSEGV)
                 yield name
 
@@ -180,7 +182,7 @@ def test_a_killed_process_loses_nothing(folder: Path, tmp_path: Path) -> None:
     assert [Path(source).stem for source in skips] == [f"{i}-broken" for i in range(3)]
 
 
-@pytest.mark.parametrize("how", ["segfault", "sleep"])
+@pytest.mark.parametrize("how", ["segfault", "sleep", "memory"])
 @pytest.mark.parametrize("files", [1, 5])
 def test_a_file_that_ends_or_blocks_its_process_is_skipped(folder: Path, how: str, files: int) -> None:
     skips: dict[str, str] = {}
@@ -189,15 +191,29 @@ def test_a_file_that_ends_or_blocks_its_process_is_skipped(folder: Path, how: st
             sources_of(folder),
             PoisonJob("1-ibuprofen", how, files),
             lambda source, reason: skips.update({Path(source).stem: reason}),
-            executor=2,
-            limits=Limits(seconds=3),
+            executor=LocalWorkers(2, Limits(seconds=3)),
         )
     )
     names = [f"{i}-{name}" for i in range(3) for name in ("halite", "ibuprofen")]
     assert found == [name for name in names if name != "1-ibuprofen"]
     assert list(skips) == ["0-broken", "1-broken", "1-ibuprofen", "2-broken"]
-    reason = {"segfault": "it ended its worker process", "sleep": "it took longer than 3 s"}[how]
-    assert skips["1-ibuprofen"] == reason
+    reason = {
+        "segfault": ("crashed", "it ended its worker process"),
+        "sleep": ("timeout", "it took longer than 3 s"),
+        "memory": ("memory", "reading it takes more memory than there is"),
+    }[how]
+    assert (skips["1-ibuprofen"].rule, str(skips["1-ibuprofen"])) == reason  # type: ignore[attr-defined]
+
+
+def test_one_worker_with_limits_is_a_process_of_its_own(folder: Path) -> None:
+    skips: list[str] = []
+    job = PoisonJob("1-ibuprofen", "segfault", 5)
+    found = list(spread(sources_of(folder), job, lambda s, r: skips.append(s), executor=LocalWorkers(1)))
+    assert len(found) == 5
+    assert len(skips) == 4
+    for wrong in (lambda: LocalWorkers(0), lambda: LocalWorkers(1, Limits(seconds=0))):
+        with pytest.raises(InputError):
+            wrong()
 
 
 def test_without_a_listener_such_a_file_ends_the_work(folder: Path) -> None:

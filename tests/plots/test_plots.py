@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from atomsight.core.errors import InputError
 from atomsight.evaluate import Calibration, normalise_rows
 from atomsight.plots import confusion_figure, recall_figure, reliability_figure, save
-from atomsight.plots.style import thousands
+from atomsight.plots.confusion import by_atomic_number
+from atomsight.plots.style import headline, new_figure, save_both, thousands
 
 MATRIX = np.array([[80, 20, 0], [1, 9, 0], [0, 300, 700]])
 ELEMENTS = (8, 1, 6)  # not in the order of the atomic number
@@ -144,3 +145,21 @@ def test_the_users_own_settings_are_left_alone() -> None:
 )
 def test_counts_are_short(count: int, text: str) -> None:
     assert thousands(count) == text
+
+
+def test_matrices_are_ordered_together() -> None:
+    matrices = np.zeros((2, 3, 3), dtype=np.int64)
+    matrices[0, 0, 0], matrices[1, 2, 0] = 5, 3
+    counts, symbols = by_atomic_number(matrices, [8, 7, 6])
+    assert symbols == ["C", "O"]
+    assert counts.tolist() == [[[0, 0], [0, 5]], [[0, 3], [0, 0]]]
+
+
+def test_a_figure_is_saved_as_png_and_svg(tmp_path: Path) -> None:
+    figure = new_figure(2, 1)
+    headline(figure, "")
+    assert figure.get_suptitle() == ""
+    headline(figure, "Version 1.5")
+    save_both(figure, tmp_path / "figure.1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.1.png", "figure.1.svg"]
+    assert "Version 1.5" in (tmp_path / "figure.1.svg").read_text(encoding="utf-8")

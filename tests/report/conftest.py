@@ -11,7 +11,7 @@ import pytest
 
 from atomsight.dataset import build, open_dataset
 from atomsight.report import Report, write_report
-from atomsight.training.export import write_model
+from atomsight.training.model_file import write_model
 from atomsight.training.two_stage.graph import two_stage_graph
 from hostile_crystals import HOSTILE, hostile_crystals
 

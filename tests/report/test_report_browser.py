@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from atomsight.report import Report
+from chromium import launch, needs_browser
 
 api = pytest.importorskip("playwright.sync_api")
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium")
+pytestmark = needs_browser
 
 
 @pytest.fixture
 def view(made: Report) -> Iterator[Any]:
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        browser = launch(playwright)
         page = browser.new_page()
         page.messages = []
         page.on("console", lambda message: page.messages.append(message.text))

@@ -35,7 +35,7 @@ def test_results_of_other_verbs_have_a_section_each(place: Path, made: Report, a
     result = atomsight("report", "distances", "mistakes", "--out", "results/page.html", "--json")
     assert result.status == 0, result.err
     sections = [json.loads(line) for line in result.out.splitlines()]
-    assert [section["section"] for section in sections] == ["Mistakes", "Distances", "To cite"]
+    assert [section["section"] for section in sections] == ["Mistakes", "Distances", "References"]
     text = (place / "results" / "page.html").read_text(encoding="utf-8")
     assert 'href="../mistakes/sites.csv"' in text
     assert text.count("<svg") >= 4

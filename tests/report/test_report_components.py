@@ -9,8 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atomsight.core.errors import DatasetError
-from atomsight.report.components import Column, Html, Section, inline_svg, join, json_block, page, table, tag
-from atomsight.report.components.table import written
+from atomsight.report.components import (
+    Column,
+    Html,
+    Part,
+    Section,
+    count_columns,
+    gallery,
+    inline_svg,
+    join,
+    json_block,
+    page,
+    section,
+    table,
+    tag,
+    text_columns,
+)
+from atomsight.report.components.table import format_value
 
 
 @given(st.text())
@@ -50,15 +65,47 @@ def test_a_table_shows_its_first_page_and_holds_all_rows() -> None:
     assert held["rows"][99] == ["<99>", 99000, None]
 
 
-def test_values_are_written_by_kind() -> None:
-    assert [written(v, k) for v, k in ((1234, "count"), (0.1234, "percent"), (1.5, "length"))] == [
+def test_columns_have_their_key_as_heading() -> None:
+    columns = (*text_columns("name"), *count_columns("sites"), Column("x", "share", "percent"))
+    made = table("things", columns, [{"name": "a", "sites": 1000, "x": 0.5}])
+    held = json.loads(made.split('id="things-rows">')[1].removesuffix("</script>"))
+    assert [(c["key"], c["title"], c["kind"]) for c in held["columns"]] == [
+        ("name", "name", "text"),
+        ("sites", "sites", "count"),
+        ("x", "share", "percent"),
+    ]
+    assert '<td class="right">1,000</td>' in made
+
+
+def test_parts_of_a_section_have_headings_and_links() -> None:
+    parts = (Part("one", "First & best", Html("<p>1</p>")), Part("two", "Second", Html("2"), link="Short"))
+    made = section(
+        "s", "All", "a < b", *parts, Part("three", "Third", Html("3"), link=None), None, source="x"
+    )
+    assert made.body == (
+        'a &lt; b<h3 id="s-one">First &amp; best</h3><p>1</p><h3 id="s-two">Second</h3>2'
+        '<h3 id="s-three">Third</h3>3'
+    )
+    assert made.parts == (("s-one", "First & best"), ("s-two", "Short"))
+    text = page("title", "lead", [made])
+    assert '<a href="#s-two">Short</a>' in text
+    assert "#s-three" not in text
+
+
+def test_a_gallery_without_figures_is_left_out() -> None:
+    assert gallery("none", []) is None
+    assert "<summary>two</summary>" in str(gallery("two", [Html("<b>1</b>"), None]))
+
+
+def test_values_are_formatted_by_column() -> None:
+    assert [format_value(v, k) for v, k in ((1234, "count"), (0.1234, "percent"), (1.5, "length"))] == [
         "1,234",
         "12.3 %",
         "1.500",
     ]
-    assert written(None, "count") == ""
-    assert written("mp-1", "count") == "mp-1"
-    assert written(0.00012345, "number") == "0.0001234"
+    assert format_value(None, "count") == ""
+    assert format_value("mp-1", "count") == "mp-1"
+    assert format_value(0.00012345, "number") == "0.0001234"
 
 
 SVG = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"

@@ -12,8 +12,8 @@ import pytest
 from atomsight.core.errors import InputError
 from atomsight.dataset import build, open_dataset
 from atomsight.report import Report, write_report
-from atomsight.report.cited import corpora_cited, works_cited
 from atomsight.report.inputs import recognise
+from atomsight.report.works import find_corpora, find_works
 from hostile_crystals import HOSTILE, hostile_crystals
 
 
@@ -71,7 +71,7 @@ def test_the_page_holds_everything_it_points_to(made: Report, read: Reader) -> N
 
 def test_sections_of_a_dataset_and_a_run(made: Report) -> None:
     titles = [section.title for section in made.sections]
-    assert titles == ["Dataset data", "Run run", "Evaluation of run on test", "To cite"]
+    assert titles == ["Dataset data", "Run run", "Evaluation of run on test", "References"]
     cited = re.findall(r"@\w+\{([\w-]+),", made.path.read_text(encoding="utf-8"))
     assert {"atomsight", "amd", "pdd", "calibration", "bond-lengths"} <= set(cited)
 
@@ -113,7 +113,7 @@ def test_an_evaluation_without_its_dataset_lists_its_sites(place: Path, made: Re
     (folder / "summary.json").write_text(json.dumps(summary | {"dataset": "gone"}))
     report = write_report([folder], tmp_path / "page.html")
     text = report.path.read_text(encoding="utf-8")
-    assert "is not at hand" in text
+    assert "dataset of this evaluation is missing" in text
     assert "-opened" in text
 
 
@@ -132,7 +132,7 @@ def test_a_run_without_its_dataset_says_what_to_name(place: Path, tmp_path: Path
 
 def test_folders_are_recognised(place: Path, made: Report, tmp_path: Path) -> None:
     found = recognise([place / "run" / "evaluation", place / "run", place / "data", place / "data"])
-    assert [one.kind for one in found] == ["dataset", "run", "evaluation"]
+    assert [one.content for one in found] == ["dataset", "run", "evaluation"]
     with pytest.raises(InputError, match="nothing that a report knows"):
         recognise([tmp_path])
     with pytest.raises(InputError, match="does not exist"):
@@ -147,7 +147,7 @@ def test_the_same_folders_give_the_same_page(place: Path, made: Report, tmp_path
 
 def test_what_a_folder_used_is_cited(place: Path, made: Report, tmp_path: Path) -> None:
     def works(*paths: Path) -> set[str]:
-        return set(works_cited(recognise(paths)).works)
+        return set(find_works(recognise(paths)).names)
 
     dataset, run = {"atomsight", "amd", "pdd", "gemmi"}, {"soap", "calibration"}
     assert works(place / "data") == dataset
@@ -161,8 +161,8 @@ def test_what_a_folder_used_is_cited(place: Path, made: Report, tmp_path: Path) 
     (bonds / "nearest_by_pair.csv").touch()
     summary = {"bonds_from": "perceive", "dataset": "gone", "dataset_fingerprint": "0"}
     (bonds / "summary.json").write_text(json.dumps(summary))
-    cited = works_cited(recognise([bonds]))
-    assert (cited.works, cited.absent) == (("atomsight", "covalent-radii"), ("gone",))
+    found = find_works(recognise([bonds]))
+    assert (found.names, found.absent) == (("atomsight", "covalent-radii"), ("gone",))
 
 
 def test_corpora_of_a_dataset_are_cited(tmp_path: Path) -> None:
@@ -173,9 +173,9 @@ def test_corpora_of_a_dataset_are_cited(tmp_path: Path) -> None:
         )
     ]
     build(crystals, tmp_path / "data", 4)
-    assert {"core-mof", "qmof"} <= set(works_cited(recognise([tmp_path / "data"])).works)
+    assert {"core-mof", "qmof"} <= set(find_works(recognise([tmp_path / "data"])).names)
 
 
 def test_corpora_are_told_by_their_archives() -> None:
-    assert corpora_cited(["2019-FSR.tar.xz", "data/qmof-relaxed.tar.xz"]) == ("core-mof", "qmof")
-    assert corpora_cited(["my crystals"]) == ()
+    assert find_corpora(["2019-FSR.tar.xz", "data/qmof-relaxed.tar.xz"]) == ("core-mof", "qmof")
+    assert find_corpora(["my crystals"]) == ()

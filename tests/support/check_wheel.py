@@ -32,7 +32,9 @@ def main(folder: Path) -> None:
     absent = {"src", "tests", "docs", "workshop", "LICENSE", "README.md"} - parts
     print(f"{wheel.name}: {len(names)} files, {megabytes:.1f} MB; {sdist.name}: {len(parts)} entries")
     if missing or foreign or absent or megabytes > MOST_MEGABYTES:
-        sys.exit(f"missing {missing}, foreign {foreign}, not in the sdist {sorted(absent)}, {megabytes:.1f} MB")
+        sys.exit(
+            f"missing {missing}, foreign {foreign}, not in the sdist {sorted(absent)}, {megabytes:.1f} MB"
+        )
 
 
 if __name__ == "__main__":

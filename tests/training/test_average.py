@@ -12,10 +12,9 @@ from atomsight.core.errors import InputError
 from atomsight.dataset import Dataset, build, open_dataset
 from atomsight.models import load_model
 from atomsight.training.average import average, main
-from atomsight.training.export import write_model
-from atomsight.training.finetune import constants_of
 from atomsight.training.masked_site.graph import masked_site_graph, weights_of
 from atomsight.training.masked_site.network import MaskedSiteNetwork
+from atomsight.training.model_file import constants_of, write_model
 from learnable_crystals import learnable_crystals
 
 

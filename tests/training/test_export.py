@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,8 @@ from atomsight.dataset import Dataset, build
 from atomsight.models import load_model
 from atomsight.models.plausibility.inference import INORGANIC_UNRELAXED, Plausibility
 from atomsight.training import export, train_model
-from atomsight.training.export import add_metadata, export_run
+from atomsight.training.export import check_agreement, export_run
+from atomsight.training.model_file import add_metadata
 from atomsight.training.run_folder import RunFolder
 from learnable_crystals import QUICK, learnable_crystals
 
@@ -106,3 +108,10 @@ def test_a_model_of_another_format_is_refused(run: Path, tmp_path: Path) -> None
     add_metadata(INORGANIC_UNRELAXED, tmp_path / "pressed.onnx", {"format": 99})
     with pytest.raises(ModelError, match="of format 99"):
         Plausibility(tmp_path / "pressed.onnx")
+
+
+def test_an_export_that_differs_is_refused() -> None:
+    assert check_agreement(np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]])) == 0
+    for wrong in (0.5001, np.nan):
+        with pytest.raises(ModelError, match="differs from the trained one"):
+            check_agreement(np.array([[0.5, 0.5]]), np.array([[wrong, 0.5]]))

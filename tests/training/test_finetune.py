@@ -17,11 +17,11 @@ from atomsight.dataset import Dataset, build, open_dataset
 from atomsight.models import load_model
 from atomsight.training import Settings, train_model
 from atomsight.training.data import SiteStream
-from atomsight.training.export import write_model
 from atomsight.training.finetune import train_further
 from atomsight.training.masked_site.graph import masked_site_graph, weights_of
 from atomsight.training.masked_site.network import MaskedSiteNetwork
-from atomsight.training.masked_site.training import OWN, ROWS_ALIKE, MaskedSite, filled
+from atomsight.training.masked_site.training import NOT_WEIGHTS, ROWS_MULTIPLE, MaskedSite, padded
+from atomsight.training.model_file import write_model
 from learnable_crystals import learnable_crystals
 
 SHORT = Settings(model="masked-site", k=3, elements="H,C,O", epochs=1, batch_size=128)
@@ -56,7 +56,7 @@ def test_weights_come_back_out_of_the_graph(angular: int) -> None:
 
     graph = masked_site_graph(weights, 4, 0.7)
     found = weights_of({one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}, 0.7)
-    assert set(found) == set(weights) - set(OWN)
+    assert set(found) == set(weights) - set(NOT_WEIGHTS)
     for name, array in found.items():
         np.testing.assert_allclose(array, weights[name], rtol=1e-6)
 
@@ -128,11 +128,11 @@ def test_batches_are_filled_with_what_counts_nowhere() -> None:
         "distances": torch.rand(3, 5),
         "directions": torch.ones(3, 15, dtype=torch.int8),
     }
-    more = filled(batch)
-    assert {name: rows.shape[0] for name, rows in more.items()} == dict.fromkeys(batch, ROWS_ALIKE)
+    more = padded(batch)
+    assert {name: rows.shape[0] for name, rows in more.items()} == dict.fromkeys(batch, ROWS_MULTIPLE)
     assert all(torch.equal(more[name][:3], rows) for name, rows in batch.items())
     assert (more["target"][3:] == -1).all()
-    assert filled(more) is more
+    assert padded(more) is more
 
 
 def test_filling_changes_no_answer(crystals: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,9 +141,9 @@ def test_filling_changes_no_answer(crystals: Dataset, monkeypatch: pytest.Monkey
     architecture.network.eval()
     stream = SiteStream(crystals, SHORT, (1, 6, 8), MaskedSite.columns, "val", True)
     batch = next(iter(stream))
-    assert len(batch["site"]) % ROWS_ALIKE
+    assert len(batch["site"]) % ROWS_MULTIPLE
     loss, logits = architecture._loss(batch)
-    monkeypatch.setattr("atomsight.training.masked_site.training.filled", lambda given: given)
+    monkeypatch.setattr("atomsight.training.masked_site.training.padded", lambda given: given)
     bare_loss, bare = architecture._loss(batch)
     torch.testing.assert_close(logits, bare)
     torch.testing.assert_close(loss, bare_loss)

@@ -82,7 +82,7 @@ def test_a_grown_run_grows_again_and_is_taken_up_again(run: Path, learnable: Dat
     whole = grow_model(tmp_path / "five", learnable, 6, tmp_path / "six", epochs=2)
     with pytest.raises(InterruptionError):
         grow_model(tmp_path / "five", learnable, 6, tmp_path / "stopped", epochs=2, progress=stop)
-    with pytest.raises(InputError, match="grew from"):
+    with pytest.raises(InputError, match="began from"):
         grow_model(run, learnable, 6, tmp_path / "stopped", epochs=2, resume=True)
     taken_up = grow_model(tmp_path / "five", learnable, 6, tmp_path / "stopped", epochs=2, resume=True)
     (batch,) = learnable.batches(("distances",), split="val")
@@ -97,7 +97,7 @@ def test_what_cannot_grow(run: Path, learnable: Dataset, tmp_path: Path) -> None
         grow_model(run, learnable, 7, out)
     with pytest.raises(ModelError, match="no run folder"):
         grow_model(tmp_path, learnable, 5, out)
-    with pytest.raises(InputError, match="did not grow from another"):
+    with pytest.raises(InputError, match="began anew"):
         grow_model(run, learnable, 5, run)
     assert not out.exists()
     assert load_model(run).k == 4

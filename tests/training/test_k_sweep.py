@@ -167,7 +167,7 @@ def test_the_verb(learnable: Dataset, place: Path, swept: Sweep, atomsight: Call
     shown = atomsight("sweep", learnable.path, *options, "--out", out)
     assert shown.status == 0
     assert "suggested: k = " in shown.out
-    assert "was there" in shown.err
+    assert "finished before" in shown.err
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_grow_from_the_command_line(
     arguments = ("grow", run, learnable.path, "-k", 5, "--out", tmp_path / "grown", "--threads", 1)
     result = atomsight(*arguments, "--epochs", 1)
     assert result.status == 0, result.err
-    assert "before training: the same answers" in result.err
+    assert "before training: the predictions equal" in result.err
     assert "at k = 4" in result.err
     assert load_model(tmp_path / "grown").k == 5
     again = atomsight(*arguments, "--epochs", 1, "--resume", "--json")

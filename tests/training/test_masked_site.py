@@ -21,13 +21,13 @@ from atomsight.models import load_model
 from atomsight.models.masked_site.inference import MaskedSiteModel
 from atomsight.training import Hardware, Settings, train_model
 from atomsight.training.data import SiteStream
-from atomsight.training.in_memory import HeldCrystals
+from atomsight.training.in_memory import InMemoryCrystals
 from atomsight.training.masked_site.graph import masked_site_graph
 from atomsight.training.masked_site.network import MaskedSiteNetwork, harmonics
 from atomsight.training.masked_site.training import MaskedSite
 from learnable_crystals import learnable_crystals
 
-HELD = Hardware(in_memory=True)
+IN_MEMORY = Hardware(in_memory=True)
 SETTINGS = Settings(
     model="masked-site", k=2, elements="C,N,O", epochs=8, batch_size=256, learning_rate=5e-3, patience=50
 )
@@ -166,7 +166,7 @@ def test_degrees_follow_the_addition_theorem() -> None:
 
 def test_a_network_of_distances_alone_exports_and_asks_for_no_directions(tmp_path: Path) -> None:
     from atomsight.models.load import load_model
-    from atomsight.training.export import write_model
+    from atomsight.training.model_file import write_model
 
     torch.manual_seed(0)
     network = MaskedSiteNetwork(4, 2, hidden=8, angular=0)
@@ -185,7 +185,7 @@ def test_held_in_memory_it_sees_the_same_crystals(paired: Dataset, tmp_path: Pat
     settings = replace(SETTINGS, batch_size=50)
     for split in ("train", "val"):
         stream = SiteStream(paired, settings, elements, MaskedSite.columns, split, True)
-        held = HeldCrystals(stream, torch.device("cpu"), lambda: 3)
+        held = InMemoryCrystals(stream, torch.device("cpu"), lambda: 3)
         assert sum(len(b["site"]) for b in held) == sum(len(b["site"]) for b in stream)
         assert all(int(b["site"][0]) == 0 for b in held)
         found, expected = (
@@ -196,18 +196,18 @@ def test_held_in_memory_it_sees_the_same_crystals(paired: Dataset, tmp_path: Pat
 
     def first_of(epoch: int) -> list[int]:
         train = SiteStream(paired, settings, elements, MaskedSite.columns, "train", True)
-        return next(iter(HeldCrystals(train, torch.device("cpu"), lambda: epoch)))["element"].tolist()
+        return next(iter(InMemoryCrystals(train, torch.device("cpu"), lambda: epoch)))["element"].tolist()
 
     assert first_of(1) == first_of(1)
     assert first_of(1) != first_of(2), "each epoch has an order of its own"
-    model = train_model(paired, tmp_path / "run", SETTINGS, hardware=HELD)
+    model = train_model(paired, tmp_path / "run", SETTINGS, hardware=IN_MEMORY)
     assert model.kind == "masked-site"
     with pytest.raises(InputError, match="in_memory"):
         train_model(
             paired,
             tmp_path / "other",
             replace(SETTINGS, model="two-stage"),
-            hardware=HELD,
+            hardware=IN_MEMORY,
         )
 
 
@@ -223,7 +223,7 @@ def test_held_in_memory_it_sees_the_same_crystals(paired: Dataset, tmp_path: Pat
         (lambda b: {**b, "site": np.arange(len(b["site"])) // 2}, "needs whole crystals"),
         (lambda b: {**b, "neighbours": b["neighbours"] + 1000}, "no sites of their crystal"),
         (lambda b: {**b, "distances": b["distances"] * np.nan}, "not finite"),
-        (lambda b: {**b, "distances": b["distances"][:, :1]}, "k = 2 distances and neighbours a site"),
+        (lambda b: {**b, "distances": b["distances"][:, :1]}, "k = 2 distances a site"),
         (lambda b: {**b, "directions": b["directions"].astype(float)}, "needs directions"),
     ],
 )
@@ -293,6 +293,6 @@ def test_large_crystals_drawn_less_often(paired: Dataset, tmp_path: Path) -> Non
     assert model.k == SETTINGS.k
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["per_crystal"] == 2
     with pytest.raises(InputError, match="without in_memory"):
-        train_model(paired, tmp_path / "held", replace(SETTINGS, per_crystal=2), hardware=HELD)
+        train_model(paired, tmp_path / "held", replace(SETTINGS, per_crystal=2), hardware=IN_MEMORY)
     with pytest.raises(InputError, match="single sites"):
         train_model(paired, tmp_path / "two", Settings(k=2, elements="C,N,O", per_crystal=2))

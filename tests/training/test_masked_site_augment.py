@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from atomsight.dataset import Dataset
 from atomsight.training.data import SiteBatch, SiteStream
 from atomsight.training.masked_site import augment as module
-from atomsight.training.masked_site.augment import disturb, nearest_left, rows_of_neighbours
+from atomsight.training.masked_site.augment import augment, nearest_left, rows_of_neighbours
 from atomsight.training.masked_site.training import MaskedSite
 from atomsight.training.settings import Settings
 
@@ -54,10 +54,10 @@ def test_rows_lie_in_the_same_crystal(learnable: Dataset) -> None:
 
 
 def test_untouched_crystals_are_the_dataset(learnable: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "DISTURBED", 0.0)
+    monkeypatch.setattr(module, "NOISY", 0.0)
     monkeypatch.setattr(module, "WITHOUT_HYDROGEN", 0.0)
     batch = batch_of(learnable)
-    seen = disturb(batch, 3, torch.Generator().manual_seed(0))
+    seen = augment(batch, 3, torch.Generator().manual_seed(0))
     assert (seen.distances == batch["distances"][:, :3]).all()
     assert (seen.neighbours == rows_of_neighbours(batch["site"], batch["neighbours"])[:, :3]).all()
     assert (seen.directions == batch["directions"].reshape(-1, 6, 3)[:, :3] / 127).all()
@@ -71,11 +71,11 @@ def test_untouched_crystals_are_the_dataset(learnable: Dataset, monkeypatch: pyt
 
 
 def test_noise_is_as_large_as_it_says(learnable: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "DISTURBED", 1.0)
+    monkeypatch.setattr(module, "NOISY", 1.0)
     monkeypatch.setattr(module, "WITHOUT_HYDROGEN", 0.0)
     batch = batch_of(learnable)
     batch["distances"][:] = 3.0 * torch.arange(1, 7)
-    seen = disturb(batch, 6, torch.Generator().manual_seed(0))
+    seen = augment(batch, 6, torch.Generator().manual_seed(0))
     ratio = seen.distances / batch["distances"]
     crystal = (batch["site"] == 0).cumsum(0) - 1
     mean = torch.bincount(crystal, ratio.mean(dim=1).double()) / torch.bincount(crystal)
@@ -95,7 +95,7 @@ def test_left_out_hydrogens_are_nobodys_neighbours(
     monkeypatch.setattr(module, "WITHOUT_HYDROGEN", 1.0)
     batch = batch_of(learnable)
     hydrogen = batch["element"] == 1
-    seen = disturb(batch, 3, torch.Generator().manual_seed(0))
+    seen = augment(batch, 3, torch.Generator().manual_seed(0))
     whole = rows_of_neighbours(batch["site"], batch["neighbours"])
     only_hydrogen = hydrogen[whole].all(dim=1)
     assert hydrogen.any()
@@ -108,7 +108,7 @@ def test_left_out_hydrogens_are_nobodys_neighbours(
 def test_elements_that_are_not_named_are_never_scored_but_seen(learnable: Dataset) -> None:
     batch = batch_of(learnable, (6, 8))
     assert (batch["target"][torch.isin(batch["element"], torch.tensor([1, 30]))] == -1).all()
-    seen = disturb(batch, 3, torch.Generator().manual_seed(0))
+    seen = augment(batch, 3, torch.Generator().manual_seed(0))
     assert set(batch["element"][seen.scored].tolist()) == {6, 8}
     assert {0, 1, 6, 8, 30} == set(seen.element.tolist())
 

@@ -12,9 +12,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from atomsight.cli.main import app
 from atomsight.core.errors import InputError
-from atomsight.web.run import is_loopback, serve
+from atomsight.parallel.pool import Limits
+from atomsight.web import run
+from atomsight.web.addresses import is_loopback
+from atomsight.web.run import serve
 
 COMMAND = [sys.executable, "-m", "atomsight.cli.main", "serve"]
 
@@ -55,3 +60,13 @@ def test_loopback() -> None:
     assert is_loopback("localhost")
     assert not is_loopback("0.0.0.0")
     assert not is_loopback("example.org")
+
+
+def test_limits_of_the_command_line_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: dict[str, object] = {}
+    monkeypatch.setattr(run, "serve", lambda *arguments, **options: passed.update(options))
+    limits = ["--max-seconds", "7", "--max-memory", "1.5", "--max-upload", "3"]
+    result = CliRunner().invoke(app, ["serve", "--no-browser", *limits])
+    assert result.exit_code == 0, result.output
+    assert passed["limits"] == Limits(7.0, 3 * 2**29)
+    assert passed["max_upload"] == 3 << 20

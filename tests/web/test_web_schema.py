@@ -27,7 +27,7 @@ PATIENT = settings(
 
 
 def test_answers_are_as_described(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "_check_cod", lambda job, number, held: None)  # no test uses a network
+    monkeypatch.setattr(api, "_check_cod", lambda job, number, state: None)  # no test uses a network
     schema = schemathesis.openapi.from_url(f"{address}api/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) > 15

@@ -18,7 +18,7 @@ from workshop import decoys
 from workshop.decoys import scaled
 from workshop.plausibility import unrelaxed
 from workshop.plausibility.examples import decoys_of
-from workshop.plausibility.prototypes import Geometry, kin, orders, same_prototype, with_elements
+from workshop.plausibility.prototypes import Geometry, match_prototypes, orders, same_prototype, with_elements
 
 torch = pytest.importorskip("torch")
 
@@ -40,9 +40,9 @@ SALTS = [
 
 def test_a_prototype_is_known_by_its_geometry_alone() -> None:
     geometries = [Geometry.of(scaled(crystal, 1.3 * crystal.volume), K) for crystal in SALTS]
-    of_sodium_chloride = kin(geometries)[3]
-    assert {number for number, _ in of_sodium_chloride.like} == {0, 1, 2, 4, 5}
-    for _, others in of_sodium_chloride.unlike:
+    of_sodium_chloride = match_prototypes(geometries)[3]
+    assert {number for number, _ in of_sodium_chloride.same} == {0, 1, 2, 4, 5}
+    for _, others in of_sodium_chloride.other:
         assert others.tolist() == [6, 7, 8]
 
 
@@ -58,7 +58,7 @@ def test_elements_take_the_roles_of_the_prototype() -> None:
     )
     geometries = [Geometry.of(crystal, K) for crystal in (first, other, turned)]
     assert orders(geometries[0].counts) == [(0, 1, 2), (1, 0, 2)]
-    like = kin(geometries)[0].like
+    like = match_prototypes(geometries)[0].same
     assert {number for number, _ in like} == {1, 2}
     for number, way in like:
         element = with_elements(geometries[number], geometries[0].elements, way)

@@ -58,7 +58,7 @@ def test_weights_carry_their_figures_and_the_card_shows_them(
     result = json.loads((run / "result.json").read_text())
     for piece in (
         "# tiny",
-        "from the 4 nearest-neighbour distances on",
+        "distances to the 4 nearest neighbours",
         "Elements: H C O",
         "Made pairs.",
         "- Nobody, CC0",

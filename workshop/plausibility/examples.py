@@ -1,4 +1,4 @@
-"""Real crystals, each followed by decoys of the same formula, flattened into arrays."""
+"""Real crystals, each followed by decoys of the same formula, as arrays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +22,19 @@ from workshop import decoys
 from workshop.plausibility.prototypes import same_prototype
 
 SMALL = 40
-"""Atoms in the cell up to which a crystal gets templates and every other kind of decoy."""
+"""Largest number of atoms in the cell of a crystal with decoys from templates."""
 
 LARGE = 160
-"""Atoms beyond which no decoy that breaks the symmetry is made: all its atoms would be sites."""
+"""Largest number of atoms for decoys without symmetry, in which every atom is a site."""
 
 MOST_ATOMS = 80
-"""Inorganic crystals with more atoms in the cell are left out."""
+"""Largest number of atoms in the cell of inorganic examples."""
 
 TOO_CLOSE = 0.5
-"""Å; what comes closer is no candidate that anyone would score."""
+"""Å; decoys with shorter distances are dropped."""
 
 SPLITS = ("train", "val")
-"""Splits of a dataset that a network learns from, and is chosen by."""
+"""Training and validation split of a dataset."""
 
 Bank = Mapping[tuple[int, ...], Sequence[Crystal]]
 
@@ -43,7 +44,8 @@ class Examples:
     """Structures one after another, those of one formula together, the real one first.
 
     Attributes:
-        distances, neighbours: (n, k) float32 Å and int32 site within the structure.
+        distances: (n, k) float32 Å.
+        neighbours: (n, k) int32 site within the structure.
         directions: (n, k, 3) int8, see `neighbours.directions.Surroundings`.
         element: (n,) uint8 atomic number.
         weight: (n,) float32 share of the structure's atoms.
@@ -75,7 +77,7 @@ class Examples:
 
 
 def system(formula: str) -> frozenset[str]:
-    """The elements of a formula."""
+    """Return the elements of a formula."""
     return frozenset(formula_counts(formula))
 
 
@@ -87,7 +89,7 @@ def split_crystals(
     most: int | None = None,
     seed: int = 0,
 ) -> Iterator[Crystal]:
-    """The crystals of one split of a dataset, read again with their coordinates.
+    """Yield the crystals of one split of a dataset, read again with their coordinates.
 
     Args:
         dataset: tells the split.
@@ -117,7 +119,7 @@ def split_crystals(
 def inorganic_cells(
     dataset: Path, archives: Sequence[Path], split: str, leave_out: Iterable[str]
 ) -> list[Crystal]:
-    """The inorganic crystals of one split that examples are made of, see `split_crystals`.
+    """Return the inorganic crystals of one split for examples, see `split_crystals`.
 
     Raises:
         InputError: there are none.
@@ -133,7 +135,7 @@ def inorganic_cells(
 
 
 def bank_of(crystals: Iterable[Crystal]) -> Bank:
-    """Crystals by their stoichiometry, as templates."""
+    """Return crystals by their stoichiometry, as templates."""
     bank: dict[tuple[int, ...], list[Crystal]] = defaultdict(list)
     for crystal in crystals:
         bank[decoys.stoichiometry(crystal)].append(crystal)
@@ -143,8 +145,10 @@ def bank_of(crystals: Iterable[Crystal]) -> Bank:
 def decoys_of(
     crystal: Crystal, bank: Bank, volumes: NDArray[np.float64], generator: np.random.Generator
 ) -> list[Crystal]:
-    """A handful of decoys of one crystal, of every kind that can be made of it. Exchanged elements that make
-    the crystal itself again, but for its scale, make no decoy, nor does another crystal of the same formula.
+    """Return some decoys of one crystal, of every kind that is possible for it.
+
+    Exchanges that reproduce the crystal up to scale are no decoys, nor are other crystals of the same
+    formula.
 
     Args:
         crystal: the real one.
@@ -186,8 +190,8 @@ def examples_of(
     k: int,
     generator: np.random.Generator,
 ) -> Examples:
-    """All crystals with their decoys, as arrays. Decoys with atoms closer than `TOO_CLOSE` are dropped."""
-    columns: dict[str, list[NDArray]] = {
+    """Return all crystals with their decoys as arrays, without decoys with distances below `TOO_CLOSE`."""
+    columns: dict[str, list[NDArray[Any]]] = {
         name: [] for name in ("distances", "neighbours", "directions", "element", "weight")
     }
     sizes, groups, real, small = [], [], [], []

@@ -1,10 +1,9 @@
-"""Compounds that may well exist: a known one with an element exchanged for one that stands for it.
+"""Element substitutions that augment the training crystals of plausibility networks.
 
-Crystals that were made are few beside those that could be, and a network learns the formulas of the few by
-heart. Elements that take each other's place in isotypic crystals make more of them (data-mined substitution:
-Hautier et al. 2011, 10.1021/ic102031h). Exchanged throughout, in the crystal and in its decoys, and with the
-volume that the exchange leads to, they are no more like the real crystal than their like were: what tells
-them apart is the geometry.
+Known compounds are few, and a network overfits to their formulas. Elements that substitute each other in
+isotypic crystals give more compounds (data-mined substitution: Hautier et al. 2011, 10.1021/ic102031h). The
+element is exchanged in the crystal and in its decoys, at the volume expected after the exchange, so that only
+the geometry distinguishes them.
 """
 
 from __future__ import annotations
@@ -20,28 +19,28 @@ from atomsight.models.isotypes.bank import Isotypes, chemistry
 from atomsight.rank.calibration import RankCalibration
 
 OFTEN = 0.5
-"""Chance of an exchange, where nothing is said."""
+"""Default probability of an exchange."""
 
 AGAIN = 0.3
-"""Chance of a further one after each."""
+"""Probability of a further exchange after each."""
 
 LEAST = 0.2
-"""Share of an element's exchanges that must lead to elements which the crystal does not hold."""
+"""Smallest share of an element's substitutions by elements that the crystal lacks."""
 
 HEAVIEST = 94
-"""Atomic number up to which elements come in."""
+"""Largest atomic number of a new element."""
 
 SMALLEST, LARGEST = 0.6, 1.7
-"""Times the volume that an exchange may lead to."""
+"""Limits of the volume ratio of an exchange."""
 
 
 class Exchanges:
-    """Draws exchanges.
+    """Draws element substitutions.
 
     Args:
-        isotypes: tell which elements stand for each other, and what each adds to the volume.
+        isotypes: hold substitution frequencies and volumes of the elements.
         volumes: (128,) Å³ of each element, see `volume.fit_volumes`.
-        often: chance of an exchange.
+        often: probability of an exchange.
     """
 
     def __init__(self, isotypes: Isotypes, volumes: NDArray[np.float64], often: float = OFTEN) -> None:
@@ -52,10 +51,10 @@ class Exchanges:
 
     @classmethod
     def of_model(cls, model: str, often: float = OFTEN) -> Exchanges:
-        """Those that a masked-site model with isotypes holds.
+        """Create from the isotypes of a masked-site model.
 
         Raises:
-            ModelError: it holds none.
+            ModelError: it has none.
         """
         isotypes = getattr(load_model(model), "isotypes", None)
         if isotypes is None:
@@ -69,7 +68,7 @@ class Exchanges:
         weight: NDArray[np.float32],
         generator: np.random.Generator,
     ) -> float:
-        """Exchange elements in all structures of a formula, in place, or leave them.
+        """Exchange elements in all structures of a formula, in place.
 
         Args:
             structures: (n,) atomic numbers each, the crystal's first.
@@ -77,7 +76,7 @@ class Exchanges:
             generator: draws.
 
         Returns:
-            What the lengths grow by.
+            Factor of the lengths.
         """
         factor, chance = 1.0, self._often
         while generator.random() < chance:
@@ -94,7 +93,7 @@ class Exchanges:
     def _one(
         self, element: NDArray[np.uint8], weight: NDArray[np.float32], generator: np.random.Generator
     ) -> tuple[int, int, float] | None:
-        """The old element, the new one, and what the lengths grow by."""
+        """Return the old element, the new one, and the factor of the lengths."""
         kinds = np.unique(element)
         old = int(generator.choice(kinds))
         beside = chemistry(set(kinds.tolist()) - {old})

@@ -1,8 +1,8 @@
-"""One plausibility network from several that were trained from the same weights: the mean of theirs.
+"""Average of the weights of several plausibility networks.
 
     python -m workshop.plausibility.mean MODEL MODEL ... --out FILE
 
-Why a mean: see `atomsight.training.average`. Whether it is better is for ``val`` to say.
+`atomsight.training.average` explains the method. Compare the networks on ``val`` before using the mean.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 from atomsight.core.errors import AtomsightError, InputError, ModelError
 from atomsight.models.load import model_file
 from atomsight.training.average import mean_of_weights
-from atomsight.training.finetune import constants_of
+from atomsight.training.model_file import constants_of
 from atomsight.training.plausibility.train import export
 from atomsight.training.plausibility.training import Plausibility
 
 
 def mean(models: Sequence[str | Path], out: Path) -> None:
-    """Write the network whose weights are the means of those of some networks.
+    """Write the average of some networks.
 
     Args:
         models: run folders or files of plausibility networks.
@@ -28,7 +28,7 @@ def mean(models: Sequence[str | Path], out: Path) -> None:
 
     Raises:
         InputError: there are fewer than two.
-        ModelError: one is built otherwise than the others, or names elements.
+        ModelError: one has another size than the others, or predicts elements.
     """
     if len(models) < 2:
         raise InputError("a mean takes at least two networks")

@@ -1,9 +1,8 @@
-"""Which inorganic crystals share their prototype, so that one's geometry serves the other's formula.
+"""Matching of inorganic crystals to structure prototypes.
 
 A candidate of crystal-structure prediction is often another compound's geometry with the formula's elements
-(decorated prototypes: Pandey et al. 2021, 10.1016/j.patter.2021.100361). Whether it is any good shows only
-after a relaxation. Here it is known beforehand: where both compounds were found, and their geometries are
-alike up to scale, the decorated geometry is the real crystal before its relaxation.
+(decorated prototypes: Pandey et al. 2021, 10.1016/j.patter.2021.100361). If both compounds are known and
+their geometries are equal up to scale, the decorated geometry is the real crystal before its relaxation.
 """
 
 from __future__ import annotations
@@ -23,25 +22,24 @@ NEAREST = 12
 """Neighbours of a site by which geometries are compared."""
 
 ALIKE, UNLIKE = 0.05, 0.10
-"""Largest difference of two geometries of one prototype, and least of two prototypes; what lies between is
-neither."""
+"""Largest difference of geometries of one prototype, and smallest of two prototypes."""
 
 SHELL = 1.3
-"""Times the cube root of the volume of an atom: about where the nearest neighbours end."""
+"""Radius of the first neighbour shell, relative to the cube root of the volume per atom."""
 
 MOST_ROLES = 5
-"""Formulas of more elements are compared with no other."""
+"""Largest number of elements of a formula that is compared."""
 
 MOST_SITES = 400
-"""Structures of more sites are not compared site by site."""
+"""Largest number of sites of a structure that is compared site by site."""
 
 MOST_ORDERS = 6
-"""Ways to hand out the elements that are looked at where several are as many."""
+"""Largest number of permutations of elements with equal counts."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """A crystal of unit volume per atom, its elements told apart only by how many they are.
+    """A crystal scaled to unit volume per atom, with elements distinguished only by their counts.
 
     Attributes:
         distances: (n, k) float32, over the cube root of the volume of an atom.
@@ -65,7 +63,7 @@ class Geometry:
 
     @classmethod
     def of(cls, crystal: Crystal, k: int) -> Geometry:
-        """The geometry of a crystal; k neighbours of each site."""
+        """Create from a crystal, with k neighbours of each site."""
         around = site_surroundings(crystal, k)
         elements, counts = np.unique(crystal.numbers, return_counts=True)
         order = np.lexsort((elements, counts))
@@ -84,29 +82,33 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Kin:
-    """Geometries of one crystal's stoichiometry, sorted by whether they are its own.
+class Matches:
+    """Geometries of one crystal's stoichiometry, by whether they have its prototype.
 
     Attributes:
-        like: pairs of a geometry's number and the order in which its roles take the crystal's elements.
-        unlike: for some orders, the numbers of the geometries that are another prototype.
+        same: pairs of a geometry's number and the order in which its roles take the crystal's elements.
+        other: for some orders, the numbers of the geometries that are another prototype.
     """
 
-    like: tuple[tuple[int, tuple[int, ...]], ...]
-    unlike: tuple[tuple[tuple[int, ...], NDArray[np.int64]], ...]
+    same: tuple[tuple[int, tuple[int, ...]], ...]
+    other: tuple[tuple[tuple[int, ...], NDArray[np.int64]], ...]
 
 
 def shape(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logarithms of the mean distances to the `NEAREST` of the sites of each role, (r, NEAREST), and what
-    share of the near ones is of each role, (r, r)."""
+    """Return the description of a geometry that is compared.
+
+    Returns:
+        (r, NEAREST) logarithms of the mean distances of the sites of each role, and (r, r) share of each role
+        among the near neighbours.
+    """
     distances, share = _near(geometry)
     belongs = geometry.weight * (geometry.role == np.arange(len(geometry.elements))[:, None])
     belongs = belongs / belongs.sum(axis=1, keepdims=True)
     return np.log(belongs @ distances), _normal(belongs @ share)
 
 
-def kin(geometries: Sequence[Geometry]) -> list[Kin]:
-    """Of each geometry, which of the others show its prototype and which another.
+def match_prototypes(geometries: Sequence[Geometry]) -> list[Matches]:
+    """Return for each geometry which others have its prototype and which another.
 
     The difference of two is the larger of the root mean square difference of the logarithms and the mean
     difference of the shares, see `shape`.
@@ -115,7 +117,7 @@ def kin(geometries: Sequence[Geometry]) -> list[Kin]:
     for number, geometry in enumerate(geometries):
         if len(geometry.counts) <= MOST_ROLES:
             buckets[geometry.counts].append(number)
-    found = [Kin((), ())] * len(geometries)
+    found = [Matches((), ())] * len(geometries)
     for counts, members in buckets.items():
         numbers = np.array(members)
         lengths, shares = (
@@ -123,24 +125,25 @@ def kin(geometries: Sequence[Geometry]) -> list[Kin]:
         )
         ways = orders(counts)
         for place, number in enumerate(members):
-            like, unlike = [], []
+            same, different = [], []
             for way in ways:
                 turned = list(way)
                 difference = _difference(
                     lengths[:, turned], shares[:, turned][:, :, turned], lengths[place], shares[place]
                 )
-                like += [(other, way) for other in numbers[difference < ALIKE].tolist() if other != number]
-                unlike.append((way, numbers[difference > UNLIKE]))
-            found[number] = Kin(tuple(like), tuple(unlike))
+                same += [(other, way) for other in numbers[difference < ALIKE].tolist() if other != number]
+                different.append((way, numbers[difference > UNLIKE]))
+            found[number] = Matches(tuple(same), tuple(different))
     return found
 
 
 def same_prototype(one: Crystal, other: Crystal) -> bool:
-    """Whether two structures of one formula are alike up to scale, each element in its place: what swapping
-    the elements of rock salt makes, or decorating one perovskite with another's elements.
+    """Return whether two structures of one formula are equal up to scale, each element in its place.
 
-    Stricter than `kin`, which averages over the sites: every site needs one of its element in the other
-    structure that differs by less than `ALIKE`.
+    Examples are rock salt with swapped elements, or a perovskite decorated with another one's elements.
+
+    Stricter than `match_prototypes`, which averages over the sites: every site needs one of its element in
+    the other structure that differs by less than `ALIKE`.
     """
     if one.n_sites > MOST_SITES or other.n_sites > MOST_SITES:
         return False
@@ -155,7 +158,7 @@ def same_prototype(one: Crystal, other: Crystal) -> bool:
 
 
 def _near(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n, NEAREST) distances of the sites, and (n, r) how many near ones are of each role."""
+    """Return (n, NEAREST) distances of the sites, and (n, r) number of near neighbours of each role."""
     distances = geometry.distances[:, :NEAREST].astype(np.float64)
     close = np.exp(-((distances / SHELL) ** 4))
     theirs = geometry.role[geometry.neighbours[:, :NEAREST]]
@@ -164,8 +167,9 @@ def _near(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def _normal(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows that sum to 1."""
-    return share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
+    """Return rows that sum to 1."""
+    normal: NDArray[np.float64] = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
+    return normal
 
 
 def _difference(
@@ -174,22 +178,25 @@ def _difference(
     of_one: NDArray[np.float64],
     shares_of_one: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """(g,) differences of several shapes from one."""
-    return np.maximum(
+    """Return (g,) differences of several shapes from one."""
+    difference: NDArray[np.float64] = np.maximum(
         np.sqrt(((lengths - of_one) ** 2).mean(axis=(1, 2))),
         np.abs(shares - shares_of_one).mean(axis=(1, 2)),
     )
+    return difference
 
 
 def orders(counts: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The first `MOST_ORDERS` orders of the roles that leave the counts as they are."""
+    """Return the first `MOST_ORDERS` permutations of the roles that keep the counts."""
     roles = range(len(counts))
     same = (way for way in permutations(roles) if all(counts[way[role]] == counts[role] for role in roles))
     return list(islice(same, MOST_ORDERS))
 
 
-def with_elements(geometry: Geometry, elements: NDArray[np.int64], way: tuple[int, ...]) -> NDArray[np.int64]:
-    """(n,) atomic numbers of the sites, where the role ``way[i]`` is played by ``elements[i]``."""
-    table = np.empty(len(way), np.int64)
-    table[list(way)] = elements
+def with_elements(
+    geometry: Geometry, elements: NDArray[np.int64], order: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """Return (n,) atomic numbers of the sites, with ``elements[i]`` in the role ``order[i]``."""
+    table = np.empty(len(order), np.int64)
+    table[list(order)] = elements
     return table[geometry.role]

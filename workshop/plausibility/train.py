@@ -94,17 +94,7 @@ def main() -> None:
         parser.error(f"--often is a chance, from 0 to 1, not {given.often:g}")
     if given.unrelaxed and given.exchange is not None:
         parser.error("--exchange is of no use with --unrelaxed, which takes other compounds' geometries")
-    names = (
-        "small",
-        "large",
-        "most",
-        "leave_out",
-        "examples",
-        "large_share",
-        "exchange",
-        "often",
-        "unrelaxed",
-    )
+    names = "small large most leave_out examples large_share exchange often unrelaxed".split()
     data = ", ".join(f"{name} {_text(getattr(given, name))}" for name in names)
     settings = PlausibilitySettings(
         data, given.angular, given.begin, given.epochs, given.rate, given.patience, given.seed

@@ -1,8 +1,8 @@
-"""What the network of unrelaxed candidates learns from: geometries of a formula's prototype beside others.
+"""Training data of the network for unrelaxed candidates: geometries of a formula's prototype among others.
 
-All structures of a formula stand at one volume, the one that the formula lets expect, so that it tells
-nothing. Those that count as real are the crystal itself and the geometries of other compounds of its
-prototype with its elements (`prototypes`): cell shape and free coordinates are still the other compound's.
+All structures of a formula have the volume expected for it, so that the volume holds no information. The
+crystal and the geometries of other compounds of its prototype with its elements count as real (`prototypes`).
+These keep the cell shape and the free coordinates of the other compound.
 """
 
 from __future__ import annotations
@@ -17,28 +17,27 @@ from torch import Tensor
 
 from atomsight.core.crystal import Crystal
 from atomsight.rank.volume import element_counts, expected_volume, fit_volumes
-from atomsight.training.plausibility.batch import batch_of
+from atomsight.training.plausibility.batch import Structures, batch_of
 from workshop import decoys
 from workshop.plausibility.examples import SMALL, TOO_CLOSE, inorganic_cells
-from workshop.plausibility.prototypes import Geometry, Kin, kin, with_elements
+from workshop.plausibility.prototypes import Geometry, Matches, match_prototypes, with_elements
 
 LIKE, UNLIKE = 3, 7
-"""Structures a group: at most so many other compounds of the prototype, and so many of other prototypes."""
+"""Largest number of structures in a group of the same prototype and of other prototypes."""
 
 GROUPS_PER_STEP = 48
 
 SIZE = 0.03
-"""Deviation of the logarithm of a formula's lengths from the expected ones: the expectation errs."""
+"""Standard deviation of the logarithm of a formula's lengths relative to the expected ones."""
 
 STRAIN = 0.015
-"""Deviation of the logarithm of one structure's lengths from those of its formula."""
+"""Standard deviation of the logarithm of a structure's lengths relative to those of its formula."""
 
 NOISE = 0.06
-"""Å; largest deviation of the noise on the way to each neighbour, along each axis."""
+"""Å; largest standard deviation of the noise on the vector to each neighbour, along each axis."""
 
 SHIFTS, SHEARS = (0.13, 0.6), (0.08, 0.25)
-"""Å and 1; how far the atoms of a decoy are moved, how much its cell is strained: more than a relaxation
-would mend."""
+"""Displacement of the atoms of a decoy, Å, and strain of its cell: more than a relaxation removes."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Candidate:
 
 
 class Unrelaxed:
-    """Steps of training for candidates that are not relaxed, see `train.Source`.
+    """Training batches for unrelaxed candidates, see `train.Source`.
 
     Attributes:
         real_weight: see `train.Source`.
@@ -63,16 +62,16 @@ class Unrelaxed:
         self,
         geometries: Sequence[Geometry],
         lengths: NDArray[np.float64],
-        broken: Sequence[Sequence[Geometry]],
+        distorted: Sequence[Sequence[Geometry]],
     ) -> None:
-        self._geometries, self._lengths, self._broken = geometries, lengths, broken
-        self._kin: list[Kin] = kin(geometries)
+        self._geometries, self._lengths, self._distorted = geometries, lengths, distorted
+        self._matches: list[Matches] = match_prototypes(geometries)
 
     @classmethod
     def prepared(
         cls, dataset: Path, archives: Sequence[Path], split: str, leave_out: Sequence[str], seed: int, k: int
     ) -> Unrelaxed:
-        """From the inorganic crystals of archives that are in a split of a dataset."""
+        """Create from the inorganic crystals of archives that are in a split of a dataset."""
         generator = np.random.default_rng(seed)
         crystals = inorganic_cells(dataset, archives, split, leave_out)
         volumes = fit_volumes(element_counts(crystals), np.array([crystal.volume for crystal in crystals]))
@@ -80,14 +79,14 @@ class Unrelaxed:
         made = cls(
             [Geometry.of(crystal, k) for crystal in crystals],
             np.array(lengths),
-            [spoilt(crystal, k, generator) for crystal in crystals],
+            [distorted(crystal, k, generator) for crystal in crystals],
         )
-        alone = np.mean([not one.like for one in made._kin])
+        alone = np.mean([not one.same for one in made._matches])
         print(f"{split}: {len(crystals)} inorganic crystals, {alone:.0%} without another of their prototype")
         return made
 
     def batches(self, generator: np.random.Generator) -> Iterator[dict[str, Tensor]]:
-        """One pass over all crystals in random order, each beside candidates that are drawn anew."""
+        """Yield one pass over all crystals in random order, each with newly drawn candidates."""
         order = generator.permutation(len(self._geometries))
         for start in range(0, len(order), GROUPS_PER_STEP):
             held, group, stretch = [], [], []
@@ -97,31 +96,27 @@ class Unrelaxed:
                 held += candidates
                 group += [place] * len(candidates)
                 stretch += [length] * len(candidates)
-            sizes = np.array([len(one.element) for one in held])
             lengths = np.array(stretch) * np.exp(generator.normal(0, STRAIN, len(held)))
-            yield batch_of(
-                np.concatenate([one.geometry.distances for one in held]) * np.repeat(lengths, sizes)[:, None],
-                np.concatenate([one.geometry.neighbours for one in held]),
-                np.concatenate([one.geometry.directions for one in held]),
-                np.concatenate([one.element for one in held]),
-                np.concatenate([one.geometry.weight for one in held]),
-                sizes,
-                group,
-                [one.real for one in held],
-                NOISE * generator.random(len(held)) ** 2,
-                generator,
+            distances, neighbours, directions = (
+                np.concatenate([getattr(one.geometry, name) for one in held])
+                for name in ("distances", "neighbours", "directions")
             )
+            element = np.concatenate([one.element for one in held])
+            weight = np.concatenate([one.geometry.weight for one in held])
+            sizes = np.array([len(one.element) for one in held])
+            structures = Structures(distances, neighbours, directions, element, weight, sizes)
+            yield batch_of(structures, group, [one.real for one in held], lengths, NOISE, generator)
 
     def candidates(self, number: int, generator: np.random.Generator) -> list[Candidate]:
-        """A crystal, others of its prototype and of others with its elements, and a spoilt one."""
-        own, kin_of = self._geometries[number], self._kin[number]
+        """Return a crystal, geometries of its and other prototypes with its elements, and a distorted one."""
+        own, matches = self._geometries[number], self._matches[number]
         answer = [Candidate(own, own.elements[own.role], True)]
-        if kin_of.like:
-            chosen = generator.choice(len(kin_of.like), min(LIKE, len(kin_of.like)), replace=False)
-            for other, way in (kin_of.like[i] for i in chosen):
+        if matches.same:
+            chosen = generator.choice(len(matches.same), min(LIKE, len(matches.same)), replace=False)
+            for other, way in (matches.same[i] for i in chosen):
                 geometry = self._geometries[other]
                 answer.append(Candidate(geometry, with_elements(geometry, own.elements, way), True))
-        others = [(way, numbers) for way, numbers in kin_of.unlike if len(numbers)]
+        others = [(way, numbers) for way, numbers in matches.other if len(numbers)]
         for _ in range(3 * UNLIKE if others else 0):
             way, numbers = others[generator.integers(len(others))]
             geometry = self._geometries[int(generator.choice(numbers))]
@@ -129,14 +124,14 @@ class Unrelaxed:
                 answer.append(Candidate(geometry, with_elements(geometry, own.elements, way), False))
             if len(answer) - sum(one.real for one in answer) == UNLIKE:
                 break
-        if spoilt_ones := self._broken[number]:
-            geometry = spoilt_ones[int(generator.integers(len(spoilt_ones)))]
+        if distorted_ones := self._distorted[number]:
+            geometry = distorted_ones[int(generator.integers(len(distorted_ones)))]
             answer.append(Candidate(geometry, geometry.elements[geometry.role], False))
         return answer
 
 
-def spoilt(crystal: Crystal, k: int, generator: np.random.Generator) -> list[Geometry]:
-    """The crystal with its atoms moved, with them strewn anew, and sheared; none of a large one."""
+def distorted(crystal: Crystal, k: int, generator: np.random.Generator) -> list[Geometry]:
+    """Return the crystal with displaced atoms, with random positions, and sheared; large ones give none."""
     if crystal.n_atoms > SMALL:
         return []
     low, high = np.log(SHIFTS)

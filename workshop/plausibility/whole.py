@@ -1,9 +1,9 @@
-"""What the network of structures as they are learns from: real crystals beside decoys of their formula."""
+"""Training data of the networks for structures as given: real crystals and decoys of the same formula."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from atomsight.rank.volume import element_counts, fit_volumes
-from atomsight.training.plausibility.batch import batch_of
+from atomsight.training.plausibility.batch import Structures, batch_of
 from workshop.plausibility.examples import (
     SPLITS,
     Bank,
@@ -23,19 +23,21 @@ from workshop.plausibility.examples import (
 )
 from workshop.plausibility.exchange import Exchanges
 
+Elements = NDArray[np.uint8]
+
 SITES_PER_STEP = 3000
 STRAIN = 0.02
-"""Deviation of the isotropic strain that real crystals and decoys get: candidates are not relaxed."""
+"""Standard deviation of the isotropic strain of real crystals and decoys."""
 
 NOISE = 0.03
-"""Å; largest deviation of the noise on the way to each neighbour, along each axis. Small shifts are no reason
-to call a crystal false."""
+"""Å; largest standard deviation of the noise on the vector to each neighbour, along each axis. Small shifts
+must not count against a crystal."""
 
 REDECORATED = 2
-"""Structures a group with the real geometry and another formula's elements."""
+"""Structures of a group with the real geometry and another formula's elements."""
 
 LARGE_SHARE = 0.5
-"""Share of the frameworks that an epoch visits: they have ten times the sites of inorganic cells."""
+"""Share of the frameworks in an epoch: they have ten times the sites of inorganic cells."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Choice:
 
 
 class Whole:
-    """Steps of training for structures that are judged as they are, see `train.Source`.
+    """Training batches for structures as given, see `train.Source`.
 
     Args:
         examples: crystals with their decoys.
@@ -80,7 +82,7 @@ class Whole:
         self._donors = _Donors(examples, self._structures, self._groups)
 
     def batches(self, generator: np.random.Generator) -> Iterator[dict[str, Tensor]]:
-        """One pass over all groups in random order, some together, strained and with noise."""
+        """Yield one pass over all groups in random order, several in a batch, strained and with noise."""
         structures, groups = self._structures, self._groups
         held: list[tuple[int, NDArray[np.uint8] | None, int]] = []
         sites = number = 0
@@ -104,7 +106,7 @@ class Whole:
 def examples_of_splits(
     dataset: Path, small: Sequence[Path], large: Sequence[Path], folder: Path, choice: Choice
 ) -> dict[str, Examples]:
-    """Crystals with their decoys by split, ``train`` and ``val``, from archives or from an earlier call.
+    """Return crystals with their decoys by split, ``train`` and ``val``, from archives or an earlier call.
 
     Decoys of both splits are made with the templates and volumes of the ``train`` crystals.
 
@@ -150,24 +152,19 @@ def examples_of_splits(
 
 
 def joined(one: Examples, other: Examples) -> Examples:
-    """The examples of two sets one after another."""
-    shift = {"structure": len(one.real), "group": int(one.group[-1]) + 1}
+    """Return the examples of two sets one after another."""
+    other = replace(other, structure=other.structure + len(one.real), group=other.group + one.group[-1] + 1)
     return Examples(
-        **{
-            name: np.concatenate([value, getattr(other, name) + shift.get(name, value.dtype.type(0))])
-            if name in shift
-            else np.concatenate([value, getattr(other, name)])
-            for name, value in vars(one).items()
-        }
+        **{name: np.concatenate([value, getattr(other, name)]) for name, value in vars(one).items()}
     )
 
 
 class _Donors:
     """Elements of other formulas with the same stoichiometry, for the geometry of a real crystal."""
 
-    def __init__(self, examples: Examples, structures: NDArray, groups: NDArray) -> None:
-        self.of_group: list[tuple[tuple[int, ...], NDArray, NDArray] | None] = []
-        self.palette: dict[tuple[int, ...], list[NDArray]] = {}
+    def __init__(self, examples: Examples, structures: NDArray[np.int64], groups: NDArray[np.int64]) -> None:
+        self.of_group: list[tuple[tuple[int, ...], Elements, Elements] | None] = []
+        self.palette: dict[tuple[int, ...], list[Elements]] = {}
         for group in range(len(groups) - 1):
             first = groups[group]
             if not examples.small[first]:
@@ -207,7 +204,6 @@ def _batch(
     exchanges: Exchanges | None,
 ) -> dict[str, Tensor]:
     rows = [np.arange(structures[s], structures[s + 1]) for s, _, _ in held]
-    sizes = np.array([len(r) for r in rows])
     at = np.concatenate(rows)
     stretch = np.exp(generator.normal(0, STRAIN, len(held)))
     elements = [examples.element[r] if e is None else e for r, (_, e, _) in zip(rows, held, strict=True)]
@@ -218,15 +214,13 @@ def _batch(
             if examples.small[held[first][0]]:
                 own = [elements[i] for i in range(first, last) if held[i][1] is None]
                 stretch[first:last] *= exchanges.apply(own, examples.weight[rows[first]], generator)
-    return batch_of(
-        examples.distances[at] * np.repeat(stretch, sizes)[:, None],
+    structures_held = Structures(
+        examples.distances[at],
         examples.neighbours[at],
         examples.directions[at],
         np.concatenate(elements),
         examples.weight[at],
-        sizes,
-        groups.tolist(),
-        [e is None and bool(examples.real[s]) for s, e, _ in held],
-        NOISE * generator.random(len(held)) ** 2,
-        generator,
+        np.array([len(r) for r in rows]),
     )
+    real = [e is None and bool(examples.real[s]) for s, e, _ in held]
+    return batch_of(structures_held, groups.tolist(), real, stretch, NOISE, generator)

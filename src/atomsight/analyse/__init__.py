@@ -1,17 +1,18 @@
-"""What a dataset holds and what a model gets wrong: distances, their peaks, misclassified sites.
+"""Analysis of datasets and mistakes: neighbour distances, their peaks, bonds, misclassified sites.
 
 | module | what it holds |
 |---|---|
 | `distances` | counts of the n-th nearest-neighbour distance by element pair, aggregated over the shards |
 | `peaks` | peaks of a distribution: position, width, share |
-| `bond_kinds` | names of peaks, from the literature |
-| `distance_summary` | what the counts say, pair by pair, and as files |
-| `evaluation` | reading back the mistakes of an evaluation |
+| `bond_types` | bond types of peaks, from the literature |
+| `distance_summary` | main figures of the counts by pair, and their files |
+| `bond_lengths`, `bond_summary` | bonds among nearest neighbours, and their files |
+| `evaluation` | reading the mistakes of an evaluation |
 | `profiles` | the distance to the n-th neighbour, by element |
-| `mistakes`, `mistakes_traits` | what misclassified sites share against the right ones |
+| `mistakes`, `mistakes_traits` | traits of misclassified sites, compared with the right ones |
 | `mistake_tables` | the same as rows and files |
-| `mistakes_duplicates` | near duplicates of the crystals that they lie in |
-| `site` | one site opened |
+| `mistakes_duplicates` | near duplicates of crystals |
+| `mistakes_opened`, `site` | distances and neighbours of misclassified sites, and of one site |
 """
 
 from __future__ import annotations

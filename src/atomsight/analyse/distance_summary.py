@@ -1,4 +1,4 @@
-"""What the counts of distances say, pair by pair: how often, how far, which peaks; and as files."""
+"""Main figures of the distance counts by pair of elements, their peaks, and their files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from atomsight.analyse.bond_kinds import bond_kind
+from atomsight.analyse.bond_types import bond_type
 from atomsight.analyse.distances import DistanceCounts, Pair, Weight
 from atomsight.analyse.peaks import Peak, find_peaks
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.files import whole, write_csv, write_json
 
 LEAST = 100
-"""Peaks are looked for in distributions of at least so many sites."""
+"""Smallest number of sites of a distribution in which peaks are searched."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,12 @@ class PairSummary:
     """One ordered pair of elements.
 
     Attributes:
-        pair: the pair.
-        sites, atoms: counts at any distance, each site once and each site as often as it has copies.
-        share: share of the centre's neighbours (by the weight chosen) that are of this element.
-        below, above: of the counts by weight, those outside the range.
-        mean, median: of the distances in the range, Å, to a fine bin; None where there is none.
-        peaks: with their names, by position.
+        pair: The pair.
+        sites, atoms: Counts at any distance, each site once or with its multiplicity.
+        share: Share of the centre's neighbours (by the chosen weight) that have this element.
+        below, above: Counts outside the range, by the chosen weight.
+        mean, median: Mean and median distance in the range, Å, to a fine bin; None where there is none.
+        peaks: Peaks with their bond types, by position.
     """
 
     pair: Pair
@@ -43,27 +44,22 @@ class PairSummary:
     peaks: tuple[tuple[Peak, str | None], ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; elements as symbols."""
-        names = dict(zip(("centre", "neighbour"), str(self.pair).split("-"), strict=True))
-        peaks = [{**asdict(peak), "kind": kind} for peak, kind in self.peaks]
-        return (
-            names
-            | {name: value for name, value in vars(self).items() if name not in names}
-            | {
-                "pair": str(self.pair),
-                "peaks": peaks,
-            }
-        )
+        """Return plain values for JSON; elements as symbols."""
+        centre, neighbour = str(self.pair).split("-")
+        peaks = [{**asdict(peak), "kind": name} for peak, name in self.peaks]
+        own = {"pair": str(self.pair), "peaks": peaks}
+        return {"centre": centre, "neighbour": neighbour, **vars(self), **own}
 
 
 def summarise_pairs(
     counts: DistanceCounts, weight: Weight = "sites", resolution: float = 0.01
 ) -> list[PairSummary]:
-    """Every ordered pair that occurs, most frequent first.
+    """Summarise every ordered pair that occurs, most frequent first.
 
     Args:
-        weight: whether a site counts once or as often as it has copies in its cell.
-        resolution: of the peaks, Å, see `find_peaks`.
+        counts: The counts.
+        weight: Whether a site counts once or with its multiplicity.
+        resolution: Resolution of the peaks, Å, see `find_peaks`.
     """
     edges = counts.edges(fine=True)
     of_centre = {z: counts.total(Pair(z, None), weight) for z in counts.elements}
@@ -78,27 +74,27 @@ def summarise_pairs(
             inside = histogram.sum() * sites / total
             peaks = find_peaks(histogram, edges, resolution=resolution, observations=inside)
         mean, median = _middle(histogram, edges)
-        named = [(peak, bond_kind(centre, neighbour, peak.position)) for peak in peaks]
-        summaries.append(
-            PairSummary(
-                pair,
-                sites,
-                counts.total(pair, "atoms"),
-                total / of_centre[centre],
-                *counts.outside(pair, weight),
-                mean,
-                median,
-                tuple(named),
-            )
+        typed = tuple((peak, bond_type(centre, neighbour, peak.position)) for peak in peaks)
+        atoms, share, outside = (
+            counts.total(pair, "atoms"),
+            total / of_centre[centre],
+            counts.outside(pair, weight),
         )
+        summaries.append(PairSummary(pair, sites, atoms, share, *outside, mean, median, typed))
     return summaries
 
 
 def write_distances(
     counts: DistanceCounts, pairs: Sequence[PairSummary], summary: Mapping[str, Any], folder: Path
 ) -> list[Path]:
-    """Write ``distances.parquet`` and ``distances.csv`` (a row per pair, rank and bin that is not empty),
-    ``pairs.csv``, ``peaks.csv`` and ``summary.json`` into a folder, which must exist; the paths written."""
+    """Write the counts, the pairs and their peaks into a folder.
+
+    The files are ``distances.parquet`` and ``distances.csv`` (a row per pair, rank and bin with counts),
+    ``pairs.csv``, ``peaks.csv`` and ``summary.json``.
+
+    Returns:
+        The paths of the files.
+    """
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet as pq
@@ -108,27 +104,21 @@ def write_distances(
         pq.write_table(table, place, compression="zstd")
     with whole(folder / "distances.csv") as place:
         pa.csv.write_csv(table, place)
-    keys = ("centre", "neighbour", "sites", "atoms", "share", "below", "above", "mean", "median")
     records = [pair.as_dict() for pair in pairs]
-    write_csv(folder / "pairs.csv", keys, ([record[key] for key in keys] for record in records), ".6g")
-    fields = ("position", "width", "share", "fitted_share", "start", "end", "kind")
-    write_csv(
-        folder / "peaks.csv",
-        ("centre", "neighbour", *fields),
-        (
-            [record["centre"], record["neighbour"], *(peak[key] for key in fields)]
-            for record in records
-            for peak in record["peaks"]
-        ),
-        ".6g",
-    )
+    peaks = [record | peak for record in records for peak in record["peaks"]]
+    for name, keys, rows in (("pairs.csv", _PAIR_COLUMNS, records), ("peaks.csv", _PEAK_COLUMNS, peaks)):
+        write_csv(folder / name, keys, ([row[key] for key in keys] for row in rows), ".6g")
     write_json(folder / "summary.json", {**summary, "pairs": records}, indent=2)
     names = ("distances.parquet", "distances.csv", "pairs.csv", "peaks.csv", "summary.json")
     return [folder / name for name in names]
 
 
+_PAIR_COLUMNS = ("centre", "neighbour", "sites", "atoms", "share", "below", "above", "mean", "median")
+_PEAK_COLUMNS = (*_PAIR_COLUMNS[:2], "position", "width", "share", "fitted_share", "start", "end", "kind")
+
+
 def _histogram_columns(counts: DistanceCounts) -> dict[str, Any]:
-    """Rows of the bins that are written, the finer ones added up; those outside the range are left out."""
+    """Return the columns of the bins with counts inside the range, the fine bins added up."""
     rows = counts.rows[(counts.rows["bin"] >= 0) & (counts.rows["bin"] < counts.bins * counts.finer)]
     place = rows["bin"] // counts.finer
     key = ((rows["centre"].astype(np.int64) * 256 + rows["neighbour"]) * 65536 + rows["rank"]) * 2**20 + place
@@ -150,7 +140,7 @@ def _histogram_columns(counts: DistanceCounts) -> dict[str, Any]:
     }
 
 
-def _middle(histogram: np.ndarray, edges: np.ndarray) -> tuple[float | None, float | None]:
+def _middle(histogram: NDArray[np.int64], edges: NDArray[np.float64]) -> tuple[float | None, float | None]:
     total = histogram.sum()
     if total == 0:
         return None, None

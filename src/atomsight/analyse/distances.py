@@ -1,11 +1,11 @@
 """Histograms of the n-th nearest-neighbour distance by element pair, aggregated by DuckDB over the shards.
 
-**How a pair is counted.** For every symmetry-unique site (the *centre*) its n-th nearest neighbour among all
-points of the crystal is looked at, whatever that neighbour's element: it adds one to the pair (element of the
-centre, element of the neighbour). Nothing is filtered before the n-th neighbour is chosen. Pairs are ordered:
-C-H counts carbons whose n-th neighbour is a hydrogen, H-C hydrogens whose n-th neighbour is a carbon, and the
-two differ, because being nearest is not mutual. Each site counts once (``sites``), or as often as it has
-copies in the unit cell of its file (``atoms``); both are aggregated at once.
+**How pairs are counted.** Every symmetry-unique site (the *centre*) adds one to the pair (element of the
+centre, element of its n-th nearest neighbour). The neighbour is the n-th of all atoms of the crystal, of any
+element. Pairs are ordered: C-H counts carbons whose n-th neighbour is a hydrogen, H-C hydrogens whose n-th
+neighbour is a carbon. The two differ, because the nearest neighbour of an atom can have a nearer neighbour
+itself. Each site counts once (``sites``), or with its multiplicity in the unit cell of its file (``atoms``);
+both are aggregated in one pass.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 Weight = Literal["sites", "atoms"]
 
 FINEST = 0.0025
-"""Å. Counts are taken in bins no wider than this, whatever is drawn, because peaks are found in them."""
+"""Å. Largest width of the bins in which peaks are found; those of the output can be wider."""
 
 MEMORY_MB, MOST_THREADS = 400, 4
-"""What DuckDB may hold at a time, and its threads, each of which holds one row group."""
+"""Memory limit of DuckDB, and its largest number of threads. Each thread holds one row group."""
 
 
 class Ranks(NamedTuple):
-    """Which neighbours are counted: the first to the last of them, each rank apart or all together."""
+    """Range of neighbours that are counted, each rank separately (``apart``) or all together."""
 
     first: int
     last: int
@@ -56,7 +56,7 @@ NEAREST = Ranks(1, 1)
 
 
 class Pair(NamedTuple):
-    """An ordered pair of elements: atomic numbers of the centre and of its neighbour; None stands for any."""
+    """An ordered pair of elements: atomic numbers of the centre and of its neighbour; None is any."""
 
     centre: int | None
     neighbour: int | None
@@ -71,18 +71,17 @@ ALL_PAIRS = Pair(None, None)
 
 @dataclass(frozen=True)
 class DistanceCounts:
-    """Counts by centre, neighbour, rank and bin, without the empty ones; see the module on how they are
-    counted.
+    """Counts by centre, neighbour, rank and bin, without zeros. The module explains how they are counted.
 
     Attributes:
-        elements: atomic numbers of the centres, in the order asked for.
-        ranks: which neighbours.
-        low, high: the range, Å; distances outside are counted but in no bin.
-        bins: number of bins drawn and written.
-        finer: each of them is divided into so many, in which peaks are found.
-        rows: (n,) structured array with ``centre``, ``neighbour`` (atomic numbers), ``rank`` (0 where the
-            ranks are not apart), ``bin`` (-1 below the range, bins x finer above it), ``sites``, ``atoms``;
-            sorted.
+        elements: Atomic numbers of the centres, in the order of the request.
+        ranks: The neighbours.
+        low, high: Range, Å. Distances outside are counted, but in no bin.
+        bins: Number of bins in the output.
+        finer: Number of fine bins in each of them. Peaks are found in the fine bins.
+        rows: (n,) structured array with ``centre``, ``neighbour`` (atomic numbers), ``rank`` (0 where all
+            ranks are counted together), ``bin`` (-1 below the range, bins x finer above it), ``sites``,
+            ``atoms``; sorted.
     """
 
     elements: tuple[int, ...]
@@ -94,15 +93,15 @@ class DistanceCounts:
     rows: NDArray[np.void]
 
     def edges(self, fine: bool = False) -> NDArray[np.float64]:
-        """(bins + 1,) edges of the bins, Å; with ``fine`` those of the finer ones."""
+        """Return the (bins + 1,) edges of the bins, Å; with ``fine`` those of the fine bins."""
         return np.linspace(self.low, self.high, self.bins * (self.finer if fine else 1) + 1)
 
     def total(self, pair: Pair = ALL_PAIRS, weight: Weight = "sites", rank: int | None = None) -> int:
-        """Count of a pair at any distance."""
+        """Return the count of a pair at any distance."""
         return int(self._of(pair, rank)[weight].sum())
 
     def outside(self, pair: Pair = ALL_PAIRS, weight: Weight = "sites") -> tuple[int, int]:
-        """Counts of a pair below and above the range."""
+        """Return the counts of a pair below and above the range."""
         rows = self._of(pair, None)
         below, above = rows["bin"] < 0, rows["bin"] >= self.bins * self.finer
         return int(rows[weight][below].sum()), int(rows[weight][above].sum())
@@ -114,8 +113,10 @@ class DistanceCounts:
         rank: int | None = None,
         fine: bool = False,
     ) -> NDArray[np.int64]:
-        """(bins,) counts of a pair within the range, of one rank or of all; with ``fine`` in the finer
-        bins."""
+        """Return the (bins,) counts of a pair within the range, of one rank or of all.
+
+        With ``fine`` the counts are those of the fine bins.
+        """
         rows = self._of(pair, rank)
         n = self.bins * self.finer
         inside = rows[(rows["bin"] >= 0) & (rows["bin"] < n)]
@@ -124,14 +125,14 @@ class DistanceCounts:
         return counts if fine else counts.reshape(self.bins, self.finer).sum(axis=1)
 
     def neighbours(self, centre: int | None = None, weight: Weight = "sites") -> dict[int, int]:
-        """Counts by atomic number of the neighbour, most frequent first, of one centre or of all."""
+        """Return the counts by the neighbour's atomic number, most frequent first, of one centre or all."""
         rows = self._of(Pair(centre, None), None)
         counts = np.bincount(rows["neighbour"], weights=rows[weight], minlength=1).astype(np.int64)
         order = np.lexsort((np.arange(len(counts)), -counts))
         return {int(z): int(counts[z]) for z in order if counts[z]}
 
     def pairs(self, weight: Weight = "sites") -> list[tuple[int, int]]:
-        """Every ordered pair that occurs, most frequent first."""
+        """Return every ordered pair that occurs, most frequent first."""
         keys, inverse = np.unique(self._keys, return_inverse=True)
         counts = np.bincount(inverse, weights=self.rows[weight], minlength=len(keys))
         return [divmod(int(keys[i]), 256) for i in np.lexsort((keys, -counts))]
@@ -140,17 +141,17 @@ class DistanceCounts:
         rows = self.rows
         if pair.centre is not None:
             key = pair.centre * 256
-            ends = (key, key + 255) if pair.neighbour is None else (key + pair.neighbour,) * 2
-            rows = rows[
-                slice(np.searchsorted(self._keys, ends[0]), np.searchsorted(self._keys, ends[1], "right"))
-            ]
+            low, high = (
+                (key, key + 256) if pair.neighbour is None else (key + pair.neighbour + i for i in (0, 1))
+            )
+            rows = rows[slice(*np.searchsorted(self._keys, (low, high)))]
         elif pair.neighbour is not None:
             rows = rows[rows["neighbour"] == pair.neighbour]
         return rows if rank is None else rows[rows["rank"] == rank]
 
     @cached_property
     def _keys(self) -> NDArray[np.int64]:
-        return self.rows["centre"].astype(np.int64) * 256 + self.rows["neighbour"]
+        return np.asarray(self.rows["centre"] * np.int64(256) + self.rows["neighbour"], dtype=np.int64)
 
 
 def count_distances(
@@ -165,47 +166,52 @@ def count_distances(
     memory_mb: int = MEMORY_MB,
     threads: int | None = None,
 ) -> DistanceCounts:
-    """Count the distances from the sites of some elements to their n-th nearest neighbours, in bounded
-    memory.
+    """Count the distances of sites to their n-th nearest neighbours, in bounded memory.
 
     Args:
-        elements: atomic numbers of the centres; neighbours are of any element.
-        ranks: which neighbours, from 1.
+        dataset: The dataset.
+        elements: Atomic numbers of the centres. Neighbours have any element.
+        ranks: The neighbours, from 1.
         split: ``train``, ``val`` or ``test``; None or ``all`` takes all.
-        low, high: range of the bins, Å.
-        bins: how many.
-        memory_mb: what DuckDB may hold; past it, it spills to a temporary folder.
-        threads: of DuckDB; by default one per core, four at most.
+        low: Lower end of the bins, Å.
+        high: Upper end of the bins, Å.
+        bins: Number of bins.
+        memory_mb: Memory limit of DuckDB, which uses a temporary folder beyond it.
+        threads: Threads of DuckDB; by default one per core, four at most.
 
     Raises:
-        InputError: an element that the split does not hold, a neighbour beyond the dataset's k, a range or a
-            number of bins that makes no sense.
-        DatasetError: the split is empty, or a shard is damaged.
+        InputError: The split lacks one of the elements, a neighbour is beyond the dataset's k, or the range
+            or the number of bins is not valid.
+        DatasetError: The split is empty, or a shard is damaged.
     """
-    _check(dataset, elements, ranks, split, low, high, bins)
+    check_elements(dataset, elements, split)
+    if ranks.last > dataset.k:
+        raise InputError(
+            f"neighbour {ranks.last} was requested, but {dataset.path} holds k = {dataset.k} neighbours a "
+            f"site; build it again with -k {ranks.last} or more"
+        )
+    repeats = [SYMBOLS[z] for z, n in Counter(elements).items() if n > 1]
+    if repeats:
+        raise InputError(f"named more than once: {', '.join(repeats)}")
+    if not 0 <= low < high < np.inf:
+        raise InputError(f"the range must go upwards from 0 Å or more, not from {low:g} to {high:g}")
+    if not 1 <= bins <= 100_000:
+        raise InputError(f"between 1 and 100000 bins, not {bins}")
     finer = max(1, int(np.ceil((high - low) / bins / FINEST - 1e-9)))
     query = _query(elements, ranks, low, high, bins * finer)
     columns = _run(dataset, query, [str(path) for path in dataset.shards(split)], memory_mb, threads)
-    types = {
-        "centre": np.uint8,
-        "neighbour": np.uint8,
-        "rank": np.int32,
-        "bin": np.int64,
-        "sites": np.int64,
-        "atoms": np.int64,
-    }
-    rows = np.empty(len(columns["bin"]), dtype=list(types.items()))
-    for name in types:
+    rows = np.empty(len(columns["bin"]), dtype="u1,u1,i4,i8,i8,i8")
+    rows.dtype.names = ("centre", "neighbour", "rank", "bin", "sites", "atoms")
+    for name in rows.dtype.names:
         rows[name] = columns[name]
-    rows.sort(order=["centre", "neighbour", "rank", "bin"])
     return DistanceCounts(tuple(elements), ranks, low, high, bins, finer, rows)
 
 
 def parse_ranks(text: str, k: int) -> Ranks:
-    """``1`` the nearest, ``2-4`` a range with each rank apart, ``any`` all k neighbours together.
+    """Parse ``1`` (the nearest), ``2-4`` (each rank separately) or ``any`` (all k neighbours together).
 
     Raises:
-        InputError: anything else, or a neighbour beyond k.
+        InputError: The text is none of these.
     """
     if text.strip().lower() == "any":
         return Ranks(1, k, apart=False)
@@ -219,53 +225,37 @@ def parse_ranks(text: str, k: int) -> Ranks:
 
 
 def present_elements(dataset: Dataset, split: str | None) -> dict[int, int]:
-    """Sites by atomic number, most abundant first.
+    """Return the sites by atomic number, most abundant first.
 
     Raises:
-        DatasetError: the split is empty; the message says what the dataset holds.
+        DatasetError: The split is empty; the message names the splits with sites.
     """
     present = dataset.element_counts(split)
     if not present:
         held = {name: dataset.n_sites(name) for name in ("train", "val", "test")}
-        words = (
-            ", ".join(f"{name} ({counted(n, 'site')})" for name, n in held.items() if n) or "no site at all"
-        )
+        words = ", ".join(f"{name} ({counted(n, 'site')})" for name, n in held.items() if n) or "no site"
         raise DatasetError(f"the split {split!r} of {dataset.path} is empty; the dataset holds {words}")
     return present
 
 
-def _check(
-    dataset: Dataset,
-    elements: Iterable[int],
-    ranks: Ranks,
-    split: str | None,
-    low: float,
-    high: float,
-    bins: int,
-) -> None:
+def check_elements(dataset: Dataset, elements: Iterable[int], split: str | None) -> dict[int, int]:
+    """Make sure that a split holds some elements, and return its `present_elements`.
+
+    Raises:
+        InputError: The split lacks one of the elements; the message names those that it holds.
+        DatasetError: The split is empty.
+    """
     present = present_elements(dataset, split)
-    missing = [z for z in elements if z not in present]
+    missing = [SYMBOLS[z] for z in elements if z not in present]
     if missing:
         place = str(dataset.path) if split in (None, "all") else f"the {split} split of {dataset.path}"
         held = ", ".join(SYMBOLS[z] for z in present)
-        absent = ", ".join(SYMBOLS[z] for z in missing)
-        raise InputError(f"{place} holds no {absent}; it holds {held}")
-    if ranks.last > dataset.k:
-        raise InputError(
-            f"neighbour {ranks.last} asked for, but {dataset.path} holds k = {dataset.k} neighbours a site; "
-            f"build it again with -k {ranks.last} or more"
-        )
-    repeats = [SYMBOLS[z] for z, n in Counter(elements).items() if n > 1]
-    if repeats:
-        raise InputError(f"named more than once: {', '.join(repeats)}")
-    if not 0 <= low < high < np.inf:
-        raise InputError(f"the range must go upwards from 0 Å or more, not from {low:g} to {high:g}")
-    if not 1 <= bins <= 100_000:
-        raise InputError(f"between 1 and 100000 bins, not {bins}")
+        raise InputError(f"{place} holds no {', '.join(missing)}; it holds {held}")
+    return present
 
 
 def _query(elements: Sequence[int], ranks: Ranks, low: float, high: float, bins: int) -> str:
-    """Aggregation over the shards. All that goes into the text are numbers; lists in DuckDB count from 1."""
+    """Return the SQL query over the shards. Only numbers are inserted; lists in DuckDB start at 1."""
     first, last = ranks.first, ranks.last
     if first == last:
         parts = f"distances[{first}] AS d, neighbour_elements[{first}] AS neighbour, {first} AS rank"
@@ -283,7 +273,7 @@ def _query(elements: Sequence[int], ranks: Ranks, low: float, high: float, bins:
                count(*) AS sites, CAST(sum(multiplicity) AS BIGINT) AS atoms
         FROM (SELECT element AS centre, multiplicity, {parts}
               FROM read_parquet(?) WHERE element IN ({", ".join(str(int(z)) for z in elements)}))
-        GROUP BY ALL
+        GROUP BY ALL ORDER BY ALL
     """
 
 

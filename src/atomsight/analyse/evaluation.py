@@ -1,4 +1,4 @@
-"""Reading back what an evaluation wrote: its summary and its misclassified sites."""
+"""Reading the files of an evaluation: its summary and its misclassified sites."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class MistakeTable:
     """The misclassified sites of an evaluation, most confident first, in columns of length n.
 
     Attributes:
-        model, split, k: of the evaluation.
-        crystal, label: names; ``site`` the index in the crystal.
-        true, predicted: atomic numbers.
-        probability, probability_true: what the model gave to the element that it chose, and to the true one.
+        model, split, k: Model and split of the evaluation, and the model's number of neighbours.
+        crystal, site, label: Name of the crystal, index and label of the site.
+        true, predicted: Atomic numbers.
+        probability, probability_true: Probabilities of the predicted and of the true element.
     """
 
     model: str
@@ -44,18 +44,18 @@ class MistakeTable:
         return len(self.site)
 
     def pairs(self) -> list[tuple[int, int, int]]:
-        """(true, predicted, sites) by sites, most frequent first."""
+        """Return (true, predicted, sites) of every pair of elements, most frequent first."""
         keys, counts = np.unique(self.true.astype(np.int64) * 256 + self.predicted, return_counts=True)
         order = np.lexsort((keys, -counts))
         return [(*divmod(int(keys[i]), 256), int(counts[i])) for i in order]
 
 
 def read_mistakes(folder: Path, dataset: Dataset) -> MistakeTable:
-    """The mistakes of an evaluation on a dataset, from the folder that ``atomsight evaluate --out`` wrote.
+    """Read the mistakes of an evaluation from the folder that ``atomsight evaluate --out`` wrote.
 
     Raises:
-        InputError: the folder holds no evaluation, or one of another dataset.
-        DatasetError: its files are damaged.
+        InputError: The folder holds no evaluation, or one on another dataset.
+        DatasetError: Its files are damaged.
     """
     import pyarrow as pa
     import pyarrow.csv
@@ -68,9 +68,8 @@ def read_mistakes(folder: Path, dataset: Dataset) -> MistakeTable:
     try:
         summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         model, split, k = summary["model"], summary["split"], int(summary["k"])
-        types = {"crystal": pa.string(), "site": pa.uint32(), "label": pa.string()}
-        types |= {"true": pa.string(), "predicted": pa.string()}
-        types |= {"probability": pa.float32(), "probability_true": pa.float32()}
+        types = dict.fromkeys(("crystal", "label", "true", "predicted"), pa.string())
+        types |= {"site": pa.uint32(), "probability": pa.float32(), "probability_true": pa.float32()}
         options = pa.csv.ConvertOptions(column_types=types, include_columns=list(types))
         table = pa.csv.read_csv(folder / "mistakes.csv", convert_options=options)
         columns: dict[str, Any] = {name: table.column(name).to_numpy() for name in types}

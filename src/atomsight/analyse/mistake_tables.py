@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from atomsight.analyse.mistakes import MistakeAnalysis, PairOfElements
 from atomsight.analyse.mistakes_traits import Trait
 from atomsight.core.elements import SYMBOLS
-from atomsight.core.files import write_csv
+from atomsight.core.files import write_rows
+from atomsight.core.scores import none_if_nan
 
 
-def telling_traits(analysis: MistakeAnalysis, pair: PairOfElements, most: int = 3) -> list[Trait]:
-    """The traits of a pair that a reader should know first: at least a tenth of its sites have each, half as
-    many again as of the right sites, and in no less than three groups of crystals (or in all, if fewer)."""
+def distinctive_traits(analysis: MistakeAnalysis, pair: PairOfElements, most: int = 3) -> list[Trait]:
+    """Return the most distinctive traits of a pair.
+
+    At least a tenth of the mistaken sites have each of them, 1.5 times the share of the right sites, in three
+    or more groups of crystals (or in all, if there are fewer).
+    """
     return [
         t
         for t in analysis.traits
@@ -29,18 +31,18 @@ def telling_traits(analysis: MistakeAnalysis, pair: PairOfElements, most: int = 
 
 
 def pair_row(pair: PairOfElements) -> dict[str, Any]:
-    """A pair with elements as symbols."""
+    """Return a pair with elements as symbols."""
     return pair._asdict() | {"true": SYMBOLS[pair.true], "predicted": SYMBOLS[pair.predicted]}
 
 
 def trait_row(trait: Trait) -> dict[str, Any]:
-    """A trait with elements as symbols, and its ratio."""
+    """Return a trait with elements as symbols, and its ratio."""
     symbols = {"true": SYMBOLS[trait.true], "predicted": SYMBOLS[trait.predicted]}
     return trait._asdict() | symbols | {"ratio": trait.ratio}
 
 
 def site_row(analysis: MistakeAnalysis, i: int) -> dict[str, Any]:
-    """One mistake with what is known of its site and its crystal."""
+    """Return one mistake with the properties of its site and its crystal."""
     table, columns, crystals = analysis.table, analysis.columns, analysis.crystals
     row = int(columns["crystal_row"][i])
     return {
@@ -54,10 +56,8 @@ def site_row(analysis: MistakeAnalysis, i: int) -> dict[str, Any]:
         "coordination": int(columns["coordination"][i]),
         "nearest_neighbour": SYMBOLS[columns["nearest"][i]],
         "neighbours": str(columns["neighbours"][i]),
-        **{
-            name: None if np.isnan(columns[name][i]) else float(columns[name][i])
-            for name in ("deviation_true", "deviation_predicted")
-        },
+        "deviation_true": none_if_nan(columns["deviation_true"][i]),
+        "deviation_predicted": none_if_nan(columns["deviation_predicted"][i]),
         "formula": crystals["formula"][row],
         "group": crystals["group"][row],
         "flags": " ".join(crystals["flags"][row]),
@@ -66,22 +66,20 @@ def site_row(analysis: MistakeAnalysis, i: int) -> dict[str, Any]:
 
 
 def write_mistakes(analysis: MistakeAnalysis, chosen: Sequence[PairOfElements], folder: Path) -> list[Path]:
-    """Write ``pairs.csv``, ``traits.csv`` and ``sites.csv`` (a row per misclassified site, most confident
-    first) of some pairs into a folder, which must exist; the paths written."""
+    """Write ``pairs.csv``, ``traits.csv`` and ``sites.csv`` of some pairs.
+
+    ``sites.csv`` has a row per misclassified site, most confident first.
+
+    Returns:
+        The paths of the files.
+    """
     wanted = {(pair.true, pair.predicted) for pair in chosen}
-    table = analysis.table
-    places = (
-        i
-        for i, key in enumerate(zip(table.true.tolist(), table.predicted.tolist(), strict=True))
-        if key in wanted
-    )
-    traits = (t for t in analysis.traits if (t.true, t.predicted) in wanted)
-    _write(folder / "pairs.csv", map(pair_row, chosen))
-    _write(folder / "traits.csv", map(trait_row, traits))
-    _write(folder / "sites.csv", (site_row(analysis, i) for i in places))
-    return [folder / name for name in ("pairs.csv", "traits.csv", "sites.csv")]
-
-
-def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    held = list(rows)
-    write_csv(path, list(held[0]) if held else [], (row.values() for row in held), ".6g")
+    keys = zip(analysis.table.true.tolist(), analysis.table.predicted.tolist(), strict=True)
+    tables = {
+        "pairs": map(pair_row, chosen),
+        "traits": (trait_row(t) for t in analysis.traits if (t.true, t.predicted) in wanted),
+        "sites": (site_row(analysis, i) for i, key in enumerate(keys) if key in wanted),
+    }
+    for name, rows in tables.items():
+        write_rows(folder / f"{name}.csv", rows, ".6g")
+    return [folder / f"{name}.csv" for name in tables]

@@ -1,4 +1,4 @@
-"""Near duplicates of crystals, read back from what ``atomsight dataset dedupe --out`` wrote."""
+"""Near duplicates of crystals, from the table that ``atomsight dataset dedupe --out`` wrote."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from atomsight.core.files import read_csv
 
 
 def read_near_duplicates(path: Path) -> dict[str, set[str]]:
-    """For each crystal that has a near duplicate, the relations that it stands in: ``same elements``,
-    ``elements exchanged``, ``different elements``.
+    """Read the relations of each crystal to its near duplicates.
+
+    A relation is ``same elements``, ``elements exchanged`` or ``different elements``.
 
     Raises:
-        InputError: no such file, or it is not what dedupe writes.
+        InputError: There is no such file, or dedupe did not write it.
     """
     found: dict[str, set[str]] = defaultdict(set)
     try:

@@ -1,4 +1,4 @@
-"""Misclassified sites opened, many at once: their distances, their neighbours, and how unusual each is."""
+"""Distances and neighbours of many misclassified sites, and how unusual each distance is."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class OpenedMistakes:
     """Some misclassified sites with their neighbours, in columns of length m.
 
     Attributes:
-        chosen: which of the mistakes of the table.
-        distances: (m, k) float32, Å, k that of the model.
+        chosen: (m,) rows of the mistakes in the table.
+        distances: (m, k) float32, Å, with the k of the model.
         neighbour_elements: (m, k) uint8 atomic numbers.
-        labels: of each neighbour in the crystal's file.
+        labels: Label of each neighbour in the crystal's file.
         nearer_true, nearer_predicted: (m, k) share of the sites of the true and of the predicted element
-            whose n-th neighbour is nearer; NaN where the reference holds no site of it.
+            whose n-th neighbour is nearer; NaN where the reference holds no site of the element.
     """
 
     chosen: NDArray[np.int64]
@@ -38,25 +38,26 @@ class OpenedMistakes:
     nearer_predicted: NDArray[np.float64]
 
 
-def worth_opening(table: MistakeTable, most: int, of_each: int = 3) -> NDArray[np.int64]:
-    """Which mistakes to show where not all can be: the first ``of_each`` of every pair of elements, frequent
-    pairs first, then the most confident; at most ``most``, in the order of the table."""
+def choose_mistakes(table: MistakeTable, most: int, of_each: int = 3) -> NDArray[np.int64]:
+    """Choose at most ``most`` mistakes, in the order of the table.
+
+    The first ``of_each`` of every pair of elements are taken, frequent pairs first, then the most confident.
+    """
     if len(table) <= most:
         return np.arange(len(table))
     keys = table.true.astype(np.int64) * 256 + table.predicted
-    first: list[int] = []
-    for true, predicted, _ in table.pairs():
-        first += np.flatnonzero(keys == true * 256 + predicted)[:of_each].tolist()
-    rest = np.setdiff1d(np.arange(len(table)), first)
-    return np.sort(np.array([*first, *rest.tolist()][:most], dtype=np.int64))
+    parts = [np.flatnonzero(keys == true * 256 + predicted)[:of_each] for true, predicted, _ in table.pairs()]
+    first = np.concatenate(parts)
+    return np.sort(np.concatenate([first, np.setdiff1d(np.arange(len(table)), first)])[:most])
 
 
 def open_mistakes(analysis: MistakeAnalysis, chosen: Sequence[int], dataset: Dataset) -> OpenedMistakes:
-    """Open some of the mistakes of an analysis, in one stream over the split.
+    """Read the neighbours of some mistakes of an analysis, in one stream over the split.
 
     Args:
-        chosen: (m,) places in ``analysis.table``.
-        dataset: the one that was analysed.
+        analysis: The analysis.
+        chosen: (m,) rows in ``analysis.table``.
+        dataset: The dataset that was analysed.
     """
     table, profiles = analysis.table, analysis.profiles
     places = np.asarray(chosen, dtype=np.int64)

@@ -1,19 +1,17 @@
-"""Peaks of a distribution of distances: how many, where, how wide, and what share each holds.
+"""Peaks of a distribution of distances: position, width and share.
 
-1. The histogram is smoothed by a Gaussian kernel whose bandwidth is chosen by the improved Sheather-Jones
-rule
-   (Botev, Grotowski and Kroese 2010, 10.1214/10-AOS799), which does not take a distribution of many peaks for
-   a broad one. It is kept between a resolution that the caller chooses and five times that.
-2. A local maximum is a peak if it stands out from the higher of the two valleys beside it, first by a factor
-   (the prominence of the logarithm, so that a small peak beside a large one is found) and secondly beyond
-   counting noise (the square root of a Poisson count has a standard deviation of 1/2: Anscombe 1948,
-   10.1093/biomet/35.3-4.246), and if it holds a least share of the whole.
+1. The histogram is smoothed by a Gaussian kernel. Its bandwidth is chosen by the improved Sheather-Jones rule
+   (Botev, Grotowski and Kroese 2010, 10.1214/10-AOS799), which works for distributions of many peaks. It is
+   limited to the resolution that the caller chooses, and to five times that.
+2. A local maximum is a peak if it exceeds the higher of the two minima next to it by a factor (the prominence
+   of the logarithm, so that a small peak next to a large one is found) and by more than counting noise (the
+   square root of a Poisson count has a standard deviation of 1/2: Anscombe 1948, 10.1093/biomet/35.3-4.246),
+   and if it holds a minimum share of the counts.
 3. The width at half height is that of the smoothed distribution less that of the kernel (in quadrature).
 4. A mixture is fitted to the raw counts by expectation maximisation: one Student t component per peak (Peel
-and
-   McLachlan 2000, 10.1023/A:1008981510081), with four degrees of freedom (Lange, Little and Taylor 1989,
-   10.1080/01621459.1989.10478852) because the flanks of these peaks are heavier than Gaussian, and a level
-   background between each two valleys. Its weights are shares that divide what overlaps.
+   and McLachlan 2000, 10.1023/A:1008981510081), with four degrees of freedom (Lange, Little and Taylor 1989,
+   10.1080/01621459.1989.10478852) because the tails of these peaks are heavier than Gaussian, and a constant
+   background between neighbouring minima. Its weights are the shares of overlapping peaks.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ _T_FWHM = 2 * np.sqrt(FREEDOM * (2 ** (2 / (FREEDOM + 1)) - 1))
 scale."""
 
 _SIGNIFICANT = 5.0
-"""Standard deviations by which a peak must exceed its valley."""
+"""Standard deviations by which a peak must exceed the minimum next to it."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +39,14 @@ class Peak:
     """One peak of a distribution.
 
     Attributes:
-        position: where the smoothed distribution is highest, Å.
-        width: full width at half maximum, Å: of the smoothed distribution less the kernel's, or of the fitted
-            component where the valleys on both sides lie above half the height.
-        share: of the counts in the range, those between ``start`` and ``end``; the shares of all peaks sum to
-            1.
-        start, end: the valleys on both sides, or the ends of the range, Å.
-        fitted_share: weight of the fitted component: less than ``share`` by what lies flat beneath the peak,
-            and more where it reaches under its neighbours.
+        position: Maximum of the smoothed distribution, Å.
+        width: Full width at half maximum, Å: of the smoothed distribution less the kernel's, or of the fitted
+            component where the minima on both sides are above half the height.
+        share: Share of the counts in the range that lie between ``start`` and ``end``. The shares of all
+            peaks sum to 1.
+        start, end: The minima on both sides, or the ends of the range, Å.
+        fitted_share: Weight of the fitted component. It is less than ``share`` by the constant background,
+            and more where the peak overlaps its neighbours.
     """
 
     position: float
@@ -68,18 +66,16 @@ def find_peaks(
     least_share: float = 0.002,
     observations: float | None = None,
 ) -> list[Peak]:
-    """The peaks of a histogram, by position.
+    """Find the peaks of a histogram, by position.
 
     Args:
         counts: (n,) counts.
-        edges: (n + 1,) edges of bins of equal width, Å. Narrow bins (0.0025 Å) leave the resolution to
-            ``resolution``.
-        resolution: least standard deviation of the kernel, Å: two narrow peaks closer than about twice this
-            are one.
-        depth: a peak is kept if a valley on each side lies below it by at least this share of its height.
-        least_share: a peak is kept if it holds at least this share of the counts.
-        observations: how many independent observations the counts stand for, where they are weighted;
-            by default their sum.
+        edges: (n + 1,) edges of bins of equal width, Å. Bins of 0.0025 Å or less do not limit the resolution.
+        resolution: Smallest standard deviation of the kernel, Å. Two narrow peaks closer than about twice
+            this are one.
+        depth: A peak is kept if a minimum on each side is below it by at least this share of its height.
+        least_share: A peak is kept if it holds at least this share of the counts.
+        observations: Number of independent observations if the counts are weighted; by default their sum.
     """
     total = counts.sum()
     if total == 0:
@@ -88,7 +84,7 @@ def find_peaks(
     centres = (edges[:-1] + edges[1:]) / 2
     n = float(total if observations is None else observations)
     bandwidth = float(np.clip(isj_bandwidth(counts, n) * width, resolution, 5 * resolution))
-    smooth = smoothed(counts * (n / total), bandwidth / width)
+    smooth = smooth_counts(counts * (n / total), bandwidth / width)
     modes = _modes(smooth, bandwidth / width, depth)
     while True:
         bounds = _valleys(smooth, modes)
@@ -109,19 +105,22 @@ def find_peaks(
     return [Peak(*(float(value) for value in values)) for values in zip(*columns, strict=True)]
 
 
-def smoothed(counts: NDArray[np.floating] | NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
-    """Counts per bin after a Gaussian kernel of standard deviation ``sigma`` bins, reflected at the ends:
-    where the range cuts a slope there is no false summit."""
+def smooth_counts(counts: NDArray[np.floating] | NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
+    """Smooth counts per bin by a Gaussian kernel of standard deviation ``sigma`` bins.
+
+    The kernel is reflected at the ends, so that a slope at the end of the range gives no false maximum.
+    """
     from scipy.ndimage import gaussian_filter1d
 
-    return gaussian_filter1d(np.asarray(counts, dtype=np.float64), sigma, mode="reflect")
+    smooth = gaussian_filter1d(np.asarray(counts, dtype=np.float64), sigma, mode="reflect")
+    return np.asarray(smooth, dtype=np.float64)
 
 
 def isj_bandwidth(counts: NDArray[np.int64], observations: float) -> float:
-    """Bandwidth, in bins, of a Gaussian kernel by the improved Sheather-Jones rule of Botev et al. (2010).
+    """Return the bandwidth of a Gaussian kernel, in bins, by the improved Sheather-Jones rule.
 
-    The fixed point is solved on the cosine transform of the histogram. Where there is none (too few
-    observations), the answer is 0.
+    The fixed point of Botev et al. (2010) is solved on the cosine transform of the histogram. The bandwidth
+    is 0 where there is no fixed point because of too few observations.
     """
     from scipy.fft import dct
     from scipy.optimize import brentq
@@ -153,7 +152,7 @@ def isj_bandwidth(counts: NDArray[np.int64], observations: float) -> float:
 
 
 def _modes(smooth: NDArray[np.float64], sigma: float, depth: float) -> NDArray[np.int64]:
-    """Bins of the maxima that stand out, by depth and beyond noise."""
+    """Return the bins of the maxima that exceed the minima next to them by depth and beyond noise."""
     from scipy.signal import find_peaks as maxima
 
     window = sigma * np.sqrt(4 * np.pi)  # bins that a Gaussian kernel averages over, as far as noise goes
@@ -162,25 +161,27 @@ def _modes(smooth: NDArray[np.float64], sigma: float, depth: float) -> NDArray[n
     summits, valleys = np.exp(level[modes]), np.exp(level[modes] - found["prominences"])
     # Each root has a standard deviation of 1/2, their difference one of 1/√2.
     excess = np.sqrt(2) * (np.sqrt(summits * window) - np.sqrt(valleys * window))
-    return modes[excess >= _SIGNIFICANT]
+    return np.asarray(modes[excess >= _SIGNIFICANT], dtype=np.int64)
 
 
 def _valleys(smooth: NDArray[np.float64], modes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(modes + 1,) first bin of each peak's stretch, and the number of bins."""
+    """Return the (modes + 1,) first bins of the ranges of the peaks, and the number of bins."""
     between = [int(a + np.argmin(smooth[a:b])) for a, b in pairwise(modes)]
     return np.array([0, *between, len(smooth)])
 
 
 def _summit(smooth: NDArray[np.float64], i: int, centres: NDArray[np.float64], width: float) -> float:
-    """Top of the parabola through a maximum and its two neighbours."""
+    """Return the maximum of the parabola through a maximum and its two neighbours."""
     left, top, right = smooth[i - 1], smooth[i], smooth[i + 1]
     bend = left - 2 * top + right
     return float(centres[i] + (width * (left - right) / (2 * bend) if bend < 0 else 0.0))
 
 
 def _across(smooth: NDArray[np.float64], i: int) -> float | None:
-    """Full width in bins at half the height of the maximum i: where only one flank falls that low, twice its
-    half; None where neither does."""
+    """Return the full width in bins at half the height of the maximum i.
+
+    It is twice the half width where only one side falls that low, and None where neither does.
+    """
     halves = []
     for flank in (smooth[i::-1], smooth[i:]):
         low = np.flatnonzero(flank < smooth[i] / 2)
@@ -199,8 +200,10 @@ def _fit(
     width: float,
     steps: int = 300,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scales and weights of the t components; each stays between its valleys, and at half its height it
-    reaches no further than the nearer valley."""
+    """Fit the scales and weights of the t components.
+
+    Each component stays between the minima next to it, and its half width ends at the nearer minimum.
+    """
     used = np.flatnonzero(counts)
     x, c = centres[used, None], counts[used, None] / counts.sum()
     lower, upper = bounds[:-1], bounds[1:]

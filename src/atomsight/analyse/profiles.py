@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from atomsight.dataset import Dataset
 
 LONGEST, STEP = 12.0, 0.01
-"""Å. Range and width of the bins; what lies further counts in the last one."""
+"""Å. Range and width of the bins. The last bin holds all larger distances."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Profiles:
 
     Attributes:
         elements: e atomic numbers.
-        split: of which split; None where of all.
+        split: Split of the dataset; None for all.
         counts: (e, k, bins) int64, each unique site once.
     """
 
@@ -35,29 +35,38 @@ class Profiles:
     @property
     def k(self) -> int:
         """Number of ranks."""
-        return self.counts.shape[1]
+        return len(self.counts[0])
 
     def of(self, element: int) -> NDArray[np.int64]:
-        """(k, bins) counts of an element.
+        """Return the (k, bins) counts of an element.
 
         Raises:
-            InputError: it is not among the elements.
+            InputError: The profiles have no such element.
         """
         if element not in self.elements:
             raise InputError(f"the profiles hold no element {element}; they hold {self.elements}")
-        return self.counts[self.elements.index(element)]
+        return np.asarray(self.counts[self.elements.index(element)])
 
     def quantile(self, element: int, share: float) -> NDArray[np.float64]:
-        """(k,) distance below which this share of the element's sites have their n-th neighbour, Å, within
-        half a bin; NaN where the element has no site."""
+        """Return the (k,) quantiles of the distances to the n-th neighbour, Å, within half a bin.
+
+        They are NaN where the element has no site.
+        """
         counts = self.of(element)
         total = counts.sum(axis=1, keepdims=True)
         place = (np.cumsum(counts, axis=1) < share * total).sum(axis=1)
         return np.where(total[:, 0] > 0, (place + 0.5) * STEP, np.nan)
 
     def share_below(self, element: int, distances: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(k,) share of the element's sites whose n-th neighbour is nearer than distances[n], (k,) in Å; NaN
-        where the element has no site."""
+        """Return the (k,) share of an element's sites whose n-th neighbour is nearer than ``distances[n]``.
+
+        Args:
+            element: Atomic number.
+            distances: (k,) Å.
+
+        Returns:
+            The shares; NaN where the element has no site.
+        """
         counts = self.of(element)[: len(distances)]
         below = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(counts, axis=1)], axis=1)
         exact = np.clip(np.asarray(distances, dtype=np.float64) / STEP, 0, counts.shape[1])
@@ -70,13 +79,13 @@ class Profiles:
 def distance_profiles(
     dataset: Dataset, elements: Sequence[int], k: int, *, split: str | None = None
 ) -> Profiles:
-    """Profiles of some elements (atomic numbers) over a split, streamed, for the first k neighbours.
+    """Count the profiles of some elements over a split in one stream, for the first k neighbours.
 
     Raises:
-        InputError: k is above the dataset's.
+        InputError: k is larger than the dataset's.
     """
     if k > dataset.k:
-        raise InputError(f"k = {k} asked for, but {dataset.path} holds k = {dataset.k} neighbours a site")
+        raise InputError(f"k = {k} was requested, but {dataset.path} holds k = {dataset.k} neighbours a site")
     bins = round(LONGEST / STEP)
     counts = np.zeros((len(elements), k, bins), dtype=np.int64)
     index = np.full(256, -1)

@@ -1,5 +1,4 @@
-"""One site of a dataset, opened: its distances, its neighbours, and where each lies among those of an
-element."""
+"""Distances and neighbours of one site of a dataset, compared with those of an element."""
 
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from atomsight.analyse.profiles import Profiles
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError
+from atomsight.core.scores import none_if_nan
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -22,10 +22,10 @@ class OpenSite:
     """A site with its crystal.
 
     Attributes:
-        crystal, site, label, element, multiplicity, split: as in the dataset.
+        crystal, site, label, element, multiplicity, split: As in the dataset.
         distances: (k,) float32, Å.
         neighbour_elements: (k,) uint8 atomic numbers.
-        formula, group, flags, source: of the crystal.
+        formula, group, flags, source: Properties of the crystal.
     """
 
     crystal: str
@@ -43,10 +43,11 @@ class OpenSite:
 
 
 def open_site(dataset: Dataset, name: str) -> OpenSite:
-    """Find a site by ``CRYSTAL:LABEL``, or by ``CRYSTAL:#3`` for the site of index 3.
+    """Read a site by ``CRYSTAL:LABEL``, or by ``CRYSTAL:#3`` for the site of index 3.
 
     Raises:
-        InputError: no such crystal or site, or several sites of that label; the message lists what there is.
+        InputError: There is no such crystal or site, or several sites have the label. The message lists the
+            sites.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -79,26 +80,18 @@ def open_site(dataset: Dataset, name: str) -> OpenSite:
         raise InputError(
             f"{crystal} holds {problem} {label!r}; it holds {listed}{more}. An index names one: {crystal}:#0"
         )
-    row: dict[str, Any] = chosen[0]
-    return OpenSite(
-        crystal=crystal,
-        site=row["site"],
-        label=row["label"],
-        element=row["element"],
-        multiplicity=row["multiplicity"],
-        split=found["split"],
-        distances=np.array(row["distances"], dtype=np.float32),
-        neighbour_elements=np.array(row["neighbour_elements"], dtype=np.uint8),
-        formula=found["formula"],
-        group=found["group"],
-        flags=tuple(found["flags"]),
-        source=found["source"],
-    )
+    row: dict[str, Any] = {**found, **chosen[0], "flags": tuple(found["flags"])}
+    row["distances"] = np.array(row["distances"], dtype=np.float32)
+    row["neighbour_elements"] = np.array(row["neighbour_elements"], dtype=np.uint8)
+    return OpenSite(**row)
 
 
 def site_rows(site: OpenSite, profiles: Profiles, predicted: int | None) -> list[dict[str, Any]]:
-    """A row per neighbour: rank, distance in Å, element, and the share of the sites of the true and of the
-    predicted element whose neighbour of that rank is nearer, None where the profiles hold no site of it."""
+    """Return a row per neighbour: rank, distance in Å, element, and two shares.
+
+    The shares are those of the sites of the true and of the predicted element whose neighbour of that rank is
+    nearer; None where the profiles hold no site of the element.
+    """
     distances = site.distances[: profiles.k]
     columns = {"nearer_true": profiles.share_below(site.element, distances)}
     if predicted is not None:
@@ -108,10 +101,7 @@ def site_rows(site: OpenSite, profiles: Profiles, predicted: int | None) -> list
             "n": n + 1,
             "distance": round(float(distance), 5),
             "neighbour": SYMBOLS[site.neighbour_elements[n]],
-            **{
-                name: None if np.isnan(values[n]) else round(float(values[n]), 5)
-                for name, values in columns.items()
-            },
+            **{name: none_if_nan(round(float(values[n]), 5)) for name, values in columns.items()},
         }
         for n, distance in enumerate(distances)
     ]

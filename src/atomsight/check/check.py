@@ -21,7 +21,7 @@ from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError, ModelError
 from atomsight.core.progress import OnProgress, OnSkip, Tracker
 from atomsight.core.results import Record, Results
-from atomsight.dataset import open_dataset
+from atomsight.dataset.store import Dataset, open_dataset
 from atomsight.geometry.crystal_class import weights_class
 from atomsight.geometry.neighbours import neighbours_of, site_surroundings
 from atomsight.models import load_model
@@ -32,6 +32,9 @@ from atomsight.parallel.jobs import Work, results_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Precedents = ReferenceSites | Dataset | str | Path | None
+"""Crystals to compare with, in memory or as a dataset."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Checked(Record):
 
     @property
     def flagged(self) -> tuple[CheckedSite, ...]:
-        """The flagged sites, most suspicious first."""
+        """The flagged sites, the most suspicious first."""
         return tuple(sorted((s for s in self.sites if s.flagged), key=lambda s: -s.suspicion))
 
     def as_dict(self) -> dict[str, Any]:
@@ -221,8 +224,8 @@ class CheckJob:
 
     model: Model | str | Path | None
     calibration: Path | None
-    precedents: ReferenceSites | Path | None
-    against: ReferenceSites | Path | None
+    precedents: Precedents
+    against: Precedents
     threads: int
     watch: Callable[[float], None] | None = None
 
@@ -250,9 +253,9 @@ def check(
     source: Any,
     model: Model | str | Path | None = None,
     *,
-    calibration: Path | None = None,
-    precedents: ReferenceSites | Path | None = None,
-    against: ReferenceSites | Path | None = None,
+    calibration: str | Path | None = None,
+    precedents: Precedents = None,
+    against: Precedents = None,
     threads: int = 0,
     on_skip: OnSkip | None = None,
     progress: OnProgress | None = None,
@@ -265,8 +268,8 @@ def check(
         model: a masked-site model, or the name or path of one; None is the bundled one that the calibration
             that ships belongs to.
         calibration: the file of a calibration for another model than the bundled one.
-        precedents: a dataset; flagged sites name the sites of it that are most like them.
-        against: a dataset; crystals of it with the same geometry but other elements are signs.
+        precedents: a dataset or its folder; flagged sites name the sites of it that are most like them.
+        against: a dataset or its folder; crystals of it with the same geometry but other elements are signs.
         threads: threads of the network where ``model`` is a name; 0 takes all cores in one process, one in
             each of several.
         on_skip: receives ``(source, reason)`` of every crystal that is left out. Without it, one
@@ -288,17 +291,26 @@ def check(
     Example:
         >>> for checked in atomsight.check("examples/paracetamol.cif"):
         ...     print(checked.crystal.name, [site.label for site in checked.flagged])
-        2300214 []
+        7105573 []
     """
     if executor is not None and any(
-        isinstance(one, Model | ReferenceSites) for one in (model, precedents, against)
+        isinstance(one, Model | ReferenceSites | Dataset) for one in (model, precedents, against)
     ):
         raise InputError("workers load models and datasets themselves; give their names or paths")
     tracker = Tracker("checking", progress, on_skip)
     watch = tracker.reach if executor is None and progress is not None else None
-    job = CheckJob(model, calibration, precedents, against, threads or int(executor is not None), watch)
+    job = CheckJob(
+        model,
+        None if calibration is None else Path(calibration),
+        precedents,
+        against,
+        threads or int(executor is not None),
+        watch,
+    )
     return results_of(source, job, Checked, tracker, executor)
 
 
-def _reference_sites(dataset: ReferenceSites | Path | None) -> ReferenceSites | None:
-    return ReferenceSites(open_dataset(dataset)) if isinstance(dataset, Path) else dataset
+def _reference_sites(dataset: Precedents) -> ReferenceSites | None:
+    if dataset is None or isinstance(dataset, ReferenceSites):
+        return dataset
+    return ReferenceSites(dataset if isinstance(dataset, Dataset) else open_dataset(dataset))

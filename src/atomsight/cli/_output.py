@@ -1,4 +1,4 @@
-"""What every verb shares: consoles that print text as text, JSON lines, and the exit status."""
+"""Output shared by all verbs: consoles, JSON lines, messages, exit status."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,7 +19,7 @@ from rich.text import Text
 from atomsight.core.errors import OutputError
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
+"""Exit status after Ctrl-C, by the convention of shells: 128 + SIGINT."""
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -27,7 +28,7 @@ R = TypeVar("R")
 
 
 def printable(text: str) -> str:
-    """The text without characters that steer a terminal or turn the direction of writing; each becomes �."""
+    """Replace characters that control a terminal or the direction of writing by �."""
     return _UNPRINTABLE.sub("�", text)
 
 
@@ -41,7 +42,7 @@ class TextConsole(Console):
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Segments of what is printed; those that come from texts hold printable characters only."""
+        """Yield the segments to print, texts with printable characters only."""
         for segment in super().render(renderable, options):
             if segment.control or not _UNPRINTABLE.search(segment.text):
                 yield segment
@@ -50,24 +51,24 @@ class TextConsole(Console):
 
 
 out = TextConsole()
-"""Results: tables."""
+"""Console for results."""
 
 err = TextConsole(stderr=True)
-"""Progress, warnings and summaries, so that results can be piped."""
+"""Console for progress, warnings and summaries, so that results can be piped."""
 
 
 def emit(record: dict[str, Any]) -> None:
-    """Write one JSON object as a line of its own on standard output."""
+    """Write one JSON object as a line on standard output."""
     sys.stdout.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def note(text: str, word: str = "note") -> None:
-    """Print a remark on standard error, after a coloured word such as ``warning``."""
+    """Print a message on standard error after a coloured word such as ``warning``."""
     err.print(Text.assemble((word, "yellow"), f" {text}"))
 
 
 class Skips:
-    """Counts skipped crystals and shows each at once; pass an instance as ``on_skip=`` to a reader."""
+    """Prints and counts skipped crystals; an instance is passed as ``on_skip=``."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
@@ -82,9 +83,9 @@ class Skips:
 
 
 class Saving:
-    """A context for writing files once the work is done: an error waits until the results are shown.
+    """A context for writing files after the work: an error is kept until the results are printed.
 
-    Give it to `finish`, which raises the error.
+    `finish` raises the error.
     """
 
     def __init__(self) -> None:
@@ -94,21 +95,21 @@ class Saving:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if not isinstance(error, OutputError):
             return False
         self.failure = self.failure or error
         return True
 
-    def tell(self, text: str) -> None:
-        """Print where the files are, if they were written."""
-        if self.failure is None:
-            err.print(text)
+    def report(self, path: Path | None, contents: str = "tables and figures") -> None:
+        """Print where the files are if they were written."""
+        if path is not None and self.failure is None:
+            err.print(f"{contents} in {path}")
 
 
 def finish(handled: int, saving: Saving | None = None) -> None:
-    """End a verb: exit status 0 when at least one crystal was handled, 1 when none was.
+    """End a verb with exit status 0 if at least one crystal was handled, else with 1.
 
     Raises:
         OutputError: a file could not be written.
@@ -120,8 +121,8 @@ def finish(handled: int, saving: Saving | None = None) -> None:
         raise typer.Exit(1)
 
 
-def keeps(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make a verb say after Ctrl-C what it keeps and how to go on. A decorator."""
+def interruptible(message: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a verb so that after Ctrl-C it prints which results are kept and how to continue."""
 
     def decorate(verb: Callable[P, R]) -> Callable[P, R]:
         @wraps(verb)
@@ -129,7 +130,7 @@ def keeps(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             try:
                 return verb(*args, **options)
             except KeyboardInterrupt as stop:
-                note(_kept(stop) or what, "interrupted:")
+                note(_notes_of(stop) or message, "interrupted:")
                 raise typer.Exit(INTERRUPTED) from None
 
         return run
@@ -137,8 +138,8 @@ def keeps(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def _kept(interrupt: BaseException | None) -> str:
-    """Return what the interrupted work itself says of what it keeps, in notes on the exception."""
+def _notes_of(interrupt: BaseException | None) -> str:
+    """Return the notes that the interrupted work added to the exception."""
     while interrupt is not None:
         if notes := getattr(interrupt, "__notes__", None):
             return "; ".join(notes)
@@ -147,7 +148,13 @@ def _kept(interrupt: BaseException | None) -> str:
 
 
 AGAIN = "run the same command again"
+"""Advice after Ctrl-C, part of the messages below."""
+
 PRINTED = "the results printed so far are complete; nothing else is kept"
+"""Message of verbs that print results one by one."""
+
 RESUME = f"{AGAIN}, with --resume, to continue"
+"""Message of verbs that train models."""
+
 FILES = f"the files already in --out are complete; {AGAIN}"
-"""What verbs keep."""
+"""Message of verbs that write tables and figures."""

@@ -1,81 +1,75 @@
-"""``atomsight bonds``: which nearest neighbours are bonds, and of what type."""
+"""The verb ``bonds``: which nearest neighbours are bonded, and bond lengths by type."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._output import FILES, Saving, emit, err, finish, keeps, out
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar, save_figures, show_pairs, show_table
+from atomsight.cli._output import FILES, Saving, emit, finish, interruptible
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from atomsight.analyse.bond_lengths import BondStudy
-    from atomsight.analyse.distances import Pair
 
 EPILOG = "Example: atomsight bonds mofs --out bonds --threshold 0.05"
 
 SHOWN = 16
-"""Pairs shown; the files hold all of them."""
+"""Maximum number of pairs in the printed table; the files contain all pairs."""
 
 _SHORT = {"aromatic": "arom.", "delocalised": "deloc.", "quadruple": "quadr.", "no bond": "none"}
 
 
-@keeps(FILES)
+@interruptible(FILES)
 def bonds(
-    dataset_path: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Dataset folder, built with bonds.")
-    ],
-    folder: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and figures here.")
-    ] = None,
+    dataset_path: options.DatasetPath,
+    folder: options.ResultFolder = None,
     threshold: Annotated[
-        float, typer.Option(min=0.0, help="Å by which the shortest bond may exceed the nearest distance.")
+        float,
+        typer.Option(
+            min=0.0, help="Largest difference in Å of shortest bond and nearest-neighbour distance."
+        ),
     ] = 0.05,
     elements: Annotated[
-        str | None, typer.Option(help="Centres: symbols such as C,H,N,O.", show_default="all")
+        str | None, typer.Option(help="Elements of the sites, such as C,H,N,O.", show_default="all")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="One split: train, val or test.", show_default="all")
+        str | None, typer.Option(help="Split of the dataset: train, val or test.", show_default="all")
     ] = None,
     figures: Annotated[
-        int, typer.Option(min=0, help="Most pairs whose lengths are drawn, most frequent first.")
+        int, typer.Option(min=0, help="Maximum number of element pairs with a figure, most frequent first.")
     ] = 12,
-    as_json: Annotated[bool, typer.Option("--json", help="A summary and a line per pair as JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Bonds among nearest neighbours: is the nearest atom a bonded one, for which pairs, of what type.
+    """Compare nearest neighbours with bonds: which pairs are bonded, and how long bonds of each type are.
 
-    The dataset must hold bonds: atomsight dataset build ... --bonds file takes those that the files list,
-    --bonds perceive finds the others from the geometry. Each symmetry-unique site counts once.
+    The dataset must contain bonds. atomsight dataset build --bonds file stores the bonds listed in the files;
+    --bonds perceive also perceives bonds from the geometry. Each symmetry-unique site counts once.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
     from atomsight.analyse.bond_lengths import study_bonds
     from atomsight.analyse.bond_summary import pair_rows, summarise_bonds, write_bonds
     from atomsight.core.elements import parse_elements
     from atomsight.core.files import check_folder
+    from atomsight.core.progress import Progress
     from atomsight.dataset import open_dataset
 
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
     centres = parse_elements(elements) if elements is not None else None
-    with Progress(
-        TextColumn("counting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("sites"),
-        console=err,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("counting", total=dataset.n_sites(split))
-        study = study_bonds(
-            dataset,
-            centres,
-            split=split,
-            threshold=threshold,
-            on_rows=lambda rows: progress.advance(task, rows),
-        )
+    total, done = dataset.n_sites(split), 0
+    with progress_bar("site") as show:
+
+        def advance(rows: int) -> None:
+            nonlocal done
+            done += rows
+            show(Progress("counting", done, total))
+
+        study = study_bonds(dataset, centres, split=split, threshold=threshold, on_rows=advance)
     summary = {
         "dataset": str(dataset.path),
         "dataset_fingerprint": dataset.fingerprint,
@@ -87,81 +81,65 @@ def bonds(
     if folder is not None:
         with saving:
             write_bonds(study, summary, folder)
-            _draw(study, folder, figures)
+            save_figures(folder, _figures(study, figures))
     rows = pair_rows(study)
     if as_json:
-        emit(summary)
-        for row in rows:
-            emit(row)
+        for record in (summary, *rows):
+            emit(record)
     else:
         _show(summary, rows)
-        if folder is not None:
-            saving.tell(f"tables and figures in {folder}")
+        saving.report(folder)
     finish(study.bonded, saving)
 
 
-def _draw(study: BondStudy, folder: Path, figures: int) -> None:
+def _figures(study: BondStudy, most: int) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures with the names of their files."""
     from atomsight.analyse.bond_lengths import EVERY
-    from atomsight.plots import save
+    from atomsight.analyse.distances import Pair
     from atomsight.plots.bonds import difference_figure, length_figure, nearest_figure
 
-    with err.status("drawing"):
-        difference = difference_figure(study, title="The nearest neighbour and the shortest bond")
-        save(difference, [folder / "differences.png", folder / "differences.svg"])
-        nearest = nearest_figure(study, title="Nearest neighbours that are bonds, by pair")
-        save(nearest, [folder / "nearest_by_pair.png", folder / "nearest_by_pair.svg"])
-        named = dict.fromkeys(_alphabetical(pair) for pair in study.pairs(EVERY))
-        for pair in list(named)[:figures]:
-            lengths = length_figure(study, pair, title=f"{pair}: lengths by type")
-            save(lengths, [folder / f"lengths_{pair}.png", folder / f"lengths_{pair}.svg"])
-
-
-def _alphabetical(pair: Pair) -> Pair:
-    from atomsight.analyse.distances import Pair
-
-    return min(pair, Pair(pair.neighbour, pair.centre), key=str)
+    yield "differences", difference_figure(study, title="Nearest-neighbour distance and shortest bond")
+    yield "nearest_by_pair", nearest_figure(study, title="Bonded nearest neighbours by element pair")
+    pairs = (min(pair, Pair(pair.neighbour, pair.centre), key=str) for pair in study.pairs(EVERY))
+    for pair in list(dict.fromkeys(pairs))[:most]:
+        yield f"lengths_{pair}", length_figure(study, pair, title=f"{pair}: bond lengths by type")
 
 
 def _percent(share: float) -> str:
-    """Two digits that count; a hundred per cent without an exponent."""
+    """Format a share with two significant digits, without an exponent."""
     return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.2g} %"
 
 
 def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    from atomsight.analyse.bond_lengths import KINDS
+    from atomsight.analyse.bond_lengths import TYPES
 
-    head = Table.grid(padding=(0, 2))
-    known, total = summary["sites_with_known_bonds"], summary["sites"]
-    head.add_row("sites", f"{total:,}, of {known:,} the bonds are known ({summary['bonds_from']})")
-    share = 100 * summary["shortest_bond_within_threshold"]
-    head.add_row(
-        "shortest bond",
-        Text.assemble(
-            (f"{share:.2f} %", "bold"),
-            f" of {counted(summary['sites_with_bonds'], 'site')} have one within {summary['threshold']:g} Å "
-            "of the nearest neighbour",
-        ),
-    )
-    nearest = 100 * summary["nearest_neighbours_bonded"]
-    head.add_row("nearest neighbours", Text.assemble((f"{nearest:.2f} %", "bold"), " are bonds"))
+    within = f"{100 * summary['shortest_bond_within_threshold']:.2f} %"
+    nearest = f"{100 * summary['nearest_neighbours_bonded']:.2f} %"
     counts = summary["bonds_by_type"]
     every = sum(counts.values())
-    head.add_row("bonds", ", ".join(f"{kind} {_percent(n / every)}" for kind, n in counts.items()))
+    known = f"bonds known for {summary['sites_with_known_bonds']:,} ({summary['bonds_from']})"
+    shortest = (
+        f" of {counted(summary['sites_with_bonds'], 'site')}: at most {summary['threshold']:g} Å longer than "
+        "the nearest-neighbour distance"
+    )
+    facts: list[tuple[str, str | Text]] = [
+        ("sites", f"{summary['sites']:,}, {known}"),
+        ("shortest bond", Text.assemble((within, "bold"), shortest)),
+        ("nearest neighbours", Text.assemble((nearest, "bold"), " are bonds")),
+        ("bonds", ", ".join(f"{name} {_percent(n / every)}" for name, n in counts.items())),
+    ]
     if summary["bonds_beyond_k"]:
-        head.add_row(
-            "", f"beyond the k neighbours of the dataset: {counted(summary['bonds_beyond_k'], 'bond')}"
-        )
-    out.print(head)
-    shown = [kind for kind in KINDS if any(row[kind] for row in rows[:SHOWN])]
-    names = (_SHORT.get(kind, kind) for kind in shown)
-    table = Table("pair", "nearest", "% bonds", *names, title="Nearest neighbours, %", title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows[:SHOWN]:
+        facts.append(("", f"beyond the k neighbours of the dataset: {summary['bonds_beyond_k']:,}"))
+    show_pairs(facts)
+    shown = [name for name in TYPES if any(row[name] for row in rows[:SHOWN])]
+
+    def cells(row: dict[str, Any]) -> list[str]:
         total = row["nearest_neighbours"]
-        cells = (f"{100 * row[kind] / total:.1f}" if row[kind] else "" for kind in shown)
-        table.add_row(row["pair"], f"{total:,}", f"{100 * row['bonded_share']:.1f}", *cells)
-    out.print(table)
+        shares = [f"{100 * row[name] / total:.1f}" if row[name] else "" for name in shown]
+        return [row["pair"], f"{total:,}", f"{100 * row['bonded_share']:.1f}", *shares]
+
+    columns = ["pair", "nearest", "% bonds", *(_SHORT.get(name, name) for name in shown)]
+    align = "l" + "r" * (len(columns) - 1)
+    show_table(columns, align, map(cells, rows[:SHOWN]), "Nearest neighbours by bond type, %")

@@ -1,4 +1,4 @@
-"""``atomsight check``: wrong elements in published structures."""
+"""The verb ``check``: wrong elements in published structures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._engine import Cluster, Workers, executor_for
-from atomsight.cli._output import PRINTED, Skips, emit, err, finish, keeps, out
+from atomsight.cli import options
+from atomsight.cli._output import PRINTED, Skips, emit, err, finish, interruptible, out
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -17,49 +17,55 @@ if TYPE_CHECKING:
 EPILOG = "Example: [bold]atomsight check paracetamol.cif[/]"
 
 
-@keeps(PRINTED)
+@interruptible(PRINTED)
 def check(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="CIFs, folders, tar or zip archives.")
-    ],
+    paths: options.Sources,
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|RUN", help="A masked-site model; a bundled one by default.", show_default=False
+            metavar="NAME|RUN",
+            help="Masked-site model: name, run folder or .onnx file.",
+            show_default="the bundled model",
         ),
     ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Calibration of another model than the bundled one."),
+        typer.Option(metavar="FILE", help="Calibration file; needed for any model but the bundled one."),
     ] = None,
     precedents: Annotated[
         Path | None,
-        typer.Option(metavar="DATASET", help="Name the sites most like a flagged one."),
+        typer.Option(metavar="DATASET", help="Report the most similar sites in this dataset."),
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="DATASET", help="Look for crystals of the same geometry with other elements."),
+        typer.Option(
+            metavar="DATASET",
+            help="Search this dataset for crystals with the same geometry and other elements.",
+        ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Show crystals without a flag or sign too.")
+        bool, typer.Option("--all", help="Also print crystals without flagged sites and other findings.")
     ] = False,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of the network; 0 takes all cores.")] = 0,
-    workers: Workers = 1,
-    cluster: Cluster = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per crystal, with all sites.")
-    ] = False,
+    threads: options.Threads = 0,
+    workers: options.Workers = 1,
+    cluster: options.Cluster = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Look for wrongly assigned elements, and say what speaks against them.
+    """Find wrongly assigned elements in crystal structures, with the evidence for each.
 
-    Each site's element is hidden and named again from the distances and from the other elements. A suspicion
-    of 2 is reached by one correct crystal in a hundred, and is flagged.
+    The model predicts the element of each site from the distances and the elements of all other sites. The
+    suspicion of a site is calibrated: one correct crystal in a hundred has a site with a suspicion of 2 or
+    more. Such sites are flagged.
     """
     from atomsight.check.check import check as check_crystals
+    from atomsight.parallel.executors import executor_of
 
     skips = Skips(as_json)
     handled = flagged = 0
-    with executor_for(cluster, workers) as executor, err.status("checking") as status:
+    limits = options.limits_of(max_seconds, max_memory)
+    with executor_of(cluster, workers, limits) as executor, err.status("checking") as status:
         for found in check_crystals(
             paths,
             model,
@@ -95,8 +101,8 @@ def _show(found: Checked) -> None:
             f"{site.suggested}, suspicion {site.suspicion:.1f}\n",
             style=f"not bold {style}",
         )
-        for words in site.evidence:
-            block.append(f"    {words}\n", style="not bold")
+        for sentence in site.evidence:
+            block.append(f"    {sentence}\n", style="not bold")
     for finding in found.findings:
         block.append(f"* {finding.text}\n", style="not bold yellow")
     out.print(block, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``atomsight cite``: what to cite, as BibTeX."""
+"""The verb ``cite``: BibTeX of the methods and data used."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from atomsight.citations import find_citations, is_known
+from atomsight.cli import options
 from atomsight.cli._output import emit, note
 
 EPILOG = "Example: atomsight cite mofs run sweep > references.bib"
@@ -19,35 +20,25 @@ def cite(
         list[str] | None,
         typer.Argument(
             metavar="[NAME|PATH]...",
-            help="Works, topics (software, method, data), or folders of datasets, runs and results; all "
-            "works when none is named.",
+            help="Works, topics (software, method, data), or folders of datasets, runs and results.",
+            show_default="all works",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per work.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Print BibTeX for the methods and the data behind atomsight.
+    """Print BibTeX entries of the methods and data that atomsight uses.
 
-    For a dataset, a run, or what evaluate, sweep, distances or bonds wrote with --out: exactly what it used,
-    methods and corpora. A folder that is called like a topic is named with a path, such as ./data.
+    For folders of datasets, runs and results the output lists exactly the methods and corpora that were used.
+    If a folder has the name of a topic, write it as a path, such as ./data.
     """
-    given = names or []
-    folders = [Path(name) for name in given if not is_known(name) and Path(name).exists()]
-    words = [name for name in given if is_known(name) or not Path(name).exists()]
-    for citation in find_citations([*words, *_used(folders)]):
+    chosen = names or []
+    folders = [Path(name) for name in chosen if not is_known(name) and Path(name).exists()]
+    works = [name for name in chosen if is_known(name) or not Path(name).exists()]
+    for citation in find_citations([*works, *_used(folders)]):
         if as_json:
-            emit(
-                {
-                    "name": citation.name,
-                    "topic": citation.topic,
-                    "reason": citation.reason,
-                    **{
-                        key: citation.fields[key]
-                        for key in ("doi", "eprint", "url")
-                        if key in citation.fields
-                    },
-                    "bibtex": citation.bibtex,
-                }
-            )
+            record = {key: getattr(citation, key) for key in ("name", "topic", "reason")}
+            links = {key: v for key, v in citation.fields.items() if key in ("doi", "eprint", "url")}
+            emit({**record, **links, "bibtex": citation.bibtex})
         else:
             typer.echo(f"% {citation.topic}: {citation.reason}\n{citation.bibtex}\n")
 
@@ -55,12 +46,10 @@ def cite(
 def _used(folders: Sequence[Path]) -> tuple[str, ...]:
     if not folders:
         return ()
-    from atomsight.report.cited import works_cited
     from atomsight.report.inputs import recognise
+    from atomsight.report.works import find_works
 
-    cited = works_cited(recognise(folders))
-    for path in cited.absent:
-        note(
-            f"the dataset {path} is not at hand or has changed: name it too, so that its corpora are cited",
-        )
-    return cited.works
+    found = find_works(recognise(folders))
+    for path in found.absent:
+        note(f"the dataset {path} is missing or has changed; name it too, so that its corpora are cited")
+    return found.names

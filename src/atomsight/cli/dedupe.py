@@ -1,4 +1,4 @@
-"""``atomsight dataset dedupe``: crystals of the same geometry, those with different elements first."""
+"""The verb ``dataset dedupe``: crystals with the same geometry, those with different elements first."""
 
 from __future__ import annotations
 
@@ -7,36 +7,35 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._output import AGAIN, Saving, emit, err, finish, keeps, out
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar, show_table
+from atomsight.cli._output import AGAIN, Saving, emit, finish, interruptible, out
+from atomsight.cli.dataset import app
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
     from atomsight.dataset.dedupe import DuplicatePair
 
-EPILOG = "Example: [bold]atomsight dataset dedupe mofs --tolerance 0.01 --out duplicates.csv[/]"
-
 SHOWN = 15
-"""Pairs of each relation shown; the file and --json hold all."""
+"""Maximum number of printed pairs of each relation; the file and --json contain all pairs."""
 
 
-@keeps(f"no pair was written; {AGAIN}")
+@app.command(epilog="Example: [bold]atomsight dataset dedupe mofs --tolerance 0.01 --out duplicates.csv[/]")
+@interruptible(f"no pair was written; {AGAIN}")
 def dedupe(
-    path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
+    path: options.DatasetPath,
     tolerance: Annotated[
-        float, typer.Option(help="Largest earth mover's distance of a pair, Å; 0.01 means print rounding.")
+        float,
+        typer.Option(help="Largest earth mover's distance of a pair, Å; 0.01 allows for rounding."),
     ] = 0.01,
-    to: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write all pairs to this CSV file.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per pair.")] = False,
+    to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="CSV file for all pairs.")] = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Find near-duplicate crystals by geometry alone, and tell pairs whose elements differ.
+    """Find near-duplicate crystals by geometry, and report pairs with different elements.
 
-    Two crystals of one geometry with different elements: one of them is likely to be wrong.
+    If two crystals have the same geometry but different elements, one of them is probably wrong.
     """
     from dataclasses import asdict, astuple, fields
-
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from atomsight.core.files import check_file, write_csv
     from atomsight.dataset import open_dataset
@@ -44,16 +43,8 @@ def dedupe(
 
     check_file("--out", to)
     dataset = open_dataset(path)
-    bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*bar, console=err, transient=True) as progress:
-        task = progress.add_task("reading", total=dataset.n_crystals)
-        pairs = near_duplicates(
-            dataset,
-            tolerance,
-            progress=lambda now: progress.update(
-                task, description=now.stage, completed=now.done, total=now.total
-            ),
-        )
+    with progress_bar() as progress:
+        pairs = near_duplicates(dataset, tolerance, progress=progress)
     saving = Saving()
     if to is not None:
         with saving:
@@ -63,36 +54,28 @@ def dedupe(
             emit(asdict(pair))
     else:
         _show(pairs, dataset.n_crystals, tolerance)
-        if to is not None:
-            saving.tell(f"all pairs in {to}")
+        saving.report(to, "all pairs")
     finish(dataset.n_crystals, saving)
 
 
 def _show(pairs: list[DuplicatePair], crystals: int, tolerance: float) -> None:
-    from rich.table import Table
-
     from atomsight.dataset.dedupe import DIFFERENT, EXCHANGED, SAME
 
+    columns = ("first", "second", "formula", "only in first", "only in second", "sites", "distance, Å")
     for relation in (DIFFERENT, EXCHANGED, SAME):
-        of_kind = [pair for pair in pairs if pair.relation == relation]
-        if not of_kind:
-            continue
-        table = Table(
-            title=f"Same geometry, {relation}: {counted(len(of_kind), 'pair')}", title_justify="left"
-        )
-        for name in ("first", "second", "formula", "only in first", "only in second"):
-            table.add_column(name, overflow="fold")
-        for name in ("sites", "distance, Å"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for pair in of_kind[:SHOWN]:
-            table.add_row(
-                pair.first,
-                pair.second,
-                pair.first_formula,
-                pair.first_only,
-                pair.second_only,
-                str(pair.sites),
-                f"{pair.distance:.4f}",
+        found = [pair for pair in pairs if pair.relation == relation]
+        rows = [
+            (
+                p.first,
+                p.second,
+                p.first_formula,
+                p.first_only,
+                p.second_only,
+                str(p.sites),
+                f"{p.distance:.4f}",
             )
-        out.print(table)
+            for p in found[:SHOWN]
+        ]
+        if rows:
+            show_table(columns, "lllllrr", rows, f"Same geometry, {relation}: {counted(len(found), 'pair')}")
     out.print(f"{counted(len(pairs), 'pair')} within {tolerance:g} Å among {counted(crystals, 'crystal')}")

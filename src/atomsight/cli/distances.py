@@ -1,19 +1,22 @@
-"""``atomsight distances``: distributions of the distance to the n-th nearest neighbour, and their peaks."""
+"""The verb ``distances``: distributions of the distance to the n-th nearest neighbour, and their peaks."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from atomsight.cli._output import FILES, Saving, emit, err, finish, keeps, out
+from atomsight.cli import options
+from atomsight.cli._display import save_figures, show_table
+from atomsight.cli._output import FILES, Saving, emit, err, finish, interruptible, out
 from atomsight.core.errors import InputError
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from atomsight.analyse import DistanceCounts, PairSummary
     from atomsight.analyse.distances import Weight
     from atomsight.dataset import Dataset
@@ -21,51 +24,52 @@ if TYPE_CHECKING:
 EPILOG = "Example: atomsight distances mofs --elements C,H,N,O --neighbour 1 --out distances"
 
 SHOWN = 16
-"""Pairs shown; the files hold all of them."""
+"""Maximum number of pairs in the printed table; the files contain all pairs."""
 
 WEIGHTS = ("sites", "atoms")
 
 
-@keeps(FILES)
+@interruptible(FILES)
 def distances(
-    dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
+    dataset_path: options.DatasetPath,
     elements: Annotated[
-        str, typer.Option("--elements", help="Centres: symbols such as C,H,N,O, top4, or all.")
+        str, typer.Option(help="Elements of the sites: symbols such as C,H,N,O, top4, or all.")
     ] = "top4",
     neighbour: Annotated[
-        str,
-        typer.Option(help="Which neighbour: 1 the nearest, 1-4 each of the first four, any all of them."),
+        str, typer.Option(help="Neighbour numbers: 1 the nearest, 1-4 the first four, any all of them.")
     ] = "1",
-    folder: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and figures here.")
-    ] = None,
-    bins: Annotated[int, typer.Option(help="Bins of the histograms.")] = 800,
-    span: Annotated[str, typer.Option("--range", metavar="LOW,HIGH", help="Range of the bins, Å.")] = "0,4",
-    split: Annotated[str, typer.Option(help="Which split: train, val, test or all.")] = "all",
+    folder: options.ResultFolder = None,
+    bins: Annotated[int, typer.Option(help="Number of histogram bins.")] = 800,
+    span: Annotated[
+        str, typer.Option("--range", metavar="LOW,HIGH", help="Range of the histograms in Å.")
+    ] = "0,4",
+    split: options.Split = "all",
     weight: Annotated[
-        str, typer.Option(help="sites: every unique site counts once; atoms: all its copies in the cell.")
+        str, typer.Option(help="sites: each symmetry-unique site counts once; atoms: each atom of the cell.")
     ] = "sites",
     resolution: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="Peaks nearer than about twice this are one, Å.")
+        float, typer.Option(min=0.001, max=0.5, help="Peaks closer than about twice this value (Å) are one.")
     ] = 0.01,
-    figures: Annotated[int, typer.Option(min=0, help="Most pairs drawn each, most frequent first.")] = 24,
+    figures: Annotated[
+        int, typer.Option(min=0, help="Maximum number of element pairs with a figure, most frequent first.")
+    ] = 24,
     memory: Annotated[int, typer.Option(min=100, metavar="MB", help="Memory of the aggregation.")] = 400,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the aggregation.", show_default="cores, at most 4")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per pair of elements.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Distributions of the n-th nearest-neighbour distance for every ordered pair of elements, with peaks.
+    """Compute the distribution of the n-th nearest-neighbour distance for each pair of elements, with peaks.
 
-    Each symmetry-unique site (the centre) adds one to the pair of its element and that of its n-th nearest
-    neighbour among all atoms, so C-H (carbons whose neighbour is a hydrogen) and H-C differ.
+    Pairs are ordered: the element of a symmetry-unique site, then the element of its n-th nearest neighbour.
+    C-H (carbon sites with a hydrogen neighbour) and H-C therefore differ.
     """
     if weight not in WEIGHTS:
         raise InputError(f"--weight takes {' or '.join(WEIGHTS)}, not {weight!r}")
     chosen_weight = cast("Weight", weight)
     low, high = _range(span)
 
-    from atomsight.analyse import count_distances, parse_ranks, summarise_pairs
+    from atomsight.analyse import count_distances, parse_ranks, summarise_pairs, write_distances
     from atomsight.core.files import check_folder
     from atomsight.dataset import open_dataset
 
@@ -91,14 +95,14 @@ def distances(
     saving = Saving()
     if folder is not None:
         with saving:
-            _write(counts, pairs, summary, folder, figures)
+            write_distances(counts, pairs, summary, folder)
+            save_figures(folder, _figures(counts, pairs, dataset.path.name, summary, figures))
     if as_json:
         for pair in pairs:
             emit(pair.as_dict())
     else:
         _show(pairs, summary)
-        if folder is not None:
-            saving.tell(f"tables and figures in {folder}")
+        saving.report(folder)
     finish(summary["sites"], saving)
 
 
@@ -111,7 +115,7 @@ def _range(text: str) -> tuple[float, float]:
 
 
 def _elements(text: str, dataset: Dataset, split: str) -> tuple[int, ...]:
-    """Atomic numbers, most abundant first."""
+    """Return atomic numbers, most abundant element first."""
     from atomsight.analyse.distances import present_elements
     from atomsight.core.elements import parse_elements
 
@@ -122,10 +126,10 @@ def _elements(text: str, dataset: Dataset, split: str) -> tuple[int, ...]:
         return present
     if top:
         if int(top[1]) < 1:
-            raise InputError(f"--elements {text}: ask for at least one element")
+            raise InputError(f"--elements {text}: at least one element is needed")
         return present[: int(top[1])]
-    named = parse_elements(text)
-    return tuple(sorted(named, key=lambda z: present.index(z) if z in present else len(present)))
+    numbers = parse_elements(text)
+    return tuple(sorted(numbers, key=lambda z: present.index(z) if z in present else len(present)))
 
 
 def _settings(
@@ -153,65 +157,45 @@ def _settings(
     }
 
 
-def _write(
-    counts: DistanceCounts,
-    pairs: Sequence[PairSummary],
-    summary: dict[str, Any],
-    folder: Path,
-    figures: int,
-) -> None:
-    from atomsight.analyse import write_distances
+def _figures(
+    counts: DistanceCounts, pairs: Sequence[PairSummary], dataset: str, summary: dict[str, Any], most: int
+) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures with the names of their files."""
     from atomsight.plots.distances import overall_figure, pair_figure, pair_matrix_figure
-    from atomsight.plots.style import save
 
-    write_distances(counts, pairs, summary, folder)
     weight = summary["weight"]
-    place = Path(summary["dataset"]).name + (
-        f", {summary['split']} split" if summary["split"] != "all" else ""
-    )
-    which = (
-        "Nearest neighbours" if counts.ranks.last == 1 else f"{counts.ranks} nearest neighbours".capitalize()
-    )
-    title = f"{which} in {place}"
-
-    def both(name: str) -> list[Path]:
-        return [folder / f"{name}.png", folder / f"{name}.svg"]
-
-    with err.status("drawing"):
-        save(overall_figure(counts, weight, title=title), both("distances-overall"))
-        save(pair_matrix_figure(counts, pairs, weight, title=title), both("distances-pairs"))
-        asked = [pair for pair in pairs if pair.pair.neighbour in counts.elements]
-        for pair in asked[:figures]:
-            name = f"{pair.pair}: {which[0].lower()}{which[1:]} in {place}"
-            save(pair_figure(counts, pair, weight, title=name), both(f"distances-{pair.pair}"))
+    place = dataset if summary["split"] == "all" else f"{dataset}, {summary['split']} split"
+    number = "" if counts.ranks.last == 1 else f"{counts.ranks} "
+    which = f"{number}nearest neighbours in {place}"
+    title = which[0].upper() + which[1:]
+    yield "distances-overall", overall_figure(counts, weight, title=title)
+    yield "distances-pairs", pair_matrix_figure(counts, pairs, weight, title=title)
+    among = [pair for pair in pairs if pair.pair.neighbour in counts.elements]
+    for pair in among[:most]:
+        yield f"distances-{pair.pair}", pair_figure(counts, pair, weight, title=f"{pair.pair}: {which}")
 
 
 def _show(pairs: Sequence[PairSummary], summary: dict[str, Any]) -> None:
-    from rich.table import Table
-
     weight = summary["weight"]
     low, high = summary["range"]
     out.print(
-        f"{summary['neighbour_text']} nearest neighbour, {summary['counted']:,} counted ({weight}); "
+        f"{summary['neighbour_text']} nearest neighbour: {summary['counted']:,} distances ({weight}), "
         f"{summary['below_range'] + summary['above_range']:,} of them outside {low:g} to {high:g} Å. "
-        "Pair: centre-neighbour; share: of the centre's neighbours, of the pair; lengths in Å",
+        "Pair: site-neighbour. First share: of the neighbours of the site's element; second: of the pair. "
+        "Lengths in Å",
         soft_wrap=True,
     )
-    table = Table(box=None, pad_edge=False)
-    table.add_column("pair")
-    for name in (weight, "share", "median", "peak", "FWHM", "share"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
+    rows: list[tuple[str, ...]] = []
     for pair in pairs[:SHOWN]:
         count = pair.sites if weight == "sites" else pair.atoms
         median = "" if pair.median is None else f"{pair.median:.3f}"
         first = (str(pair.pair), f"{count:,}", f"{100 * pair.share:.1f} %", median)
-        for i, (peak, kind) in enumerate(pair.peaks):
-            head = ("", "", "", "") if i else first
+        for i, (peak, bond_type) in enumerate(pair.peaks):
             sizes = (f"{peak.position:.3f}", f"{peak.width:.3f}", f"{100 * peak.share:.1f} %")
-            table.add_row(*head, *sizes, kind or "")
+            rows.append((*(("",) * 4 if i else first), *sizes, bond_type or ""))
         if not pair.peaks:
-            table.add_row(*first, "", "", "", "")
-    out.print(table)
+            rows.append((*first, "", "", "", ""))
+    columns = ("pair", weight, "share", "median", "peak", "FWHM", "share", "bond type")
+    show_table(columns, "lrrrrrrl", rows)
     if len(pairs) > SHOWN:
         out.print(f"and {counted(len(pairs) - SHOWN, 'more pair')}")

@@ -1,82 +1,87 @@
-"""``atomsight grow``: a trained model taken to a larger k."""
+"""The verb ``grow``: extend a trained model to a larger k."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._output import RESUME, emit, err, finish, keeps, note
-from atomsight.cli.train import progress, show_result
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar
+from atomsight.cli._output import RESUME, emit, err, finish, interruptible, note
+from atomsight.cli.train import epoch_printer, show_result
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
-    from atomsight.core.progress import OnProgress, Progress
+    from atomsight.core.progress import Progress
 
 EPILOG = "Example: atomsight grow runs/k10 mofs -k 11 --out runs/k11"
 
 
-@keeps(RESUME)
+@interruptible(RESUME)
 def grow(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
-    dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
-    k: Annotated[int, typer.Option("-k", help="The new k, larger than that of RUN.")],
-    folder: Annotated[Path, typer.Option("--out", "-o", metavar="RUN2", help="The new run folder.")],
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes in each stage; 4 by default.")] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Peak of the schedule; 0.03 by default.")
-    ] = None,
+    dataset_path: options.DatasetPath,
+    k: Annotated[int, typer.Option("-k", help="New k, larger than that of RUN.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", metavar="RUN2", help="New run folder.")],
+    epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs in each stage.")] = 4,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of the schedule.")] = 0.03,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the order of the sites; that of RUN by default.")
+        int | None, typer.Option(min=0, help="Seed of the order of the sites.", show_default="that of RUN")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
-    ] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of PyTorch; all cores by default.", show_default=False)
-    ] = None,
-    accelerator: Annotated[str, typer.Option(help="cpu, gpu, or auto.")] = "cpu",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per event, then the result.")
-    ] = False,
+    resume: options.Resume = False,
+    threads: options.TorchThreads = None,
+    accelerator: options.Accelerator = "cpu",
+    as_json: options.AsJson = False,
 ) -> None:
-    """Take a trained model to a larger k: its weights are kept, the new distances begin with weight zero.
+    """Extend a trained model to a larger k and fine-tune it.
 
-    Before its first step the grown model predicts exactly as the old one, which is checked; then it is
-    fine-tuned. RUN2 is a run folder like any other.
+    The weights are kept, and those of the new distances start at zero. Before the first step the new model
+    is checked to predict exactly as the old one. RUN2 is a run folder like any other.
     """
     import json
 
     from atomsight.core.files import check_folder
     from atomsight.dataset import open_dataset
-    from atomsight.training.grow import EPOCHS, GROWN_FILE, LEARNING_RATE, grow_model
+    from atomsight.training.grow import GROWN_FILE, grow_model
     from atomsight.training.hardware import Hardware
 
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
-    with _progress(as_json) as show:
+    show_epoch = epoch_printer(as_json)
+
+    def show(now: Progress) -> None:
+        record = now.record
+        if now.stage != "grown" or as_json:
+            show_epoch(now)
+        else:
+            err.print(
+                f"before training: the predictions equal those of {record['from']['run']} within "
+                f"{record['difference']:.1g} in probability ({counted(record['sites'], 'site')} of val); "
+                f"{record['parameters_before']:,} -> {record['parameters']:,} parameters",
+                soft_wrap=True,
+            )
+
+    with progress_bar(on_record=show) as progress:
         grown = grow_model(
             run,
             dataset,
             k,
             folder,
-            epochs=EPOCHS if epochs is None else epochs,
-            learning_rate=LEARNING_RATE if learning_rate is None else learning_rate,
+            epochs=epochs,
+            learning_rate=learning_rate,
             seed=seed,
             resume=resume,
             hardware=Hardware(threads, accelerator),
-            progress=show,
+            progress=progress,
         )
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     before = json.loads((run / "result.json").read_text(encoding="utf-8"))
     settings = json.loads((run / "settings.json").read_text(encoding="utf-8"))
     if settings["fingerprint"] != dataset.fingerprint:
         note(
-            f"{run} was trained on another dataset: crystals of val and test may be among what it learnt "
-            "from",
+            f"{run} was trained on another dataset; crystals of val and test may be among its training data",
             "warning",
         )
     if as_json:
@@ -94,24 +99,3 @@ def grow(
             soft_wrap=True,
         )
     finish(1)
-
-
-@contextmanager
-def _progress(as_json: bool) -> Iterator[OnProgress]:
-    with progress(as_json) as show:
-
-        def show_all(now: Progress) -> None:
-            record = now.record
-            if now.stage != "grown":
-                show(now)
-            elif as_json:
-                emit(dict(record))
-            else:
-                err.print(
-                    f"before training: the same answers as {record['from']['run']} to "
-                    f"{record['difference']:.1g} in probability ({counted(record['sites'], 'site')} of val); "
-                    f"{record['parameters_before']:,} -> {record['parameters']:,} parameters",
-                    soft_wrap=True,
-                )
-
-        yield show_all

@@ -1,41 +1,25 @@
-"""The ``atomsight`` command: its verbs, and the one place where errors become messages and exit statuses."""
+"""The ``atomsight`` command: all verbs, and the conversion of errors to messages and exit statuses."""
 
 from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
 
-from atomsight.cli import (
-    bonds,
-    check,
-    cite,
-    dataset,
-    dedupe,
-    distances,
-    evaluate,
-    grow,
-    growing,
-    mistakes,
-    models,
-    neighbours,
-    predict,
-    rank,
-    repair,
-    report,
-    serve,
-    sweep,
-    train,
-)
+from atomsight.cli import dataset
 from atomsight.cli._output import err
 from atomsight.core.errors import AtomsightError, InputError
 from atomsight.core.version import __version__
 
+VERBS = ["neighbours", "predict", "rank", "check", "train", "evaluate", "sweep", "grow"]
+VERBS += ["distances", "bonds", "mistakes", "report", "serve", "models", "cite"]
+"""Verbs in the order of the help; each is a function in the module of its name, next to its `EPILOG`."""
+
 app = typer.Typer(
     name="atomsight",
-    help="Reads a crystal as bare points in space and says which element sits on every site.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -52,37 +36,26 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Reads a crystal as bare points in space and says which element sits on every site."""
+    """Predict the elements of crystal structures from atomic positions, and find errors in structures."""
 
 
-dataset.app.command(epilog=dedupe.EPILOG)(dedupe.dedupe)
-dataset.app.command(epilog=growing.MERGE_EPILOG)(growing.merge)
-dataset.app.command(epilog=growing.ADD_EPILOG)(growing.add)
-dataset.app.command("split-like", epilog=growing.SPLIT_LIKE_EPILOG)(growing.split_like)
-dataset.app.command(epilog=repair.EPILOG)(repair.repair)
+for _name in ("dedupe", "dataset_update", "repair"):
+    import_module(f"atomsight.cli.{_name}")
 app.add_typer(dataset.app, name="dataset")
-app.command(epilog=neighbours.EPILOG)(neighbours.neighbours)
-app.command(epilog=predict.EPILOG)(predict.predict)
-app.command(epilog=rank.EPILOG)(rank.rank)
-app.command(epilog=check.EPILOG)(check.check)
-app.command(epilog=train.EPILOG)(train.train)
-app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
-app.command(epilog=sweep.EPILOG)(sweep.sweep)
-app.command(epilog=grow.EPILOG)(grow.grow)
-app.command(epilog=distances.EPILOG)(distances.distances)
-app.command(epilog=bonds.EPILOG)(bonds.bonds)
-app.command(epilog=mistakes.EPILOG)(mistakes.mistakes)
-app.command(epilog=report.EPILOG)(report.report)
-app.command(epilog=serve.EPILOG)(serve.serve)
-app.command(epilog=models.EPILOG)(models.models)
-app.command(epilog=cite.EPILOG)(cite.cite)
+for _name in VERBS:
+    _module = import_module(f"atomsight.cli.{_name}")
+    app.command(epilog=_module.EPILOG)(getattr(_module, _name))
 
 
 def run() -> None:
-    """Run the command. Exit status: 0 at least one crystal handled, 1 none or a failure, 2 wrong usage."""
+    """Run the command line.
+
+    The exit status is 0 if at least one crystal was handled, 1 if none was or after a failure, 2 after wrong
+    usage, and 130 after Ctrl-C.
+    """
     try:
         try:
             app()
@@ -96,7 +69,7 @@ def run() -> None:
     except AtomsightError as error:
         _fail(str(error), 1)
     except Exception as error:
-        message = _of_the_system(error)
+        message = _system_error(error)
         if message is None:
             raise
         _discard_output()
@@ -109,13 +82,13 @@ def _fail(message: str, status: int) -> NoReturn:
 
 
 def _discard_output() -> None:
-    """Let what is still in the buffer go nowhere, since Python writes it at its end."""
+    """Discard buffered output, which Python would otherwise write at exit."""
     if sys.__stdout__ is not None and sys.stdout is sys.__stdout__:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
 
 
-def _of_the_system(error: Exception) -> str | None:
-    """What went wrong with a file, in one line; None where an error is about something else."""
+def _system_error(error: Exception) -> str | None:
+    """Return one line about a failed file operation; None for other errors."""
     from sqlite3 import Error as DatabaseError
     from tempfile import gettempdir
 

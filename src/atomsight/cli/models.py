@@ -1,29 +1,22 @@
-"""``atomsight models``: the models that come with atomsight."""
+"""The verb ``models``: the bundled models."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from atomsight.cli._output import emit, finish, out
+from atomsight.cli import options
+from atomsight.cli._display import show_table
+from atomsight.cli._output import emit, err, finish
 
 EPILOG = "Example: [bold]atomsight models[/]"
 
 
-def models(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per model.")] = False,
-) -> None:
-    """List the bundled models: kind, k, elements, and how good they are on crystals never seen."""
-    from rich.table import Table
-
+def models(as_json: options.AsJson = False) -> None:
+    """List the bundled models: architecture, k, elements, and accuracy on the test split."""
     from atomsight.core.elements import SYMBOLS
     from atomsight.models import bundled_models, load_model
     from atomsight.models.load import DEFAULT, PRETRAINED
 
-    table = Table("model", "kind", "k", "elements", "test accuracy", "macro recall", box=None, pad_edge=False)
-    names = bundled_models()
-    for name in names:
+    rows = []
+    for name in bundled_models():
         model = load_model(name, threads=1)
         test = model.metadata.get("test") or {}
         if as_json:
@@ -39,12 +32,12 @@ def models(
                     "card": str(PRETRAINED / f"{name}.md"),
                 }
             )
-        else:
-            scores = [
-                f"{100 * test[key]:.1f} %" if key in test else "" for key in ("accuracy", "macro_recall")
-            ]
-            label = f"{name} (default)" if name == DEFAULT else name
-            table.add_row(label, model.kind, str(model.k), str(len(model.elements)), *scores)
-    if not as_json:
-        out.print(table if names else "no model is bundled")
-    finish(len(names))
+        scores = [f"{100 * test[key]:.1f} %" if key in test else "" for key in ("accuracy", "macro_recall")]
+        label = f"{name} (default)" if name == DEFAULT else name
+        rows.append((label, model.kind, str(model.k), str(len(model.elements)), *scores))
+    if not as_json and rows:
+        columns = ("model", "architecture", "k", "elements", "test accuracy", "macro recall")
+        show_table(columns, "llrrrr", rows)
+    elif not rows:
+        err.print("no model is bundled")
+    finish(len(rows))

@@ -1,29 +1,27 @@
-"""``atomsight neighbours``: the k-NN distances of each symmetry-unique site."""
+"""The verb ``neighbours``: the k-NN distances of each symmetry-unique site."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from atomsight.cli._output import PRINTED, Skips, emit, finish, keeps, out
+from atomsight.cli import options
+from atomsight.cli._output import PRINTED, Skips, emit, finish, interruptible, out
 from atomsight.core.wording import counted
 
 EPILOG = "Example: [bold]atomsight neighbours quartz.cif -k 6[/]"
 
 
-@keeps(PRINTED)
+@interruptible(PRINTED)
 def neighbours(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="CIFs, folders, tar or zip archives.")
-    ],
+    paths: options.Sources,
     k: Annotated[int, typer.Option("-k", help="Neighbours of each site.", min=1)] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per crystal.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Print the distances in Å from each symmetry-unique site to its k nearest neighbours.
 
-    Every other point of the infinite crystal counts, copies of the site itself included.
+    All atoms of the infinite crystal are neighbours, including periodic images of the site itself.
     """
     from atomsight.core.elements import SYMBOLS
     from atomsight.geometry.neighbours import checked_k, site_neighbours
@@ -48,19 +46,13 @@ def neighbours(
                 }
                 for site, (label, symbol, multiplicity, ascending) in enumerate(rows)
             ]
-            record = {
-                "crystal": crystal.name,
-                "source": crystal.source,
-                "formula": crystal.formula,
-                "sites": sites,
-            }
-            emit(record)
+            names = {"crystal": crystal.name, "source": crystal.source, "formula": crystal.formula}
+            emit({**names, "sites": sites})
         else:
             width = max(len(label) for label in crystal.labels)
             count = f"{counted(len(rows), 'site')}, {counted(crystal.n_atoms, 'atom')} in the cell"
             out.print(f"{crystal.name}  {crystal.formula}  {count}", style="bold")
             for label, symbol, multiplicity, ascending in rows:
                 figures = " ".join(f"{distance:.4f}" for distance in ascending)
-                line = f"  {label:{width}}  {symbol:2}  ×{multiplicity:<3} {figures}"
-                out.print(line, soft_wrap=True)
+                out.print(f"  {label:{width}}  {symbol:2}  ×{multiplicity:<3} {figures}", soft_wrap=True)
     finish(handled)

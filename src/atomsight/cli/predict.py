@@ -1,14 +1,13 @@
-"""``atomsight predict``: the element of every site, from the distances alone."""
+"""The verb ``predict``: the element of every site, from the distances alone."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._engine import Cluster, Workers, executor_for
-from atomsight.cli._output import PRINTED, Skips, emit, err, finish, keeps, out
+from atomsight.cli import options
+from atomsight.cli._output import PRINTED, Skips, emit, err, finish, interruptible, out
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -18,50 +17,54 @@ if TYPE_CHECKING:
 EPILOG = "Example: [bold]atomsight predict paracetamol.cif[/]"
 
 MOST_IN_SET = 4
-"""Elements of a set that the table shows."""
+"""Maximum number of elements of a prediction set in the table."""
 
 
-@keeps(PRINTED)
+@interruptible(PRINTED)
 def predict(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="CIFs, folders, tar or zip archives.")
-    ],
+    paths: options.Sources,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|RUN", help="Bundled model, run folder or .onnx file.", show_default=False),
+        typer.Option(
+            metavar="NAME|RUN",
+            help="Name of a bundled model, run folder or .onnx file.",
+            show_default="see atomsight models",
+        ),
     ] = None,
     composition: Annotated[
-        bool, typer.Option("--composition", help="Use the formula: the best assignment that obeys it.")
+        bool,
+        typer.Option("--composition", help="Constrain the prediction to the composition in the file."),
     ] = False,
     formula: Annotated[
         str | None,
         typer.Option(
             metavar="FORMULA|stated",
-            help="Formula of every crystal, hydrogens or solvent may lack; stated: what each file states.",
-            show_default=False,
+            help="Constrain the prediction to this formula, or to the one stated in each file. Hydrogen or "
+            "solvent atoms may be missing.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(help="Predictions shown for each site.", min=1)] = 3,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of the network; 0 takes all cores.")] = 0,
-    workers: Workers = 1,
-    cluster: Cluster = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per crystal; probabilities of at least 0.001.")
-    ] = False,
+    top: Annotated[int, typer.Option(help="Number of elements printed for each site.", min=1)] = 3,
+    threads: options.Threads = 0,
+    workers: options.Workers = 1,
+    cluster: options.Cluster = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Predict which element sits on every symmetry-unique site, from geometry alone.
+    """Predict the element of every symmetry-unique site from the geometry alone.
 
-    The file's own elements are only compared with. With --composition their counts are used too: then the
-    probabilities are among the formula's elements, and the prediction has the formula's counts. With
-    --formula they are those of a formula from elsewhere, as nearly as the sites allow. A set holds the true
-    element in 99 of 100 cases.
+    The elements in the file are used for comparison only. With --composition or --formula, the prediction has
+    the counts of the composition, as closely as the sites allow, and probabilities refer to its elements. A
+    prediction set contains the true element in 99 of 100 cases. JSON omits probabilities below 0.001.
     """
-    from atomsight.models.predict import predict as predictions_of
+    from atomsight.models.predict import predict as predict_crystals
+    from atomsight.parallel.executors import executor_of
 
     skips = Skips(as_json)
     handled = agreeing = sites = 0
-    with executor_for(cluster, workers) as executor:
-        for prediction in predictions_of(
+    limits = options.limits_of(max_seconds, max_memory)
+    with executor_of(cluster, workers, limits) as executor:
+        for prediction in predict_crystals(
             paths,
             model,
             composition=composition,
@@ -86,7 +89,7 @@ def predict(
 
 
 def _show(prediction: Prediction, top: int) -> None:
-    """One block of aligned lines a crystal; a table of Rich would cost more than reading and predicting."""
+    """Print a crystal as aligned lines; a Rich table would take longer than the prediction."""
     from rich.text import Text
 
     from atomsight.core.elements import SYMBOLS
@@ -94,7 +97,7 @@ def _show(prediction: Prediction, top: int) -> None:
     crystal, agrees = prediction.crystal, prediction.agrees
     known = [z in prediction.elements for z in crystal.site_numbers.tolist()]
     width = max(4, *(len(label) for label in crystal.labels))
-    sets = [] if prediction.members is None else [_shown(held) for held in prediction.sets()]
+    sets = [] if prediction.members is None else [_format_set(members) for members in prediction.sets()]
     wide = max(3, *map(len, sets)) + 2 if sets else 0
     block = Text(f"{crystal.name}  {crystal.formula}\n", style="bold")
     block.append(
@@ -113,7 +116,7 @@ def _show(prediction: Prediction, top: int) -> None:
             style=f"not bold {style}",
         )
     if prediction.fit is not None:
-        block.append(f"{_laid(prediction.fit)}\n", style="not bold")
+        block.append(f"{_format_fit(prediction.fit)}\n", style="not bold")
     block.append(f"sites agreeing {int(agrees.sum())}/{crystal.n_sites}\n", style="not bold")
     if not all(known):
         unknown = sorted(set(crystal.site_numbers.tolist()) - set(prediction.elements))
@@ -122,14 +125,14 @@ def _show(prediction: Prediction, top: int) -> None:
     out.print(block, soft_wrap=True)
 
 
-def _shown(members: tuple[str, ...]) -> str:
-    """A set in a few words: ``Zr Hf``, or its first elements and how many more there are."""
+def _format_set(members: tuple[str, ...]) -> str:
+    """Format a prediction set as ``Zr Hf``; long sets end with the number of further elements."""
     shown = " ".join(members[:MOST_IN_SET])
     return shown if len(members) <= MOST_IN_SET else f"{shown} +{len(members) - MOST_IN_SET}"
 
 
-def _laid(fit: FormulaFit) -> str:
-    """How a formula fitted the cell."""
+def _format_fit(fit: FormulaFit) -> str:
+    """Describe how the formula fits the cell."""
     text = f"{counted(fit.units, 'formula unit')} in the cell"
     if fit.missing:
         text += "; no site for " + ", ".join(f"{n} {symbol}" for symbol, n in fit.missing.items())

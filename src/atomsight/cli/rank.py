@@ -1,71 +1,72 @@
-"""``atomsight rank``: candidate structures in order, and those not worth a relaxation."""
+"""The verb ``rank``: rank candidate structures by plausibility."""
 
 from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atomsight.cli._engine import Cluster, Workers, executor_for
-from atomsight.cli._output import AGAIN, Saving, Skips, emit, err, finish, keeps, out
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar
+from atomsight.cli._output import AGAIN, Saving, Skips, emit, err, finish, interruptible, out
 from atomsight.core.errors import InputError, OutputError
 from atomsight.core.files import write_bytes
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from atomsight.io import Member
     from atomsight.parallel.jobs import Source
     from atomsight.rank.ledger import Ranked
 
 EPILOG = "Example: [bold]atomsight rank candidates.tar.xz --out order.csv --keep-dir survivors[/]"
 
-WRITTEN = (".csv", ".json", ".jsonl", ".parquet")
+FORMATS = (".csv", ".json", ".jsonl", ".parquet")
 
 
-@keeps(f"an unfinished ranking is not kept; {AGAIN}")
+@interruptible(f"an unfinished ranking is not kept; {AGAIN}")
 def rank(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="CANDIDATES...", help="CIFs, folders, tar or zip archives.")
-    ],
+    paths: options.Sources,
     risk: Annotated[
         float,
-        typer.Option(
-            help="Chance that a real structure is called unlikely is at most this: above 0, up to 0.5."
-        ),
+        typer.Option(help="Largest probability of the verdict unlikely for a real structure, 0 to 0.5."),
     ] = 0.005,
     relaxed: Annotated[
         bool,
-        typer.Option("--relaxed", help="Trust the volume of inorganic candidates: they have been relaxed."),
+        typer.Option("--relaxed", help="Inorganic candidates are relaxed, so that their volume counts."),
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say which sites and contacts speak against a structure.")
+        bool, typer.Option("--explain", help="Report the sites and contacts that lower a score.")
     ] = False,
     to: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write all: .csv, .json, .jsonl or .parquet."),
+        typer.Option("--out", "-o", metavar="FILE", help="Output file: .csv, .json, .jsonl or .parquet."),
     ] = None,
     keep_dir: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Copy the files of the survivors there.", show_default=False),
+        typer.Option(metavar="DIR", help="New folder for copies of the files with the verdict keep."),
     ] = None,
-    show: Annotated[int, typer.Option(min=0, help="Candidates shown of each formula; 0 shows all.")] = 10,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of the networks; 0 takes all cores.")] = 0,
-    workers: Workers = 1,
-    cluster: Cluster = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per candidate, in order.")] = False,
+    show: Annotated[
+        int, typer.Option(min=0, help="Maximum number of printed candidates of each formula; 0 prints all.")
+    ] = 10,
+    threads: options.Threads = 0,
+    workers: options.Workers = 1,
+    cluster: options.Cluster = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Order candidate structures by plausibility, within each formula, and say which are unlikely.
+    """Rank candidate structures of each formula by plausibility, and find those not worth a relaxation.
 
-    No energy is computed: a candidate costs milliseconds. Any number of them streams through the same memory.
+    No energy is computed; a candidate takes milliseconds. Memory does not grow with their number.
     """
     from atomsight.core.files import check_file, check_folder
+    from atomsight.core.progress import Progress
+    from atomsight.parallel.executors import executor_of
     from atomsight.parallel.jobs import sources_of
     from atomsight.rank.calibration import RankCalibration
     from atomsight.rank.ledger import Ledger
@@ -73,10 +74,10 @@ def rank(
     from atomsight.rank.verdicts import Verdicts
     from atomsight.rank.write import write_ranking
 
-    if to is not None and to.suffix.lower() not in WRITTEN:
-        raise InputError(f"--out {to}: the name must end in {', '.join(WRITTEN)}")
+    if to is not None and to.suffix.lower() not in FORMATS:
+        raise InputError(f"--out {to}: the name must end in {', '.join(FORMATS)}")
     if keep_dir is not None and keep_dir.exists() and (not keep_dir.is_dir() or any(keep_dir.iterdir())):
-        raise InputError(f"--keep-dir {keep_dir} is there already and not an empty folder; name another")
+        raise InputError(f"--keep-dir {keep_dir} exists and is not an empty folder; name another")
     check_file("--out", to)
     check_folder("--keep-dir", keep_dir)
     skips = Skips(as_json)
@@ -84,13 +85,14 @@ def rank(
     verdicts = Verdicts(RankCalibration.load().combination(relaxed), risk)
     survivors = Survivors(keep_dir) if keep_dir is not None else None
     if survivors is not None:
-        sources = survivors.watched(sources)
+        sources = survivors.watch(sources)
     handled = 0
-    with ExitStack() as held:
-        ledger = held.enter_context(Ledger(verdicts))
+    with ExitStack() as contexts:
+        ledger = contexts.enter_context(Ledger(verdicts))
         if survivors is not None:
-            held.enter_context(survivors)
-        with executor_for(cluster, workers) as executor, _progress() as advance:
+            contexts.enter_context(survivors)
+        limits = options.limits_of(max_seconds, max_memory)
+        with executor_of(cluster, workers, limits) as executor, progress_bar("candidate") as progress:
             for scored in score(
                 sources,
                 risk=risk,
@@ -100,9 +102,9 @@ def rank(
                 on_skip=skips,
                 executor=executor,
             ):
-                ledger.add(scored, survivors.judge(scored) if survivors is not None else None)
+                ledger.add(scored, survivors.add(scored) if survivors is not None else None)
                 handled += 1
-                advance(handled)
+                progress(Progress("scoring", handled, skipped=skips.count))
         kept = ledger.kept()
         saving = Saving()
         with saving:
@@ -119,17 +121,20 @@ def rank(
     if handled and not as_json:
         err.print(
             f"{counted(handled, 'candidate')}: {kept:,} to keep, {handled - kept:,} unlikely; a real "
-            f"structure is called unlikely with a chance of at most {100 * risk:g} %",
+            f"structure is called unlikely with a probability of at most {100 * risk:g} %",
         )
     finish(handled, saving)
 
 
 class Survivors:
-    """Copies the files of candidates into a hidden folder as they are scored, and keeps those that stand
-    beside the others of their formula, which are known in the end. A context manager; the hidden folder goes.
+    """Copies of the files of candidates with the verdict ``keep``. A context manager.
 
-    After an error of writing no further file is copied, and `keep` raises the error, so that the ranking is
-    not lost.
+    The verdicts are known only after the last candidate. Until then the copies are in a hidden folder, which
+    is deleted at the end. After an error no further file is copied; `keep` raises the error, so that the
+    ranking is not lost.
+
+    Args:
+        folder: folder for the copies.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -145,8 +150,8 @@ class Survivors:
     def __exit__(self, *unused: object) -> None:
         shutil.rmtree(self._drafts, ignore_errors=True)
 
-    def watched(self, sources: Iterator[Source]) -> Iterator[Source]:
-        """The sources, unchanged; a file's bytes are kept until a candidate of a later one is judged."""
+    def watch(self, sources: Iterator[Source]) -> Iterator[Source]:
+        """Yield the sources unchanged, and keep each file in memory until a later file is scored."""
         from atomsight.io import Member
 
         for source in sources:
@@ -154,15 +159,21 @@ class Survivors:
                 self._held.append(source)
             yield source
 
-    def judge(self, scored: Ranked) -> str | None:
-        """Write the candidate's file where it is not written; the name of the copy, None after an error of
-        writing. Candidates come in the order of their files."""
-        while not _from(scored, self._held[0]):
+    def add(self, scored: Ranked) -> str | None:
+        """Copy the file of a candidate, once.
+
+        Args:
+            scored: a candidate; candidates come in the order of their files.
+
+        Returns:
+            The name of the copy; None after an error.
+        """
+        while not _belongs_to(scored, self._held[0]):
             self._held.popleft()
             self._written = None
         if self._failure is not None:
             return None
-        if self._written is not None:  # a file of several blocks is copied once
+        if self._written is not None:  # A file of several blocks is copied once.
             return self._written.name
         member = self._held[0]
         target = self._drafts / f"{member.name}.cif"
@@ -179,7 +190,10 @@ class Survivors:
         return target.name
 
     def keep(self, names: Iterable[str]) -> None:
-        """Bring copies out of the hidden folder.
+        """Move copies from the hidden folder to the folder.
+
+        Args:
+            names: names of the copies.
 
         Raises:
             OutputError: not all files could be copied.
@@ -190,24 +204,9 @@ class Survivors:
             raise self._failure
 
 
-def _from(scored: Ranked, member: Member) -> bool:
-    """Whether a candidate is the file's, or one of its blocks."""
+def _belongs_to(scored: Ranked, member: Member) -> bool:
+    """Return whether a candidate was read from a file, or from one of its blocks."""
     return scored.source == member.source or scored.source.startswith(f"{member.source}#")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int], None]]:
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
-        task = progress.add_task("candidates are read")
-
-        def advance(handled: int) -> None:
-            if handled % 16 == 0:
-                progress.update(task, description=counted(handled, "candidate"))
-
-        yield advance
 
 
 def _show(ordered: Iterator[Ranked], most: int) -> None:
@@ -216,7 +215,7 @@ def _show(ordered: Iterator[Ranked], most: int) -> None:
     last, hidden = None, 0
     for ranked in ordered:
         if ranked.formula != last:
-            _hidden(hidden)
+            _show_hidden(hidden)
             last, hidden = ranked.formula, 0
             out.print(Text(f"{ranked.formula}  {ranked.crystal_class}", style="bold"))
         if most and ranked.rank > most:
@@ -227,9 +226,9 @@ def _show(ordered: Iterator[Ranked], most: int) -> None:
         out.print(Text(line, style=style), soft_wrap=True)
         for sentence in ranked.evidence:
             out.print(Text(f"{'':28}{sentence}", style="dim"), soft_wrap=True)
-    _hidden(hidden)
+    _show_hidden(hidden)
 
 
-def _hidden(count: int) -> None:
+def _show_hidden(count: int) -> None:
     if count:
         out.print(f"{'':6}  … {count:,} more", style="dim")

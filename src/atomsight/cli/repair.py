@@ -1,4 +1,4 @@
-"""``atomsight dataset repair``: damaged shards made again."""
+"""The verb ``dataset repair``: damaged shards rebuilt from their sources."""
 
 from __future__ import annotations
 
@@ -7,31 +7,35 @@ from typing import Annotated
 
 import typer
 
-from atomsight.cli._output import AGAIN, emit, err, keeps
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar
+from atomsight.cli._output import AGAIN, emit, err, interruptible
+from atomsight.cli.dataset import app
 
-EPILOG = "Example: [bold]atomsight dataset repair mofs cifs/ more.tar.xz[/]"
 
-
-@keeps(f"the shards mended so far are complete; {AGAIN} to continue")
+@app.command(epilog="Example: [bold]atomsight dataset repair mofs cifs/ more.tar.xz[/]")
+@interruptible(f"the shards repaired so far are complete; {AGAIN} to continue")
 def repair(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a dataset.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="The files it was built from.")],
-    workers: Annotated[
-        int | None, typer.Option(help="Processes; by default one per core.", min=1, show_default=False)
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per mended shard.")] = False,
+    dataset: options.DatasetPath,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Files that the dataset was built from.")
+    ],
+    workers: options.WorkersOrCores = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Make truncated, edited or missing shards again from their sources, the same bytes as at first."""
-    from atomsight.cli.dataset import _progress_bar
-    from atomsight.dataset.repair import repair as mend
+    """Rebuild truncated, edited or missing shards from their sources, byte for byte."""
+    from atomsight.dataset.repair import repair as repair_shards
     from atomsight.parallel.executors import executor_of
 
-    with executor_of(None, workers) as executor, _progress_bar() as progress:
-        mended = mend(dataset, paths, executor=executor, progress=progress)
-    for name in mended:
+    limits = options.limits_of(max_seconds, max_memory)
+    with executor_of(None, workers, limits) as executor, progress_bar("crystal") as progress:
+        repaired = repair_shards(dataset, paths, executor=executor, progress=progress)
+    for name in repaired:
         if as_json:
             emit({"dataset": str(dataset), "mended": name})
         else:
-            err.print(f"mended {dataset / name}")
-    if not mended and not as_json:
-        err.print(f"{dataset} is whole: every file is as it was written")
+            err.print(f"repaired {dataset / name}")
+    if not repaired and not as_json:
+        err.print(f"{dataset} is complete: no file is damaged")

@@ -1,4 +1,4 @@
-"""``atomsight report``: datasets, runs and results on one self-contained page."""
+"""The verb ``report``: datasets, runs and results on one HTML page."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from typing import Annotated
 
 import typer
 
-from atomsight.cli._output import AGAIN, emit, err, finish, keeps
+from atomsight.cli import options
+from atomsight.cli._output import AGAIN, emit, err, finish, interruptible
 
 EPILOG = "Example: atomsight report run crystals --out report.html"
 
 
-@keeps(f"no page was written; {AGAIN}")
+@interruptible(f"no page was written; {AGAIN}")
 def report(
     paths: Annotated[
         list[Path],
         typer.Argument(
             metavar="PATH...",
-            help="Datasets, runs, and what evaluate, mistakes, sweep, distances or bonds wrote with --out.",
+            help="Dataset folders, run folders, and folders that evaluate, mistakes, sweep, distances or "
+            "bonds wrote with --out.",
         ),
     ],
-    out_path: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The page to write.")],
+    out_path: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="HTML file to write.")],
     title: Annotated[str, typer.Option(help="Title of the page.", show_default="names of the folders")] = "",
-    duplicates: Annotated[
-        Path | None,
-        typer.Option(metavar="CSV", help="Near duplicates from atomsight dataset dedupe --out."),
-    ] = None,
+    duplicates: options.Duplicates = None,
     sites: Annotated[
-        int, typer.Option(min=1, help="Misclassified sites of an evaluation in the page.")
+        int, typer.Option(min=1, help="Maximum number of misclassified sites of an evaluation.")
     ] = 3000,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of the network; 0 takes all cores.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per section.")] = False,
+    threads: options.Threads = 0,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Put datasets, runs and results on one HTML page: figures, tables that sort and filter, citations.
+    """Write one HTML page about datasets, runs and results: figures, tables, citations.
 
-    The page needs no network and no server. Each misclassified site can be opened where its dataset is at
-    hand. A run that has not been evaluated on test is, and the result kept in its folder.
+    Tables can be sorted and filtered. The page needs no network and no server. If the dataset of an
+    evaluation is available, each misclassified site can be opened. A run without an evaluation on the test
+    split is evaluated first; the result is stored in its folder.
     """
     from rich.text import Text
 
@@ -56,11 +56,11 @@ def report(
             threads=threads,
             on_step=lambda step: status.update(Text(step)),
         )
-    if as_json:
-        for section in made.sections:
+    for section in made.sections:
+        if as_json:
             emit({"section": section.title, "source": section.source, "report": str(made.path)})
-    else:
-        for section in made.sections:
+        else:
             err.print(section.title)
+    if not as_json:
         err.print(f"{made.path}: {made.size / 1e6:.1f} MB")
     finish(len(made.sections))

@@ -1,4 +1,4 @@
-"""``atomsight serve``: the page on this machine."""
+"""The verb ``serve``: the local web page."""
 
 from __future__ import annotations
 
@@ -7,42 +7,58 @@ from typing import Annotated
 
 import typer
 
-from atomsight.cli._output import emit, err, keeps, note
+from atomsight.cli import options
+from atomsight.cli._output import emit, err, interruptible, note
 
 EPILOG = "Example: [bold]atomsight serve[/], then drop a CIF on the page"
 
 
-@keeps("what was uploaded is removed")
+@interruptible("uploaded files are removed")
 def serve(
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port; 0 takes any.", show_default="8421 or the next free one"),
+        typer.Option(
+            min=0, max=65535, help="Port; 0 uses any free port.", show_default="8421 or the next free port"
+        ),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen at. Others than 127.0.0.1 let other machines in.")
+        str, typer.Option(help="Address to listen on. Any other than 127.0.0.1 admits other machines.")
     ] = "127.0.0.1",
     dataset: Annotated[
         Path | None,
-        typer.Option(metavar="DATASET", help="Name precedents from it, and show its distances."),
+        typer.Option(
+            metavar="DATASET",
+            help="Dataset for similar sites and distance distributions.",
+            show_default="tables of the training data",
+        ),
     ] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
-    max_upload: Annotated[int, typer.Option(min=1, help="MB that all uploads together may hold.")] = 1024,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of the networks; 0 takes all cores.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the address as a JSON object.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a web browser.")] = False,
+    max_upload: Annotated[
+        int, typer.Option(min=1, metavar="MB", help="Total size of all uploaded files.")
+    ] = 1024,
+    max_seconds: Annotated[
+        float, typer.Option(min=0.001, metavar="S", help="Skip a file if reading it takes more time.")
+    ] = 60,
+    max_memory: Annotated[
+        float, typer.Option(min=0.5, metavar="GIB", help="Skip a file if reading it takes more memory.")
+    ] = 4,
+    threads: options.Threads = 0,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Open a page on this machine: which atoms are wrong, candidates in order, what is usual.
+    """Serve a web page on this machine: check structures, rank candidates, explore distances.
 
-    Everything stays on this machine. End it with Ctrl-C; what was uploaded is removed then.
+    Files stay on this machine. Ctrl-C stops the server and removes the uploaded files.
     """
     import sys
 
-    from atomsight.web.run import is_loopback
+    from atomsight.parallel.pool import Limits
+    from atomsight.web.addresses import is_loopback
     from atomsight.web.run import serve as serve_page
 
     if not is_loopback(host):
         note(
-            f"{host} lets other machines in: whoever reaches it can use this page, and what is sent to it "
-            "travels unencrypted",
+            f"{host} admits other machines: anyone who reaches it can use this page, and transfers are not "
+            "encrypted",
             "warning",
         )
 
@@ -51,7 +67,7 @@ def serve(
             emit({"address": address})
             sys.stdout.flush()
         else:
-            err.print(f"open {address}   (end with Ctrl-C)")
+            err.print(f"open {address}   (stop with Ctrl-C)")
 
     serve_page(
         host,
@@ -59,6 +75,7 @@ def serve(
         dataset=dataset,
         max_upload=max_upload << 20,
         threads=threads,
+        limits=Limits(max_seconds, int(max_memory * 2**30)),
         browser=not no_browser,
         on_ready=ready,
     )

@@ -1,72 +1,68 @@
-"""``atomsight sweep``: performance against k, and the k that is enough."""
+"""The verb ``sweep``: performance as a function of k, and the smallest sufficient k."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from atomsight.cli._output import AGAIN, Saving, emit, err, finish, keeps, note, out
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar, save_figures, show_table
+from atomsight.cli._output import AGAIN, Saving, emit, err, finish, interruptible, note, out
 from atomsight.core.errors import InputError
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
-    from atomsight.core.progress import OnProgress, Progress
+    from matplotlib.figure import Figure
+
+    from atomsight.core.progress import Progress
     from atomsight.evaluate.sweep.report import SweepReport
     from atomsight.evaluate.sweep.suggest import Score
 
 EPILOG = "Example: atomsight sweep mofs -k 1-10 --preset twenty --out sweep"
 
 
-@keeps(f"finished runs are kept; {AGAIN} to continue")
+@interruptible(f"finished runs are kept; {AGAIN} to continue")
 def sweep(
-    dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
+    dataset_path: options.DatasetPath,
     folder: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Runs, tables and figures; gone on with.")
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for runs, tables and figures."),
     ],
-    k: Annotated[str, typer.Option("-k", help="Numbers of neighbours: 1-10, or 4,8,16.")] = "1-10",
+    k: Annotated[str, typer.Option("-k", help="Values of k: 1-10, or 4,8,16.")] = "1-10",
     preset: Annotated[
         str | None,
         typer.Option(
-            help="ten: C N O Li Na K Al Si P S with --cap 10000; twenty: the twenty most abundant.",
-            show_default=False,
+            help="ten: C N O Li Na K Al Si P S with --cap 10000; twenty: the twenty most abundant elements."
         ),
     ] = None,
     elements: Annotated[
         str | None,
         typer.Option(help="topN, twenty, ten, all, or H,C,N,O instead of a preset.", show_default="top20"),
     ] = None,
-    cap: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="At most N train sites of each element.", show_default=False),
-    ] = None,
-    model: Annotated[str, typer.Option(help="Kind of model.")] = "two-stage",
-    seeds: Annotated[int, typer.Option(help="Runs of each k.")] = 3,
-    epochs: Annotated[
-        int | None, typer.Option(help="Most passes in each stage; the model's own choice by default.")
-    ] = None,
-    score: Annotated[str, typer.Option(help="Suggest by macro-recall or accuracy.")] = "macro-recall",
+    cap: options.ElementCap = None,
+    model: options.Architecture = "two-stage",
+    seeds: Annotated[int, typer.Option(help="Number of runs with different seeds for each k.")] = 3,
+    epochs: options.Epochs = None,
+    score: Annotated[
+        str, typer.Option(help="Score for the suggestion: macro-recall or accuracy.")
+    ] = "macro-recall",
     useful: Annotated[
-        float, typer.Option(min=0, max=1, help="A smaller gain in the score is not worth a larger k.")
+        float, typer.Option(min=0, max=1, help="Smallest gain in the score that justifies a larger k.")
     ] = 0.005,
     splits: Annotated[
-        int, typer.Option(min=0, help="Repeat everything under so many other splits of the crystals.")
+        int, typer.Option(min=0, help="Repeat the sweep with this number of other splits of the crystals.")
     ] = 0,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of PyTorch; all cores by default.", show_default=False)
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per run, then the table and the suggestion.")
-    ] = False,
+    threads: options.TorchThreads = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Train a model for each k, show how performance depends on k, and suggest the smallest k that is enough.
+    """Train a model for each k, report performance against k, and suggest the smallest sufficient k.
 
-    The suggestion comes from the val split, the table and figures show test. Runs that --out already holds
-    are not done again, so an interrupted sweep goes on by the same command, and more seeds or a wider range
-    of k can be added.
+    The suggestion uses the validation split; the table and the figures also show the test split. Finished
+    runs in --out are reused. Therefore the same command continues an interrupted sweep, and more seeds or
+    values of k can be added.
     """
     wanted = score.replace("-", "_")
     if wanted not in ("macro_recall", "accuracy"):
@@ -84,17 +80,14 @@ def sweep(
         raise InputError(f"--preset takes {' or '.join(PRESETS)}, not {preset!r}")
     if preset is not None and elements is not None:
         raise InputError("--preset names the elements; leave out --elements")
-    usual_elements, usual_cap = PRESETS[preset or "twenty"]
+    preset_elements, preset_cap = PRESETS[preset or "twenty"]
     settings = Settings(
-        model=model,
-        elements=elements or usual_elements,
-        cap=cap or usual_cap,
-        epochs=epochs,
+        model=model, elements=elements or preset_elements, cap=cap or preset_cap, epochs=epochs
     )
     ks = parse_ks(k)
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
-    with _progress(as_json) as progress:
+    with progress_bar(on_record=_emit_run if as_json else _show_run) as progress:
         swept = sweep_k(dataset, folder, ks, settings, seeds=seeds, threads=threads, progress=progress)
         others = []
         for number in range(1, splits + 1):
@@ -104,9 +97,9 @@ def sweep(
                 sweep_k(other, place, ks, settings, seeds=seeds, threads=threads, progress=progress)
             )
     with err.status("resampling"):
-        kind = cast("Score", wanted)
-        again = [suggest(other.counts["val"], kind, useful=useful).k for other in others]
-        report = report_sweep(swept, kind, useful=useful, on_splits=again)
+        metric = cast("Score", wanted)
+        on_splits = [suggest(other.counts["val"], metric, useful=useful).k for other in others]
+        report = report_sweep(swept, metric, useful=useful, on_splits=on_splits)
     written = {
         "dataset": str(dataset.path),
         "dataset_fingerprint": dataset.fingerprint,
@@ -116,62 +109,45 @@ def sweep(
     saving = Saving()
     with saving:
         write_sweep(report, written, folder)
-        _draw(report, folder, f"{dataset.path.name}, {counted(len(swept.elements), 'element')}")
+        title = f"{dataset.path.name}, {counted(len(swept.elements), 'element')}"
+        save_figures(folder, _figures(report, title))
     if as_json:
         _emit(report)
     else:
         _show(report)
         for split, symbols in report.unseen.items():
             if symbols:
-                note(f"{split} holds no {', '.join(symbols)}: its scores do not know of them")
-        saving.tell(f"tables and figures in {folder}")
+                note(f"{split} contains no {', '.join(symbols)}: its scores do not include them")
+        saving.report(folder)
     finish(len(swept.runs), saving)
 
 
-@contextmanager
-def _progress(as_json: bool) -> Iterator[OnProgress]:
-    """A bar for the run under way, and a line for each that has ended."""
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
-    with Bar(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("reading the dataset", total=None)
-
-        def show(now: Progress) -> None:
-            record = now.record
-            if now.stage != "sweep":
-                place = f"{now.stage} {now.epoch}/{now.epochs}"
-                bar.update(task, description=place, completed=now.done, total=now.total)
-            elif as_json:
-                emit(dict(record))
-            else:
-                err.print(
-                    f"{record['done']:3}/{record['runs']}  k = {record['k']:2}, seed {record['seed']}: "
-                    f"val accuracy {record['val_accuracy']:.4f}, macro recall "
-                    f"{record['val_macro_recall']:.4f}"
-                    + (", was there" if record["skipped"] else f", {record['seconds']:.1f} s"),
-                )
-
-        yield show
+def _show_run(now: Progress) -> None:
+    record = now.record
+    if now.stage == "sweep":
+        end = "finished before" if record["skipped"] else f"{record['seconds']:.1f} s"
+        err.print(
+            f"{record['done']:3}/{record['runs']}  k = {record['k']:2}, seed {record['seed']}: "
+            f"val accuracy {record['val_accuracy']:.4f}, macro recall {record['val_macro_recall']:.4f}, {end}"
+        )
 
 
-def _draw(report: SweepReport, folder: Path, title: str) -> None:
-    from atomsight.plots.style import save
+def _emit_run(now: Progress) -> None:
+    if now.stage == "sweep":
+        emit(dict(now.record))
+
+
+def _figures(report: SweepReport, title: str) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures with the names of their files."""
     from atomsight.plots.sweep import confusions_figure, elements_figure, pairs_figure, scores_figure
 
     swept = report.sweep
-    with err.status("drawing"):
-        figures = {
-            "sweep": scores_figure(report, title=title),
-            "sweep-elements": elements_figure(report, title=f"Recall of each element against k: {title}"),
-            "sweep-pairs": pairs_figure(report, title=f"Confused pairs against k: {title}"),
-            "sweep-confusion": confusions_figure(
-                swept.ks, swept.matrices("test"), swept.elements, title=f"Confusion on test: {title}"
-            ),
-        }
-        for name, figure in figures.items():
-            save(figure, [folder / f"{name}.png", folder / f"{name}.svg"])
+    matrices = swept.matrices("test")
+    yield "sweep", scores_figure(report, title=title)
+    yield "sweep-elements", elements_figure(report, title=f"Recall of each element against k: {title}")
+    yield "sweep-pairs", pairs_figure(report, title=f"Confused pairs against k: {title}")
+    confusion = confusions_figure(swept.ks, matrices, swept.elements, title=f"Confusion on test: {title}")
+    yield "sweep-confusion", confusion
 
 
 def _emit(report: SweepReport) -> None:
@@ -184,27 +160,24 @@ def _emit(report: SweepReport) -> None:
 
 
 def _show(report: SweepReport) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    out.print("Per cent, ± one standard error over groups of crystals and seeds")
-    table = Table(box=None, pad_edge=False)
-    names = ("k", "parameters", "seconds", *("val acc.", "val macro", "test acc.", "test macro"))
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
+    suggestion = report.suggestion
+    rows: list[tuple[str | Text, ...]] = []
     for row in report.rows:
         scores = (
             f"{100 * row[f'{split}_{score}']:.2f} ± {100 * row[f'{split}_{score}_error']:.2f}"
             for split in ("val", "test")
             for score in ("accuracy", "macro_recall")
         )
-        marked = Text(str(row["k"]), "bold" if row["k"] == report.suggestion.k else "")
-        table.add_row(marked, f"{row['parameters']:,}", f"{row['seconds']:.1f}", *scores)
-    out.print(table)
-    suggestion = report.suggestion
+        marked = Text(str(row["k"]), "bold" if row["k"] == suggestion.k else "")
+        rows.append((marked, f"{row['parameters']:,}", f"{row['seconds']:.1f}", *scores))
+    columns = ("k", "parameters", "seconds", "val acc.", "val macro", "test acc.", "test macro")
+    title = "Scores in %, ± one standard error over groups of crystals and seeds"
+    show_table(columns, "rrrrrrr", rows, title)
     suggested = Text.assemble((f"suggested: k = {suggestion.k}", "bold"), f", {report.weighed()}")
     out.print(suggested, soft_wrap=True)
-    out.print(f"how sure: {report.holds()}", soft_wrap=True)
+    out.print(f"stability: {report.holds()}", soft_wrap=True)
     out.print(
         f"highest score at k = {suggestion.best}; within one standard error of it from k = "
         f"{suggestion.one_standard_error}",

@@ -1,93 +1,84 @@
-"""``atomsight train``: a dataset to a trained, calibrated and exported model."""
+"""The verb ``train``: train, calibrate and export a model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atomsight.cli._output import RESUME, emit, err, finish, keeps, out
+from atomsight.cli import options
+from atomsight.cli._display import progress_bar, show_pairs
+from atomsight.cli._output import RESUME, emit, err, finish, interruptible
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
-    from atomsight.core.progress import OnProgress, Progress
+    from atomsight.core.progress import Progress
 
 EPILOG = "Example: [bold]atomsight train dataset --model two-stage -k 10 --elements top20 --out runs/first[/]"
 
 
-@keeps(RESUME)
+@interruptible(RESUME)
 def train(
-    dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
+    dataset_path: options.DatasetPath,
     folder: Annotated[
-        Path, typer.Option("--out", "-o", metavar="RUN", help="Run folder: metrics, checkpoints, model.")
+        Path,
+        typer.Option("--out", "-o", metavar="RUN", help="Run folder for metrics, checkpoints and the model."),
     ],
-    model: Annotated[str, typer.Option(help="Kind of model.")] = "two-stage",
-    k: Annotated[int, typer.Option("-k", help="Neighbours that the model looks at.")] = 10,
+    model: options.Architecture = "two-stage",
+    k: Annotated[int, typer.Option("-k", help="Number of neighbours of each site.")] = 10,
     elements: Annotated[
-        str, typer.Option(help="topN (most abundant in the train split), twenty, ten, all, or H,C,N,O.")
+        str,
+        typer.Option(help="topN (the N most abundant in the training split), twenty, ten, all, or H,C,N,O."),
     ] = "top20",
-    cap: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="At most N train sites of each element.", show_default=False),
-    ] = None,
+    cap: options.ElementCap = None,
     per_crystal: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="An epoch takes a crystal of n > N sites with chance N / n, so that large ones do not "
-            "drown small ones.",
-            show_default=False,
+            help="In each epoch use a crystal of n > N sites with probability N / n, so that large crystals "
+            "do not dominate.",
+            show_default="no limit",
         ),
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Most passes in each stage; the model's own choice by default.")
-    ] = None,
+    epochs: options.Epochs = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Sites a step; the model's own choice by default.")
+        int | None, typer.Option(help="Sites per step.", show_default="depends on the model")
     ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Peak of the schedule; the model's own choice by default.")
-    ] = None,
+    learning_rate: options.LearningRate = None,
     patience: Annotated[
-        int, typer.Option(help="Epochs without a better score on val before a stage stops.")
+        int, typer.Option(help="Early stopping: epochs without a better validation score.")
     ] = 12,
-    seed: Annotated[int, typer.Option(help="Of the weights, the cap and the order of the sites.")] = 0,
-    begin: Annotated[
+    seed: Annotated[int, typer.Option(help="Seed of the weights, the cap and the order of the sites.")] = 0,
+    start_from: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="Go on from a trained masked-site model: bundled name, run folder or file. Kind, k and "
-            "elements are the model's.",
-            show_default=False,
+            help="Fine-tune this masked-site model: bundled name, run folder or file. Architecture, k and "
+            "elements are those of the model.",
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
-    ] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of PyTorch; all cores by default.", show_default=False)
-    ] = None,
-    accelerator: Annotated[str, typer.Option(help="cpu, gpu, or auto.")] = "cpu",
+    resume: options.Resume = False,
+    threads: options.TorchThreads = None,
+    accelerator: options.Accelerator = "cpu",
     devices: Annotated[
-        int, typer.Option(min=1, help="Processes on each machine, one per GPU; they share each step.")
+        int, typer.Option(min=1, help="Processes per machine, one per GPU; they share each step.")
     ] = 1,
     nodes: Annotated[
         int, typer.Option(min=1, help="Machines; run the same command on each, see the documentation.")
     ] = 1,
     in_memory: Annotated[
-        bool, typer.Option("--in-memory", help="Hold the sites on the device: a GPU outruns the files.")
+        bool,
+        typer.Option("--in-memory", help="Keep the sites in the memory of the device; faster on a GPU."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per epoch, then the result.")
-    ] = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Train a model on the train split; val tells when to stop and calibrates it; test is never touched.
+    """Train a model on the training split of a dataset.
 
-    Stopped at any moment, it goes on with --resume and ends with the same weights.
+    The validation split is used for early stopping and calibration; the test split is not used. An
+    interrupted training continues with --resume and ends with the same weights.
     """
     import json
 
@@ -110,33 +101,24 @@ def train(
         patience=patience,
         seed=seed,
     )
-    if begin is not None and (model, k, elements) != ("two-stage", 10, "top20"):
-        raise InputError(
-            "--from takes kind, k and elements from the model; leave --model, -k, --elements out"
-        )
-    with progress(as_json) as show:
+    if start_from is not None and (model, k, elements) != ("two-stage", 10, "top20"):
+        raise InputError("--from sets architecture, k and elements; leave out --model, -k and --elements")
+    with progress_bar(on_record=epoch_printer(as_json)) as progress:
         trained = train_model(
             dataset_path,
             folder,
             settings,
-            start_from=begin,
+            start_from=start_from,
             resume=resume,
             hardware=Hardware(threads, accelerator, devices, nodes, in_memory),
-            progress=show,
+            progress=progress,
         )
     if devices * nodes > 1 and not is_first_process():
         return
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     if as_json:
-        emit(
-            {
-                "event": "result",
-                "run": str(folder),
-                "k": trained.k,
-                "elements": len(trained.elements),
-                **result,
-            }
-        )
+        start = {"event": "result", "run": str(folder), "k": trained.k, "elements": len(trained.elements)}
+        emit({**start, **result})
     else:
         show_result(folder, trained.k, len(trained.elements), result)
         err.print(
@@ -146,44 +128,36 @@ def train(
     finish(1)
 
 
-@contextmanager
-def progress(as_json: bool) -> Iterator[OnProgress]:
-    """A bar for the epoch under way, and a line for each that has ended."""
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
+def epoch_printer(as_json: bool) -> Callable[[Progress], None]:
+    """Return a function that prints the scores at the end of an epoch."""
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
-    with Bar(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("reading the dataset", total=None)
+    def show(now: Progress) -> None:
+        record = now.record
+        if as_json:
+            emit(dict(record))
+        else:
+            place = f"{now.stage} {now.epoch}/{now.epochs}"
+            err.print(
+                f"{place:16} loss {record['train_loss']:.4f}, val {record['val_loss']:.4f}, "
+                f"accuracy {record['val_accuracy']:.4f}, macro recall {record['val_macro_recall']:.4f}, "
+                f"{record['seconds']:.1f} s",
+            )
 
-        def show(now: Progress) -> None:
-            place, record = f"{now.stage} {now.epoch}/{now.epochs}", now.record
-            if not record:
-                bar.update(task, description=place, completed=now.done, total=now.total)
-            elif as_json:
-                emit(dict(record))
-            else:
-                err.print(
-                    f"{place:16} loss {record['train_loss']:.4f}, val {record['val_loss']:.4f}, "
-                    f"accuracy {record['val_accuracy']:.4f}, macro recall {record['val_macro_recall']:.4f}, "
-                    f"{record['seconds']:.1f} s",
-                )
-
-        yield show
+    return show
 
 
 def show_result(folder: Path, k: int, elements: int, result: dict[str, Any]) -> None:
-    """Print what a training run came to."""
-    from rich.table import Table
-
+    """Print the result of a training."""
     val = result["val"]
-    table = Table.grid(padding=(0, 2))
-    table.add_row("model", f"{folder / 'model.onnx'}: k = {k}, {counted(elements, 'element')}")
     epochs = ", ".join(f"{stage} {n}" for stage, n in result["epochs"].items())
-    table.add_row("epochs", f"{epochs}; {result['seconds']:.1f} s")
-    table.add_row("val", counted(val["sites"], "site"))
-    table.add_row("accuracy", f"{100 * val['accuracy']:.1f} %")
-    table.add_row("macro recall", f"{100 * val['macro_recall']:.1f} %")
     error, before = val["calibration_error"], val["calibration_error_uncalibrated"]
-    table.add_row("calibration error", f"{100 * error:.2f} % ({100 * before:.2f} % before calibration)")
-    out.print(table)
+    show_pairs(
+        (
+            ("model", f"{folder / 'model.onnx'}: k = {k}, {counted(elements, 'element')}"),
+            ("epochs", f"{epochs}; {result['seconds']:.1f} s"),
+            ("val", counted(val["sites"], "site")),
+            ("accuracy", f"{100 * val['accuracy']:.1f} %"),
+            ("macro recall", f"{100 * val['macro_recall']:.1f} %"),
+            ("calibration error", f"{100 * error:.2f} % ({100 * before:.2f} % before calibration)"),
+        )
+    )

@@ -1,4 +1,4 @@
-"""Several crystals as flat arrays, one after another, so that one call does for all what each would cost."""
+"""Several crystals as flat arrays, so that one call of a kernel handles all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from atomsight.core.errors import InputError
 
 
 class Flat(NamedTuple):
-    """Crystals one after another: N atoms of their motifs and M sites in all.
+    """Concatenated arrays of c crystals, with N atoms of their motifs and M sites in all.
 
     Attributes:
         lattices: (c, 3, 3) rows are cell vectors, Å.
@@ -38,7 +38,13 @@ class Flat(NamedTuple):
 
     @classmethod
     def of(cls, crystals: Sequence[Crystal]) -> Flat:
-        """The arrays of some crystals.
+        """Concatenate the arrays of crystals.
+
+        Args:
+            crystals: one or more.
+
+        Returns:
+            The arrays.
 
         Raises:
             InputError: there is none, or the orbits of one are not numbered by their first atoms.
@@ -48,7 +54,7 @@ class Flat(NamedTuple):
         atoms = [len(crystal.numbers) for crystal in crystals]
         offsets, site_offsets = _bounds(atoms), _bounds([len(crystal.labels) for crystal in crystals])
         orbits = _joined([crystal.orbits for crystal in crystals])
-        # Counted on from crystal to crystal, sites begin wherever the highest number so far rises.
+        # With numbers that continue from crystal to crystal, a site begins where the running maximum rises.
         sites = orbits + np.repeat(site_offsets[:-1], atoms)
         highest = np.maximum.accumulate(sites)
         first = np.ones(len(sites), bool)

@@ -24,23 +24,23 @@ BOND_TYPES: tuple[str, ...] = (
     *("unknown", "single", "double", "triple", "quadruple"),
     *("aromatic", "delocalised", "pi"),
 )
-"""Types of bonds, as the CSD knows them; `Bonds.types` holds places in this list."""
+"""Types of bonds of the Cambridge Structural Database; `Bonds.types` holds indices of this tuple."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bonds:
-    """The bonds of every symmetry-unique site, in the order of sites: each site lists all its bonded
-    neighbours.
+    """The bonds of every symmetry-unique site, in the order of sites.
 
-    A bond between two sites therefore appears under both. All arrays have one entry per listed neighbour.
+    Each site lists all its bonded neighbours, so that a bond between two sites appears under both. All arrays
+    have one entry per listed neighbour.
 
     Attributes:
-        sites: (b,) uint32, the site that the bond is listed for, ascending; it stands at its first atom of
-            the motif.
+        sites: (b,) uint32, the site that the bond is listed for, ascending; its position is that of its first
+            atom in the motif.
         atoms: (b,) int32, the atom of the motif at the other end.
-        images: (b, 3) int32, the cell which that atom is in.
+        images: (b, 3) int32, the cell of that atom.
         lengths: (b,) float64, Å, from the coordinates.
-        types: (b,) uint8, places in `BOND_TYPES`.
+        types: (b,) uint8, indices of `BOND_TYPES`.
     """
 
     sites: NDArray[np.uint32]
@@ -54,11 +54,18 @@ class Bonds:
 
 
 class ListedBonds(ABC):
-    """Bonds that a file lists, in a form that is read when they are first asked for."""
+    """Bonds that a file lists, in a form that is read on first access."""
 
     @abstractmethod
     def read(self, crystal: Crystal) -> tuple[Bonds | None, frozenset[str]]:
-        """The bonds of the crystal, and flags on what was met while they were read."""
+        """Read the bonds.
+
+        Args:
+            crystal: the crystal that they belong to.
+
+        Returns:
+            The bonds, None where there are none, and flags that describe the reading.
+        """
 
 
 class _BondsField:
@@ -109,8 +116,8 @@ T = TypeVar("T")
 class Crystal:
     """A periodic point set with an element on every point, and its symmetry-unique sites.
 
-    The motif holds all atoms of one unit cell. Atoms that symmetry carries onto each other form one orbit,
-    and an orbit is one *site*: everything downstream is computed and counted once per site.
+    The motif holds all atoms of one unit cell. Atoms that symmetry maps onto each other form one orbit, and
+    an orbit is one *site*: everything is computed and counted once per site.
 
     Attributes:
         name: stable id: COD number, CSD refcode or file name, with ``/block`` where a file holds several
@@ -121,16 +128,16 @@ class Crystal:
         numbers: (n,) uint8, atomic number of each atom of the motif (D counts as H: 1).
         orbits: (n,) int32, the site (0 .. m - 1) that each atom of the motif belongs to. Sites are numbered
             in the order in which their first atom appears in the motif.
-        labels: m strings, the file's own label of each site; a tuple, or `labels.Labels`.
+        labels: m strings, the label of each site in the file.
         source: where it came from: ``path``, ``archive::member``, with ``#block`` after it where a file
             holds several.
         space_group: Hermann-Mauguin symbol as the file or the symmetry search gives it; None where unknown.
         formula_sum: what the file states in ``_chemical_formula_sum``; None where it states nothing.
-        flags: words on how the crystal was read, see ``readers/quality.py``; ``from_p1`` where the orbits
-            were found from the geometry, ``missing_hydrogen`` where the formula promises more hydrogens than
-            there are sites.
-        bonds: those that the file itself lists, read when first asked for; None where it lists none. See
-            `atomsight.geometry.bonds` to find the others.
+        flags: words that describe the reading, see `atomsight.io.policy`; ``from_p1`` where the orbits were
+            found from the geometry, ``missing_hydrogen`` where the formula states more hydrogens than the
+            sites hold.
+        bonds: the bonds that the file lists, read on first access; None where it lists none.
+            `atomsight.geometry.bonds` finds the others.
     """
 
     name: str
@@ -146,15 +153,18 @@ class Crystal:
     bonds: _BondsField = _BondsField()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a pickle holds: all but what can be computed again."""
+        """Return the state of a pickle, without cached values."""
         return {name: value for name, value in self.__dict__.items() if name != "_cache"}
 
     def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """What `compute` gives, computed once for this object.
+        """Compute a value once for this object.
 
         Args:
-            key: names the value, in words that no other caller uses.
-            compute: must depend on the crystal and the key alone. The result is shared: do not change it.
+            key: identifies the value; no other caller uses it.
+            compute: depends on the crystal and the key alone. The result is shared: do not change it.
+
+        Returns:
+            The value.
         """
         cache: dict[Hashable, T] = self.__dict__.setdefault("_cache", {})
         if key not in cache:
@@ -162,7 +172,7 @@ class Crystal:
         return cache[key]
 
     def forget(self) -> None:
-        """Free the memory of what `cached` holds."""
+        """Free the memory of the values that `cached` keeps."""
         self.__dict__.pop("_cache", None)
 
     @property
@@ -178,7 +188,7 @@ class Crystal:
     @cached_property
     def representatives(self) -> NDArray[np.int64]:
         """(m,) int64: for each site, the index of its first atom in the motif."""
-        # Sites are numbered by their first atoms: one begins wherever the highest number so far rises.
+        # Sites are numbered by their first atoms: a site begins where the running maximum rises.
         highest = np.maximum.accumulate(self.orbits)
         first = np.ones(len(highest), bool)
         np.greater(highest[1:], highest[:-1], out=first[1:])

@@ -62,8 +62,8 @@ _FORMULA_TOKEN = re.compile(r"([A-Z][a-z]?)\s*(\d+(?:\.\d*)?|\.\d+)?")
 def formula_counts(formula: str) -> dict[str, float]:
     """Counts by symbol from a CIF formula sum such as ``'C2 H14 N4 O8 Te'``; D and T are added to H.
 
-    Charges, parentheses and unknown text are not understood: such a formula gives an empty dict, since one
-    that is read wrongly is worse than none.
+    A formula with charges, parentheses or unknown text gives an empty dict, because a formula that is read
+    wrongly is worse than none.
     """
     counts: dict[str, float] = {}
     position = 0

@@ -1,10 +1,10 @@
-"""The errors that atomsight raises on purpose. Each says what was wrong, where, and how to mend it."""
+"""The errors that atomsight raises on purpose. Each says what was wrong, where, and how to correct it."""
 
 from __future__ import annotations
 
 
 class AtomsightError(Exception):
-    """Base of every error that a user can mend; the command line prints it without a traceback."""
+    """Base of every error that a user can correct; the command line prints it without a traceback."""
 
 
 class InputError(AtomsightError, ValueError):
@@ -24,7 +24,7 @@ class DatasetError(AtomsightError):
 
 
 class ModelError(AtomsightError):
-    """A model is unknown, damaged, or does not fit the data that it was given."""
+    """A model is unknown, damaged, or does not fit the data."""
 
 
 class MissingExtraError(AtomsightError, ImportError):
@@ -35,12 +35,12 @@ class MissingExtraError(AtomsightError, ImportError):
 
 
 class EngineError(AtomsightError):
-    """The workers of an engine died, or it was lost, and trying again did not help."""
+    """The workers of an executor died, or the executor was lost, and trying again did not help."""
 
 
 class SkippedWarning(UserWarning):
-    """Structures were left out, and nobody asked to be told which."""
+    """Structures were left out, and no ``on_skip`` received them."""
 
 
 class UnreachableError(AtomsightError):
-    """A server does not answer, or turns requests away for good; what was fetched so far is kept."""
+    """A server does not answer, or rejects requests permanently; what was fetched so far is kept."""

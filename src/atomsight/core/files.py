@@ -1,4 +1,4 @@
-"""Output files: each is whole or absent, and tables are CSV that a spreadsheet opens safely."""
+"""Output files that are complete or absent, and CSV tables that a spreadsheet opens safely."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -37,14 +37,17 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside a file; what is written there gets the file's name in the end.
+    """Open a context whose temporary path becomes the file when the context ends.
 
-    After an error or an interruption the old file is still there, or none. Missing folders are made. Devices
-    and pipes are written directly.
+    After an error or an interruption the old file is unchanged, or none exists. Missing folders are made.
+    Devices and pipes are written directly.
 
     Args:
         path: the file.
-        durable: wait until the file is on the disk, so that it survives a power cut.
+        durable: wait until the file is on the disk, so that it survives a power failure.
+
+    Yields:
+        The temporary path.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written.
@@ -98,27 +101,28 @@ def write_json(path: Path, value: Any, indent: int = 1, *, durable: bool = False
 
 
 def cell(text: str) -> str:
-    """A text as a CSV cell that no spreadsheet takes for a formula: it gets an apostrophe before = + - or @.
+    """Convert a text to a CSV cell that no spreadsheet interprets as a formula.
 
-    Texts that are numbers stay as they are. `cell_text` gives the text back.
+    An apostrophe is put before = + - and @. Texts that are numbers stay as they are. `cell_text` is the
+    inverse.
     """
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def cell_text(value: str) -> str:
-    """The text that `cell` made a cell of."""
+    """Convert a CSV cell back to the text that `cell` received."""
     return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
 
 
 def csv_writer(file: TextIO, digits: str = "") -> Callable[[Iterable[Any]], None]:
-    """A function that writes one row to an open CSV file.
+    """Make a function that writes one row to an open CSV file.
 
     Args:
         file: opened with ``newline=""``.
         digits: format of floating-point numbers, such as ``.6f``; as many digits as needed by default.
 
     Returns:
-        Writes a row: None as an empty cell, text by `cell`, numbers as numbers.
+        The function; it writes None as an empty cell, text by `cell`, and numbers as numbers.
     """
     writer = csv.writer(file, lineterminator="\n")
 
@@ -139,15 +143,21 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]], 
             write(row)
 
 
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], digits: str = "") -> None:
+    """Write rows with the same keys as a CSV table, see `write_csv`. Without rows it has no header."""
+    held = list(rows)
+    write_csv(path, list(held[0]) if held else [], (row.values() for row in held), digits)
+
+
 def read_csv(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of a table that `write_csv` wrote, texts as they were given to it."""
+    """Read the rows of a table that `write_csv` wrote, with the original texts."""
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             yield {name: cell_text(value or "") for name, value in row.items()}
 
 
 def check_folder(option: str, folder: Path | None) -> None:
-    """Make sure, before the work, that files can be written into a folder; it need not exist yet.
+    """Check before long work that files can be written into a folder; it need not exist yet.
 
     Args:
         option: its name on the command line, for the message.
@@ -161,11 +171,11 @@ def check_folder(option: str, folder: Path | None) -> None:
         return
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{option} {folder} is a file; name a folder")
-    _check_room(option, folder, folder)
+    _check_writable(option, folder, folder)
 
 
 def check_file(option: str, path: Path | None) -> None:
-    """Make sure, before the work, that a file can be written; see `check_folder`.
+    """Check before long work that a file can be written; see `check_folder`.
 
     Raises:
         InputError: it is a folder.
@@ -176,11 +186,11 @@ def check_file(option: str, path: Path | None) -> None:
     if path.is_dir():
         raise InputError(f"{option} {path} is a folder; name a file")
     if not path.exists() or path.is_file():
-        _check_room(option, path, path.resolve().parent)
+        _check_writable(option, path, path.resolve().parent)
 
 
-def _check_room(option: str, path: Path, folder: Path) -> None:
-    """Write and remove a nameless file in the folder, or in the first one above it that exists."""
+def _check_writable(option: str, path: Path, folder: Path) -> None:
+    """Write and remove a temporary file in the folder, or in its nearest parent that exists."""
     try:
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent

@@ -16,10 +16,15 @@ def ratio(numerator: NDArray[np.integer], denominator: NDArray[np.integer]) -> N
     return out
 
 
+def none_if_nan(value: float) -> float | None:
+    """Return a score as a plain number, None where it is NaN."""
+    return None if np.isnan(value) else float(value)
+
+
 def macro(values: NDArray[np.float64]) -> float:
     """Mean over the classes for which the score is defined; NaN where it is defined for none."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def count_pairs(
@@ -31,7 +36,7 @@ def count_pairs(
 
 
 def macro_recall(matrix: NDArray[np.int64]) -> float:
-    """Mean recall over the elements present in the truth: every element weighs the same, however rare.
+    """Mean recall over the elements that occur, each with the same weight.
 
     Args:
         matrix: (elements, elements) confusion counts, rows true, columns predicted.
@@ -42,7 +47,7 @@ def macro_recall(matrix: NDArray[np.int64]) -> float:
 def confidence_counts(
     confidence: NDArray[np.floating], right: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Sites by their confidence, in bins that are open below and closed above, so that 1.0 is in the last.
+    """Count sites by confidence, in bins that are open below and closed above, so that 1.0 is in the last.
 
     Args:
         confidence: (n,) probability of the first choice, in [0, 1].
@@ -65,7 +70,9 @@ def calibration_error(
     Source: Guo et al. 2017, arXiv:1706.04599, equation 3; first choice only.
 
     Args:
-        count, confidence, correct: (15,) what `confidence_counts` gives, added up over batches.
+        count: (15,) sites of each bin, see `confidence_counts`.
+        confidence: (15,) sum of their confidences.
+        correct: (15,) how many are right.
 
     Returns:
         The error; NaN without sites.

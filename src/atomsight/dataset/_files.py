@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from atomsight.core.errors import DatasetError, OutputError
+from atomsight.core.errors import DatasetError, InputError, OutputError
 from atomsight.core.files import write_bytes
+from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
 
 GO_ON = "the same command goes on once there is room"
 """What to do about a full disk."""
@@ -36,8 +37,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def fingerprint_of(index: dict[str, Any]) -> str:
-    """Hexadecimal SHA-256 that stands for a dataset: that of its index, which holds the checksums of all
-    else."""
+    """Hexadecimal SHA-256 of the index, which identifies a dataset: the index holds all other checksums."""
     rest = {name: value for name, value in index.items() if name != "fingerprint"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
@@ -46,6 +46,23 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def prepare_folder(out: Path) -> None:
+    """Make the output folder of a build or merge, or accept that of an earlier one.
+
+    Raises:
+        InputError: it is a file, holds something else, or cannot be made.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; give a folder for the dataset")
+    own = (INDEX_NAME, MANIFEST_NAME, f"{MANIFEST_NAME}.tmp", "build.lock")
+    if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in own):
+        raise InputError(f"{out} is not empty and holds no dataset; give a new folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -24,20 +24,19 @@ import pyarrow.compute as pc
 
 from atomsight.core.errors import DatasetError
 from atomsight.core.files import sync_folder
-from atomsight.core.progress import OnProgress
+from atomsight.core.progress import OnProgress, OnSkip
 from atomsight.core.version import __version__
 from atomsight.dataset._files import locked
 from atomsight.dataset.bonds_column import checked_source
-from atomsight.dataset.builder import Reading, checked_sources
+from atomsight.dataset.builder import Reading, checked_sources, report_skips
 from atomsight.dataset.existing import ExistingParts, file_stem
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.merge import joined_settings, refuse_damaged
 from atomsight.dataset.naming import plain_name
-from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
+from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SKIPPED_SCHEMA
 from atomsight.dataset.split import entry
 from atomsight.dataset.staging import StagedParts, Staging
-from atomsight.dataset.store import Dataset, open_dataset
-from atomsight.io.policy import QualityPolicy
+from atomsight.dataset.store import Dataset, open_dataset, policy_of
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ def add(
     replace: bool = False,
     executor: Executor | int | None = None,
     licence: str | Sequence[str] | None = None,
+    on_skip: OnSkip | None = None,
     progress: OnProgress | None = None,
 ) -> AddSummary:
     """Add to a dataset the crystals of files that it does not hold, by name and SHA-256.
@@ -83,7 +83,10 @@ def add(
         paths: sources in order, see `build`; known files in them are passed over.
         replace: a crystal whose name comes again with other content gives way to the new one. Otherwise both
             are kept, the new one under a longer id.
-        executor, licence, progress: as in `build`.
+        executor: as in `build`.
+        licence: as in `build`.
+        on_skip: receives ``(source, reason)`` of what was left out of the new files, once they are added.
+        progress: as in `build`.
 
     Raises:
         InputError: a missing path, or one given twice.
@@ -97,8 +100,7 @@ def add(
     _recover(folder, work)
     old = open_dataset(folder)
     settings = old.metadata["build"]
-    if "policy" not in settings:
-        raise DatasetError(f"{folder} was built from crystals in memory; build another and merge the two")
+    policy = policy_of(folder, settings)
     sources, licences = checked_sources(paths, licence)
     names = [name for source in sources for name in source.names]
     more = {
@@ -108,7 +110,6 @@ def add(
         "licences": licences,
     }
     joined = joined_settings([old], [more])
-    policy = QualityPolicy(**settings["policy"])
     work.mkdir(exist_ok=True)
     with locked(work):
         staging = Staging(work)
@@ -136,6 +137,8 @@ def add(
             on_part = reading.writing(reading.count - (-old.n_crystals // before.portion))
             index = _written(work / "whole", _Chained((before, fresh)), joined, on_part)
             exchange(work / "whole", folder)
+        if on_skip is not None:
+            report_skips(fresh.skipped(), on_skip)
         shutil.rmtree(work, ignore_errors=True)
     return AddSummary(
         folder, index, reading.crystals, len(changed), replaced, have.passed_over, reading.resumed
@@ -234,6 +237,12 @@ class _Fresh:
         """Crystals, new skips and sites of each part."""
         for crystals, skipped, sites in self._parts.tables():
             yield crystals, skipped.filter(pc.invert(pc.is_in(_marks(skipped), self._old))), sites
+
+    def skipped(self) -> pa.Table:
+        """All skips, those that the dataset holds included."""
+        return pa.concat_tables(
+            [SKIPPED_SCHEMA.empty_table(), *(skipped for _, skipped, _ in self._parts.tables())]
+        )
 
     def has_skips(self) -> bool:
         """Whether there is a skip that the dataset does not hold."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +31,14 @@ def stream(
     batch_size: int,
     shuffle: int | None,
 ) -> Iterator[Arrays]:
-    """Batches of the given shards; see `store.Dataset.batches`. ``elements`` is a mask over atomic
-    numbers."""
+    """Batches of some shards; see `store.Dataset.batches`. ``elements`` is a mask over atomic numbers."""
     with _Shards(paths) as shards:
-        blocks = shards.blocks()
         pieces = _Pieces()
-        if shuffle is None:
-            for block in blocks:
-                pieces.add(_selected(shards, block, columns, elements, cap))
-                yield from pieces.take(batch_size)
-        else:
-            generator = np.random.default_rng(shuffle)
-            pool = _Pieces()
-            for position in generator.permutation(len(blocks)):
-                pool.add(_selected(shards, blocks[position], columns, elements, cap))
-                if pool.rows >= POOL_ROWS:
-                    pieces.add(_permuted(pool.all(), generator))
-                    yield from pieces.take(batch_size)
-            if pool.rows:
-                pieces.add(_permuted(pool.all(), generator))
-                yield from pieces.take(batch_size)
+        for piece in _shuffled(
+            shards, shuffle, lambda block: _selected(shards, block, columns, elements, cap), _permuted
+        ):
+            pieces.add(piece)
+            yield from pieces.take(batch_size)
         if pieces.rows:
             yield pieces.all()
 
@@ -66,7 +54,12 @@ def crystal_stream(
     needed = list(dict.fromkeys([*columns, "site"]))
     held = _Pieces()
     with _Shards(paths) as shards:
-        for piece in _shuffled_crystals(shards, needed, shuffle, per_crystal):
+        for piece in _shuffled(
+            shards,
+            shuffle,
+            lambda block: _crystals_from(shards, block, needed),
+            lambda arrays, generator: _permuted_crystals(arrays, generator, per_crystal),
+        ):
             held.add(piece)
             if held.rows < batch_size:
                 continue
@@ -84,22 +77,25 @@ def crystal_stream(
         yield {name: whole[name] for name in columns}
 
 
-def _shuffled_crystals(
-    shards: _Shards, columns: list[str], shuffle: int | None, per_crystal: int | None
+def _shuffled(
+    shards: _Shards,
+    seed: int | None,
+    read: Callable[[Block], Arrays],
+    permute: Callable[[Arrays, np.random.Generator], Arrays],
 ) -> Iterator[Arrays]:
+    """The rows of all blocks: in their order without a seed, else blocks at random and pools permuted."""
     blocks = shards.blocks()
-    if shuffle is None:
-        for block in blocks:
-            yield _crystals_from(shards, block, columns)
+    if seed is None:
+        yield from map(read, blocks)
         return
-    generator = np.random.default_rng(shuffle)
+    generator = np.random.default_rng(seed)
     pool = _Pieces()
     for position in generator.permutation(len(blocks)):
-        pool.add(_crystals_from(shards, blocks[position], columns))
+        pool.add(read(blocks[position]))
         if pool.rows >= POOL_ROWS:
-            yield _permuted_crystals(pool.all(), generator, per_crystal)
+            yield permute(pool.all(), generator)
     if pool.rows:
-        yield _permuted_crystals(pool.all(), generator, per_crystal)
+        yield permute(pool.all(), generator)
 
 
 def _crystals_from(shards: _Shards, block: Block, columns: list[str]) -> Arrays:
@@ -193,7 +189,8 @@ class CapSelection:
         )
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return mixed ^ (mixed >> np.uint64(31))
+        hashes: NDArray[np.uint64] = mixed ^ (mixed >> np.uint64(31))
+        return hashes
 
 
 class _Shards:
@@ -223,7 +220,7 @@ class _Shards:
 
     def __contains__(self, block: Block) -> bool:
         """Whether there is such a row group in a shard that there is."""
-        return block[1] < self._file(block[0]).num_row_groups
+        return bool(block[1] < self._file(block[0]).num_row_groups)
 
     def read(self, block: Block, columns: list[str]) -> pa.Table:
         """Some columns of one row group."""
@@ -236,10 +233,9 @@ class _Shards:
         if shard not in self._open:
             if len(self._open) >= self.MOST_OPEN:
                 self._open.pop(next(iter(self._open))).close()
+            path = self._paths[shard]
             try:
-                self._open[shard] = pq.ParquetFile(
-                    self._paths[shard], memory_map=True, read_dictionary=["crystal"]
-                )
+                self._open[shard] = pq.ParquetFile(path, memory_map=True, read_dictionary=["crystal"])
             except (OSError, pa.ArrowException) as error:
                 raise self._damaged(shard, error) from error
         return self._open[shard]
@@ -264,16 +260,14 @@ class _Pieces:
 
     def take(self, size: int) -> Iterator[Arrays]:
         """Yield batches of exactly ``size`` rows while there are enough."""
-        if self.rows < size:
+        rows, done = self.rows, 0
+        if rows < size:
             return
         whole = self.all()
-        rows = len(next(iter(whole.values())))
-        done = 0
         while rows - done >= size:
             yield {name: values[done : done + size] for name, values in whole.items()}
             done += size
-        if done < rows:
-            self.add({name: values[done:].copy() for name, values in whole.items()})
+        self.add({name: values[done:].copy() for name, values in whole.items()})
 
     def all(self) -> Arrays:
         """Remove and return everything."""
@@ -317,14 +311,10 @@ def _array(column: pa.ChunkedArray) -> NDArray[Any]:
     if pa.types.is_fixed_size_list(kind):
         # flatten() heeds the offset and length of a slice; .values would not.
         parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-        joined = (
-            parts[0]
-            if len(parts) == 1
-            else np.concatenate([np.empty(0, kind.value_type.to_pandas_dtype()), *parts])
-        )
+        empty: NDArray[Any] = np.empty(0, kind.value_type.to_pandas_dtype())
+        joined = parts[0] if len(parts) == 1 else np.concatenate([empty, *parts])
         return joined.reshape(-1, kind.list_size)
     if pa.types.is_list(kind):
         return np.fromiter(column.to_pylist(), dtype=object, count=len(column))
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-    return column.to_numpy()
+    plain = column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+    return np.asarray(plain.to_numpy())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -22,10 +22,9 @@ def checked_source(source: str) -> BondSource:
     Raises:
         InputError: another word.
     """
-    for known in get_args(BondSource):
-        if source == known:
-            return known
-    raise InputError(f"bonds are one of {', '.join(get_args(BondSource))}, not {source!r}")
+    if source not in get_args(BondSource):
+        raise InputError(f"bonds are one of {', '.join(get_args(BondSource))}, not {source!r}")
+    return cast(BondSource, source)
 
 
 def bonds_of(crystal: Crystal, source: BondSource) -> Bonds | None:

@@ -11,17 +11,19 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import DatasetError, EngineError, InputError
 from atomsight.core.progress import OnProgress, OnSkip, Progress
 from atomsight.core.version import __version__
-from atomsight.dataset._files import GO_ON, locked
+from atomsight.dataset._files import GO_ON, locked, prepare_folder
 from atomsight.dataset.bonds_column import BondSource, checked_source
 from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
 from atomsight.dataset.corpora import licence_beside
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.naming import Source, group_sources
-from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SCHEMA_NAME, SCHEMA_VERSION
+from atomsight.dataset.schema import INDEX_NAME, SCHEMA_NAME, SCHEMA_VERSION
 from atomsight.dataset.staging import StagedParts, Staging, refuse_other_settings, shortened
 from atomsight.dataset.work import Header, prepare, process, process_crystals
 from atomsight.geometry.neighbours import checked_k
@@ -29,7 +31,6 @@ from atomsight.io import read
 from atomsight.io.formats import library_of
 from atomsight.io.policy import DEFAULT, QualityPolicy, Reason
 from atomsight.io.sources import exists, is_remote
-from atomsight.parallel.pool import Limits
 from atomsight.parallel.scheduler import Scheduler, check_executor
 
 
@@ -89,7 +90,6 @@ def build(
     one_per_refcode: bool = False,
     licence: str | Sequence[str] | None = None,
     bonds: str = "file",
-    limits: Limits | None = None,
     on_skip: OnSkip | None = None,
     progress: OnProgress | None = None,
     executor: Executor | int | None = None,
@@ -114,14 +114,14 @@ def build(
             `atomsight.dataset.corpora`.
         bonds: ``none``; ``file`` takes what the files' own tables list; ``perceive`` finds the others from
             the geometry, see `atomsight.geometry.bonds`.
-        limits: limits of time and memory for a file in a worker process on this machine. A file that exceeds
-            the time or ends its process is skipped with the rule ``timeout`` or ``crashed``.
         on_skip: receives ``(source, reason)`` of every crystal that was left out, when the dataset is
             complete. The dataset keeps them too, see `Dataset.skipped`.
         progress: receives the progress after every chunk, with the stages ``reading`` and ``writing``.
         executor: None works in this process, where a file that crashes it or never ends cannot be caught. A
-            number starts so many worker processes, else any `concurrent.futures.Executor`, whose workers
-            need atomsight, not the files. For paths only.
+            number starts so many worker processes; a file that takes one too long, too much memory or ends
+            it is skipped with the rule ``timeout``, ``memory`` or ``crashed``, and
+            `atomsight.parallel.LocalWorkers` changes these limits. Else any `concurrent.futures.Executor`,
+            whose workers need atomsight, not the files. For paths only.
 
     Returns:
         What the dataset holds; `open_dataset` opens it.
@@ -151,7 +151,8 @@ def build(
         return _build_from(stream, Path(out), k, licence, bonds)
     sources, licences = checked_sources(paths, licence)
     names = [name for source in sources for name in source.names]
-    out = _prepare(Path(out))
+    out = Path(out)
+    prepare_folder(out)
     settings: dict[str, Any] = {
         **_settings(k),
         "sources": names,
@@ -172,7 +173,7 @@ def build(
         else:
             staging.begin(settings)
             run = Reading(staging, k, policy, bond_source, progress)
-            run.read(sources, one_per_refcode, executor, limits)
+            run.read(sources, one_per_refcode, executor)
             staging.drop_from(run.count)
             if run.crystals == 0:
                 reasons = run.reasons()
@@ -184,9 +185,14 @@ def build(
     if on_skip is not None:
         from atomsight.dataset.store import open_dataset
 
-        for record in open_dataset(out).skipped().to_pylist():
-            on_skip(record["source"], Reason(record["rule"], record["reason"]))
+        report_skips(open_dataset(out).skipped(), on_skip)
     return Summary(out, index, resumed, complete)
+
+
+def report_skips(skipped: pa.Table, on_skip: OnSkip) -> None:
+    """Pass each row of a skipped table on as ``(source, Reason)``."""
+    for record in skipped.to_pylist():
+        on_skip(record["source"], Reason(record["rule"], record["reason"]))
 
 
 def _split(source: Any) -> tuple[list[Path], Iterable[Any] | None]:
@@ -238,7 +244,7 @@ def checked_sources(
 def _build_from(crystals: Iterator[Crystal], out: Path, k: int, licence: str | None, bonds: str) -> Summary:
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; give a new folder")
-    out = _prepare(out)
+    prepare_folder(out)
     bond_source = checked_source(bonds)
     settings = {
         **_settings(k),
@@ -310,13 +316,7 @@ class Reading:
         self._progress = progress
         self._entries = set(entries)
 
-    def read(
-        self,
-        sources: Sequence[Source],
-        one_per_refcode: bool,
-        executor: Executor | int | None,
-        limits: Limits | None = None,
-    ) -> None:
+    def read(self, sources: Sequence[Source], one_per_refcode: bool, executor: Executor | int | None) -> None:
         """Bring every chunk of every source into the staging area; for the arguments see `build`.
 
         Raises:
@@ -324,9 +324,7 @@ class Reading:
         """
         function = partial(process, k=self._k, policy=self._policy, bonds=self._bonds)
         try:
-            with Scheduler[Chunk](
-                function, prepare, executor=executor, limits=limits, ordered=False
-            ) as scheduler:
+            with Scheduler[Chunk](function, prepare, executor=executor, ordered=False) as scheduler:
                 # With one per refcode, what earlier sources accepted must be complete before it decides.
                 groups = [[source] for source in sources] if one_per_refcode else [sources]
                 for group in groups:
@@ -388,21 +386,3 @@ class Reading:
     def _report(self, stage: str, done: int, total: int | None = None) -> None:
         if self._progress is not None:
             self._progress(Progress(stage, done, total, self.skipped, sites=self.sites, resumed=self.resumed))
-
-
-def _prepare(out: Path) -> Path:
-    """The output folder, made if need be.
-
-    Raises:
-        InputError: it is a file, or holds something that no build put there.
-    """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; give a folder for the dataset")
-    ours = {INDEX_NAME, MANIFEST_NAME, f"{MANIFEST_NAME}.tmp", "build.lock"}
-    if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ours):
-        raise InputError(f"{out} is not empty and holds no dataset; give a new folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made: {error.strerror or error}") from error
-    return out

@@ -1,5 +1,4 @@
-"""Corpora of crystal structures that atomsight knows: what they are, their licence, and how to come by
-them."""
+"""Known corpora of crystal structures: their contents, their licences, and how to get them."""
 
 from __future__ import annotations
 
@@ -29,10 +28,10 @@ class Corpus:
         name: what `fetch` takes.
         contents: what it holds, with its size.
         licence: its licence, as short as possible.
-        citation: whom to credit.
+        citation: the publication to cite.
         package: the Python package that carries it, with its version; empty where it is fetched by hand.
         archives: names of its archives inside the package, in the order in which to build from them.
-        by_hand: how to come by it where no package carries it.
+        by_hand: how to get it where no package carries it.
     """
 
     name: str

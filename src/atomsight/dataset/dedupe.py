@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +61,7 @@ class DuplicatePair:
     sites: int
 
 
-@dataclass(frozen=True)
-class _Sites:
+class _Sites(NamedTuple):
     """What the comparison needs of one crystal."""
 
     distances: NDArray[np.float32]
@@ -111,33 +111,20 @@ def near_duplicates(
     candidates = candidates[np.lexsort((candidates[:, 1], candidates[:, 0]))]
 
     wanted = {names[i] for i in np.unique(candidates)}
+    table = dataset.crystals(["crystal", "formula"]).to_pydict()
+    formulas = dict(zip(table["crystal"], table["formula"], strict=True))
+    pairs = []
     with TemporaryFile() as file:
         held = _Held(file)
         for name, sites in _crystals(dataset, ("multiplicity", "distances", "element")):
             if name in wanted:
                 held.add(name, sites)
-        return _decided(dataset, names, candidates, held, tolerance, report)
-
-
-def _decided(
-    dataset: Dataset,
-    names: list[str],
-    candidates: NDArray[np.int64],
-    held: _Held,
-    tolerance: float,
-    report: OnProgress,
-) -> list[DuplicatePair]:
-    """The candidates that are pairs within the tolerance, in order."""
-    table = dataset.crystals(["crystal", "formula"]).to_pydict()
-    formulas = dict(zip(table["crystal"], table["formula"], strict=True))
-
-    pairs = []
-    for done, (i, j) in enumerate(candidates.tolist()):
-        if done % 100 == 0:
-            report(Progress("comparing", done, len(candidates)))
-        pair = _compare(names[i], names[j], held, formulas, tolerance)
-        if pair is not None:
-            pairs.append(pair)
+        for done, (i, j) in enumerate(candidates.tolist()):
+            if done % 100 == 0:
+                report(Progress("comparing", done, len(candidates)))
+            pair = _compare(names[i], names[j], held, formulas, tolerance)
+            if pair is not None:
+                pairs.append(pair)
     return sorted(pairs, key=lambda pair: (round(pair.distance, 3), -pair.sites, pair.first, pair.second))
 
 
@@ -187,34 +174,15 @@ def _compare(
         least_share = min(a.weights.min(), b.weights.min())
         relation = SAME if moved <= tolerance + 0.5 * barrier * least_share else EXCHANGED
     only = [" ".join(SYMBOLS[z] for z in np.setdiff1d(x.elements, y.elements)) for x, y in ((a, b), (b, a))]
+    sites = min(len(a.weights), len(b.weights))
     return DuplicatePair(
-        first,
-        second,
-        distance,
-        relation,
-        formulas[first],
-        formulas[second],
-        only[0],
-        only[1],
-        min(len(a.weights), len(b.weights)),
+        first, second, distance, relation, formulas[first], formulas[second], only[0], only[1], sites
     )
 
 
 def _crystals(dataset: Dataset, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
-    """The sites of one crystal after another; batches may end in the middle of one."""
-    pending: dict[str, list[NDArray[Any]]] = {}
-    current: str | None = None
-    for batch in dataset.batches(("crystal", *columns)):
-        ids = batch["crystal"]
-        borders = np.flatnonzero(ids[1:] != ids[:-1]) + 1
-        starts = np.concatenate([[0], borders])
-        ends = np.concatenate([borders, [len(ids)]])
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            if current is not None and ids[start] != current:
-                yield current, {name: np.concatenate(parts) for name, parts in pending.items()}
-                pending = {}
-            current = ids[start]
-            for name in columns:
-                pending.setdefault(name, []).append(batch[name][start:end])
-    if current is not None:
-        yield current, {name: np.concatenate(parts) for name, parts in pending.items()}
+    """The sites of one crystal after another."""
+    for batch in dataset.batches(("crystal", "site", *columns), whole_crystals=True):
+        bounds = [*np.flatnonzero(batch["site"] == 0).tolist(), len(batch["site"])]
+        for start, end in pairwise(bounds):
+            yield batch["crystal"][start], {name: batch[name][start:end] for name in columns}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -35,8 +35,7 @@ from atomsight.dataset.split import groups, split_of
 
 
 class Parts(Protocol):
-    """What a dataset is made of: crystals with their skips and sites, a portion at a time, in an order that
-    never changes.
+    """Crystals with their skips and sites, one portion after another, in an order that never changes.
 
     The crystals lack ``group`` and ``split``, and ``licence`` where the settings name it; the sites carry the
     row of their crystal in its portion (see `rows.ROW`) instead of its id.
@@ -102,14 +101,7 @@ def finalise(
         "crystals": len(names.ids),
         "sites": sum(int(counts.sum()) for counts in elements.values()),
         "skipped": dict(sorted(rules.items())),
-        "splits": {
-            split: {
-                "crystals": int((names.codes == code).sum()),
-                "sites": int(elements[split].sum()),
-                "elements": {str(z): int(elements[split][z]) for z in np.flatnonzero(elements[split])},
-            }
-            for code, split in enumerate(SPLITS)
-        },
+        "splits": split_records(names.codes, elements),
         "families": names.n_families,
         "groups": names.n_groups,
         "largest_group": names.largest_group,
@@ -119,6 +111,23 @@ def finalise(
     index_record["fingerprint"] = fingerprint_of(index_record)
     write_json(out / INDEX_NAME, index_record)
     return index_record
+
+
+def split_records(codes: NDArray[np.int8], elements: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
+    """``splits`` of the index.
+
+    Args:
+        codes: (n,) split of each crystal, as its place in `SPLITS`.
+        elements: sites of each atomic number, by split.
+    """
+    return {
+        split: {
+            "crystals": int((codes == code).sum()),
+            "sites": int(elements[split].sum()),
+            "elements": {str(z): int(elements[split][z]) for z in np.flatnonzero(elements[split])},
+        }
+        for code, split in enumerate(SPLITS)
+    }
 
 
 def file_metadata(settings: dict[str, Any]) -> dict[bytes, bytes]:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from atomsight.core.errors import DatasetError, InputError
 from atomsight.core.progress import OnProgress, Progress
-from atomsight.dataset._files import GO_ON, locked
+from atomsight.dataset._files import GO_ON, locked, prepare_folder
 from atomsight.dataset.existing import ExistingParts
 from atomsight.dataset.finalise import finalise
-from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME
+from atomsight.dataset.schema import INDEX_NAME
 from atomsight.dataset.staging import Staging, shortened
-from atomsight.dataset.store import REPAIR, Dataset, open_dataset, read_index
+from atomsight.dataset.store import REPAIR, Dataset, open_dataset, policy_of, read_index
 
 FREE = ("atomsight", "sources", "licences")
 """Settings in which the parts of one dataset may differ."""
@@ -82,7 +82,7 @@ def merge(
     settings = joined_settings(datasets)
     source = ExistingParts(datasets, one_per_refcode=bool(settings.get("one_per_refcode")))
     total = sum(dataset.n_crystals for dataset in datasets)
-    prepare(out)
+    prepare_folder(out)
     with locked(out):
         staging = Staging(out)
         index = _finished(out, settings, source)
@@ -129,7 +129,8 @@ def joined_settings(datasets: Sequence[Dataset], onto: Sequence[dict[str, Any]] 
             raise DatasetError(
                 f"{dataset.path} has a split of its own; take the dataset that it was made from"
             )
-    settings = [*(dataset.metadata["build"] for dataset in datasets), *onto]
+    settings = [_complete(dataset.path, dataset.metadata["build"]) for dataset in datasets]
+    settings += [_complete(datasets[0].path, one) for one in onto]
     names = [*(str(dataset.path) for dataset in datasets), *("what is added" for _ in onto)]
     first = settings[0]
     for name, other in zip(names[1:], settings[1:], strict=True):
@@ -153,6 +154,11 @@ def joined_settings(datasets: Sequence[Dataset], onto: Sequence[dict[str, Any]] 
     }
 
 
+def _complete(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with every rule of the policy: datasets of earlier versions state fewer."""
+    return {**settings, "policy": asdict(policy_of(folder, settings))} if "policy" in settings else settings
+
+
 def _difference(key: str, here: Any, there: Any) -> str:
     if here == there:
         return ""
@@ -170,20 +176,3 @@ def refuse_damaged(dataset: Dataset) -> None:
     """
     if damaged := dataset.damaged():
         raise DatasetError(f"damaged: {', '.join(str(dataset.path / name) for name in damaged)}; {REPAIR}")
-
-
-def prepare(out: Path) -> None:
-    """Make the folder of a merge, or accept that of an interrupted one.
-
-    Raises:
-        InputError: it is a file, or holds anything else.
-    """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; give a folder for the dataset")
-    marks = (INDEX_NAME, MANIFEST_NAME, f"{MANIFEST_NAME}.tmp", "build.lock")
-    if out.is_dir() and any(out.iterdir()) and not any((out / mark).exists() for mark in marks):
-        raise InputError(f"{out} is not empty; give a new folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made: {error.strerror or error}") from error

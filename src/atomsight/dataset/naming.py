@@ -17,8 +17,7 @@ from atomsight.io.sources import is_remote
 
 
 def portable_names(paths: Sequence[Path]) -> list[str]:
-    """A short name for each source path: its last part, or as many last parts as tell it from the other
-    sources.
+    """Return a short name for each source path: as many of its last parts as make it unique.
 
     The same data gives the same dataset wherever it lies, so no absolute path may enter it. A database
     (``cod:2016452``) is called as it was asked for; of a mirror or a list on disk the last part counts.
@@ -99,8 +98,7 @@ def group_sources(paths: Sequence[Path]) -> list[Source]:
 
 
 def unique_ids(names: Iterable[str], sources: Iterable[str]) -> list[str]:
-    """Unique ids in the order given: the first crystal of a name keeps it, a later one gets more of its
-    source.
+    """Return a unique id for each crystal: a name that is taken gets parts of the crystal's source.
 
     ``ABAVIJ_clean`` of ``2014.tar.xz::ABAVIJ_clean.cif`` and of ``2019-ASR.tar.xz::ABAVIJ_clean.cif`` become
     ``ABAVIJ_clean`` and ``2019-ASR/ABAVIJ_clean``: the nearest folder (or archive) goes in front, then the
@@ -119,8 +117,7 @@ def unique_ids(names: Iterable[str], sources: Iterable[str]) -> list[str]:
 
 
 def plain_name(name: str, source: str) -> str:
-    """The name that a crystal had before `unique_ids` gave it more of its source, so that an id chosen in one
-    dataset can be chosen again in another."""
+    """Return the name that a crystal had before `unique_ids` made it unique."""
     parts = name.split("/")
     folders = _folders(source)
     for count in range(1, len(parts)):

@@ -28,8 +28,7 @@ from atomsight.dataset.rows import ROW
 from atomsight.dataset.schema import SPLITS, sites_schema
 from atomsight.dataset.shards import split_column, write_shard
 from atomsight.dataset.staging import StagedParts, Staging
-from atomsight.dataset.store import damaged_files, read_index
-from atomsight.io.policy import QualityPolicy
+from atomsight.dataset.store import damaged_files, policy_of, read_index
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ def repair(
     Args:
         dataset: folder of the dataset.
         paths: where its files are.
-        executor, progress: as in `build`.
+        executor: as in `build`.
+        progress: as in `build`.
 
     Raises:
         DatasetError: another file than a shard is damaged, a file cannot be found again, the rows come out
@@ -77,8 +77,7 @@ def repair(
             f"{folder / other[0]} is damaged, and shards alone can be mended, by what it says; build the "
             "dataset again"
         )
-    if "policy" not in settings:
-        raise DatasetError(f"{folder} was built from crystals in memory; build it again")
+    policy = policy_of(folder, settings)
     wanted = {name: list(_wanted(folder, index, name)) for name in damaged}
     every = [crystal for crystals in wanted.values() for crystal in crystals]
     files = {(name, crystal.digest) for crystal in every for name in (crystal.file, crystal.name)}
@@ -91,7 +90,7 @@ def repair(
         reading = Reading(
             staging,
             settings["k"],
-            QualityPolicy(**settings["policy"]),
+            policy,
             checked_source(settings["bonds"]),
             progress,
             known=lambda name, digest: (name, digest) not in files,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 from collections import Counter
@@ -17,8 +15,10 @@ from numpy.typing import NDArray
 
 from atomsight.core.errors import InputError
 from atomsight.core.wording import counted
-from atomsight.dataset._files import sha256_of, write_json
+from atomsight.dataset._files import fingerprint_of, write_json
+from atomsight.dataset.finalise import split_records
 from atomsight.dataset.schema import INDEX_NAME, ROW_GROUP_ROWS, SPLITS
+from atomsight.dataset.shards import file_record, split_column
 from atomsight.dataset.split import groups, split_of
 from atomsight.dataset.store import Dataset, open_dataset
 
@@ -47,8 +47,9 @@ def resplit(dataset: Dataset, out: str | Path, salt: str) -> Dataset:
 
 
 def split_like(held: Dataset, dataset: Dataset, out: str | Path) -> Dataset:
-    """Write a copy of a dataset that is split as another one of fewer crystals is, for a model to train on
-    more and be judged on the same.
+    """Write a copy of a dataset that has the split of a smaller one.
+
+    A model can then be trained on more crystals and tested on the same ones.
 
     Crystals of ``held`` keep the split that they have there. The others go to ``train``, but those that hang
     together with a crystal of ``val`` or ``test``, through a formula or a family and over any number of
@@ -111,11 +112,11 @@ def _write(dataset: Dataset, folder: Path, codes: NDArray[np.int8], mark: dict[s
     crystals = dataset.crystals()
     code_of_crystal = dict(zip(crystals.column("crystal").to_pylist(), codes.tolist(), strict=True))
     taken = np.flatnonzero(codes != LEFT_OUT)
-    crystals, codes = _with_split(crystals.take(taken), codes[taken]), codes[taken]
+    codes = codes[taken]
+    crystals = _with_column(crystals.take(taken), "split", split_column(codes))
     families = crystals.column("family").to_pylist()
     names = groups(crystals.column("formula").to_pylist(), families)
-    place = crystals.schema.get_field_index("group")
-    crystals = crystals.set_column(place, crystals.schema.field(place), [pa.array(names, pa.string())])
+    crystals = _with_column(crystals, "group", pa.array(names, pa.string()))
     pq.write_table(crystals, folder / "crystals.parquet", compression="zstd")
     pq.write_table(dataset.skipped(), folder / "skipped.parquet", compression="zstd")
     counts = {split: np.zeros(256, dtype=np.int64) for split in SPLITS}
@@ -128,7 +129,7 @@ def _write(dataset: Dataset, folder: Path, codes: NDArray[np.int8], mark: dict[s
             chosen = np.flatnonzero(rows == code)
             if not len(chosen):
                 continue
-            part = _with_split(table.take(chosen), rows[chosen])
+            part = _with_column(table.take(chosen), "split", split_column(rows[chosen]))
             counts[split] += np.bincount(part["element"].to_numpy(), minlength=256)
             file = folder / "sites" / f"{split}-{shards[split]:05d}.parquet"
             pq.write_table(part, file, compression="zstd", row_group_size=ROW_GROUP_ROWS)
@@ -140,29 +141,16 @@ def _write(dataset: Dataset, folder: Path, codes: NDArray[np.int8], mark: dict[s
         "families": len(set(families)),
         "groups": len(set(names)),
         "largest_group": max(Counter(names).values(), default=0),
-        "splits": {
-            split: {
-                "crystals": int((codes == code).sum()),
-                "sites": int(counts[split].sum()),
-                "elements": {str(z): int(counts[split][z]) for z in np.flatnonzero(counts[split])},
-            }
-            for code, split in enumerate(SPLITS)
-        },
+        "splits": split_records(codes, counts),
         "files": {
-            str(file.relative_to(folder)): {
-                "rows": pq.read_metadata(file).num_rows,
-                "bytes": file.stat().st_size,
-                "sha256": sha256_of(file),
-            }
-            for file in sorted(folder.rglob("*.parquet"))
+            str(file.relative_to(folder)): file_record(file) for file in sorted(folder.rglob("*.parquet"))
         },
         "resplit": mark,
     }
-    index["fingerprint"] = hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()
+    index["fingerprint"] = fingerprint_of(index)
     write_json(folder / INDEX_NAME, index)
 
 
-def _with_split(table: pa.Table, codes: NDArray[np.int8]) -> pa.Table:
-    column = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(SPLITS, pa.string()))
-    place = table.schema.get_field_index("split")
-    return table.set_column(place, table.schema.field(place), pa.chunked_array([column]))
+def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, table.schema.field(place), values)

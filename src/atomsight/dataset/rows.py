@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from atomsight.core.batch import Flat
-from atomsight.core.crystal import Bonds, Crystal
-from atomsight.core.labels import Labels
+from atomsight.core.crystal import Crystal
 from atomsight.dataset.bonds_column import BondSource, bonds_column, bonds_of
 from atomsight.dataset.chunks import Skip
 from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
 from atomsight.dataset.split import family
-from atomsight.geometry.jit import compiled
 from atomsight.geometry.neighbours import surroundings_in
 
 ROW = "row"
@@ -28,35 +26,32 @@ fit into a core's cache."""
 
 
 class ChunkRows:
-    """Collects the crystals of one chunk and turns them into three tables.
+    """Collects the crystals of one chunk and makes three tables of them.
 
     Neighbours are searched for several crystals at once, `AT_ONCE` sites or so.
 
-    Attributes:
+    Args:
         k: number of neighbours.
-        source: where the bonds come from, see `bonds.column`.
+        source: where the bonds come from, see `bonds_column.BondSource`.
+
+    Attributes:
         crystals: those whose rows are made.
         failed: those whose rows could not be made, and why.
     """
 
     def __init__(self, k: int, source: BondSource = "file") -> None:
-        self.k = k
-        self.source = source
         self.crystals: list[Crystal] = []
         self.failed: list[tuple[Crystal, Exception]] = []
+        self._k = k
+        self._source = source
+        self._schema = staged_sites_schema(k)
+        self._digests: list[str] = []
+        self._sites = [self._schema.empty_table()]
         self._waiting: list[tuple[Crystal, str]] = []
         self._waiting_sites = 0
-        self._digests: list[str] = []
-        self._numbers: list[NDArray[np.uint8]] = []
-        self._multiplicities: list[NDArray[np.int64]] = []
-        self._distances: list[NDArray[np.float32]] = []
-        self._neighbours: list[NDArray[np.uint32]] = []
-        self._directions: list[NDArray[np.int8]] = []
-        self._elements: list[NDArray[np.uint8]] = []
-        self._bonds: list[Bonds | None] = []
 
     def add(self, crystal: Crystal, digest: str) -> None:
-        """Take a crystal; ``digest`` is the SHA-256 of its file."""
+        """Add a crystal; ``digest`` is the SHA-256 of its file."""
         self._waiting.append((crystal, digest))
         self._waiting_sites += crystal.n_sites
         if self._waiting_sites >= AT_ONCE:
@@ -78,49 +73,37 @@ class ChunkRows:
 
     def _settle(self, some: list[tuple[Crystal, str]]) -> None:
         crystals = [crystal for crystal, _ in some]
-        bonds = [bonds_of(crystal, self.source) for crystal in crystals]
+        bonds = [bonds_of(crystal, self._source) for crystal in crystals]
         flat = Flat.of(crystals)
-        distances, neighbours, directions = surroundings_in(flat, self.k)
-        numbers = flat.site_numbers
-        self._elements.append(_elements(numbers, neighbours, flat.site_offsets))
-        self._distances.append(distances.astype(np.float32))
-        self._neighbours.append(neighbours)
-        self._directions.append(directions)
-        self._numbers.append(numbers)
-        self._multiplicities.append(flat.multiplicities)
-        self._bonds += bonds
+        distances, neighbours, directions = surroundings_in(flat, self._k)
+        numbers, offsets = flat.site_numbers, flat.site_offsets
+        counts = np.diff(offsets)
+        columns = {
+            ROW: np.repeat(np.arange(len(crystals)) + len(self.crystals), counts),
+            "site": np.arange(len(numbers)) - np.repeat(offsets[:-1], counts),
+            "label": [label for crystal in crystals for label in crystal.labels],
+            "element": numbers,
+            "multiplicity": flat.multiplicities,
+            "distances": self._lists(distances.astype(np.float32)),
+            "neighbours": self._lists(neighbours),
+            "neighbour_elements": self._lists(numbers[neighbours + np.repeat(offsets[:-1], counts)[:, None]]),
+            "directions": self._lists(directions, 3),
+            "bonds": bonds_column(crystals, bonds, self._source, self._schema.field("bonds").type),
+        }
+        self._sites.append(_table(columns, self._schema))
         self._digests += [digest for _, digest in some]
         self.crystals += crystals
+
+    def _lists(self, values: NDArray[Any], each: int = 1) -> pa.FixedSizeListArray:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), each * self._k)
 
     def sites(self) -> pa.Table:
         """The sites table without ids and splits, see `ROW`."""
         self.settle()
-        counts = np.array([crystal.n_sites for crystal in self.crystals], dtype=np.int64)
-        total = int(counts.sum())
-        starts = np.cumsum(counts) - counts
-        schema = staged_sites_schema(self.k)
-        columns = {
-            ROW: np.repeat(np.arange(len(counts), dtype=np.uint32), counts),
-            "site": (np.arange(total) - np.repeat(starts, counts)).astype(np.uint32),
-            "label": _label_column(self.crystals),
-            "element": _joined(self._numbers, np.uint8),
-            "multiplicity": _joined(self._multiplicities, np.uint16),
-            "distances": self._lists(self._distances, np.float32),
-            "neighbours": self._lists(self._neighbours, np.uint32),
-            "neighbour_elements": self._lists(self._elements, np.uint8),
-            "directions": self._lists(self._directions, np.int8, 3),
-            "bonds": bonds_column(self.crystals, self._bonds, self.source, schema.field("bonds").type),
-        }
-        return pa.table(
-            {name: pa.array(columns[name], schema.field(name).type) for name in schema.names}, schema
-        )
-
-    def _lists(self, parts: Sequence[NDArray], dtype: type, each: int = 1) -> pa.FixedSizeListArray:
-        return pa.FixedSizeListArray.from_arrays(pa.array(_joined(parts, dtype).ravel()), each * self.k)
+        return pa.concat_tables(self._sites).combine_chunks()
 
     def crystals_table(self) -> pa.Table:
-        """The crystals table without ids made unique, groups and splits: these are found when all are
-        known."""
+        """The crystals table without unique ids, groups and splits, which follow from all crystals."""
         self.settle()
         crystals = self.crystals
         lattices = np.array([crystal.lattice for crystal in crystals], dtype=np.float64).reshape(-1, 3, 3)
@@ -143,10 +126,11 @@ class ChunkRows:
             "flags": [sorted(crystal.flags) for crystal in crystals],
             "sha256": self._digests,
         }
-        schema = STAGED_CRYSTALS_SCHEMA
-        return pa.table(
-            {name: pa.array(columns[name], schema.field(name).type) for name in schema.names}, schema
-        )
+        return _table(columns, STAGED_CRYSTALS_SCHEMA)
+
+
+def _table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
+    return pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema}, schema)
 
 
 def skipped_table(skips: Sequence[Skip]) -> pa.Table:
@@ -168,8 +152,7 @@ STAGED_CRYSTALS_SCHEMA = pa.schema(
 
 
 def cell_parameters(lattices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lengths (n, 3) in Å and angles (n, 3) in degrees (alpha, beta, gamma) of lattices (n, 3, 3) with row
-    vectors."""
+    """Lengths, (n, 3) in Å, and angles alpha, beta and gamma, (n, 3) in degrees, of lattices (n, 3, 3)."""
     lengths = np.linalg.norm(lattices, axis=2)
     cosines = np.stack(
         [
@@ -179,33 +162,3 @@ def cell_parameters(lattices: NDArray[np.float64]) -> tuple[NDArray[np.float64],
         axis=1,
     )
     return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
-
-
-@compiled
-def _elements(
-    numbers: NDArray[np.uint8], neighbours: NDArray[np.uint32], offsets: NDArray[np.int64]
-) -> NDArray[np.uint8]:
-    """Atomic numbers of neighbours that are counted within their crystals."""
-    out = np.empty(neighbours.shape, np.uint8)
-    for crystal in range(len(offsets) - 1):
-        for site in range(offsets[crystal], offsets[crystal + 1]):
-            for rank in range(neighbours.shape[1]):
-                out[site, rank] = numbers[offsets[crystal] + np.int64(neighbours[site, rank])]
-    return out
-
-
-def _label_column(crystals: Sequence[Crystal]) -> pa.StringArray:
-    labels = [Labels.of(crystal.labels) for crystal in crystals]
-    first, last = ([int(one.bounds[end]) for one in labels] for end in (0, -1))
-    ends = [0, *accumulate([b - a for a, b in zip(first, last, strict=True)])]
-    bounds = np.concatenate([np.zeros(1, np.int64), *[one.bounds[1:] for one in labels]])
-    moved = np.array(ends[:-1], np.int64) - np.array(first, np.int64)
-    bounds[1:] += np.repeat(moved, np.array([len(one) for one in labels], np.int64))
-    data = _joined([one.data[a:b] for one, a, b in zip(labels, first, last, strict=True)], np.uint8)
-    return pa.StringArray.from_buffers(
-        len(bounds) - 1, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(data)
-    )
-
-
-def _joined(parts: Sequence[NDArray], dtype: type) -> NDArray:
-    return np.concatenate(parts).astype(dtype, copy=False) if parts else np.empty(0, dtype)

@@ -22,8 +22,10 @@ SHARD_BYTES = 64 * 2**20
 
 
 class Writers:
-    """Threads that encode shards, since Parquet is written without the GIL; few at a time, so that memory
-    stays flat."""
+    """Threads that write shards, few at a time, so that memory does not grow.
+
+    Parquet is written without the GIL.
+    """
 
     MOST_WAITING = 2
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from atomsight.dataset.schema import (
     SPLITS,
     sites_schema,
 )
+from atomsight.io.policy import QualityPolicy
 
 REPAIR = "atomsight dataset repair makes shards again from their sources, or build the dataset again"
 """What to do about a damaged file."""
@@ -34,9 +36,19 @@ def open_dataset(path: str | Path) -> Dataset:
 
     Only the index is read, and the size of each file compared with it.
 
+    Args:
+        path: the folder.
+
+    Returns:
+        The dataset.
+
     Raises:
         DatasetError: no such folder, no dataset, an unfinished build, another schema version, or a file of it
             is missing or truncated; the message says how to mend it.
+
+    Example:
+        >>> open_dataset("crystals").n_crystals  # doctest: +SKIP
+        60
     """
     folder = Path(path)
     dataset = Dataset(folder, read_index(folder))
@@ -66,20 +78,44 @@ def read_index(folder: Path) -> dict[str, Any]:
             )
         raise DatasetError(f"{folder} is not a dataset: it holds no {INDEX_NAME}")
     try:
-        index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+        index: dict[str, Any] = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
         name, version = index["schema"]["name"], index["schema"]["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{folder / INDEX_NAME} cannot be read ({error}); build the dataset again"
         ) from error
     if name != SCHEMA_NAME or version != SCHEMA_VERSION:
+        newer = name == SCHEMA_NAME and isinstance(version, int) and version > SCHEMA_VERSION
+        advice = "install a newer atomsight, or build it again" if newer else "build it again"
         raise DatasetError(
             f"{folder} has schema {name} version {version}, this atomsight reads {SCHEMA_NAME} version "
-            f"{SCHEMA_VERSION}; build it again with this version"
+            f"{SCHEMA_VERSION}; {advice} with this version"
         )
     if not _well_formed(index):
         raise DatasetError(f"{folder / INDEX_NAME} was changed and makes no sense; build the dataset again")
     return index
+
+
+def policy_of(folder: Path, settings: Mapping[str, Any]) -> QualityPolicy:
+    """Return the policy that a dataset was built with; rules that it does not state have their defaults.
+
+    Args:
+        folder: the dataset.
+        settings: ``build`` of its index.
+
+    Raises:
+        DatasetError: it was built from crystals in memory, or with a rule that this version does not have.
+    """
+    if "policy" not in settings:
+        raise DatasetError(f"{folder} was built from crystals in memory; build another and merge the two")
+    try:
+        return QualityPolicy(**settings["policy"])
+    except TypeError as error:
+        rules = set(settings["policy"]) - {field.name for field in fields(QualityPolicy)}
+        raise DatasetError(
+            f"{folder} was built with rules that this version does not have ({', '.join(sorted(rules))}); "
+            "install a newer atomsight, or build it again with this version"
+        ) from error
 
 
 def _well_formed(index: dict[str, Any]) -> bool:
@@ -104,8 +140,10 @@ def _well_formed(index: dict[str, Any]) -> bool:
 
 
 def damaged_files(folder: Path, index: dict[str, Any]) -> list[str]:
-    """Names of the files that are missing or whose bytes are not those that were written, by their
-    SHA-256; that of the index is the dataset's fingerprint."""
+    """Names of the files that are missing or whose SHA-256 is not that of the file that was written.
+
+    The SHA-256 of the index is the dataset's fingerprint.
+    """
     return ([] if index["fingerprint"] == fingerprint_of(index) else [INDEX_NAME]) + [
         name
         for name, record in index["files"].items()
@@ -135,13 +173,13 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 that stands for everything in the dataset."""
-        return self.metadata["fingerprint"]
+        """Hexadecimal SHA-256 that identifies the content of the dataset."""
+        return str(self.metadata["fingerprint"])
 
     @property
     def n_crystals(self) -> int:
         """Number of crystals."""
-        return self.metadata["crystals"]
+        return int(self.metadata["crystals"])
 
     def n_sites(self, split: str | None = None) -> int:
         """Number of symmetry-unique sites, of one split or of all."""
@@ -156,8 +194,10 @@ class Dataset:
         return self._table("skipped.parquet", None)
 
     def shards(self, split: str | None = None) -> list[Path]:
-        """Parquet files of the sites, of one split or of all, in order. DuckDB and others read them as they
-        are."""
+        """Parquet files of the sites, of one split or of all, in order.
+
+        DuckDB and other programs can read them.
+        """
         return [
             self.path / name
             for wanted in _splits(split)
@@ -246,7 +286,7 @@ class Dataset:
         return stream(shards, list(columns), chosen, selection, batch_size, shuffle)
 
     def damaged(self) -> list[str]:
-        """Names of the files whose bytes are not those that were written, by their SHA-256."""
+        """Names of the files whose SHA-256 is not that of the file that was written."""
         return damaged_files(self.path, self.metadata)
 
     def _table(self, name: str, columns: Sequence[str] | None) -> pa.Table:

@@ -39,7 +39,7 @@ class Header:
 
 def process(chunk: Chunk, k: int, policy: QualityPolicy, bonds: BondSource = "file") -> tuple[Header, bytes]:
     """Read a chunk's members, compute their neighbours, and lay the rows out as a part."""
-    from atomsight.io import crystals_of_many
+    from atomsight.io import crystals_of
 
     rows = ChunkRows(k, bonds)
     skips = list(chunk.skips)
@@ -48,14 +48,15 @@ def process(chunk: Chunk, k: int, policy: QualityPolicy, bonds: BondSource = "fi
         skips.append(Skip(source, rule_of(reason), str(reason)))
 
     read = []
-    files = crystals_of_many(chunk.members, policy, on_skip)
-    for (member, crystals), digest in zip(files, chunk.digests, strict=True):
+    for member, digest in zip(chunk.members, chunk.digests, strict=True):
+        crystals = crystals_of(member, policy, on_skip)
         for crystal in crystals:
             rows.add(crystal, digest)
         read.append((entry(member.name), [crystal.source for crystal in crystals]))
     rows.settle()
     for crystal, error in rows.failed:
-        skips.append(Skip(crystal.source, "failed", f"{type(error).__name__}: {error}"))
+        rule = "memory" if isinstance(error, MemoryError) else "failed"
+        skips.append(Skip(crystal.source, rule, f"{type(error).__name__}: {error}"))
     failed = {crystal.source for crystal, _ in rows.failed}
     entries = [name for name, sources in read if name is not None and not failed.issuperset(sources)]
 

@@ -1,17 +1,17 @@
-"""How good a model is: metrics, confusion matrices, calibration and mistakes.
+"""Evaluation of a model: metrics, confusion matrices, calibration and mistakes.
 
 | module | what it holds |
 |---|---|
 | `metrics` | accuracy, precision, recall, F1, top-k, log loss: pure functions of arrays |
-| `confusion` | the normalised confusion matrix, and the confused pairs ranked |
-| `calibration` | calibration error, reliability, coverage at a given accuracy |
+| `confusion` | the normalised confusion matrix, and the confused pairs in order |
+| `calibration` | calibration error, reliability, coverage at a required accuracy |
 | `mistakes` | the misclassified sites, most confident first |
 | `run` | one streaming pass of a model over a split |
-| `seen` | whether the split was truly kept from the model |
+| `seen` | crystals of a split that the model was trained on |
 | `write` | the result as CSV and JSON files |
-| `k_sweep` | a model trained and evaluated for each k and seed, resumable |
-| `suggest_k` | the smallest k that no larger one betters: bootstrap over groups, paired |
-| `sweep_report` | the suggestion with its checks, and its tables |
+| `sweep.run` | training and evaluation of a model for each k and seed, resumable |
+| `sweep.suggest` | the smallest sufficient k, by a paired bootstrap over groups |
+| `sweep.report` | the suggestion with its checks, and its tables |
 """
 
 from __future__ import annotations

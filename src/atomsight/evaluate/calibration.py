@@ -1,4 +1,4 @@
-"""Whether a probability means what it says, and how much can be trusted at what confidence.
+"""Calibration of probabilities, and the coverage at a required accuracy.
 
 The *confidence* of a prediction is the probability of its first choice.
 """
@@ -24,14 +24,17 @@ def _fine(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
 
 @dataclass
 class Calibration:
-    """Counts over bins of the confidence, filled batch by batch; memory does not grow with the data.
+    """Counts over bins of the confidence, added batch by batch; memory does not grow with the data.
 
-    Two sets of bins: the 15 equal ones of the calibration error, and 2,400 bins 0.01 wide in the log-odds for
-    the coverage curve, because the confidences that matter there crowd close to 1.
+    There are two sets of bins: the 15 equal ones of the calibration error, and for the coverage curve 2,400
+    bins with a width of 0.01 in the log-odds, because many confidences are close to 1.
 
     Attributes:
-        count, confidence, correct: (15,) sites, sum of their confidences, and how many are right.
-        fine_count, fine_correct: (2400,) the same over the fine bins, ascending in confidence.
+        count: (15,) sites.
+        confidence: (15,) sum of their confidences.
+        correct: (15,) sites whose first choice is right.
+        fine_count: (2400,) sites by fine bin, ascending in confidence.
+        fine_correct: (2400,) sites by fine bin whose first choice is right.
     """
 
     count: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))
@@ -41,7 +44,12 @@ class Calibration:
     fine_correct: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_FINE, dtype=np.int64))
 
     def add(self, confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> None:
-        """Count a batch: (n,) confidences in [0, 1], and whether each first choice was right."""
+        """Count a batch.
+
+        Args:
+            confidence: (n,) in [0, 1].
+            right: (n,) whether the first choice is right.
+        """
         count, total, correct = confidence_counts(confidence, right)
         self.count += count
         self.confidence += total
@@ -51,21 +59,20 @@ class Calibration:
         self.fine_correct += np.bincount(fine[right], minlength=_FINE)
 
     def expected_error(self) -> float:
-        """Expected calibration error of the first choice, see `scores.calibration_error`."""
+        """Return the expected calibration error of the first choice, see `scores.calibration_error`."""
         return calibration_error(self.count, self.confidence, self.correct)
 
     def reliability(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-        """Mean confidence, accuracy and sites of the bins that are not empty, ascending in confidence."""
+        """Return mean confidence, accuracy and sites of the bins with sites, ascending in confidence."""
         used = self.count > 0
         n = self.count[used]
         return self.confidence[used] / n, self.correct[used] / n, n
 
     def coverage_curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Threshold, coverage and accuracy when only sites as confident as the threshold are answered.
+        """Return the threshold on the confidence, the coverage and the accuracy, highest threshold first.
 
-        From the most confident down (the risk-coverage curve of selective classification, Geifman and
-        El-Yaniv 2017, arXiv:1705.08500, with accuracy = 1 - risk); a threshold is the lower edge of a fine
-        bin.
+        This is the risk-coverage curve of selective classification (Geifman and El-Yaniv 2017,
+        arXiv:1705.08500), with accuracy = 1 - risk. A threshold is the lower edge of a fine bin.
         """
         used = np.flatnonzero(self.fine_count)[::-1]
         answered = np.cumsum(self.fine_count[used])
@@ -76,12 +83,11 @@ class Calibration:
         return thresholds, answered / total, right / np.maximum(answered, 1)
 
     def coverage_at(self, accuracy: float) -> tuple[float, float]:
-        """The largest share of sites that can be answered this accurately, and the confidence to ask for.
+        """Return the largest coverage with at least this accuracy, and its threshold on the confidence.
 
         Returns:
             (coverage, threshold); (0.0, NaN) where no threshold reaches the accuracy. The threshold is chosen
-            on the very sites that it is measured on, so on new data it holds only about as well as the sites
-            are many.
+            and measured on the same sites, so few sites give an uncertain threshold.
         """
         thresholds, coverage, reached = self.coverage_curve()
         good = np.flatnonzero(reached >= accuracy)

@@ -1,4 +1,4 @@
-"""The confusion matrix: which element was taken for which."""
+"""The confusion matrix, and the confused pairs of elements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def normalise_rows(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each row divided by its sum: the share of the sites of a true element that was given each element.
+    """Divide each row by its sum: the share of a true element's sites with each predicted element.
 
     The diagonal is the recall. The row of an element without sites is NaN.
     """
@@ -21,14 +21,13 @@ def normalise_rows(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """One kind of mistake.
+    """Mistakes between two elements.
 
     Attributes:
-        true: column of the element that it is (of the smaller column where the pair is symmetric).
-        predicted: column of the element that it was taken for.
-        count: sites so mistaken, in both directions where the pair is symmetric.
-        rate: count divided by the sites that could have been so mistaken: those of ``true``, or of both
-            elements where the pair is symmetric.
+        true: Column of the true element; of the smaller column where both directions are joined.
+        predicted: Column of the predicted element.
+        count: Number of mistaken sites, of both directions where they are joined.
+        rate: ``count`` divided by the sites of ``true``, or of both elements where the directions are joined.
     """
 
     true: int
@@ -40,17 +39,17 @@ class ConfusedPair:
 def confused_pairs(
     matrix: NDArray[np.int64], *, by: str = "count", symmetric: bool = False, minimum: int = 1
 ) -> list[ConfusedPair]:
-    """Every pair of elements that was confused, worst first.
+    """Find every pair of elements that was confused, worst first.
 
     Args:
         matrix: (classes, classes) counts, rows true.
-        by: ``count`` ranks by the number of sites, ``rate`` by the share of the sites concerned. Ties go to
-            the other of the two, then to the order of the columns.
-        symmetric: join Al taken for Li with Li taken for Al.
-        minimum: leave out elements with fewer sites than this, whose rates say little.
+        by: Order by ``count``, the number of sites, or by ``rate``, the share of the sites. Equal pairs are
+            ordered by the other of the two, then by their columns.
+        symmetric: Join both directions, such as Al taken for Li and Li taken for Al.
+        minimum: Leave out elements with fewer sites than this, whose rates are uncertain.
 
     Raises:
-        ValueError: ``by`` is neither.
+        ValueError: ``by`` is neither of the two.
     """
     if by not in ("count", "rate"):
         raise ValueError(f"by={by!r}; use 'count' or 'rate'")

@@ -1,12 +1,11 @@
 """Scores of a classifier of elements, as pure functions of arrays.
 
-Two small integer matrices hold everything that is counted, so that a dataset of any size is scored in one
-pass with flat memory: the confusion matrix (true x predicted) and the rank matrix (true x rank of the true
-element). A *rank* is how many elements the model puts before the true one: 0 where its first choice is right.
+Two small integer matrices hold all counts, so that a dataset of any size is scored in one pass with constant
+memory: the confusion matrix (true x predicted) and the rank matrix (true x rank of the true element). The
+*rank* is the number of elements that are more probable than the true one: 0 where the first choice is right.
 All scores count a symmetry-unique site once, whatever its multiplicity.
 
-A score that is not defined (the recall of an element that never occurs) is NaN, never a number made up in its
-place.
+A score that is not defined, such as the recall of an element that does not occur, is NaN.
 """
 
 from __future__ import annotations
@@ -23,9 +22,10 @@ Floats = NDArray[np.float64]
 
 
 def true_ranks(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> NDArray[np.int64]:
-    """How many classes come before the true one.
+    """Count the classes that come before the true one.
 
-    Ties go to the earlier column, as in ``argmax``: rank 0 means exactly that ``argmax`` is the true class.
+    Of equal probabilities the earlier column comes first, as in ``argmax``: rank 0 means that ``argmax`` is
+    the true class.
 
     Args:
         probabilities: (n, classes).
@@ -34,16 +34,15 @@ def true_ranks(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) 
     Returns:
         (n,) int64 in 0 .. classes - 1.
     """
-    own = np.take_along_axis(probabilities, np.asarray(truth, dtype=np.int64)[:, None], axis=1)
-    columns = np.arange(probabilities.shape[1])
-    earlier = columns[None, :] < np.asarray(truth)[:, None]
-    return np.count_nonzero((probabilities > own) | ((probabilities == own) & earlier), axis=1).astype(
-        np.int64
-    )
+    column = np.asarray(truth, dtype=np.int64)[:, None]
+    own = np.take_along_axis(probabilities, column, axis=1)
+    earlier = np.arange(probabilities.shape[1]) < column
+    before = (probabilities > own) | ((probabilities == own) & earlier)
+    return np.asarray(before.sum(axis=1), dtype=np.int64)
 
 
 def log_losses(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> Floats:
-    """(n,) float64: minus the natural logarithm of the probability of the true class, in nats.
+    """Return minus the natural logarithm of the probability of the true class, (n,) float64 in nats.
 
     A probability below 1e-12 counts as 1e-12, so that one site cannot make the mean infinite.
     """
@@ -56,9 +55,9 @@ class ElementScores:
     """Scores of every class, each an array over the classes in the order of the confusion matrix.
 
     Attributes:
-        support: sites that truly are of the class.
-        predicted: sites that were given the class.
-        correct: sites that are both.
+        support: Sites whose true class it is.
+        predicted: Sites for which it was predicted.
+        correct: Sites for which both hold.
         precision: correct / predicted; NaN for a class never predicted.
         recall: correct / support; NaN for a class without sites.
         f1: 2 correct / (support + predicted), the harmonic mean of both; NaN for a class without sites.
@@ -73,7 +72,7 @@ class ElementScores:
 
 
 def element_scores(matrix: Counts) -> ElementScores:
-    """Precision, recall and F1 of every class from a (classes, classes) matrix of counts, rows true."""
+    """Compute precision, recall and F1 of every class from a confusion matrix, rows true."""
     support, predicted, correct = matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)
     f1 = ratio(2 * correct, support + predicted)
     f1[support == 0] = np.nan
@@ -81,27 +80,27 @@ def element_scores(matrix: Counts) -> ElementScores:
 
 
 def accuracy(matrix: Counts) -> float:
-    """Share of sites whose first choice is right; NaN without sites."""
+    """Return the share of sites whose first choice is right; NaN without sites."""
     total = int(matrix.sum())
     return float(np.trace(matrix) / total) if total else float("nan")
 
 
 def top_accuracy(ranks: Counts, k: int) -> float:
-    """Share of sites whose true class is among the k most probable, from a (classes, classes) rank matrix."""
+    """Return the share of sites with the true class among the k most probable, from a rank matrix."""
     total = int(ranks.sum())
     return float(ranks[:, :k].sum() / total) if total else float("nan")
 
 
 def top_recall(ranks: Counts, k: int) -> Floats:
-    """(classes,) share of a class's sites that have it among the k most probable; NaN without sites."""
+    """Return the share of each class's sites that have it among the k most probable; NaN without sites."""
     return ratio(ranks[:, :k].sum(axis=1), ranks.sum(axis=1))
 
 
 def clustered_error(correct: NDArray[np.integer], sites: NDArray[np.integer]) -> float:
-    """Standard error of the accuracy when sites come in clusters that are right or wrong together.
+    """Return the standard error of the accuracy when the sites of a cluster are correlated.
 
-    The linearised ratio estimator of cluster sampling (Cochran, Sampling Techniques, 3rd ed. 1977, section
-    9A).
+    It is the linearised ratio estimator of cluster sampling (Cochran, Sampling Techniques, 3rd ed. 1977,
+    section 9A).
 
     Args:
         correct: (clusters,) sites predicted rightly in each cluster.

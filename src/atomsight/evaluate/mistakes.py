@@ -1,4 +1,4 @@
-"""The misclassified sites, most confident first: worth looking at, and often faults of the structure."""
+"""The misclassified sites, most confident first. Many are errors of the structure."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Mistake(NamedTuple):
     """One misclassified site.
 
     Attributes:
-        crystal, site, label: which site, as in the dataset.
-        true, predicted: atomic numbers.
-        probability: what the model gave to the element that it chose.
-        probability_true: what it gave to the true one.
-        rank: how many elements it put before the true one, at least 1.
+        crystal, site, label: The site, as in the dataset.
+        true, predicted: Atomic numbers.
+        probability: Probability of the predicted element.
+        probability_true: Probability of the true element.
+        rank: Number of elements that are more probable than the true one, at least 1.
     """
 
     crystal: str
@@ -39,17 +39,8 @@ class Mistake(NamedTuple):
     rank: int
 
 
-_FIELDS: list[tuple[str, pa.DataType]] = [
-    ("crystal", pa.string()),
-    ("site", pa.uint32()),
-    ("label", pa.string()),
-    ("true", pa.uint8()),
-    ("predicted", pa.uint8()),
-    ("probability", pa.float32()),
-    ("probability_true", pa.float32()),
-    ("rank", pa.uint8()),
-]
-_SCHEMA = pa.schema(_FIELDS)
+_TYPES = ("string", "uint32", "string", "uint8", "uint8", "float32", "float32", "uint8")
+_SCHEMA = pa.schema([(name, pa.type_for_alias(t)) for name, t in zip(Mistake._fields, _TYPES, strict=True)])
 _ORDER: list[tuple[str, Literal["ascending", "descending"]]] = [
     ("probability", "descending"),
     ("crystal", "ascending"),
@@ -62,11 +53,11 @@ def _key(mistake: Mistake) -> tuple[float, bytes, int]:
 
 
 class MistakeLog:
-    """Takes mistakes in any order and gives them back most confident first, with bounded memory.
+    """Collects mistakes in any order and returns them most confident first, with bounded memory.
 
-    An external merge sort: past ``limit`` mistakes, what is held is sorted and spilled to a temporary file,
-    and the files are merged when read. Ties are broken by crystal and site, so the order does not depend on
-    the batches. The temporary files are removed with the log.
+    It is an external merge sort. Past ``limit`` mistakes, those in memory are sorted and written to a
+    temporary file, and the files are merged when read. Ties are broken by crystal and site, so that the order
+    does not depend on the batches. The temporary files are removed with the log.
     """
 
     def __init__(self, limit: int = 500_000) -> None:
@@ -88,7 +79,7 @@ class MistakeLog:
         probability_true: NDArray[np.floating],
         rank: NDArray[np.integer],
     ) -> None:
-        """Add a batch of mistakes, one array per field of :class:`Mistake`, all of one length."""
+        """Add a batch of mistakes, one array per field of `Mistake`, all of the same length."""
         columns = (crystal, site, label, true, predicted, probability, probability_true, rank)
         arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
         self._held.append(pa.record_batch(arrays, schema=_SCHEMA))
@@ -111,25 +102,20 @@ class MistakeLog:
         self._held, self._n_held = [], 0
 
     def __iter__(self) -> Iterator[Mistake]:
-        """Every mistake, most confident first. May be iterated more than once."""
+        """Iterate over all mistakes, most confident first; possible more than once."""
         streams = [_rows_of_file(path) for path in self._runs]
         streams.append(_rows(iter(self._sorted().to_batches(max_chunksize=8192))))
         return heapq.merge(*streams, key=_key)
 
     def write_csv(self, path: Path) -> None:
         """Write a row per mistake, most confident first: elements as symbols, probabilities to six digits."""
-        write_csv(
-            path,
-            Mistake._fields,
-            ((*m[:3], SYMBOLS[m.true], SYMBOLS[m.predicted], *m[5:]) for m in self),
-            ".6f",
-        )
+        rows = ((*m[:3], SYMBOLS[m.true], SYMBOLS[m.predicted], *m[5:]) for m in self)
+        write_csv(path, Mistake._fields, rows, ".6f")
 
 
 def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Mistake]:
     for batch in batches:
-        columns = (batch.column(i).to_pylist() for i in range(batch.num_columns))
-        yield from map(Mistake._make, zip(*columns, strict=True))
+        yield from map(Mistake._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
 
 def _rows_of_file(path: Path) -> Iterator[Mistake]:
@@ -139,7 +125,7 @@ def _rows_of_file(path: Path) -> Iterator[Mistake]:
 
 
 class CrystalCounts:
-    """Sites and mistakes of each crystal, in the order in which they were met."""
+    """Sites and mistakes of each crystal, in the order in which crystals were added."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -149,7 +135,7 @@ class CrystalCounts:
         """Add the sites of whole crystals.
 
         Args:
-            crystal: (n,) names; the sites of one crystal stand together.
+            crystal: (n,) names; the sites of one crystal are consecutive.
             known: (n,) whether the model knows the site's element.
             right: (n,) whether the first choice is right.
         """
@@ -163,4 +149,4 @@ class CrystalCounts:
     @property
     def counts(self) -> NDArray[np.int64]:
         """(crystals, 3) int64: sites, sites whose element the model knows, mistakes among those."""
-        return np.concatenate(self._batches) if self._batches else np.zeros((0, 3), dtype=np.int64)
+        return np.concatenate([np.zeros((0, 3), dtype=np.int64), *self._batches])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import DatasetError, ModelError
 from atomsight.core.progress import OnProgress, Progress
-from atomsight.core.scores import count_pairs, macro
+from atomsight.core.scores import count_pairs, macro, none_if_nan
 from atomsight.core.wording import counted
 from atomsight.evaluate import metrics
 from atomsight.evaluate.calibration import Calibration
@@ -26,26 +26,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one pass over a split counted; every score follows from it.
+    """Counts of one pass over a split, from which every score follows.
 
-    A symmetry-unique site counts once, whatever its multiplicity. Sites whose element is not among the
-    model's cannot be predicted rightly: they are in ``outside`` and in none of the scores, except
-    :attr:`accuracy_of_all`.
+    A symmetry-unique site counts once, whatever its multiplicity. Sites of elements that the model does not
+    know are in ``outside`` and in no score except :attr:`accuracy_of_all`.
 
     Attributes:
-        model: name of the model.
-        split: name of the split.
-        elements: atomic numbers, in the order of the columns.
+        model: Name of the model.
+        split: Name of the split.
+        elements: Atomic numbers, in the order of the columns.
         matrix: (elements, elements) int64 confusion matrix, rows true, columns predicted.
-        ranks: (elements, elements) int64, true element x number of elements put before it.
-        log_loss: mean of -ln p(true element), nats.
-        calibration: counts by confidence.
+        ranks: (elements, elements) int64, true element x number of more probable elements.
+        log_loss: Mean of -ln p(true element), nats.
+        calibration: Counts by confidence.
         outside: (256, elements) int64, atomic number of an element that the model does not know x predicted
             column.
-        crystals: names, in the order of the dataset.
+        crystals: Names, in the order of the dataset.
         crystal_counts: (crystals, 3) int64: sites, sites of known elements, mistakes among those.
-        crystal_groups: name of each crystal's group (what shares a formula or a family), or its own where
-            unknown.
+        crystal_groups: Name of each crystal's group (a shared formula or family), or of the crystal where
+            the group is unknown.
     """
 
     model: str
@@ -77,20 +76,20 @@ class Evaluation:
 
     @property
     def accuracy_error(self) -> float:
-        """Standard error of the accuracy over groups of crystals: the sites of one stand or fall together."""
+        """Standard error of the accuracy over groups of crystals, whose sites are correlated."""
         _, cluster = np.unique(np.array(self.crystal_groups, dtype=object).astype(str), return_inverse=True)
         known = np.bincount(cluster, weights=self.crystal_counts[:, 1])
         wrong = np.bincount(cluster, weights=self.crystal_counts[:, 2])
         return metrics.clustered_error(known - wrong, known)
 
     def outside_counts(self) -> dict[str, int]:
-        """Sites of each element that the model does not know, by symbol, most abundant first."""
+        """Return the sites of each element that the model does not know, by symbol, most abundant first."""
         sites = self.outside.sum(axis=1)
         order = sorted(np.flatnonzero(sites).tolist(), key=lambda z: (-sites[z], z))
         return {SYMBOLS[z]: int(sites[z]) for z in order}
 
     def summary(self) -> dict[str, Any]:
-        """The headline figures, ready for JSON: plain numbers, None where a score is not defined."""
+        """Return the main figures for JSON: plain numbers, None where a score is not defined."""
         scores = metrics.element_scores(self.matrix)
         coverage, threshold = self.calibration.coverage_at(0.99)
         sites, known, mistakes = (int(n) for n in self.crystal_counts.sum(axis=0))
@@ -119,7 +118,7 @@ class Evaluation:
             "mistakes": mistakes,
             "crystals_all_right": int(whole.sum()),
         }
-        return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in figures.items()}
+        return {k: none_if_nan(v) if isinstance(v, float) else v for k, v in figures.items()}
 
 
 def evaluate_model(

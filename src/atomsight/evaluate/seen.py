@@ -1,4 +1,4 @@
-"""Whether a split was truly kept from a model."""
+"""Crystals of a split that a model was trained on."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def training_dataset(model: Model, run: str | Path) -> Dataset | None:
-    """The dataset that a run was trained on, where it still lies there unchanged; None where it does not.
+    """Open the dataset that a run was trained on; None if it is missing or has changed.
 
     Args:
-        model: the run's model.
-        run: what the model was opened by; only a run folder names its dataset.
+        model: Model of the run.
+        run: Name or path that the model was loaded by. Only a run folder names its dataset.
     """
     from atomsight.dataset import open_dataset
 
@@ -31,29 +31,27 @@ def training_dataset(model: Model, run: str | Path) -> Dataset | None:
 
 
 def training_fingerprint(model: Model) -> str | None:
-    """Fingerprint of the dataset that a model was trained on, as its file records it."""
+    """Return the fingerprint of the dataset that a model was trained on, as its file records it."""
     data = model.metadata.get("data")
     return data.get("fingerprint") if isinstance(data, dict) else None
 
 
 def crystals_seen(model: Model, dataset: Dataset, split: str, training: Dataset | None) -> int | None:
-    """How many crystals of a split share their reduced formula or their family with one that the model learnt
-    from.
+    """Count crystals of a split that share a reduced formula or a family with the training data.
 
-    Within one dataset the split is leak-free by construction: everything that shares a formula or a family is
-    one group, and a group lies in one split. Between two datasets that is not so: the split is a hash of the
-    group's name, and other crystals can join a group and change its name, so that what is ``test`` in one is
-    ``train`` in the other.
+    Within one dataset there are none by construction: crystals that share a formula or a family are one
+    group, and a group lies in one split. Between two datasets there can be some. The split is a hash of the
+    group's name, and other crystals in a group can change its name, so that a crystal can be in ``test`` of
+    one dataset and in ``train`` of the other.
 
     Args:
-        model: a trained model, which records the fingerprint of its dataset.
-        dataset: what it is to be evaluated on.
-        split: which part of it.
-        training: what it was trained on, where that is at hand.
+        model: A trained model, which records the fingerprint of its dataset.
+        dataset: The dataset that it is evaluated on.
+        split: Part of that dataset.
+        training: The dataset that it was trained on, if it is there.
 
     Returns:
-        The number of crystals; None where it cannot be known, because ``training`` is neither given nor the
-        same dataset.
+        The number of crystals; None where it is unknown because ``training`` is missing.
     """
     evaluated = _formulas_and_families(dataset, split)
     if dataset.fingerprint == training_fingerprint(model):

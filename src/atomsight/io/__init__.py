@@ -43,7 +43,6 @@ __all__ = [
     "QualityPolicy",
     "Reason",
     "crystals_of",
-    "crystals_of_many",
     "iter_members",
     "iter_structures",
     "read",
@@ -94,7 +93,7 @@ def read(
     Example:
         >>> for crystal in atomsight.read("examples/paracetamol.cif"):
         ...     print(crystal)
-        <Crystal 2300214: C8H9NO2, 80 atoms on 20 sites, P 1 21/n 1>
+        <Crystal 7105573: C8H9NO2, 80 atoms on 20 sites, P 1 21/n 1>
     """
     tracker = Tracker("reading", progress, on_skip)
     for item in iter_structures(source, tracker.skip, policy):
@@ -165,11 +164,3 @@ def _check_blocks(data: bytes, policy: QualityPolicy) -> None:
         blocks = sum(1 for _ in _BLOCK.finditer(data))
         if blocks > policy.max_blocks:
             raise SkipError("too_many_blocks", f"{blocks} data blocks; the limit is {policy.max_blocks}")
-
-
-def crystals_of_many(
-    members: Iterable[Member], policy: QualityPolicy = DEFAULT, on_skip: OnSkip | None = None
-) -> Iterator[tuple[Member, list[Crystal]]]:
-    """Each file with its crystals, in order: what `crystals_of` gives."""
-    for member in members:
-        yield member, crystals_of(member, policy, on_skip)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import gemmi
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from atomsight.io._elements import DEUTERIUM, atomic_numbers
 from atomsight.io._tags import UNKNOWN, unquoted
@@ -36,6 +36,23 @@ class AtomTable:
     groups: list[str] | None = None
     assemblies: list[str] | None = None
     deuterium: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        labels: Sequence[str],
+        elements: NDArray[np.int64],
+        fractional: ArrayLike,
+        occupancy: NDArray[np.float64],
+        groups: list[str] | None = None,
+        assemblies: list[str] | None = None,
+    ) -> AtomTable:
+        """Make a table of atomic numbers in which `DEUTERIUM` stands for D and T, which count as hydrogen."""
+        numbers = elements.astype(np.uint8)
+        heavy = numbers == DEUTERIUM
+        numbers[heavy] = 1
+        positions = np.ascontiguousarray(fractional, dtype=np.float64).reshape(-1, 3)
+        return cls(labels, numbers, positions, occupancy, groups, assemblies, bool(heavy.any()))
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -98,27 +115,9 @@ def read_atoms(block: gemmi.cif.Block) -> AtomTable:
     occupancy[np.isnan(occupancy)] = 1.0
     real = np.ones(n, bool) if flags is None else np.array([flag.lower() != "dum" for flag in flags])
     labels = unquoted(labels)
-    numbers, deuterium = _as_numbers(atomic_numbers(block, labels, symbols, real))
-    table = AtomTable(
-        labels,
-        numbers,
-        np.ascontiguousarray(fractional),
-        occupancy,
-        _marks(column("disorder_group")),
-        _marks(column("disorder_assembly")),
-        deuterium,
-    )
-    return table.take(real)
-
-
-def _as_numbers(elements: NDArray[np.int64]) -> tuple[NDArray[np.uint8], bool]:
-    """Atomic numbers with deuterium as hydrogen, and whether there is any."""
-    numbers = elements.astype(np.uint8)
-    heavy = numbers == DEUTERIUM
-    if not heavy.any():
-        return numbers, False
-    numbers[heavy] = 1
-    return numbers, True
+    elements = atomic_numbers(block, labels, symbols, real)
+    groups, assemblies = _marks(column("disorder_group")), _marks(column("disorder_assembly"))
+    return AtomTable.of(labels, elements, fractional, occupancy, groups, assemblies).take(real)
 
 
 def to_floats(values: list[str]) -> NDArray[np.float64]:

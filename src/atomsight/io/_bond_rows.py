@@ -28,35 +28,19 @@ _HERE = frozenset(("", ".", "?"))
 
 _CODE = re.compile(r"(\d+)(?:[_ ](\d)(\d)(\d))?$")
 _WORDS = {
-    "s": "single",
-    "sing": "single",
-    "single": "single",
-    "1": "single",
-    "d": "double",
-    "doub": "double",
-    "double": "double",
-    "2": "double",
-    "t": "triple",
-    "trip": "triple",
-    "triple": "triple",
-    "3": "triple",
-    "q": "quadruple",
-    "quad": "quadruple",
-    "quadruple": "quadruple",
-    "4": "quadruple",
-    "a": "aromatic",
-    "arom": "aromatic",
-    "aromatic": "aromatic",
-    "5": "aromatic",
-    "delo": "delocalised",
-    "delocalised": "delocalised",
-    "delocalized": "delocalised",
-    "7": "delocalised",
-    "pi": "pi",
-    "9": "pi",
+    word: kind
+    for kind, words in (
+        ("single", "s sing single 1"),
+        ("double", "d doub double 2"),
+        ("triple", "t trip triple 3"),
+        ("quadruple", "q quad quadruple 4"),
+        ("aromatic", "a arom aromatic 5"),
+        ("delocalised", "delo delocalised delocalized 7"),
+        ("pi", "pi 9"),
+    )
+    for word in words.split()
 }
-"""Spellings of a bond type: the letters that Materials Studio and Mercury write, the words and numbers of
-the CSD."""
+"""Bond types by their spellings: letters of Materials Studio and Mercury, words and numbers of the CSD."""
 
 
 class BondTexts(NamedTuple):

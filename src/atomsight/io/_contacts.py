@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -12,7 +14,10 @@ from atomsight.geometry.symmetry import inverse, reduce_lattice
 Pairs = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 CHUNK = 1 << 16
-"""Pairs that are looked at together; bounds the memory."""
+"""Pairs that are tested together. It bounds the memory."""
+
+SMALL = 48
+"""Atoms up to which all pairs are tested, without a sweep."""
 
 
 def close_pairs(
@@ -21,8 +26,7 @@ def close_pairs(
     """Pairs of different atoms closer than `cutoff`, Å, with their distances; at most `limit` of them.
 
     Exact for any cell: a difference of fractional coordinates along axis i can belong to a pair within the
-    cutoff only when it is within cutoff / height_i of an integer. Atoms are compared with those that follow
-    them along the axis with the largest height.
+    cutoff only when it is within cutoff / height_i of an integer.
 
     Args:
         lattice: (3, 3), rows are the cell vectors, Å.
@@ -30,49 +34,66 @@ def close_pairs(
         cutoff: Å.
         limit: where the search ends.
     """
-    n = len(fractional)
     reach = cutoff * np.sqrt((inverse(lattice) ** 2).sum(axis=0))
-    if reach.max() > 0.5:  # a flat or skewed cell, in which many images would have to be looked at
+    if reach.max() > 0.5:  # a flat or skewed cell, in which many images would have to be tested
         reduced = reduce_lattice(lattice)
         fractional = fractional @ (lattice @ inverse(reduced))
         lattice, reach = reduced, cutoff * np.sqrt((inverse(reduced) ** 2).sum(axis=0))
     a = int(reach.argmin())
-    b = (a + 1) % 3
+    turn = [a, (a + 1) % 3, (a + 2) % 3]
+    found: list[Pairs] = []
+    met = 0
+    for first, second in (
+        _all_pairs(len(fractional)) if len(fractional) <= SMALL else _swept(fractional, reach, a, turn[1])
+    ):
+        gaps = fractional[second] - fractional[first]
+        near = (np.abs(gaps - np.rint(gaps)) <= reach).all(axis=1).nonzero()[0]
+        if len(near):
+            # From the swept axis on, which fixes how the sums are rounded.
+            squares = _squares(gaps[near][:, turn].T, lattice[turn], reach[turn])
+            close = squares < cutoff * cutoff
+            ends = np.stack((first[near], second[near]), axis=1)[close]
+            ends.sort(axis=1)
+            found.append((ends, np.sqrt(squares[close])))
+            met += len(ends)
+        if met >= limit:
+            break
+    if not met:
+        return np.empty((0, 2), np.int64), np.empty(0)
+    pairs, distances = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return pairs[:limit], distances[:limit]
+
+
+@lru_cache(maxsize=SMALL)
+def _all_pairs(n: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    first, second = np.triu_indices(n, 1)
+    return [(first, second)]
+
+
+def _swept(
+    fractional: NDArray[np.float64], reach: NDArray[np.float64], a: int, b: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Pairs within the reach along axes a and b: each atom with those that follow it along a."""
+    n = len(fractional)
     along = fractional[:, a] - np.floor(fractional[:, a])
     order = along.argsort(kind="stable")
     ends = along[order]
-    # The slack keeps pairs at the very cutoff, which are measured below.
+    # The slack keeps pairs at the very cutoff, which are measured afterwards.
     last = np.concatenate((ends, ends + 1.0)).searchsorted(ends + reach[a] * (1 + 1e-9), side="right")
     counts = np.minimum(last - np.arange(1, n + 1), n - 1)
     total = np.concatenate(([0], counts.cumsum()))
-    points = fractional[order]
-    found: list[Pairs] = []
-    begin = met = 0
-    while begin < n and met < limit:
+    across = fractional[order, b]
+    begin = 0
+    while begin < n:
         end = max(begin + 1, int(total.searchsorted(total[begin] + CHUNK, side="right")) - 1)
         some = counts[begin:end]
         first = np.arange(begin, end).repeat(some)
         second = first + np.arange(1, len(first) + 1) - (total[begin:end] - total[begin]).repeat(some)
         second[second >= n] -= n
-        gap = points[second, b] - points[first, b]
-        beside = (np.abs(gap - np.rint(gap)) <= reach[b]).nonzero()[0]
-        first, second = first[beside], second[beside]
-        gaps = points[second] - points[first]
-        near = (np.abs(gaps - np.rint(gaps)) <= reach).all(axis=1).nonzero()[0]
-        if len(near):
-            first, second = order[first[near]], order[second[near]]
-            # From the swept axis on, which fixes how the sums are rounded.
-            turn = [a, b, (a + 2) % 3]
-            squares = _squares(gaps[near][:, turn].T, lattice[turn], reach[turn])
-            close = squares < cutoff * cutoff
-            pairs = np.stack((np.minimum(first, second), np.maximum(first, second)), axis=1)
-            found.append((pairs[close], np.sqrt(squares[close])))
-            met += int(close.sum())
+        gap = across[second] - across[first]
+        kept = (np.abs(gap - np.rint(gap)) <= reach[b]).nonzero()[0]
+        yield order[first[kept]], order[second[kept]]
         begin = end
-    if not met:
-        return np.empty((0, 2), np.int64), np.empty(0)
-    pairs, distances = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return pairs[:limit], distances[:limit]
 
 
 def _squares(

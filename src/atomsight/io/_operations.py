@@ -17,7 +17,7 @@ from atomsight.io.policy import SkipError
 
 Operations = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-_LISTS = (
+OPERATION_LISTS = (
     "_space_group_symop_operation_xyz",
     "_symmetry_equiv_pos_as_xyz",
     "_space_group_symop.operation_xyz",
@@ -62,7 +62,7 @@ def operations(block: gemmi.cif.Block, angles: list[float]) -> tuple[Operations 
         SkipError: ``bad_symmetry`` where an operation cannot be read, the list is no group, or a name is
             unknown.
     """
-    for tag in _LISTS:
+    for tag in OPERATION_LISTS:
         triplets = [value for value in block.find_values(tag) if value not in ("?", ".")]
         if triplets:
             found = _listed(tuple(triplets))
@@ -139,8 +139,9 @@ def parse_operation(triplet: str) -> Operations | None:
 def operations_of(
     triplets: Sequence[str], centring: Sequence[tuple[float, float, float]] = (), inverted: bool = False
 ) -> Operations | None:
-    """All operations that some generate with a centring and an inversion at the origin, identity first; None
-    for the identity alone.
+    """Return the operations that some generate with a centring and an inversion at the origin.
+
+    The identity comes first; None stands for the identity alone.
 
     Raises:
         SkipError: ``bad_symmetry``.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,9 +149,9 @@ def _check_columns(lattice: NDArray[np.float64], table: AtomTable) -> None:
     lengths = [n, *(len(column) for column in columns if column is not None)]
     if len(set(lengths)) > 1:
         raise SkipError("syntax", f"columns of {' and '.join(map(str, sorted(set(lengths))))} atoms")
-    shapes = (lattice.shape, table.fractional.shape, table.occupancy.shape, table.numbers.shape)
-    types = (lattice.dtype, table.fractional.dtype, table.occupancy.dtype, table.numbers.dtype)
-    if shapes != ((3, 3), (n, 3), (n,), (n,)) or types != (np.float64, np.float64, np.float64, np.uint8):
+    arrays: tuple[NDArray[Any], ...] = (lattice, table.fractional, table.occupancy, table.numbers)
+    shapes, types = zip(*((array.shape, array.dtype.char) for array in arrays), strict=True)
+    if shapes != ((3, 3), (n, 3), (n,), (n,)) or types != ("d", "d", "d", "B"):
         raise SkipError("syntax", "the cell, the positions or the occupancies are no columns of numbers")
     if not np.isfinite(lattice).all():
         raise SkipError("bad_cell", "a component of the cell is no finite number")
@@ -160,8 +160,10 @@ def _check_columns(lattice: NDArray[np.float64], table: AtomTable) -> None:
 
 
 def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:
-    """The atoms with coordinates that mean something; a hydrogen without is left out and flagged, any other
-    atom is fatal."""
+    """The atoms that have coordinates, with the flags.
+
+    A hydrogen without coordinates is left out; any other such atom is an error.
+    """
     known: NDArray[np.bool_] = np.asarray((np.abs(table.fractional) <= FURTHEST).all(axis=1))
     if known.all():
         return table, set()
@@ -173,11 +175,20 @@ def _located(table: AtomTable) -> tuple[AtomTable, set[str]]:
 
 
 def _check_cell(lattice: NDArray[np.float64], policy: QualityPolicy) -> None:
+    a, b, c = lattice.tolist()
+    faces = max(math.hypot(*_cross(a, b)), math.hypot(*_cross(b, c)), math.hypot(*_cross(c, a)))
+    # No translation is shorter than the smallest distance of lattice planes, which needs no reduction.
+    if abs(determinant(lattice)) > 1.001 * policy.min_translation * faces:
+        return
     shortest = math.hypot(*shortest_translation(lattice).tolist())
     if shortest < policy.min_translation:
         raise SkipError(
             "bad_cell", f"the lattice repeats after {shortest:.3g} Å (limit {policy.min_translation:g})"
         )
+
+
+def _cross(u: list[float], v: list[float]) -> tuple[float, float, float]:
+    return u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]
 
 
 def _check_metric(lattice: NDArray[np.float64], rotations: NDArray[np.float64]) -> None:
@@ -203,8 +214,10 @@ def _apart(
     table: AtomTable,
     policy: QualityPolicy,
 ) -> NDArray[np.bool_] | None:
-    """Which atoms are kept, None for all: of an atom given twice one is, with its orbit; other close contacts
-    are fatal."""
+    """Which atoms are kept, None for all.
+
+    Of an atom that is listed twice one is kept, with its orbit. Other close contacts are an error.
+    """
     pairs, distances = close_pairs(lattice, fractional, policy.min_distance, 4 * len(numbers) + 16)
     if not len(pairs):
         return None

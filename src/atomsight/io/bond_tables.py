@@ -23,6 +23,7 @@ from atomsight.io._bond_rows import (
     bond_rows,
     bond_texts,
 )
+from atomsight.io._operations import OPERATION_LISTS
 from atomsight.io._tags import text_of
 
 TOLERANCE = 0.02
@@ -35,11 +36,6 @@ search)."""
 SHORTEST, LONGEST = 0.1, 5.0
 """Å; no bond is longer (caesium to lead comes to 4.6), and a shorter one joins an atom to itself."""
 
-_OPERATIONS = (
-    "_space_group_symop_operation_xyz",
-    "_symmetry_equiv_pos_as_xyz",
-    "_space_group_symop.operation_xyz",
-)
 _MISFIT = frozenset({"bond_table_misfit"})
 _SINGLE, _DOUBLE, _DELOCALISED = (BOND_TYPES.index(kind) for kind in ("single", "double", "delocalised"))
 
@@ -60,7 +56,7 @@ def with_bond_table(
     texts = bond_texts(block)
     if texts is None:
         return crystal
-    listed = ([*map(gemmi.cif.as_string, block.find_values(tag))] for tag in _OPERATIONS)
+    listed = ([*map(gemmi.cif.as_string, block.find_values(tag))] for tag in OPERATION_LISTS)
     operations = next(filter(None, listed), ["x,y,z"])
     studio = "Materials Studio" in (text_of(block, "_audit_creation_method") or "")
     bonds = BondTable(texts, tuple(operations), studio, table.labels, table.fractional, rows)
@@ -151,9 +147,9 @@ def with_bonds(
     length: NDArray[np.float64],
     kind: NDArray[np.int64],
 ) -> Crystal:
-    """The crystal with bonds between sites `one` and `two` at a length (Å) that its own coordinates give,
-    repeated by symmetry.
+    """Return the crystal with bonds between sites at lengths of its coordinates, repeated by symmetry.
 
+    The bonds join sites `one` and `two` at `length`, Å.
     `kind` holds places in `BOND_TYPES`; all are (b,). Those that no pair of sites has leave the flag
     ``bond_table_misfit``.
     """
@@ -165,8 +161,10 @@ def with_bonds(
 
 
 class _Wanted(NamedTuple):
-    """Rows of the table as columns: two sites, their distance in Å, the type, and whether symmetry codes gave
-    the distance."""
+    """Rows of the table as columns.
+
+    Two sites, their distance in Å, the bond type, and whether symmetry codes gave the distance.
+    """
 
     one: NDArray[np.int64]
     two: NDArray[np.int64]
@@ -185,8 +183,10 @@ def _operators(triplets: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _matched(crystal: Crystal, wanted: _Wanted) -> tuple[Bonds | None, int]:
-    """Each bond at every site that has it, found by the orbit of the neighbour and the length; and how many
-    rows were not found."""
+    """Each bond at every site that has it, and how many rows were not found.
+
+    A bond is found by the orbit of the neighbour and the length.
+    """
     reach = wanted.length.max() + TOLERANCE
     k = 12
     while True:

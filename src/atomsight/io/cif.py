@@ -16,7 +16,7 @@ from atomsight.io._tags import text_of
 from atomsight.io.assemble import Structure, assemble, lattice_of
 from atomsight.io.bond_tables import with_bond_table
 from atomsight.io.member import Member, OnSkip
-from atomsight.io.policy import DEFAULT, QualityPolicy, Reason, SkipError
+from atomsight.io.policy import DEFAULT, QualityPolicy, SkipError, reason_of
 
 _CELL = (
     *("_cell_length_a", "_cell_length_b", "_cell_length_c"),
@@ -57,10 +57,8 @@ def crystals_of(
             name = cod_number(block) or (f"{member.name}/{block.name}" if several else member.name)
             flags = frozenset({"repaired"}) if repaired else frozenset()
             crystals.append(crystal_of(block, name, source, policy, flags))
-        except SkipError as error:
-            report(source, error.reason)
         except Exception as error:  # a bad block never stops a batch
-            report(source, Reason("syntax", f"the block cannot be read ({type(error).__name__}: {error})"))
+            report(source, reason_of(error))
     return crystals
 
 

@@ -19,9 +19,9 @@ from atomsight.core.elements import SYMBOLS, formula_counts, parse_elements
 from atomsight.core.errors import InputError, UnreachableError
 from atomsight.io.budgets import Budget
 from atomsight.io.files import members_of as files_in
+from atomsight.io.http import HttpClient, cache_folder, count_range
 from atomsight.io.member import Member, OnSkip
 from atomsight.io.policy import Reason, SkipError
-from atomsight.io.web import Web, cache_folder
 
 SERVER = "https://www.crystallography.net/cod"
 """Where the COD is, unless ``ATOMSIGHT_COD`` names one of its mirrors."""
@@ -33,7 +33,6 @@ SUMS = "SHA256SUMS"
 """Lies in each folder of the cache; ``sha256sum -c`` reads it."""
 
 _NUMBER = re.compile(r"[1-9][0-9]{6}\Z")
-_COUNT = re.compile(r"[0-9]{1,3}\Z")
 _LONGEST_PATH = 1024
 """A source of more characters is not looked for on disk."""
 
@@ -47,7 +46,7 @@ _PASSED_ON = frozenset(
 
 
 def members_of(
-    asked: str, report: OnSkip, budget: Budget, web: Web | None = None, cache: Path | None = None
+    asked: str, report: OnSkip, budget: Budget, web: HttpClient | None = None, cache: Path | None = None
 ) -> Iterator[Member]:
     """The CIFs that a source ``cod:...`` names.
 
@@ -69,7 +68,7 @@ def members_of(
         return
     max_bytes = budget.max_bytes
     server = os.environ.get("ATOMSIGHT_COD", SERVER).rstrip("/")
-    web = web or Web()
+    web = web or HttpClient()
     kept = Cache(cache or Path(cache_folder(), "cod"))
     failures = 0
     try:
@@ -114,7 +113,7 @@ def place(number: str) -> str:
     return f"{number[0]}/{number[1:3]}/{number[3:5]}/{number}.cif"
 
 
-def _numbers(asked: str, server: str, web: Web, max_bytes: int) -> list[str]:
+def _numbers(asked: str, server: str, web: HttpClient, max_bytes: int) -> list[str]:
     if asked.startswith("?"):
         query = search_query(dict(parse_qsl(asked[1:], keep_blank_values=True)))
         answer = web.get(f"{server}/result?{urlencode(query)}", max_bytes).decode("utf-8", "replace")
@@ -170,10 +169,7 @@ def search_query(asked: Mapping[str, str]) -> dict[str, str]:
                 raise InputError(f"the COD takes at most {most} elements for {name!r}, not {len(symbols)}")
             query.update({f"{tag}{i}": symbol for i, symbol in enumerate(symbols, start=1)})
         elif name == "nelements":
-            bounds = value.split("-")
-            if len(bounds) > 2 or not all(_COUNT.match(bound) for bound in bounds):
-                raise InputError(f"nelements={value!r} is neither a number nor a range such as 2-4")
-            query["strictmin"], query["strictmax"] = bounds[0], bounds[-1]
+            query["strictmin"], query["strictmax"] = count_range(value)
         elif name in _PASSED_ON:
             query[name] = value
         else:

@@ -36,8 +36,9 @@ _NEAR = 0.1
 
 
 def members_of(asked: str, report: OnSkip, budget: Budget) -> Iterator[Member]:
-    """The entries that a source ``csd:...`` names, as references: whoever reads one opens the database
-    itself, so that worker processes read in parallel.
+    """Iterate over the entries that a source ``csd:...`` names, as references.
+
+    Each worker process opens the database itself, so that they read in parallel.
 
     - nothing: all entries; ``0-100000``: those of these places, the last one not included, so that a database
       can be read in parts;

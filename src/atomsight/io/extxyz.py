@@ -47,7 +47,7 @@ def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
 
     try:
         frame = next(iter(xyz.read_xyz(io.StringIO(text), slice(0, 1), properties)))
-    except SkipError:
+    except (SkipError, MemoryError):
         raise
     except Exception as error:
         raise SkipError("syntax", f"no extended XYZ ({type(error).__name__}: {error})") from None

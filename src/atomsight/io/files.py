@@ -95,10 +95,8 @@ def _archive(path: Path, head: bytes, report: OnSkip, budget: Budget) -> Iterato
                 report(source, Reason("unsafe_member", text))
             elif readable:
                 yield from _members(entry.open, entry.name, source, meter, report, budget)
-    except SkipError as error:
-        report(str(path), error.reason)
     except Exception as error:  # a damaged archive raises whatever its decoder meets first
-        report(str(path), Reason("damaged", f"the archive cannot be read to its end: {error or type(error)}"))
+        report(str(path), reason_of(error, "the archive cannot be read to its end"))
     else:
         if not met:
             report(str(path), Reason("no_cif", "no CIF in this archive"))
@@ -117,10 +115,8 @@ def _members(
                 yield from _frames(stream, name, source, report, budget)
             else:
                 yield Member(stem(name), source, _read(stream, budget.max_bytes), format)
-    except SkipError as error:
-        report(source, error.reason)
     except Exception as error:  # a damaged file raises whatever its decoder meets first
-        report(source, Reason("damaged", f"it cannot be read to its end: {error or type(error).__name__}"))
+        report(source, reason_of(error, "it cannot be read to its end"))
 
 
 def _frames(stream: IO[bytes], name: str, source: str, report: OnSkip, budget: Budget) -> Iterator[Member]:

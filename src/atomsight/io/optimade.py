@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 
@@ -16,10 +16,10 @@ from atomsight.core.elements import SYMBOLS, formula_counts, parse_elements
 from atomsight.core.errors import InputError, UnreachableError
 from atomsight.io.assemble import Structure, assemble
 from atomsight.io.budgets import Budget
+from atomsight.io.http import HttpClient, absolute, count_range, same_host
 from atomsight.io.member import Member, OnSkip
 from atomsight.io.plain import lattice_from, structure_of
 from atomsight.io.policy import QualityPolicy, Reason, SkipError
-from atomsight.io.web import Web
 
 PROVIDERS = "https://providers.optimade.org/v1/links"
 """The consortium's list of providers, unless ``ATOMSIGHT_OPTIMADE`` names another."""
@@ -32,7 +32,7 @@ FIELDS = (
 )
 
 
-def members_of(asked: str, report: OnSkip, budget: Budget, web: Web | None = None) -> Iterator[Member]:
+def members_of(asked: str, report: OnSkip, budget: Budget, web: HttpClient | None = None) -> Iterator[Member]:
     """The structures that a source ``optimade:...`` names, one JSON object each.
 
     ``optimade:PROVIDER?...`` or ``optimade:https://server/...?...``, with ``filter=`` (OPTIMADE's own
@@ -48,7 +48,7 @@ def members_of(asked: str, report: OnSkip, budget: Budget, web: Web | None = Non
     """
     # A path's double slash is one to pathlib.
     where, _, query = re.sub(r"^(https?):/+", r"\1://", asked).partition("?")
-    web = web or Web()
+    web = web or HttpClient()
     options = dict(parse_qsl(query, keep_blank_values=True))
     limit = _limit(options.pop("limit", ""))
     wanted = filter_of(options)
@@ -90,7 +90,7 @@ def members_of(asked: str, report: OnSkip, budget: Budget, web: Web | None = Non
             report(short, Reason("unreachable", f"the server reports {_error_text(problem)}"))
         empty = 0 if entries else empty + 1
         following = _next(page, url)
-        if following is not None and urlsplit(following).hostname != urlsplit(url).hostname:
+        if following is not None and not same_host(url, following):
             report(short, Reason("damaged", f"the next page lies on another server: {following[:200]}"))
             return
         if following is not None and empty == budget.max_empty_pages:
@@ -113,11 +113,9 @@ def filter_of(options: Mapping[str, str]) -> str:
             symbols = ",".join(f'"{SYMBOLS[z]}"' for z in parse_elements(value))
             terms.append(f"elements HAS ALL {symbols}")
         elif name == "nelements":
-            bounds = value.split("-")
-            if len(bounds) > 2 or not all(_COUNT.match(bound) for bound in bounds):
-                raise InputError(f"nelements={value!r} is neither a number nor a range such as 2-4")
-            one = f"nelements={bounds[0]}"
-            terms.append(one if len(bounds) == 1 else f"nelements>={bounds[0]} AND nelements<={bounds[1]}")
+            least, most = count_range(value)
+            one = f"nelements={least}"
+            terms.append(one if least == most else f"nelements>={least} AND nelements<={most}")
         elif name == "formula":
             terms.append(f'chemical_formula_reduced="{_reduced(value)}"')
         elif name == "ids":
@@ -152,9 +150,10 @@ def versioned(base: str) -> str:
     return base if re.search(r"/v\d+(\.\d+)*$", base) else f"{base}/v1"
 
 
-def base_url(provider: str, web: Web, max_bytes: int) -> str:
-    """The database of a provider: its only one, or the one that it calls its default; ``nmd/archive`` names
-    another of its databases.
+def base_url(provider: str, web: HttpClient, max_bytes: int) -> str:
+    """Return the address of a provider's only or default database.
+
+    ``nmd/archive`` names another of its databases.
 
     Raises:
         InputError: no such provider, none that serves data, or several databases and none named.
@@ -218,7 +217,7 @@ def _url(entry: Any) -> str | None:
     return base if isinstance(base, str) and base.startswith(("http://", "https://")) else None
 
 
-def _json(web: Web, url: str, max_bytes: int) -> dict[str, Any]:
+def _json(web: HttpClient, url: str, max_bytes: int) -> dict[str, Any]:
     try:
         page = json.loads(web.get(url, max_bytes))
     except (ValueError, RecursionError):
@@ -235,13 +234,7 @@ def _next(page: Mapping[str, Any], url: str) -> str | None:
     following = _within(page, "links", "next")
     if isinstance(following, dict):
         following = following.get("href")
-    if not following or not isinstance(following, str):
-        return None
-    try:
-        whole = urljoin(url, following)
-        return whole if urlsplit(whole).scheme in ("http", "https") else None
-    except ValueError:  # such as http://[
-        return None
+    return absolute(url, following) if following and isinstance(following, str) else None
 
 
 def _name(entry: Any, place: int = 0) -> str:

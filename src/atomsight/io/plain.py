@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.io._atoms import AtomTable
-from atomsight.io._elements import DEUTERIUM, element_of
+from atomsight.io._elements import element_of
 from atomsight.io.assemble import Structure, assemble
 from atomsight.io.member import Member
 from atomsight.io.policy import QualityPolicy, SkipError
@@ -69,8 +69,10 @@ def structure_of(
         fractional: (n, 3); NaN where unknown.
         labels: n; default is the symbol with the atom's place in the list, from 1: ``O5`` is the fifth atom.
         occupancy: (n,); default 1.
-        groups, assemblies: of disorder, see `AtomTable`.
-        formula_sum, flags: see `Structure`.
+        groups: disorder groups, see `AtomTable`.
+        assemblies: disorder assemblies, see `AtomTable`.
+        formula_sum: see `Structure`.
+        flags: see `Structure`.
 
     Raises:
         SkipError: ``unknown_element``, or ``no_sites`` where there is no atom.
@@ -82,15 +84,10 @@ def structure_of(
         if known[symbol] is None:
             raise SkipError("unknown_element", f"atom {place}: {symbol!r} is no element")
     elements = np.array([known[symbol] for symbol in symbols], dtype=np.int64)
-    table = AtomTable(
-        labels=labels if labels is not None else [f"{s}{i}" for i, s in enumerate(symbols, start=1)],
-        numbers=np.where(elements == DEUTERIUM, 1, elements).astype(np.uint8),
-        fractional=np.ascontiguousarray(fractional, dtype=np.float64).reshape(-1, 3),
-        occupancy=np.ones(len(symbols)) if occupancy is None else np.array(occupancy, dtype=np.float64),
-        groups=groups,
-        assemblies=assemblies,
-        deuterium=bool((elements == DEUTERIUM).any()),
-    )
+    if labels is None:
+        labels = [f"{symbol}{place}" for place, symbol in enumerate(symbols, start=1)]
+    shares = np.ones(len(symbols)) if occupancy is None else np.array(occupancy, dtype=np.float64)
+    table = AtomTable.of(labels, elements, fractional, shares, groups, assemblies)
     return Structure(lattice, table, formula_sum=formula_sum, flags=flags)
 
 

@@ -59,6 +59,7 @@ class Reason(str):
     rule: str
 
     def __new__(cls, rule: str, text: str) -> Reason:
+        """Make a reason of its rule and its text."""
         reason = super().__new__(cls, text)
         reason.rule = rule
         return reason
@@ -76,8 +77,14 @@ class SkipError(UnreadableError):
         self.reason = Reason(rule, text)
 
 
-def reason_of(error: Exception) -> Reason:
-    """Why a file is skipped whose reading ended in an error: the one place where any error becomes a skip."""
+def reason_of(error: Exception, damaged: str = "") -> Reason:
+    """Return why a file is skipped whose reading ended in an error. Every error becomes a skip here.
+
+    Args:
+        error: what was raised.
+        damaged: text of the rule ``damaged``, which an error of a decoder gets. Without it such an error gets
+            the rule ``syntax``.
+    """
     if isinstance(error, SkipError):
         return error.reason
     if isinstance(error, MissingExtraError):
@@ -86,6 +93,8 @@ def reason_of(error: Exception) -> Reason:
         return Reason("unreachable", str(error))
     if isinstance(error, MemoryError):
         return Reason("memory", "reading it takes more memory than there is")
+    if damaged:
+        return Reason("damaged", f"{damaged}: {str(error) or type(error).__name__}")
     if isinstance(error, RecursionError):
         return Reason("syntax", "it is nested too deeply")
     if isinstance(error, OSError):

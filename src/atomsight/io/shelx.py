@@ -58,9 +58,9 @@ class _File:
 
 
 def parse(data: bytes) -> Structure:
-    """The structure in a ``.res``: ``CELL``, ``LATT``, ``SYMM``, ``SFAC``, ``FVAR``, ``PART``, ``RESI``,
-    ``MOVE`` and the atoms up to ``HKLF`` or ``END``.
+    """Return the structure in a ``.res``, from its instructions and the atoms up to ``HKLF`` or ``END``.
 
+    The instructions are ``CELL``, ``LATT``, ``SYMM``, ``SFAC``, ``FVAR``, ``PART``, ``RESI`` and ``MOVE``.
     Numbers coded as SHELX does (11.0 fixed at 1, 21.0 free variable 2, -21.0 its complement) are decoded.
     Its site occupation factor counts the multiplicity of a special position in; it is divided out again.
     Difference peaks (``Q1``) are no atoms. ``PART`` numbers become disorder groups.
@@ -88,17 +88,9 @@ def parse(data: bytes) -> Structure:
     whole = np.abs(occupancy - 1.0) < 0.002
     occupancy = np.where(whole, 1.0, np.minimum(occupancy, 1.0))
     groups = [str(part) if part else "" for part in found.parts] if any(found.parts) else None
-    table = AtomTable(
-        found.labels,
-        np.where(elements == DEUTERIUM, 1, elements).astype(np.uint8),
-        fractional,
-        occupancy,
-        groups,
-        deuterium=bool((elements == DEUTERIUM).any()),
-    )
     return Structure(
         lattice,
-        table,
+        AtomTable.of(found.labels, elements, fractional, occupancy, groups),
         symmetry=lambda: (operations, False),
         space_group=_group_name(operations),
         formula_sum=_formula(found),
@@ -184,8 +176,11 @@ def _number(text: str) -> float | None:
 
 
 def _decoded(value: float, variables: Sequence[float]) -> float:
-    """A parameter ``10 m + p``: p itself for m of 0 and 1, else p times free variable m, or, for a negative
-    m, p times that variable less one."""
+    """The value of a parameter that is coded as ``10 m + p``.
+
+    It is p for m of 0 and 1, else p times free variable m, or, for a negative m, p times that variable less
+    one.
+    """
     m = int(math.copysign((abs(value) + 5) // 10, value))
     p = value - 10 * m
     if abs(m) <= 1:
@@ -220,7 +215,8 @@ def _site_symmetry(
     rotations, translations = operations
     gap = np.einsum("gij,nj->gni", rotations, fractional) + translations[:, None] - fractional
     gap -= np.round(gap)
-    return (np.linalg.norm(gap @ lattice, axis=2) <= _NEAR).sum(axis=0)
+    counts: NDArray[np.int64] = (np.linalg.norm(gap @ lattice, axis=2) <= _NEAR).sum(axis=0)
+    return counts
 
 
 def _group_name(operations: Operations | None) -> str | None:

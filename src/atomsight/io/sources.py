@@ -68,13 +68,12 @@ def check_exist(paths: Iterable[Path]) -> None:
 def iter_members(
     paths: Paths, on_skip: OnSkip | None = None, *, budget: Budget = DEFAULT
 ) -> Iterator[Member]:
-    """Every structure file of files, folders (recursive, sorted), tar (plain, gz, xz, bz2) and zip archives,
-    in order; and the entries of databases.
+    """Iterate over the structure files of files, folders, archives and databases, in order.
 
-    A file that is named is read whatever its suffix, as a CIF where `formats` knows none; in folders and
-    archives those of a known format are. Archives inside folders or archives are not opened. What cannot be
-    read is reported through ``on_skip(source, reason)``, each with a `Reason`; whatever error a damaged
-    source raises, the next one is read.
+    Folders are read recursively, names in order; archives are tar (plain, gz, xz, bz2) and zip. A file that
+    is named is read whatever its suffix, as a CIF where `formats` knows none; in folders and archives those
+    of a known format are. Archives inside folders or archives are not opened. What cannot be read is reported
+    through ``on_skip(source, reason)`` with a `Reason`, and the next source is read.
 
     Raises:
         InputError: a path does not exist, or a database is asked for what it cannot give; all paths are

@@ -11,7 +11,7 @@ import numpy as np
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError
-from atomsight.core.files import whole
+from atomsight.core.files import whole_text
 from atomsight.io import read
 from atomsight.io.formats import format_of
 
@@ -46,7 +46,7 @@ def write(crystals: Any, path: str | Path) -> int:
             f"{path}: the name of the file must end in .cif, .xyz, .extxyz or .vasp, or be POSCAR"
         )
     count = 0
-    with whole(path) as place, place.open("w", encoding="utf-8") as file:
+    with whole_text(path) as file:
         for count, crystal in enumerate(read(crystals), start=1):
             if count == 2 and text is _poscar:
                 raise InputError(f"{path}: a POSCAR holds one crystal; write each to a file of its own")
@@ -58,7 +58,7 @@ def write(crystals: Any, path: str | Path) -> int:
 
 def _extxyz(crystal: Crystal) -> str:
     lattice = " ".join(map(repr, crystal.lattice.ravel().tolist()))
-    name = crystal.name.replace("\\", "_").replace('"', "'")
+    name = " ".join(crystal.name.replace("\\", "_").replace('"', "'").split())
     head = f'Lattice="{lattice}" Properties=species:S:1:pos:R:3 name="{name}" pbc="T T T"'
     positions = crystal.fractional @ crystal.lattice
     rows = zip(crystal.numbers.tolist(), positions.tolist(), strict=True)
@@ -70,7 +70,7 @@ def _poscar(crystal: Crystal) -> str:
     order = np.argsort(crystal.numbers, kind="stable")
     numbers, counts = np.unique(crystal.numbers, return_counts=True)
     lines = [
-        crystal.name,
+        " ".join(crystal.name.split()),
         "1.0",
         *(" ".join(map(repr, row)) for row in crystal.lattice.tolist()),
         " ".join(SYMBOLS[number] for number in numbers.tolist()),

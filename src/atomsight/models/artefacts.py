@@ -46,12 +46,12 @@ class Artefact:
 
 
 def manifest_file() -> Path:
-    """The manifest of the package."""
+    """Return the path of the manifest."""
     return ROOT / "models" / "pretrained" / "artefacts.json"
 
 
 def artefacts() -> dict[str, Artefact]:
-    """The shipped files by name, as the manifest lists them.
+    """Return the shipped files by name, as the manifest lists them.
 
     Raises:
         ModelError: the manifest is missing, damaged, or of another format.
@@ -72,7 +72,7 @@ def _artefacts(file: Path, changed: int) -> dict[str, Artefact]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes, computed once per process unless the file changes.
+    """Return the hexadecimal SHA-256 of a file's bytes, computed once per process unless the file changes.
 
     Raises:
         OSError: the file cannot be read.
@@ -86,15 +86,16 @@ def _sha256_of(path: Path, changed: int, size: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def fingerprint_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes. A file inside the package is verified against the manifest.
+def fingerprint_of(path: Path, format_version: int = 1) -> str:
+    """Return the hexadecimal SHA-256 of a file; verify a shipped file against the manifest.
 
     Args:
         path: weights, a calibration or a table; shipped or a user's own.
+        format_version: of the contents that the caller reads, for shipped files.
 
     Raises:
-        ModelError: it cannot be read; or it ships with the package, and it or a file that it was fitted with
-            is not the one in the manifest.
+        ModelError: it cannot be read. Or it is a shipped file, and it or a file that it was fitted with is
+            not the one in the manifest, or its contents have another format.
     """
     path = path.absolute()
     try:
@@ -102,11 +103,11 @@ def fingerprint_of(path: Path) -> str:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     if path.is_relative_to(ROOT):
-        _verify(path, found)
+        _verify(path, found, format_version)
     return found
 
 
-def _verify(path: Path, found: str) -> None:
+def _verify(path: Path, found: str, format_version: int) -> None:
     listed = artefacts()
     place = path.relative_to(ROOT).as_posix()
     entry = next((one for one in listed.values() if one.path == place), None)
@@ -117,9 +118,14 @@ def _verify(path: Path, found: str) -> None:
             f"{path} is not the file that was released; install atomsight again, or if you replaced it on "
             f"purpose, run: {WRITE}"
         )
+    if entry.format_version != format_version:
+        raise ModelError(
+            f"{path} is of format {entry.format_version}, this version of atomsight reads {format_version}; "
+            "install atomsight again"
+        )
     for name, expected in entry.calibrated_with.items():
         other = listed.get(name)
-        if other is None or fingerprint_of(ROOT / other.path) != expected:
+        if other is None or fingerprint_of(ROOT / other.path, other.format_version) != expected:
             raise ModelError(
                 f"{path} was fitted with another {other.path if other else name}; fit it again "
                 f"({entry.made_by}), or install atomsight again"

@@ -1,4 +1,4 @@
-"""What every trained model offers, whatever its architecture. Runs on ONNX Runtime; PyTorch is not needed."""
+"""`Model`, the interface of every trained model. It runs on ONNX Runtime, without PyTorch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from atomsight.core.crystal import Crystal
 from atomsight.core.elements import parse_elements
 from atomsight.core.errors import InputError, ModelError
 from atomsight.core.wording import counted
-from atomsight.models.composition.given import Given, OnSkip
+from atomsight.models.composition.constraint import CompositionConstraint, OnSkip
 from atomsight.models.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ class Model(ABC):
     Attributes:
         name: name of the bundled model, or of the run folder or file that it came from.
         kind: the architecture, e.g. ``two-stage``.
-        k: neighbours that it looks at.
-        elements: atomic numbers, the order of the columns of its output.
-        metadata: what the training wrote into the file; the values are parsed JSON where they are JSON.
+        k: neighbours of a site that it uses.
+        elements: atomic numbers, in the order of the output columns.
+        metadata: that of the file; values are parsed where they are JSON.
         fingerprint: hexadecimal SHA-256 of its file. A calibration stores that of the model it belongs to.
-        set_rule: turns its probabilities into sets of elements; None where it was never fitted.
+        set_rule: turns its probabilities into prediction sets; None if it was never fitted.
     """
 
     set_rule: SetRule | None = None
@@ -61,11 +61,11 @@ class Model(ABC):
 
     @abstractmethod
     def probabilities(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """Probability of each element at each site.
+        """Return the probability of each element at each site.
 
         Args:
-            columns: the dataset's columns named in :attr:`columns`, n rows each. Where the dataset's k is
-                larger than the model's, the first k are taken.
+            columns: the dataset's columns named in :attr:`columns`, n rows each. The first k neighbours
+                are used.
 
         Returns:
             (n, len(elements)) float32, rows sum to 1.
@@ -76,7 +76,7 @@ class Model(ABC):
 
     @abstractmethod
     def columns_of(self, crystal: Crystal) -> dict[str, NDArray[Any]]:
-        """The columns that :meth:`probabilities` needs, a row per site of the crystal."""
+        """Return the columns that :meth:`probabilities` needs, a row per site of the crystal."""
 
     def predict(
         self,
@@ -85,16 +85,15 @@ class Model(ABC):
         on_skip: Callable[[str, str], None] | None = None,
         formula: str | None = None,
     ) -> Iterator[Prediction]:
-        """Predict the element of every site of crystals, in their order; crystals share runs of the network.
+        """Predict the element of every site of crystals, in their order. Crystals share runs of the network.
 
-        The crystals' own elements are never looked at, except with ``composition``: then only their counts
-        are, the probabilities are those given that the site's element is one of the formula's, and
-        `Prediction.predicted` is the most likely assignment in which the cell holds as many atoms of each
-        element as the formula says (``assignment.py``). A ``formula`` from elsewhere may leave out hydrogens,
-        or name atoms that the sites lack (``formula.py``).
+        The crystals' own elements are not used, except with ``composition``. Then their counts are used: the
+        probabilities are conditional on the elements of the formula, and `Prediction.predicted` is the most
+        likely assignment in which the cell has the formula's counts (``assignment.py``). An external
+        ``formula`` may leave out hydrogens, or name atoms that the sites lack (``formula.py``).
 
         Args:
-            crystals: one crystal or any number, taken one by one.
+            crystals: one crystal or an iterable.
             composition: use each crystal's formula, counted over its sites.
             on_skip: receives (source, reason) of a crystal whose formula holds an element that the model does
                 not know, or does not fit its sites; without it such a crystal raises.
@@ -107,27 +106,27 @@ class Model(ABC):
         """
         if composition and formula is not None:
             raise InputError("composition takes the formula from the sites; give it or a formula, not both")
-        given = Given(self.name, self.elements, composition, formula)
+        constraint = CompositionConstraint(self.name, self.elements, composition, formula)
         held: list[Crystal] = []
         rows: list[dict[str, NDArray[Any]]] = []
         sites = 0
         for crystal in [crystals] if isinstance(crystals, Crystal) else crystals:
-            if not given.usable(crystal, on_skip):
+            if not constraint.applies_to(crystal, on_skip):
                 continue
             held.append(crystal)
             rows.append(self.columns_of(crystal))
             sites += crystal.n_sites
             if sites >= SITES_PER_RUN:
-                yield from self._answer(held, rows, given, on_skip)
+                yield from self._predict_batch(held, rows, constraint, on_skip)
                 held, rows, sites = [], [], 0
         if held:
-            yield from self._answer(held, rows, given, on_skip)
+            yield from self._predict_batch(held, rows, constraint, on_skip)
 
-    def _answer(
+    def _predict_batch(
         self,
         crystals: list[Crystal],
         rows: list[dict[str, NDArray[Any]]],
-        given: Given,
+        constraint: CompositionConstraint,
         on_skip: OnSkip | None,
     ) -> Iterator[Prediction]:
         joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
@@ -135,9 +134,30 @@ class Model(ABC):
         ends = np.cumsum([crystal.n_sites for crystal in crystals])
         for crystal, part in zip(crystals, np.split(answer, ends[:-1]), strict=True):
             members = None if self.set_rule is None else self.set_rule.members(part)
-            prediction = given.applied(crystal, part, members, on_skip)
+            prediction = constraint.apply(crystal, part, members, on_skip)
             if prediction is not None:
                 yield prediction
+
+    def checked_distances(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Return (n, k) distances as the network takes them.
+
+        Raises:
+            ModelError: one of :attr:`columns` is missing, or the distances are too few or not finite.
+        """
+        if any(name not in columns for name in self.columns):
+            raise ModelError(
+                f"the model {self.name} needs the columns {', '.join(self.columns)}, got "
+                f"{', '.join(columns) or 'none'}"
+            )
+        distances = np.asarray(columns["distances"])
+        if distances.ndim != 2 or distances.shape[1] < self.k:
+            raise ModelError(
+                f"the model {self.name} needs k = {self.k} distances a site, got shape {distances.shape}"
+            )
+        distances = np.ascontiguousarray(distances[:, : self.k], dtype=np.float32)
+        if not np.isfinite(distances).all():
+            raise ModelError(f"the model {self.name} was given distances that are not finite")
+        return distances
 
     def __repr__(self) -> str:
         return f"<{self.kind} model {self.name}: k = {self.k}, {counted(len(self.elements), 'element')}>"

@@ -1,17 +1,17 @@
-"""The set of elements that a site may be of: with a promised share of the sites it holds the true one.
+"""Prediction sets: a chosen share of them contains the true element.
 
 Split conformal prediction (Vovk, Gammerman and Shafer 2005, 10.1007/b106715; Sadinle, Lei and Wasserman 2019,
-10.1080/01621459.2017.1395341). An element is in the set when its probability reaches a threshold, and each
-first choice has a threshold of its own (Mondrian categories), fitted on ``val``: of the sites that look like
-zinc, 99 % are of an element in their set, and of those that look like carbon too. One threshold for all
-would keep the promise on the many H and C and break it on metals; one for each true element would put rare
+10.1080/01621459.2017.1395341). An element is in the set if its probability reaches a threshold. Each
+predicted element has its own threshold (Mondrian categories), fitted on ``val``: 99 % of the sites that are
+predicted as zinc have their element in the set, and the same holds for carbon. One common threshold would
+reach the coverage on the many H and C, but not on metals. One threshold per true element would put rare
 elements into the set of every carbon.
 
-The promise holds for sites drawn like those of ``val``. The sites of a crystal are right or wrong together,
-so that it is kept less exactly than the number of sites suggests; and crystals of another kind may break it.
+The coverage holds for sites drawn like those of ``val``. Sites of one crystal are correlated, so coverage is
+less precise than the number of sites suggests. For crystals of another class it may be lower.
 
-A model file carries its thresholds in its metadata, ``sets``. For one that was made without, this writes
-them beside it, bound to it by its fingerprint:
+A model file stores its thresholds in its metadata, ``sets``. For a file without them, this command writes a
+file next to it that names the model's fingerprint:
 
     python -m workshop.sets MODEL DATASET
 """
@@ -32,24 +32,24 @@ from atomsight.core.errors import InputError, ModelError
 from atomsight.models.artefacts import fingerprint_of
 
 COVERAGE = 0.99
-"""The promise."""
+"""Target coverage: share of prediction sets that contain the true element."""
 
 ENOUGH = 100
-"""Sites of ``val`` with the same first choice that make a category; a threshold at 99 % needs 99."""
+"""Fewest ``val`` sites of a category, all with the same predicted element. A threshold at 99 % needs 99."""
 
 CALIBRATION_SITES = 500_000
-"""Sites of ``val`` that temperature and thresholds are fitted to at most; bounds the memory."""
+"""Largest number of ``val`` sites for the fit of temperature and thresholds. Limits the memory."""
 
 
 class Fitted(Protocol):
-    """What `rule_of` needs to know of a `Model`."""
+    """The part of a `Model` that `rule_of` needs."""
 
     elements: tuple[int, ...]
     metadata: dict[str, Any]
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the model."""
+        """SHA-256 of the model's file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +57,10 @@ class SetRule:
     """Thresholds that turn probabilities into sets.
 
     Attributes:
-        coverage: share of the sites whose set holds the true element, as promised.
-        thresholds: (elements,) float64; with this column as the first choice, elements of at least this
+        coverage: target share of the sites whose set contains the true element.
+        thresholds: (elements,) float64, by the column of the predicted element. Elements of at least this
             probability are in the set.
-        sites: sites of ``val`` that the thresholds were fitted to.
+        sites: number of ``val`` sites in the fit.
     """
 
     coverage: float
@@ -68,24 +68,24 @@ class SetRule:
     sites: int
 
     def members(self, probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """(n, elements) whether an element is in the set of a site; the first choice always is.
+        """Return (n, elements) whether an element is in the set of a site. The predicted element always is.
 
         Args:
             probabilities: (n, elements), of blind prediction.
         """
         first = probabilities.argmax(axis=1)
-        held = probabilities >= self.thresholds[first][:, None]
-        held[np.arange(len(first)), first] = True
-        return held
+        members: NDArray[np.bool_] = probabilities >= self.thresholds[first][:, None]
+        members[np.arange(len(first)), first] = True
+        return members
 
     def as_dict(self, elements: Sequence[int]) -> dict[str, Any]:
-        """For JSON, thresholds by symbol."""
+        """Return a record for JSON with the thresholds by symbol."""
         numbers = {SYMBOLS[z]: float(t) for z, t in zip(elements, self.thresholds, strict=True)}
         return {"coverage": self.coverage, "sites": self.sites, "thresholds": numbers}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], elements: Sequence[int], source: str) -> SetRule:
-        """From what `as_dict` gave.
+        """Create from a record of `as_dict`.
 
         Raises:
             ModelError: it is no such record, or about other elements.
@@ -104,15 +104,15 @@ class SetRule:
 def fit_sets(
     probabilities: NDArray[np.floating], truth: NDArray[np.integer], coverage: float = COVERAGE
 ) -> SetRule:
-    """Thresholds of the sets, from sites that the model has not learnt from.
+    """Fit the thresholds of the sets on sites that are not in the training set.
 
-    First choices with fewer than ``ENOUGH`` sites share a threshold; if they are too few together, it is that
-    of all sites. With fewer sites than the coverage needs (99 for 99 %), the sets hold every element.
+    Predicted elements with fewer than ``ENOUGH`` sites share a threshold. If they are too few together, it is
+    that of all sites. With fewer sites than the coverage needs (99 for 99 %), the sets contain every element.
 
     Args:
         probabilities: (n, elements).
         truth: (n,) column of the true element.
-        coverage: the share to promise, in (0, 1).
+        coverage: target coverage, in (0, 1).
 
     Raises:
         InputError: the coverage is not between 0 and 1.
@@ -133,7 +133,7 @@ def fit_sets(
 
 
 def _threshold(own: NDArray[np.floating], coverage: float) -> float:
-    """The largest that keeps the promise for one more site drawn like these: an order statistic."""
+    """Return the largest threshold with this coverage for one more site drawn like these."""
     rank = int(np.floor((len(own) + 1) * (1 - coverage) + 1e-9))
     if rank < 1:
         return 0.0
@@ -141,13 +141,13 @@ def _threshold(own: NDArray[np.floating], coverage: float) -> float:
     return float(np.partition(own, rank - 1)[rank - 1]) * (1 - 1e-6)
 
 
-def file_beside(model: Path) -> Path:
-    """Where the thresholds of a model file lie that does not carry them itself."""
+def sets_file(model: Path) -> Path:
+    """Return the file of thresholds for a model file that does not contain them."""
     return model.with_name(model.stem + ".sets.json")
 
 
 def rule_of(model: Fitted, file: Path) -> SetRule | None:
-    """The thresholds that a model file carries, or those beside it that belong to it; None without any.
+    """Return the thresholds in a model file, or in the file next to it, or None without any.
 
     Raises:
         ModelError: they are damaged, or bundled and fitted with another model than the one present.
@@ -155,7 +155,7 @@ def rule_of(model: Fitted, file: Path) -> SetRule | None:
     carried = model.metadata.get("sets")
     if carried is not None:
         return SetRule.from_dict(carried, model.elements, str(file))
-    path = file_beside(file)
+    path = sets_file(file)
     if not path.is_file():
         return None
     fingerprint_of(path)

@@ -1,4 +1,4 @@
-"""Find a model and open it: a bundled one by name, a run folder, or an ONNX file."""
+"""Find and open a model: a bundled one by name, a run folder, or an ONNX file."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 from atomsight.core.errors import ModelError
 from atomsight.models.artefacts import fingerprint_of
 from atomsight.models.conformal import rule_of
-from atomsight.models.onnx.session import open_session
+from atomsight.models.onnx.session import FORMAT, open_session
 from atomsight.models.registry import model_class
 
 if TYPE_CHECKING:
     from atomsight.models.base import Model
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-"""Folder of the bundled weights, ``<name>.onnx`` each with its card ``<name>.md``."""
+"""Folder of the bundled weights ``<name>.onnx`` and their model cards ``<name>.md``."""
 
 DEFAULT = "masked-site-isotypes"
-"""Name of the bundled model that is meant where none is named."""
+"""Name of the default model."""
 
 MODEL_FILE = "model.onnx"
 """The exported model within a run folder."""
 
 
 def bundled_models() -> tuple[str, ...]:
-    """Names of the bundled models, by alphabet."""
+    """Return the names of the bundled models, in alphabetical order."""
     return tuple(sorted(path.stem for path in PRETRAINED.glob("*.onnx")))
 
 
@@ -37,12 +37,19 @@ def load_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
             is the bundled default.
         threads: threads that one run of the network may use; 0 leaves it to ONNX Runtime (all cores).
 
+    Returns:
+        The model.
+
     Raises:
         ModelError: there is no such model, the run has not ended yet, the file is damaged or of an unknown
-            kind, or a bundled file is not the one released.
+            architecture, or a bundled file is not the one released.
+
+    Example:
+        >>> load_model("two-stage", threads=1)
+        <two-stage model two-stage: k = 10, 88 elements>
     """
     label, path = _locate(DEFAULT if name in (None, "default") else name)
-    fingerprint = fingerprint_of(path)
+    fingerprint = fingerprint_of(path, FORMAT)
     session = open_session(path, threads)
     kind = session.get_modelmeta().custom_metadata_map.get("kind", "")
     model = model_class(kind, str(path))(label, session, fingerprint)
@@ -51,7 +58,7 @@ def load_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
 
 
 def model_file(name: str | Path) -> Path:
-    """The ONNX file that `load_model` opens.
+    """Return the ONNX file that `load_model` opens.
 
     Raises:
         ModelError: there is none.

@@ -74,7 +74,7 @@ def predict(
     Example:
         >>> for prediction in atomsight.predict("examples/paracetamol.cif"):
         ...     print(prediction.crystal.name, prediction.agrees.mean())
-        2300214 1.0
+        7105573 1.0
     """
     if executor is not None and isinstance(model, Model):
         raise InputError("workers load the model themselves; give its name or path")

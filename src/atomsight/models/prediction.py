@@ -1,4 +1,4 @@
-"""What a model predicts for one crystal."""
+"""`Prediction`, the result of a model for one crystal."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ LEAST_SHOWN = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Prediction(Record):
-    """What a model says about the sites of one crystal.
+    """The prediction of a model for the sites of one crystal.
 
     Attributes:
         crystal: the crystal.
-        elements: atomic numbers, the order of the columns.
+        elements: atomic numbers, in the order of the columns.
         probabilities: (sites, elements) float32, rows sum to 1.
-        predicted: (sites,) uint8, atomic number given to each site: the most probable one, or under a given
-            composition that of the best assignment as a whole.
-        members: (sites, elements) whether an element is in the site's set, see :meth:`sets`; None where the
-            model has no thresholds for it.
-        fit: how a given formula was laid over the sites; None where none was given.
+        predicted: (sites,) uint8, atomic number of each site: the most probable one, or under a composition
+            that of the optimal assignment.
+        members: (sites, elements) whether an element is in the site's prediction set, see :meth:`sets`; None
+            if the model has no thresholds.
+        fit: assignment of an external formula; None without one.
     """
 
     crystal: Crystal
@@ -47,20 +47,21 @@ class Prediction(Record):
     @property
     def agrees(self) -> NDArray[np.bool_]:
         """(sites,) whether the predicted element is the crystal's own."""
-        return self.predicted == self.crystal.site_numbers
+        agrees: NDArray[np.bool_] = self.predicted == self.crystal.site_numbers
+        return agrees
 
     def ranked(self, site: int, least: float = 0.0) -> dict[str, float]:
-        """Probability by element symbol of one site, highest first, those of at least ``least``."""
+        """Return the probabilities of one site by element symbol, highest first, of at least ``least``."""
         row = self.probabilities[site]
         order = np.argsort(-row, kind="stable")
         return {SYMBOLS[self.elements[j]]: float(row[j]) for j in order if row[j] >= least}
 
     def sets(self) -> list[tuple[str, ...]]:
-        """For each site the elements that it may be of, most probable first; 99 % of sets hold the true one.
+        """Return the prediction set of each site, most probable element first; 99 % contain the true one.
 
-        See ``conformal.py`` for what is promised. Under a formula they are the sets of the blind prediction,
-        less the elements that the formula does not hold, which keeps the promise; the assigned element is
-        always in.
+        ``conformal.py`` explains the coverage. Under a formula they are the sets of the blind prediction
+        without the elements that the formula lacks, which keeps the coverage. The assigned element is always
+        included.
 
         Raises:
             ModelError: the model has no thresholds for its sets.

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from atomsight.parallel.pool import Limits, LocalWorkers
 from atomsight.parallel.worker import (
     WorkerCrashError,
     WorkerMemoryError,
@@ -19,4 +20,11 @@ from atomsight.parallel.worker import (
     run_isolated,
 )
 
-__all__ = ["WorkerCrashError", "WorkerMemoryError", "WorkerTimeoutError", "run_isolated"]
+__all__ = [
+    "Limits",
+    "LocalWorkers",
+    "WorkerCrashError",
+    "WorkerMemoryError",
+    "WorkerTimeoutError",
+    "run_isolated",
+]

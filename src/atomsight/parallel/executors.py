@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from atomsight.core.errors import InputError, MissingExtraError
+from atomsight.core.optional import optional
+from atomsight.parallel.pool import Limits, LocalWorkers
 
 BATCH_SYSTEMS = {
     "slurm": "SLURMCluster",
@@ -27,7 +29,9 @@ def default_workers() -> int:
 
 
 @contextmanager
-def executor_of(cluster: str | None, workers: int | None = None) -> Iterator[Executor | int | None]:
+def executor_of(
+    cluster: str | None, workers: int | None = None, limits: Limits | None = None
+) -> Iterator[Executor | int | None]:
     """Open what ``--cluster`` and ``--workers`` name, for an argument ``executor=``; closed afterwards.
 
     Args:
@@ -38,15 +42,18 @@ def executor_of(cluster: str | None, workers: int | None = None) -> Iterator[Exe
         workers: processes on this machine, by default one per core that this process may use; 1 works in
             this process. For a batch system the jobs to submit, by default one. A running cluster has its
             own workers.
+        limits: limits of time and memory for each file, for workers on this machine.
 
     Raises:
-        InputError: an unknown name, an address where nobody answers, or a batch system that is not
-            configured.
+        InputError: limits of a cluster, an unknown name, an address where nobody answers, or a batch system
+            that is not configured.
         MissingExtraError: the package that the engine needs is missing.
     """
+    if limits is not None and cluster is not None:
+        raise InputError("limits of time and memory are those of workers on this machine, not of a cluster")
     if cluster is None:
         workers = workers or default_workers()
-        yield workers if workers > 1 else None
+        yield LocalWorkers(workers, limits) if limits else workers if workers > 1 else None
     elif cluster == "mpi":
         with _mpi() as executor:
             yield executor
@@ -63,13 +70,10 @@ def executor_of(cluster: str | None, workers: int | None = None) -> Iterator[Exe
 
 @contextmanager
 def _dask(address: Any) -> Iterator[Executor]:
+    distributed = optional("distributed", "cluster", "a Dask cluster")
+    dask = optional("dask", "cluster", "a Dask cluster")
     try:
-        import dask
-        from distributed import Client
-    except ImportError as error:
-        raise MissingExtraError("distributed", "cluster", "a Dask cluster") from error
-    try:
-        client = Client(address, timeout="30s", set_as_default=False)
+        client = distributed.Client(address, timeout="30s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address}: {error}") from error
     # A chunk of files is larger than the graphs that Dask warns of.
@@ -124,6 +128,5 @@ def engine_failed(error: BaseException) -> bool:
 
 
 def worker_was_killed(error: BaseException) -> bool:
-    """Whether an error of a Dask cluster is that of one task, which killed its worker each time it was
-    tried."""
+    """Whether an error of a Dask cluster belongs to one task, which ended its worker at every try."""
     return type(error).__name__ == "KilledWorker"

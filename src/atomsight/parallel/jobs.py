@@ -15,8 +15,7 @@ from atomsight.core.crystal import Crystal
 from atomsight.core.errors import EngineError
 from atomsight.core.progress import OnSkip, Tracker
 from atomsight.core.results import Record, Results
-from atomsight.io import Member, Reason, crystals_of_many, iter_structures
-from atomsight.parallel.pool import Limits
+from atomsight.io import Member, Reason, crystals_of, iter_structures
 from atomsight.parallel.scheduler import CHUNK_BYTES, Scheduler, check_executor
 
 R = TypeVar("R", bound=Record)
@@ -101,7 +100,7 @@ def spread(
     on_skip: OnSkip | None = None,
     *,
     executor: Executor | int | None = None,
-    limits: Limits | None = None,
+    watch: Callable[[], object] = lambda: None,
 ) -> Iterator[Any]:
     """Results of a job, in the order of the sources; memory does not grow with their number.
 
@@ -113,7 +112,8 @@ def spread(
         executor: None works in this process, where a file that crashes or never ends cannot be caught. A
             number starts so many worker processes on this machine. Else any `concurrent.futures.Executor`,
             whose workers need atomsight and the models and datasets that the job names, not the sources.
-        limits: of processes on this machine; a file that exceeds them or ends its process is left out.
+        watch: called about ten times a second while other processes work; an exception that it raises ends
+            the work.
 
     Raises:
         InputError: a number of processes below 1.
@@ -125,7 +125,7 @@ def spread(
     work = job.open() if executor is None else None
     # In this process results are passed on one by one; generators do not travel.
     function = partial(_events, work, strict) if work else partial(_listed, job, strict)
-    with Scheduler[_Chunk](function, partial(_prepare, job), executor=executor, limits=limits) as scheduler:
+    with Scheduler[_Chunk](function, partial(_prepare, job), executor=executor, watch=watch) as scheduler:
         for _, events in scheduler.run(chunks):
             for event in events:
                 if not isinstance(event, Skipped):
@@ -192,14 +192,13 @@ def _events(work: Work, strict: bool, chunk: _Chunk) -> Iterator[Any]:
         skips.append(Skipped(source, reason))
 
     def crystals() -> Iterator[Crystal]:
-        read = crystals_of_many([one for one in chunk.sources if isinstance(one, Member)], on_skip=on_skip)
         for source in chunk.sources:
             if isinstance(source, Skipped):
                 skips.append(source)
             elif isinstance(source, Crystal):
                 yield source
             else:
-                yield from next(read)[1]
+                yield from crystals_of(source, on_skip=on_skip)
 
     for found in work(crystals(), None if strict else on_skip):
         yield from skips

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from atomsight.core.errors import EngineError
-from atomsight.io.policy import Reason
+from atomsight.core.errors import EngineError, InputError
+from atomsight.io.policy import Reason, reason_of
 from atomsight.parallel.worker import Worker, WorkerCrashError, WorkerTimeoutError
 
 
@@ -24,6 +24,34 @@ class Limits:
 
     seconds: float = 300.0
     memory: int | None = 16 * 2**30
+
+
+class LocalWorkers(Executor):
+    """Worker processes on this machine, with limits of time and memory for each file.
+
+    Every function of atomsight that takes ``executor=`` accepts it. The processes start when they are needed
+    and end with the work.
+
+    Args:
+        workers: number of processes; 1 is a process of its own too.
+        limits: for each file. A file that exceeds them or ends its process is skipped.
+
+    Raises:
+        InputError: workers below 1, or a limit that is not positive.
+
+    Example:
+        >>> workers = LocalWorkers(2, Limits(seconds=60))
+        >>> for crystal in atomsight.check("downloads/", executor=workers):  # doctest: +SKIP
+        ...     print(crystal.crystal.name)
+    """
+
+    def __init__(self, workers: int, limits: Limits | None = None) -> None:
+        self.workers = workers
+        self.limits = limits or Limits()
+        if workers < 1:
+            raise InputError(f"workers must be at least 1, not {workers}")
+        if self.limits.seconds <= 0 or (self.limits.memory is not None and self.limits.memory <= 0):
+            raise InputError("limits of time and memory must be positive")
 
 
 class Chunk(Protocol):
@@ -88,7 +116,7 @@ class Pool:
         except WorkerTimeoutError as error:
             if len(chunk.files) == 1:
                 return self._call(function, chunk.without({0: _reason(error)}), None)
-        except WorkerCrashError:
+        except (WorkerCrashError, MemoryError):
             pass
         return self._handled_apart(function, chunk)
 
@@ -98,7 +126,7 @@ class Pool:
         failures = {index: reason for index, reason in found.items() if reason is not None}
         try:
             return self._call(function, chunk.without(failures), self._limits.seconds * (1 + len(files)))
-        except (WorkerCrashError, WorkerTimeoutError) as error:
+        except (WorkerCrashError, WorkerTimeoutError, MemoryError) as error:
             raise EngineError(
                 f"worker processes ended, perhaps for lack of memory, while {place_of([chunk])} was handled; "
                 "use fewer workers"
@@ -110,7 +138,7 @@ class Pool:
             fresh = not hasattr(self._own, "worker")
             try:
                 self._call(function, chunk, self._limits.seconds)
-            except WorkerTimeoutError as error:
+            except (WorkerTimeoutError, MemoryError) as error:
                 return _reason(error)
             except WorkerCrashError as error:
                 # A process that handled other files before may have been damaged by one of them.
@@ -142,10 +170,10 @@ class Pool:
             self._workers.add(worker)
         try:
             worker.call(self._prepare)
-        except WorkerCrashError as error:
+        except (WorkerCrashError, MemoryError) as error:
             raise EngineError(
                 "a worker process ended while it loaded what the work needs, perhaps for lack of memory; "
-                "use fewer workers"
+                "use fewer workers, or a higher limit of memory"
             ) from error
         return worker
 
@@ -158,8 +186,10 @@ def place_of(chunks: Sequence[Chunk]) -> str:
     return f"one of {', '.join(first if first == last else f'{first} to {last}' for first, last in ranges)}"
 
 
-def _reason(error: EngineError) -> Reason:
+def _reason(error: Exception) -> Reason:
     # How a process ended can differ from time to time; what a build writes may not.
+    if isinstance(error, MemoryError):
+        return reason_of(error)
     if isinstance(error, WorkerTimeoutError):
         return Reason("timeout", str(error))
     return Reason("crashed", "it ended its worker process")

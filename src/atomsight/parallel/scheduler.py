@@ -9,13 +9,16 @@ from typing import Any, Generic, TypeVar
 
 from atomsight.core.errors import EngineError, InputError
 from atomsight.parallel.executors import engine_failed, in_flight, worker_was_killed
-from atomsight.parallel.pool import Chunk, Limits, Pool, place_of
+from atomsight.parallel.pool import Chunk, LocalWorkers, Pool, place_of
 
 CHUNK_BYTES = 16 * 2**20
 """A chunk is closed once it holds this many bytes."""
 
 MOST_IN_FLIGHT = 256 * 2**20
 """Bytes of files that are with workers at a time, so that memory stays flat however many there are."""
+
+WATCH_SECONDS = 0.1
+"""Interval between two calls of the watch function of a `Scheduler`."""
 
 C = TypeVar("C", bound=Chunk)
 
@@ -37,11 +40,12 @@ class Scheduler(Generic[C]):
         function: what is done to a chunk; picklable, unless it runs in this process.
         prepare: called once in every local worker process before the function.
         executor: None works in this process, where a file that crashes or never ends cannot be caught. A
-            number starts so many worker processes on this machine. Else any `concurrent.futures.Executor`. A
-            chunk that killed its workers again and again on a Dask cluster is handled on this machine, in a
-            process of its own.
-        limits: of processes on this machine.
+            number starts so many worker processes on this machine. `LocalWorkers` adds limits. Else any
+            `concurrent.futures.Executor`. A chunk that killed its workers again and again on a Dask cluster
+            is handled on this machine, in a process of its own.
         ordered: results come in the order of the chunks; else as they are ready.
+        watch: called every `WATCH_SECONDS` while results of other processes are awaited; an exception that
+            it raises ends the work.
 
     Raises:
         InputError: a number of processes below 1.
@@ -53,15 +57,14 @@ class Scheduler(Generic[C]):
         prepare: Callable[[], object],
         *,
         executor: Executor | int | None = None,
-        limits: Limits | None = None,
         ordered: bool = True,
+        watch: Callable[[], object] = lambda: None,
     ) -> None:
-        check_executor(executor)
         self._function = function
         self._prepare = prepare
-        self._executor = executor
-        self._limits = limits or Limits()
+        self._executor = LocalWorkers(executor) if isinstance(executor, int) else executor
         self._ordered = ordered
+        self._watch = watch
         self._pool: Pool | None = None
         self._pending: dict[Future[Any], C] = {}
         self._bytes = 0
@@ -96,18 +99,18 @@ class Scheduler(Generic[C]):
 
     def _most(self) -> int:
         """Most chunks to have under way; a cluster may grow meanwhile."""
-        if isinstance(self._executor, Executor):
-            return in_flight(self._executor)
-        return 2 * (self._executor or 1) + 1
+        if isinstance(self._executor, LocalWorkers):
+            return 2 * self._executor.workers + 1
+        return in_flight(self._executor) if self._executor is not None else 1
 
     def _local(self) -> Pool:
         if self._pool is None:
-            workers = self._executor if isinstance(self._executor, int) else 1
-            self._pool = Pool(workers, self._prepare, self._limits)
+            local = self._executor if isinstance(self._executor, LocalWorkers) else LocalWorkers(1)
+            self._pool = Pool(local.workers, self._prepare, local.limits)
         return self._pool
 
     def _submitted(self, chunk: C) -> Future[Any]:
-        if not isinstance(self._executor, Executor):
+        if self._executor is None or isinstance(self._executor, LocalWorkers):
             return self._local().submit(self._function, chunk)
         try:
             return self._executor.submit(self._function, chunk)
@@ -126,9 +129,9 @@ class Scheduler(Generic[C]):
                 yield chunk, result
 
     def _next(self) -> list[Future[Any]]:
-        if self._ordered:
-            return [next(iter(self._pending))]
-        done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+        awaited = [next(iter(self._pending))] if self._ordered else list(self._pending)
+        while not (done := wait(awaited, WATCH_SECONDS, FIRST_COMPLETED).done):
+            self._watch()
         # What succeeded is handed over before an error of another chunk ends the work.
         return sorted(done, key=lambda future: future.cancelled() or future.exception() is not None)
 
@@ -136,7 +139,7 @@ class Scheduler(Generic[C]):
         try:
             return future.result()
         except (Exception, CancelledError) as error:
-            if not isinstance(self._executor, Executor) or not engine_failed(error):
+            if isinstance(self._executor, LocalWorkers) or not engine_failed(error):
                 raise
             if not worker_was_killed(error):
                 raise EngineError(

@@ -23,9 +23,9 @@ die_with_parent()
 os.register_at_fork(after_in_child=_in_child)
 
 from atomsight.geometry.neighbours import site_surroundings
-from atomsight.io import crystals_of, crystals_of_many
+from atomsight.io import crystals_of
 from atomsight.parallel.sample import SAMPLE
 
-for _member, _crystals in crystals_of_many(SAMPLE):
-    for _crystal in [*_crystals, *crystals_of(_member)]:
+for _member in SAMPLE:
+    for _crystal in crystals_of(_member):
         site_surroundings(_crystal, 1)

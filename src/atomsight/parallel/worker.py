@@ -33,15 +33,15 @@ class WorkerMemoryError(EngineError):
     """A call needed more memory than its worker process may have."""
 
 
-def run_isolated(function: Callable[..., Any], *args: Any, seconds: float, memory: int) -> Any:
+def run_isolated(function: Callable[..., Any], *args: Any, seconds: float, memory: int | None) -> Any:
     """Call a function in a disposable process of its own, which may crash or hang without harm.
 
     Args:
         function: a module-level function; it, its arguments and its result must be picklable.
         args: its arguments.
         seconds: limit of time, the start of the process not counted.
-        memory: limit of memory of the process in bytes, where the platform has one; a process that has
-            imported atomsight holds about 250 MiB.
+        memory: limit of memory of the process in bytes, where the platform has one; None sets none. A
+            process that has imported atomsight holds about 250 MiB.
 
     Returns:
         What the function returns.
@@ -56,7 +56,8 @@ def run_isolated(function: Callable[..., Any], *args: Any, seconds: float, memor
         try:
             return worker.call(function, *args, seconds=seconds)
         except MemoryError as error:
-            raise WorkerMemoryError(f"more than {memory / 2**20:.0f} MiB of memory are needed") from error
+            needed = "more memory than there is" if memory is None else f"more than {memory / 2**20:.0f} MiB"
+            raise WorkerMemoryError(f"it needs {needed}") from error
 
 
 class Worker:
@@ -90,7 +91,8 @@ class Worker:
         """Call a function in the process.
 
         Args:
-            function, args: see `run_isolated`.
+            function: see `run_isolated`.
+            args: see `run_isolated`.
             seconds: limit of time; None sets no limit.
 
         Raises:
@@ -209,8 +211,10 @@ def _answer(task: bytes) -> bytes:
 
 
 def _watch_parent() -> None:
-    """End this process when the one that started it has ended; works on every system, between two
-    instructions of Python."""
+    """End this process when the one that started it has ended.
+
+    It works on every system, between two instructions of Python.
+    """
     parent = parent_process()
     if parent is None:
         return

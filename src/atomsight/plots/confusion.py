@@ -1,8 +1,9 @@
-"""The confusion matrix as a figure: recall by row, with the margins that a reader needs to judge it."""
+"""The confusion matrix as a figure, with recall, precision and number of sites in the margins."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -20,30 +21,28 @@ from atomsight.evaluate.metrics import accuracy, element_scores
 from atomsight.plots.style import GREY, INK, SEQUENTIAL, look, thousands
 
 SHARES_UP_TO, COUNTS_UP_TO = 26, 12
-"""Most elements with which the cells still have room for the share, and for the count beneath it."""
+"""Largest numbers of elements for which the cells show the share, and the number of sites."""
 
 _NORM = PowerNorm(0.5, vmin=0, vmax=1)
 
 
+@look()
 def confusion_figure(matrix: NDArray[np.int64], elements: Sequence[int], *, title: str = "") -> Figure:
-    """The confusion matrix of a classifier of elements.
+    """Draw the confusion matrix of a classifier of elements.
 
-    A cell is the share, in per cent, of the sites of the true element (row) that was given the predicted one
-    (column), so the diagonal is the recall. The colours follow the square root of the share: a confusion of 1
-    % is seen beside a recall of 95 %. Margins: recall and number of sites of each row, precision of each
-    column. The cells carry the share where it rounds to 1 % or more, with up to 26 elements, and the number
-    of sites with up to 12.
+    A cell is the share, in per cent, of the sites of the true element (row) for which the model predicted the
+    element of the column. The diagonal is the recall. The colours follow the square root of the share, so
+    that a confusion of 1 % is visible next to a recall of 95 %. The margins show recall and number of sites
+    of each row, and precision of each column. Cells show shares that round to 1 % or more, with up to 26
+    elements, and the number of sites with up to 12.
 
     Args:
         matrix: (n, n) counts, rows true, columns predicted.
-        elements: n atomic numbers; the figure orders them by atomic number whatever their order here, and
-            leaves out those that neither occur nor are predicted.
-        title: printed above the line with accuracy and macro recall.
+        elements: n atomic numbers in any order. The figure orders them, and leaves out those that neither
+            occur nor are predicted.
+        title: Title above the line with accuracy and macro recall.
     """
-    order = np.argsort(np.asarray(elements))
-    counts = np.asarray(matrix)[np.ix_(order, order)]
-    used = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
-    counts, symbols = counts[np.ix_(used, used)], [SYMBOLS[elements[i]] for i in order[used]]
+    counts, symbols = by_atomic_number(np.asarray(matrix), elements)
     n = len(symbols)
     scores, shares = element_scores(counts), normalise_rows(counts)
 
@@ -52,65 +51,94 @@ def confusion_figure(matrix: NDArray[np.int64], elements: Sequence[int], *, titl
     side, strip, gap = n * cell, max(cell, 0.24), 0.05
     left, top, bottom, right = 0.72, 0.98, 0.12 + strip, 1.4 + strip
     width, height = max(left + side + right, 4.6), top + side + bottom + gap
-    with look():
-        figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(width, height))
 
-        def place(x: float, y: float, w: float, h: float) -> Axes:
-            """Axes by inches from the matrix's lower left corner, so that all cells stay square."""
-            origin = bottom + gap
-            return figure.add_axes(((left + x) / width, (origin + y) / height, w / width, h / height))
+    def place(x: float, y: float, w: float, h: float) -> Axes:
+        """Add axes by inches from the matrix's lower left corner, so that all cells are square."""
+        origin = bottom + gap
+        return figure.add_axes(((left + x) / width, (origin + y) / height, w / width, h / height))
 
-        main = place(0, 0, side, side)
-        recall = place(side + gap, 0, strip, side)
-        precision = place(0, -gap - strip, side, strip)
-        _paint(main, shares)
-        _paint(recall, scores.recall[:, None])
-        _paint(precision, scores.precision[None, :])
+    main = place(0, 0, side, side)
+    recall = place(side + gap, 0, strip, side)
+    precision = place(0, -gap - strip, side, strip)
+    for axes, values in (
+        (main, shares),
+        (recall, scores.recall[:, None]),
+        (precision, scores.precision[None]),
+    ):
+        _paint(axes, values)
         if n <= SHARES_UP_TO:
-            both = n <= COUNTS_UP_TO
-            _write(main, shares, counts if both else None, font)
-            _write(recall, scores.recall[:, None], None, font)
-            _write(precision, scores.precision[None, :], None, font)
+            _write(axes, values, counts if axes is main and n <= COUNTS_UP_TO else None, font)
 
-        main.set_yticks(range(n), symbols, fontsize=font)
-        main.set_xticks(range(n), symbols, fontsize=font, rotation=90 if n > 40 else 0)
-        main.tick_params(top=False, labeltop=True, labelbottom=False)
-        main.set_ylabel("true element")
-        main.xaxis.set_label_position("top")
-        main.set_xlabel("predicted element")
-        recall.set_yticks(range(n), [thousands(int(c)) for c in scores.support], fontsize=font)
-        recall.tick_params(labelleft=False, labelright=True)
-        recall.set_xticks([])
-        precision.set_yticks([0], ["precision"], fontsize=8)
-        precision.set_xticks([])
-        above = 4 / 72 / max(side, 0.1)
-        for x, text in ((0.5, "recall"), (1 + 0.11 / strip, "sites")):
-            recall.text(
-                x,
-                1 + above,
-                text,
-                transform=recall.transAxes,
-                fontsize=8,
-                ha="center",
-                va="bottom",
-                rotation=90,
-            )
-        bar = min(side, 3.2)
-        _colour_bar(figure, place(side + gap + strip + 0.62, side - bar, 0.11, bar))
-        _headline(figure, title, counts, height)
+    main.set_yticks(range(n), symbols, fontsize=font)
+    main.set_xticks(range(n), symbols, fontsize=font, rotation=90 if n > 40 else 0)
+    main.tick_params(top=False, labeltop=True, labelbottom=False)
+    main.set_ylabel("true element")
+    main.xaxis.set_label_position("top")
+    main.set_xlabel("predicted element")
+    recall.set_yticks(range(n), [thousands(int(c)) for c in scores.support], fontsize=font)
+    recall.tick_params(labelleft=False, labelright=True)
+    recall.set_xticks([])
+    precision.set_yticks([0], ["precision"], fontsize=8)
+    precision.set_xticks([])
+    above = 1 + 4 / 72 / max(side, 0.1)
+    style: dict[str, Any] = {"fontsize": 8, "ha": "center", "va": "bottom", "rotation": 90}
+    for x, text in ((0.5, "recall"), (1 + 0.11 / strip, "sites")):
+        recall.text(x, above, text, transform=recall.transAxes, **style)
+    bar = min(side, 3.2)
+    colour_bar(figure, cax=place(side + gap + strip + 0.62, side - bar, 0.11, bar))
+    line = (
+        f"accuracy {100 * accuracy(counts):.1f} %, macro recall {100 * macro(scores.recall):.1f} %, "
+        f"{counted(int(counts.sum()), 'site')}, {counted(int((scores.support > 0).sum()), 'element')}"
+    )
+    figure.text(0.012, 1 - 0.08 / height, title, va="top", fontsize=10, fontweight="bold")
+    figure.text(0.012, 1 - (0.3 if title else 0.1) / height, line, va="top", fontsize=8.5)
     return figure
+
+
+def by_atomic_number(
+    matrices: NDArray[np.int64], elements: Sequence[int]
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Order confusion matrices by atomic number, without the elements that neither occur nor are predicted.
+
+    Args:
+        matrices: (..., n, n) counts.
+        elements: n atomic numbers.
+
+    Returns:
+        The (..., m, m) counts and the m element symbols.
+    """
+    order = np.argsort(np.asarray(elements))
+    counts = matrices[..., order[:, None], order]
+    total = counts.reshape(-1, *counts.shape[-2:]).sum(axis=0)
+    used = np.flatnonzero(total.sum(axis=0) + total.sum(axis=1))
+    return counts[..., used[:, None], used], [SYMBOLS[elements[i]] for i in order[used]]
+
+
+def share_image(axes: Axes, shares: NDArray[np.float64], **options: Any) -> None:
+    """Draw shares as a framed image with the colours of confusion matrices."""
+    colours = colormaps[SEQUENTIAL].with_extremes(bad="#EFEFEF")
+    axes.imshow(shares, cmap=colours, norm=_NORM, interpolation="nearest", **options)
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=GREY, linewidth=0.6)
+
+
+def colour_bar(figure: Figure, **options: Any) -> None:
+    """Add the colour bar of `share_image`, with options of Matplotlib's ``colorbar``."""
+    bar = figure.colorbar(ScalarMappable(_NORM, SEQUENTIAL), **options)
+    ticks = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1]
+    bar.set_ticks(ticks, labels=[f"{100 * t:.0f} %" for t in ticks], fontsize=7)
+    bar.ax.tick_params(length=2, pad=2)
+    bar.outline.set(linewidth=0.6, edgecolor=GREY)
 
 
 def _paint(axes: Axes, values: NDArray[np.float64]) -> None:
     rows, columns = values.shape
-    colours = colormaps[SEQUENTIAL].with_extremes(bad="#EFEFEF")
-    axes.imshow(values, cmap=colours, norm=_NORM, aspect="auto", interpolation="nearest")
+    share_image(axes, values, aspect="auto")
     axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
     axes.grid(True, which="minor", color="#E6E6E6", linewidth=min(0.4, 12 / max(rows, columns)))
     axes.tick_params(which="both", length=0, pad=2)
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=GREY, linewidth=0.6)
 
 
 def _write(axes: Axes, values: NDArray[np.float64], counts: NDArray[np.int64] | None, font: float) -> None:
@@ -119,26 +147,7 @@ def _write(axes: Axes, values: NDArray[np.float64], counts: NDArray[np.int64] | 
         if percent in ("", "0") and not (counts is None and 1 in values.shape):
             continue
         colour = "white" if _NORM(value) > 0.6 else INK
-        down = 0.12 if counts is not None else 0.0
-        axes.text(j, i - down, percent, ha="center", va="center", fontsize=font, color=colour)
+        style: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
+        axes.text(j, i - (0.0 if counts is None else 0.12), percent, fontsize=font, **style)
         if counts is not None:
-            text = thousands(int(counts[i, j]))
-            axes.text(j, i + 0.27, text, ha="center", va="center", fontsize=0.62 * font, color=colour)
-
-
-def _colour_bar(figure: Figure, axes: Axes) -> None:
-    bar = figure.colorbar(ScalarMappable(_NORM, SEQUENTIAL), cax=axes)
-    ticks = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1]
-    bar.set_ticks(ticks, labels=[f"{100 * t:.0f} %" for t in ticks], fontsize=7)
-    bar.ax.tick_params(length=2, pad=2)
-    bar.outline.set(linewidth=0.6, edgecolor=GREY)
-
-
-def _headline(figure: Figure, title: str, counts: NDArray[np.int64], height: float) -> None:
-    scores = element_scores(counts)
-    line = (
-        f"accuracy {100 * accuracy(counts):.1f} %, macro recall {100 * macro(scores.recall):.1f} %, "
-        f"{counted(int(counts.sum()), 'site')}, {counted(int((scores.support > 0).sum()), 'element')}"
-    )
-    figure.text(0.012, 1 - 0.08 / height, title, va="top", fontsize=10, fontweight="bold")
-    figure.text(0.012, 1 - (0.3 if title else 0.1) / height, line, va="top", fontsize=8.5)
+            axes.text(j, i + 0.27, thousands(int(counts[i, j])), fontsize=0.62 * font, **style)

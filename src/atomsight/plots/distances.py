@@ -12,79 +12,83 @@ from numpy.typing import NDArray
 from atomsight.analyse.distance_summary import PairSummary
 from atomsight.analyse.distances import ALL_PAIRS, DistanceCounts, Pair, Weight
 from atomsight.core.elements import SYMBOLS
-from atomsight.plots.style import BLUE, GREY, INK, light_grid, look, new_figure, thousands
+from atomsight.plots.style import BLUE, GREY, INK, headline, light_grid, look, new_figure, thousands
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Palette of Okabe and Ito (2008) without its yellow, which is too pale for a line."""
+"""Palette of Okabe and Ito (2008) without its yellow, which is too pale for lines."""
 
 MATRIX_UP_TO = 10
-"""Most elements, the most abundant first, for which the pairs still have room in one figure."""
+"""Largest number of elements whose pairs fit in one figure. The most abundant ones are drawn."""
 
 _PALE = "#BFD9EA"
 _HIDDEN = 0.002
 """Share of the counts at each end that the zoomed panel leaves out."""
 
 
+@look()
 def overall_figure(counts: DistanceCounts, weight: Weight = "sites", *, title: str = "") -> Figure:
-    """All pairs together, and each centre element as a line: linear counts above, logarithmic below.
+    """Draw the distribution of all pairs as an area, and of each centre element as a line.
 
-    Of more than seven centre elements, the seven with most counts are drawn; the area holds all of them.
+    Counts are linear in the upper panel, logarithmic in the lower one. Of more than seven centre elements,
+    the seven with most counts have a line.
     """
     edges = counts.edges()
-    whole = counts.histogram(ALL_PAIRS, weight)
+    total = counts.histogram(ALL_PAIRS, weight)
     centres = sorted(counts.elements, key=lambda z: -counts.total(Pair(z, None), weight))[: len(HUES)]
-    with look():
-        figure = new_figure(6.6, 5.2)
-        panels = figure.subplots(2, 1)
-        window = _window(whole, edges, [])
-        for axes, scale in zip(panels, ("linear", "log"), strict=True):
-            axes.stairs(whole, edges, fill=True, color="#E9E9E9", label="all")
-            for z, hue in zip(centres, HUES, strict=False):
-                share = thousands(counts.total(Pair(z, None), weight))
-                label = f"{SYMBOLS[z]} ({share})"
-                axes.stairs(counts.histogram(Pair(z, None), weight), edges, color=hue, lw=1, label=label)
-            _scale(axes, scale, weight, _width_text(counts))
-        _zoom(panels[0], panels[1], counts, window)
-        panels[0].legend(title="centre", fontsize=8, title_fontsize=8, loc="upper right", ncols=2)
-        panels[1].set_xlabel(_distance_label(counts))
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    figure = new_figure(6.6, 5.2)
+    panels = figure.subplots(2, 1)
+    window = _window(total, edges, [])
+    for axes in panels:
+        axes.stairs(total, edges, fill=True, color="#E9E9E9", label="all")
+        for z, hue in zip(centres, HUES, strict=False):
+            label = f"{SYMBOLS[z]} ({thousands(counts.total(Pair(z, None), weight))})"
+            axes.stairs(counts.histogram(Pair(z, None), weight), edges, color=hue, lw=1, label=label)
+    _set_axes(panels, counts, weight, window)
+    panels[0].legend(title="centre", fontsize=8, title_fontsize=8, loc="upper right", ncols=2)
+    headline(figure, title)
     return figure
 
 
+@look()
 def pair_figure(
     counts: DistanceCounts, summary: PairSummary, weight: Weight = "sites", *, title: str = ""
 ) -> Figure:
-    """One ordered pair: linear counts where nearly all of them lie, with the peaks named, and logarithmic
-    counts over the whole range below. Of a range of neighbours each rank is a line of its own, six at
-    most."""
+    """Draw the distribution of one ordered pair with its peaks.
+
+    The upper panel has linear counts, over the stretch that holds nearly all of them, and names the peaks.
+    The lower one has logarithmic counts over the whole range. Each rank of a range of neighbours is a line,
+    six at most.
+    """
     edges = counts.edges()
     histogram = counts.histogram(summary.pair, weight)
     window = _window(histogram, edges, [peak.position for peak, _ in summary.peaks])
-    with look():
-        figure = new_figure(6.6, 5.2)
-        linear, logarithmic = figure.subplots(2, 1)
-        for axes, scale in ((linear, "linear"), (logarithmic, "log")):
-            axes.stairs(histogram, edges, fill=True, color=_PALE)
-            axes.stairs(histogram, edges, color=BLUE, lw=0.8)
-            _ranks(axes, counts, summary.pair, weight)
-            _scale(axes, scale, weight, _width_text(counts))
-        _zoom(linear, logarithmic, counts, window)
-        if counts.ranks.apart and counts.ranks.first < counts.ranks.last:
-            logarithmic.legend(fontsize=7.5, loc="upper right", ncols=3)
-        _peaks(linear, summary, histogram, edges, window)
-        for peak, _ in summary.peaks:
-            logarithmic.axvline(peak.position, color=INK, lw=0.6, ls=(0, (2, 2)))
-        logarithmic.set_xlabel(_distance_label(counts))
-        which = "nearest" if counts.ranks.last == 1 else f"{counts.ranks} nearest"
-        line = (
-            f"{summary.sites if weight == 'sites' else summary.atoms:,} {weight}, "
-            f"{100 * summary.share:.1f} % of the {which} neighbours of {SYMBOLS[summary.pair.centre or 0]}"
-        )
-        figure.suptitle(f"{title or summary.pair}\n", x=0.01, ha="left", fontsize=10, fontweight="bold")
-        figure.text(0.0125, 0.957, line, fontsize=8.5, va="top")
+    figure = new_figure(6.6, 5.2)
+    linear, logarithmic = panels = figure.subplots(2, 1)
+    ranks = counts.ranks
+    lines = range(ranks.first, ranks.last + 1) if ranks.apart and ranks.first < ranks.last else ()
+    for axes in panels:
+        axes.stairs(histogram, edges, fill=True, color=_PALE)
+        axes.stairs(histogram, edges, color=BLUE, lw=0.8)
+        for rank, hue in zip(lines, HUES[1:], strict=False):
+            of_rank = counts.histogram(summary.pair, weight, rank)
+            axes.stairs(of_rank, edges, color=hue, lw=0.9, label=f"n = {rank}")
+    _set_axes(panels, counts, weight, window)
+    if lines:
+        logarithmic.legend(fontsize=7.5, loc="upper right", ncols=3)
+    _peaks(linear, summary, histogram, edges, window)
+    for peak, _ in summary.peaks:
+        logarithmic.axvline(peak.position, color=INK, lw=0.6, ls=(0, (2, 2)))
+    which = "nearest" if counts.ranks.last == 1 else f"{counts.ranks} nearest"
+    line = (
+        f"{summary.sites if weight == 'sites' else summary.atoms:,} {weight}, "
+        f"{100 * summary.share:.1f} % of the {which} neighbours of {SYMBOLS[summary.pair.centre or 0]}"
+    )
+    headline(figure, f"{title or summary.pair}\n")
+    figure.text(0.0125, 0.957, line, fontsize=8.5, va="top")
     return figure
 
 
+@look()
 def pair_matrix_figure(
     counts: DistanceCounts,
     summaries: Sequence[PairSummary],
@@ -92,58 +96,53 @@ def pair_matrix_figure(
     *,
     title: str = "",
 ) -> Figure:
-    """All ordered pairs of the elements asked for: rows are centres, columns neighbours, each cell its own
-    scale.
+    """Draw the distributions of all ordered pairs of some elements, rows centres, columns neighbours.
 
-    The last column is every other neighbour. Heights are square roots of counts, so that small peaks are seen
-    beside large ones. A cell carries its share of the centre's neighbours and its count, and is the darker,
-    the larger that share. Marks below are the peaks. Of more than ten elements, the ten with most counts are
-    drawn.
+    The last column holds all other neighbours. Each cell has its own scale. Heights are square roots of
+    counts, so that small peaks are visible next to large ones. A cell shows its share of the centre's
+    neighbours and its count; the larger the share, the darker the cell. Marks below it are the peaks. Of
+    more than ten elements, the ten with most counts are drawn.
     """
     elements = sorted(counts.elements, key=lambda z: -counts.total(Pair(z, None), weight))[:MATRIX_UP_TO]
     known = {summary.pair: summary for summary in summaries}
     edges = counts.edges()
     window = _window(counts.histogram(ALL_PAIRS, weight), edges, [])
     n, cell = len(elements), 1.15 if len(elements) <= 5 else 0.85
-    with look():
-        # Margins by hand: the automatic layout takes seconds for a hundred cells.
-        width, height = 0.6 + cell * (n + 1), 1.35 + 0.8 * cell * n
-        figure = Figure(figsize=(width, height))
-        figure.subplots_adjust(
-            left=0.42 / width,
-            right=1 - 0.12 / width,
-            bottom=0.68 / height,
-            top=1 - 0.6 / height,
-            wspace=0.09,
-            hspace=0.14,
+    # Margins by hand: the automatic layout takes seconds for a hundred cells.
+    width, height = 0.6 + cell * (n + 1), 1.35 + 0.8 * cell * n
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(
+        left=0.42 / width,
+        right=1 - 0.12 / width,
+        bottom=0.68 / height,
+        top=1 - 0.6 / height,
+        wspace=0.09,
+        hspace=0.14,
+    )
+    grid = figure.subplots(n, n + 1, squeeze=False, sharex=True)
+    for i, centre in enumerate(elements):
+        total = counts.total(Pair(centre, None), weight)
+        others = counts.histogram(Pair(centre, None), weight)
+        other_count = total
+        for j, neighbour in enumerate(elements):
+            pair = Pair(centre, neighbour)
+            histogram, count = counts.histogram(pair, weight), counts.total(pair, weight)
+            others, other_count = others - histogram, other_count - count
+            peaks = known[pair].peaks if pair in known else ()
+            marks = [peak.position for peak, _ in peaks if window[0] < peak.position < window[1]]
+            _cell(grid[i, j], histogram, edges, count, total, marks)
+        _cell(grid[i, n], others, edges, other_count, total, [])
+        grid[i, 0].set_ylabel(
+            SYMBOLS[centre], rotation=0, ha="right", va="center", fontsize=10, fontweight="bold"
         )
-        grid = figure.subplots(n, n + 1, squeeze=False, sharex=True)
-        for i, centre in enumerate(elements):
-            total = counts.total(Pair(centre, None), weight)
-            others = counts.histogram(Pair(centre, None), weight)
-            other_count = total
-            for j, neighbour in enumerate(elements):
-                pair = Pair(centre, neighbour)
-                histogram, count = counts.histogram(pair, weight), counts.total(pair, weight)
-                others, other_count = others - histogram, other_count - count
-                summary = known.get(pair)
-                marks = [peak.position for peak, _ in summary.peaks] if summary else []
-                marks = [x for x in marks if window[0] < x < window[1]]
-                _cell(grid[i, j], histogram, edges, count, total, marks)
-            _cell(grid[i, n], others, edges, other_count, total, [])
-            grid[i, 0].set_ylabel(
-                SYMBOLS[centre], rotation=0, ha="right", va="center", fontsize=10, fontweight="bold"
-            )
-        for axes, name in zip(grid[0], [*(SYMBOLS[z] for z in elements), "other"], strict=True):
-            axes.set_title(name, loc="center", fontsize=10)
-        for axes in grid[-1]:
-            axes.tick_params(labelbottom=True, labelsize=7)
-            axes.set_xlim(*window)
-        label = (
-            f"{_distance_label(counts)}\nrows: centres, columns: neighbours; height: square root of the count"
-        )
-        figure.text(0.5, 0.06 / height, label, ha="center", va="bottom", fontsize=8.5)
-        figure.text(0.09 / width, 1 - 0.09 / height, title, va="top", fontsize=10, fontweight="bold")
+    for axes, name in zip(grid[0], [*(SYMBOLS[z] for z in elements), "other"], strict=True):
+        axes.set_title(name, loc="center", fontsize=10)
+    for axes in grid[-1]:
+        axes.tick_params(labelbottom=True, labelsize=7)
+        axes.set_xlim(*window)
+    label = f"{_distance_label(counts)}\nrows: centres, columns: neighbours; height: square root of the count"
+    figure.text(0.5, 0.06 / height, label, ha="center", va="bottom", fontsize=8.5)
+    figure.text(0.09 / width, 1 - 0.09 / height, title, va="top", fontsize=10, fontweight="bold")
     return figure
 
 
@@ -165,10 +164,10 @@ def _cell(
         axes.text(0.5, 0.45, "none", transform=axes.transAxes, ha="center", fontsize=7, color=GREY)
         return
     step = max(len(histogram) // 200, 1)
-    whole = len(histogram) // step * step
-    coarse = histogram[:whole].reshape(-1, step).sum(axis=1)
+    used = len(histogram) // step * step
+    coarse = histogram[:used].reshape(-1, step).sum(axis=1)
     heights = np.sqrt(coarse)
-    axes.stairs(heights, edges[: whole + 1 : step], fill=True, color=BLUE)
+    axes.stairs(heights, edges[: used + 1 : step], fill=True, color=BLUE)
     axes.plot(marks, np.zeros(len(marks)), "|", color=INK, markersize=6, clip_on=False, in_layout=False)
     percent = f"{100 * share:.0f} %" if share >= 0.005 else "< 0.5 %"
     text = f"{percent}\n{thousands(count)}"
@@ -183,16 +182,15 @@ def _peaks(
     edges: NDArray[np.float64],
     window: tuple[float, float],
 ) -> None:
-    """Label each peak in the window above its summit; neighbours in the way of each other go to higher
-    rows."""
+    """Label each peak in the window above its maximum, in several rows where labels would overlap."""
     top = max(int(histogram.max()), 1)
     axes.set_ylim(0, 1.75 * top)
     ends: list[float] = []
     character = (window[1] - window[0]) / 88
-    for peak, kind in summary.peaks:
+    for peak, bond_type in summary.peaks:
         if not window[0] <= peak.position <= window[1]:
             continue
-        text = f"{peak.position:.3f} Å, {100 * peak.share:.1f} %" + (f"\n{kind}" if kind else "")
+        text = f"{peak.position:.3f} Å, {100 * peak.share:.1f} %" + (f"\n{bond_type}" if bond_type else "")
         half = max(map(len, text.splitlines())) * character / 2
         row = next((r for r, end in enumerate(ends) if end < peak.position - half), len(ends))
         ends[row : row + 1] = [peak.position + half]
@@ -205,30 +203,10 @@ def _peaks(
         label.set_in_layout(False)
 
 
-def _ranks(axes: Axes, counts: DistanceCounts, pair: Pair, weight: Weight) -> None:
-    ranks = counts.ranks
-    if not ranks.apart or ranks.first == ranks.last:
-        return
-    for rank, hue in zip(range(ranks.first, ranks.last + 1), HUES[1:], strict=False):
-        lines = counts.histogram(pair, weight, rank)
-        axes.stairs(lines, counts.edges(), color=hue, lw=0.9, label=f"n = {rank}")
-
-
-def _scale(axes: Axes, scale: str, weight: Weight, width: str) -> None:
-    axes.set_ylabel(f"{weight} per {width}")
-    if scale == "log":
-        axes.set_yscale("log")
-        axes.set_ylim(bottom=0.7)
-    else:
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
-    light_grid(axes, "y")
-
-
 def _window(
     histogram: NDArray[np.int64], edges: NDArray[np.float64], positions: Sequence[float]
 ) -> tuple[float, float]:
-    """The stretch that holds all but a few in a thousand of the counts, and these positions, with a
-    margin."""
+    """Return the range that holds these positions and all but 0.4 % of the counts, with a margin."""
     if histogram.sum() == 0:
         return float(edges[0]), float(edges[-1])
     below = np.cumsum(histogram) / histogram.sum()
@@ -238,23 +216,29 @@ def _window(
     return max(float(low - margin), float(edges[0])), min(float(high + margin), float(edges[-1]))
 
 
-def _zoom(linear: Axes, logarithmic: Axes, counts: DistanceCounts, window: tuple[float, float]) -> None:
-    """The linear panel shows the window alone, the logarithmic one everything, with the window shaded."""
+def _set_axes(
+    panels: Sequence[Axes], counts: DistanceCounts, weight: Weight, window: tuple[float, float]
+) -> None:
+    """Set scales, limits and labels of the linear and the logarithmic panel.
+
+    The linear panel shows the window alone. The logarithmic one shows the whole range, the window shaded.
+    """
+    linear, logarithmic = panels
+    for axes in panels:
+        axes.set_ylabel(f"{weight} per {(counts.high - counts.low) / counts.bins:.3g} Å")
+        light_grid(axes, "y")
+    linear.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
+    logarithmic.set_yscale("log")
+    logarithmic.set_ylim(bottom=0.7)
     linear.set_xlim(*window)
     logarithmic.set_xlim(counts.low, counts.high)
     if window[1] - window[0] < 0.9 * (counts.high - counts.low):
         logarithmic.axvspan(*window, color="#F4F4F4", zorder=-2, lw=0)
-
-
-def _many(counts: DistanceCounts) -> bool:
-    return counts.ranks.first < counts.ranks.last
-
-
-def _width_text(counts: DistanceCounts) -> str:
-    return f"{(counts.high - counts.low) / counts.bins:.3g} Å"
+    logarithmic.set_xlabel(_distance_label(counts))
 
 
 def _distance_label(counts: DistanceCounts) -> str:
     if counts.ranks.last == 1:
         return "distance to the nearest neighbour (Å)"
-    return f"distance to the {counts.ranks} nearest neighbour{'s' if _many(counts) else ''} (Å)"
+    plural = "s" if counts.ranks.first < counts.ranks.last else ""
+    return f"distance to the {counts.ranks} nearest neighbour{plural} (Å)"

@@ -1,4 +1,4 @@
-"""The figures of an evaluation."""
+"""Figures of an evaluation."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from atomsight.evaluate import Evaluation
 from atomsight.plots.confusion import confusion_figure
 from atomsight.plots.recall import recall_figure
 from atomsight.plots.reliability import reliability_figure
-from atomsight.plots.style import save
+from atomsight.plots.style import save, save_both
 
 
 def draw_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write ``confusion``, ``recall`` and ``reliability`` figures into a folder.
+    """Write the figures ``confusion``, ``recall`` and ``reliability`` into a folder.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: The folder cannot be written.
     """
     part = "all splits" if evaluation.split == "all" else f"the {evaluation.split} split"
     title = f"{evaluation.model} on {part}"
-    confusion = confusion_figure(evaluation.matrix, evaluation.elements, title=title)
-    save(confusion, [folder / "confusion.png", folder / "confusion.svg"])
-    save(recall_figure(evaluation.matrix, evaluation.elements, title=title), folder / "recall.png")
-    reliability = reliability_figure(evaluation.calibration, title=title)
-    save(reliability, [folder / "reliability.png", folder / "reliability.svg"])
+    matrix, elements = evaluation.matrix, evaluation.elements
+    save_both(confusion_figure(matrix, elements, title=title), folder / "confusion")
+    save(recall_figure(matrix, elements, title=title), folder / "recall.png")
+    save_both(reliability_figure(evaluation.calibration, title=title), folder / "reliability")

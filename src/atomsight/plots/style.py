@@ -1,9 +1,9 @@
-"""One look for every figure: sizes, colours that colour-blind readers can tell apart, and saving."""
+"""Common style of all figures: sizes, colours that colour-blind readers can tell apart, and saving."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from atomsight.core.errors import InputError
 from atomsight.core.files import whole
 
+DASHED = (0, (4, 3))
+
 BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8C8C8C", "#222222"
 """Blue and vermilion of the palette of Okabe and Ito (2008), which colour-blind readers tell apart."""
 
 SEQUENTIAL = "Blues"
-"""One hue, lightness alone carries the value: safe for the colour-blind and in grey print."""
+"""Colour map of a single hue. It is safe for colour-blind readers and in grey print."""
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -46,24 +48,35 @@ _RC: Any = {
 }
 
 
-def look() -> AbstractContextManager[None]:
-    """A context in which figures are drawn and saved with this look."""
-    return rc_context(_RC)
+@contextmanager
+def look() -> Iterator[None]:
+    """Apply this style while figures are drawn and saved, as a context or as a decorator."""
+    with rc_context(_RC):
+        yield
 
 
-def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """An empty figure, inches. It belongs to no window and no global state, so it needs no closing."""
-    return Figure(figsize=(width, height), layout="constrained", **options)
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of this size, inches.
+
+    It belongs to no window and no global state, so it needs no closing.
+    """
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def headline(figure: Figure, text: str) -> None:
+    """Write a title at the upper left of a figure, unless it is empty."""
+    if text:
+        figure.suptitle(text, x=0.01, ha="left", fontsize=10, fontweight="bold")
 
 
 def light_grid(axes: Axes, axis: str) -> None:
-    """Faint lines behind the data along one axis."""
+    """Draw faint lines behind the data along one axis."""
     axes.grid(True, axis=axis, color="#E3E3E3", linewidth=0.6)  # type: ignore[arg-type]
     axes.set_axisbelow(True)
 
 
 def thousands(count: int) -> str:
-    """A count short enough for a margin: 940, 1.2k, 35k, 2.1M."""
+    """Return a short text of a count: 940, 1.2k, 35k, 2.1M."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if count >= size * 0.9995:
             value = count / size
@@ -72,13 +85,13 @@ def thousands(count: int) -> str:
 
 
 def save(figure: Figure, paths: Path | Sequence[Path], dpi: int = 200) -> None:
-    """Write a figure; the suffix of each path says the format: .png, .svg (text stays text) or .pdf.
+    """Write a figure as .png, .svg (text stays text) or .pdf, by the suffix of each path.
 
-    The same data gives the same bytes: no date is written.
+    The same data gives the same bytes, because no date is written.
 
     Raises:
-        InputError: another suffix.
-        OutputError: the file cannot be written.
+        InputError: The suffix is another one.
+        OutputError: The file cannot be written.
     """
     for path in [paths] if isinstance(paths, Path) else paths:
         if path.suffix not in SUFFIXES:
@@ -86,3 +99,16 @@ def save(figure: Figure, paths: Path | Sequence[Path], dpi: int = 200) -> None:
         metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[path.suffix]
         with look(), whole(path) as place:
             figure.savefig(place, dpi=dpi, format=path.suffix[1:], metadata=metadata)
+
+
+def save_both(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG and as SVG.
+
+    Args:
+        figure: The figure.
+        path: The files without their suffix.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    save(figure, [path.with_name(f"{path.name}{suffix}") for suffix in (".png", ".svg")])

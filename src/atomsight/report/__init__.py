@@ -2,11 +2,11 @@
 
 | module | what it holds |
 |---|---|
-| `build` | `write_report`: from folders to the page |
-| `inputs` | which folder is what |
-| `cited` | which works a folder rests on |
-| `sections/` | one module for each kind of folder |
-| `components/` | what any page of atomsight is made of: style, tables, figures, frame |
+| `build` | `write_report`, which writes the page from folders |
+| `inputs` | the type of a folder, and reading its files |
+| `works` | the works that a folder rests on |
+| `sections/` | one module for each type of folder |
+| `components/` | what every page of atomsight is made of: style, tables, figures, frame |
 """
 
 from __future__ import annotations

@@ -1,33 +1,40 @@
-"""One page from the folders that commands left behind."""
+"""One page from the folders that commands wrote."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from atomsight.core.errors import AtomsightError, InputError
+from atomsight.core.errors import InputError
 from atomsight.core.files import check_file, write_text
 from atomsight.core.version import __version__
+from atomsight.dataset import Dataset, open_dataset
 from atomsight.report.components import Section, page
-from atomsight.report.inputs import Input, places_of, read_json, recognise
-
-if TYPE_CHECKING:
-    from atomsight.dataset import Dataset
+from atomsight.report.inputs import Input, find_dataset, read_json, recognise
+from atomsight.report.sections.bonds import bonds_section
+from atomsight.report.sections.citations import citations_section
+from atomsight.report.sections.dataset import dataset_section
+from atomsight.report.sections.distances import distances_section
+from atomsight.report.sections.evaluation import evaluation_section
+from atomsight.report.sections.mistakes import mistakes_section
+from atomsight.report.sections.run import run_section
+from atomsight.report.sections.sweep import sweep_section
+from atomsight.report.works import find_works
 
 MOST_SITES = 3000
-"""Misclassified sites in a page, by default; each takes half a kilobyte."""
+"""Default number of misclassified sites in a page. Each takes half a kilobyte."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was written.
+    """A page that was written.
 
     Attributes:
-        path: of the page.
-        sections: its sections, in order.
-        size: bytes.
+        path: Path of the page.
+        sections: Its sections, in order.
+        size: Its size in bytes.
     """
 
     path: Path
@@ -47,125 +54,90 @@ def write_report(
 ) -> Report:
     """Write a self-contained HTML page about datasets, runs and results.
 
-    A run that has not been evaluated on ``test`` is, and the result kept in its folder ``evaluation``.
+    A run that has not been evaluated on ``test`` is evaluated, and the result is kept in its folder
+    ``evaluation``.
 
     Args:
-        paths: folders of any kind that `inputs.recognise` knows.
-        out: the page.
-        title: of the page; else made of the folders' names.
-        near_duplicates: see `analyse_mistakes`.
-        most_sites: misclassified sites of each evaluation that the page holds.
-        threads: of the network, where a run is evaluated; 0 takes all cores.
-        on_step: told what is being done.
+        paths: Folders of any type that `inputs.recognise` knows.
+        out: The page.
+        title: Title of the page. By default it is made of the folders' names.
+        near_duplicates: Near duplicates of crystals, see `analyse_mistakes`.
+        most_sites: Largest number of misclassified sites of each evaluation in the page.
+        threads: Threads of the network, where a run is evaluated; 0 takes all cores.
+        on_step: Called with a description of each step.
 
     Raises:
-        InputError: a folder that is not known, a run whose dataset is not at hand, or
-            a page that is a folder.
-        DatasetError, ModelError: what is read is damaged or unfinished.
-        OutputError: the page cannot be written.
+        InputError: A folder is of an unknown type, the dataset of a run is missing, or ``out`` is a folder.
+        DatasetError, ModelError: A file that is read is damaged or unfinished.
+        OutputError: The page cannot be written.
     """
     check_file("--out", out)
-    given = recognise(paths)
-    if not given:
+    inputs = recognise(paths)
+    if not inputs:
         raise InputError("name at least one dataset, run or result folder")
-    beside = out.resolve().parent
-    teller = _Teller(given, near_duplicates, most_sites, threads, beside, on_step)
-    sections = [section for number, one in enumerate(given, 1) for section in teller.tell(one, number)]
-    from atomsight.report.cited import works_cited
-    from atomsight.report.sections.citations import citations_section
-
-    drawn = {name for section in sections for name in section.cites}
-    sections.append(citations_section(drawn.union(works_cited(given).works), [one.path for one in given]))
-    heading = title or "Report on " + ", ".join(one.path.resolve().name for one in given)
+    maker = _SectionMaker(inputs, near_duplicates, most_sites, threads, out.resolve().parent, on_step)
+    sections = [section for number, one in enumerate(inputs, 1) for section in maker.sections(one, number)]
+    works = {name for section in sections for name in section.cites}.union(find_works(inputs).names)
+    sections.append(citations_section(works, [one.path for one in inputs]))
+    heading = title or "Report on " + ", ".join(one.path.resolve().name for one in inputs)
     on_step("writing")
     text = page(heading, f"Made by atomsight {__version__}", sections)
     write_text(out, text)
     return Report(out, tuple(sections), len(text.encode("utf-8")))
 
 
-class _Teller:
-    """Makes the sections of each folder, and keeps the datasets that were opened."""
+_RESULT_SECTIONS: dict[str, Callable[[Path, int], Section]] = {
+    "distances": distances_section,
+    "bonds": bonds_section,
+    "sweep": sweep_section,
+}
+"""Sections of the folders that need no dataset."""
 
-    def __init__(
-        self,
-        given: Sequence[Input],
-        near_duplicates: Mapping[str, set[str]] | None,
-        most: int,
-        threads: int,
-        beside: Path,
-        on_step: Callable[[str], None],
-    ) -> None:
-        self.near_duplicates, self.most, self.threads = near_duplicates, most, threads
-        self.beside, self.on_step = beside, on_step
+
+@dataclass
+class _SectionMaker:
+    """Makes the sections of each folder, and keeps the opened datasets by fingerprint."""
+
+    inputs: Sequence[Input]
+    near_duplicates: Mapping[str, set[str]] | None
+    most: int
+    threads: int
+    page_folder: Path
+    on_step: Callable[[str], None]
+
+    def __post_init__(self) -> None:
         self.datasets: dict[str, Dataset] = {}
-        for one in given:
-            if one.kind == "dataset":
+        for one in self.inputs:
+            if one.content == "dataset":
                 self._open(one.path)
 
-    def _open(self, path: Path) -> Dataset:
-        from atomsight.dataset import open_dataset
+    def sections(self, one: Input, number: int) -> list[Section]:
+        """Return the sections of one folder."""
+        self.on_step(f"{one.content} {one.path}")
+        if one.content == "dataset":
+            return [dataset_section(self._open(one.path), number)]
+        if one.content == "run":
+            return self._run(one.path, number)
+        if one.content == "evaluation":
+            return [self._evaluation(one.path, number)]
+        if one.content == "mistakes":
+            return [mistakes_section(one.path, number, self.page_folder, self.most)]
+        return [_RESULT_SECTIONS[one.content](one.path, number)]
 
+    def _open(self, path: Path) -> Dataset:
         dataset = open_dataset(path)
         return self.datasets.setdefault(dataset.fingerprint, dataset)
 
-    def _find(self, fingerprint: str | None, path: str | None, near: Path) -> Dataset | None:
-        """The dataset of a fingerprint: among those named, else where its path leads from here or from the
-        folder that names it."""
-        if fingerprint in self.datasets:
-            return self.datasets[fingerprint]
-        for place in places_of(path, near) if path else ():
-            try:
-                dataset = self._open(place)
-            except (AtomsightError, OSError):
-                continue
-            if dataset.fingerprint == fingerprint:
-                return dataset
-        return None
-
-    def tell(self, one: Input, number: int) -> list[Section]:
-        """The sections of one folder."""
-        self.on_step(f"{one.kind} {one.path}")
-        if one.kind == "dataset":
-            from atomsight.report.sections.dataset import dataset_section
-
-            return [dataset_section(self._open(one.path), number)]
-        if one.kind == "run":
-            return self._run(one.path, number)
-        if one.kind == "evaluation":
-            return [self._evaluation(one.path, number)]
-        if one.kind == "mistakes":
-            from atomsight.report.sections.mistakes import mistakes_section
-
-            return [mistakes_section(one, number, self.beside, self.most)]
-        if one.kind == "distances":
-            from atomsight.report.sections.distances import distances_section
-
-            return [distances_section(one, number)]
-        if one.kind == "bonds":
-            from atomsight.report.sections.bonds import bonds_section
-
-            return [bonds_section(one, number)]
-        from atomsight.report.sections.sweep import sweep_section
-
-        return [sweep_section(one, number)]
+    def _find(self, record: Mapping[str, Any], near: Path, key: str) -> Dataset | None:
+        """Return the dataset of a result, from the opened ones or from the path that the result names."""
+        found = self.datasets.get(record.get(key, "")) or find_dataset(record, near, key)
+        return found and self.datasets.setdefault(found.fingerprint, found)
 
     def _evaluation(self, path: Path, number: int) -> Section:
-        from atomsight.report.sections.evaluation import evaluation_section
-
-        summary = read_json(path / "summary.json")
-        dataset = self._find(summary.get("dataset_fingerprint"), summary.get("dataset"), path)
-        return evaluation_section(
-            path,
-            number,
-            dataset,
-            near_duplicates=self.near_duplicates,
-            most=self.most,
-            beside=self.beside,
-        )
+        dataset = self._find(read_json(path / "summary.json"), path, "dataset_fingerprint")
+        return evaluation_section(path, number, dataset, self.near_duplicates, self.most, self.page_folder)
 
     def _run(self, path: Path, number: int) -> list[Section]:
-        from atomsight.report.sections.run import run_section
-
         sections = [run_section(path, number)]
         if not (path / "model.onnx").is_file():
             return sections
@@ -175,10 +147,10 @@ class _Teller:
             from atomsight.plots.evaluation import draw_evaluation
 
             settings = read_json(path / "settings.json")
-            dataset = self._find(settings.get("fingerprint"), settings.get("dataset"), path)
+            dataset = self._find(settings, path, "fingerprint")
             if dataset is None:
                 raise InputError(
-                    f"{path} has not been evaluated, and its dataset {settings.get('dataset')} is not here: "
+                    f"{path} has not been evaluated, and its dataset {settings.get('dataset')} is missing: "
                     f"name the dataset too, or run atomsight evaluate {path} DATASET --out {folder}"
                 )
             self.on_step(f"evaluating {path}")

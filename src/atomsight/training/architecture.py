@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from onnx import GraphProto
 
 DEFAULT_BATCH = 4096
-"""Sites a batch where nothing else is asked for."""
+"""Default number of sites in a batch."""
 
 SiteBatch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of a network, trained by itself while the rest stands still.
+    """One part of a network that is trained while the rest is frozen.
 
     Attributes:
-        name: a word for progress, metrics and file names.
+        name: for progress, metrics and file names.
         module: the part that is trained.
         loss: from a batch to (mean loss, (n, classes) scores whose largest is the prediction). Rows with a
             ``target`` below 0 are in neither loss nor scores.
         epochs: passes over the train split, at most.
         learning_rate: peak of the one-cycle schedule (Smith and Topin 2018, arXiv:1708.07120).
         weight_decay: decoupled, of the matrices.
-        monitor: the score on ``val`` that tells which epoch was best and when to stop early.
+        monitor: the score on ``val`` that selects the best epoch and stops the stage early.
         optimiser: made from parameters, ``lr`` and ``weight_decay``.
-        longest_gradient: longer ones are shortened to this; None leaves them.
+        longest_gradient: gradients are clipped to this norm; None leaves them.
     """
 
     name: str
@@ -45,16 +45,16 @@ class Stage:
     epochs: int
     learning_rate: float
     weight_decay: float
-    monitor: Literal["accuracy", "loss"]
+    monitor: Literal["accuracy", "loss"] = "accuracy"
     optimiser: Callable[..., torch.optim.Optimizer] = Soap
     longest_gradient: float | None = None
 
 
 class Architecture(ABC):
-    """How a kind of model is trained and exported: what a kind implements for the training loop to serve it.
+    """Training and export of one architecture: what the training loop needs of it.
 
     Attributes:
-        network: holds all weights; its state is what a checkpoint keeps.
+        network: holds all weights; a checkpoint stores its state.
     """
 
     columns: tuple[str, ...]
@@ -64,54 +64,59 @@ class Architecture(ABC):
     """Whether the batches hold whole crystals, with all their sites."""
 
     names_elements: bool = True
-    """Whether it is trained on a dataset alone to name the elements of sites, by `train.train_model`."""
+    """Whether it predicts the elements of sites and is trained on a dataset alone, by `train.train_model`."""
 
     classes: int
     """Columns of the scores that the losses return."""
 
     network: nn.Module
 
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(p.numel() for p in self.network.parameters())
+
     @abstractmethod
     def __init__(self, k: int, elements: tuple[int, ...]) -> None:
-        """Make the network with its initial weights; torch's generator is seeded before."""
+        """Create the network with initial weights; torch's generator is seeded before."""
 
     @abstractmethod
     def prepare(self, batches: Iterable[SiteBatch]) -> None:
-        """Look at all train sites once, for scales and the like."""
+        """Read all train sites once, to fit scales and class weights."""
 
     def batch_size(self, train_sites: int) -> int:
-        """Sites a step where the settings leave it open."""
+        """Return the number of sites in a step if the settings name none."""
         return DEFAULT_BATCH
 
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
-        """The stages in the order in which they are trained."""
+        """Return the stages in the order of their training."""
 
     @abstractmethod
     def logits(self, batch: SiteBatch) -> Tensor:
-        """(n, elements): their softmax is the model's answer."""
+        """Return (n, elements) logits; their softmax is the prediction."""
 
     @abstractmethod
     def adopt(self, weights: Mapping[str, Tensor]) -> None:
-        """Take the weights of a trained network of this kind and of smaller k, and answer exactly as it did.
+        """Take the weights of a trained network of smaller k and give exactly its probabilities.
 
         Args:
             weights: the smaller network's state.
 
         Raises:
-            InputError: networks of this kind cannot grow.
+            InputError: this architecture cannot grow.
         """
 
     def restore(self, constants: Mapping[str, Any], temperature: float) -> None:
-        """Take the weights back out of an exported graph.
+        """Take the weights from an exported graph.
 
         Args:
             constants: arrays by name, as `graph` names them.
             temperature: the one that the graph was made with.
 
         Raises:
-            InputError: networks of this kind are trained anew only.
-            ModelError: the graph is of a network that is built otherwise.
+            InputError: this architecture cannot be fine-tuned.
+            ModelError: the graph is of a network of another size.
         """
         raise InputError(
             "only masked-site models are trained further; a two-stage model grows (atomsight grow)"
@@ -119,4 +124,4 @@ class Architecture(ABC):
 
     @abstractmethod
     def graph(self, temperature: float) -> GraphProto:
-        """The network as an ONNX graph whose probabilities are the softmax of logits / temperature."""
+        """Return the network as an ONNX graph whose probabilities are the softmax of logits / temperature."""

@@ -1,11 +1,11 @@
-"""One model from several of one kind: the mean of their weights.
+"""Average of the weights of several models of one architecture.
 
     python -m atomsight.training.average DATASET MODEL MODEL ... --out RUN [--shares SHARE SHARE ...]
 
-Models whose training went on from the same weights often lie in one basin of the loss, and their mean
-generalises better than each (model soups: Wortsman et al. 2022, arXiv:2203.05482), even that of a model and
-the one that it was trained on from (Wortsman et al. 2022, arXiv:2109.01903). It costs no more at work than
-one of them. The temperature is fitted anew on ``val``; whether the mean is better is for ``val`` to say.
+Models that were fine-tuned from the same weights often lie in one basin of the loss, and their mean
+generalises better than each (model soups: Wortsman et al. 2022, arXiv:2203.05482). This also holds for a
+model and its fine-tuned successor (Wortsman et al. 2022, arXiv:2109.01903). The mean is as fast as one model.
+Its temperature is fitted on ``val``. Compare the models on ``val`` before using the mean.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from atomsight.core.elements import SYMBOLS
 from atomsight.core.errors import InputError, ModelError
 from atomsight.models.load import load_model, model_file
 from atomsight.training.extra import require_training_packages
-from atomsight.training.finetune import constants_of
+from atomsight.training.model_file import constants_of
 from atomsight.training.registry import architecture_class
-from atomsight.training.run_folder import RunFolder, held_origin
+from atomsight.training.run_folder import RunFolder, run_origin
 from atomsight.training.settings import Settings
 from atomsight.training.train import dataset_record
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from atomsight.training.architecture import Architecture
 
 ROWS = 4096
-"""Sites of ``val`` looked at together."""
+"""Sites of ``val`` in a batch."""
 
 
 def average(
@@ -42,16 +42,16 @@ def average(
     """Write a run folder with the mean of the weights of some masked-site models.
 
     Args:
-        models: names of bundled models, run folders, or files; all of one kind, k and elements.
-        dataset: its ``val`` split calibrates the mean. It should hold all that the models were trained on in
-            ``train``: an evaluation takes that split for what the mean has seen.
+        models: names of bundled models, run folders, or files, with the same architecture, k and elements.
+        dataset: its ``val`` split calibrates the mean. Its ``train`` split should hold all training crystals
+            of the models, because an evaluation takes that split for the training data of the mean.
         out: the new run folder; one that is finished is opened.
         shares: of each model in the mean, all positive; equal ones if None. They need not sum to 1.
 
     Raises:
-        InputError: there are fewer than two, they differ in kind, k or elements, models of this kind cannot
-            be taken out of their files, or the shares are not positive or not one for each.
-        ModelError: there is no such model, or it is not built as those trained today.
+        InputError: there are fewer than two models, they differ in architecture, k or elements, the weights
+            of this architecture cannot be read from its files, or there is not one positive share per model.
+        ModelError: there is no such model, or its network has another size than those trained today.
         MissingExtraError: PyTorch or onnx is not installed.
     """
     if len(models) < 2:
@@ -69,40 +69,36 @@ def average(
         if (other.kind, other.k, other.elements) != (first.kind, first.k, first.elements):
             raise InputError(f"{other.name} and {first.name} differ in kind, k or elements")
     elements = first.elements
-    symbols = [SYMBOLS[z] for z in elements]
-    settings = Settings(model=first.kind, k=first.k, elements=",".join(symbols), batch_size=ROWS)
+    symbols = ",".join(SYMBOLS[z] for z in elements)
+    settings = Settings(model=first.kind, k=first.k, elements=symbols, batch_size=ROWS)
     run = RunFolder(Path(out))
     average_of: list[dict[str, Any]] = [
-        {"model": model.name, "fingerprint": model.fingerprint} for model in loaded
+        {"model": model.name, "fingerprint": model.fingerprint, **({"share": part} if shares else {})}
+        for model, part in zip(loaded, parts, strict=True)
     ]
-    if shares is not None:
-        for told, part in zip(average_of, parts, strict=True):
-            told["share"] = part
     record = {"average_of": average_of, **dataset_record(dataset, elements)}
-    if held_origin(run.path, "average_of") not in ((False, None), (True, record["average_of"])):
+    if run_origin(run.path, "average_of") not in ((False, None), (True, record["average_of"])):
         raise InputError(f"{out} holds another run; give another --out")
-    if run.ended:
-        run.claim(settings, record, resume=True)
-        return load_model(run.path)
     architecture = architecture_class(first.kind)(first.k, elements)
     mean_of_weights(architecture, [model_file(model) for model in models], parts)
-    # not before: a model that cannot be taken apart leaves no folder
+    # The folder is created last, so that models whose weights cannot be read leave none.
     run.claim(settings, record, resume=True)
-    finish(architecture, Task(dataset, settings, elements), run, [], 0.0)
+    if not run.ended:
+        finish(architecture, Task(dataset, settings, elements), run, [], 0.0)
     return load_model(run.path)
 
 
 def mean_of_weights(architecture: Architecture, files: Sequence[Path], shares: Sequence[float]) -> None:
-    """Give the network of an architecture the mean of the weights of exported models.
+    """Set the network of an architecture to the mean of the weights of exported models.
 
     Args:
-        architecture: of the models' kind.
+        architecture: that of the models.
         files: of the models.
         shares: of each in the mean; they sum to 1.
 
     Raises:
-        InputError: models of this kind cannot be taken out of their files.
-        ModelError: a model is not built as the others are, or as those trained today.
+        InputError: the weights of this architecture cannot be read from its files.
+        ModelError: a network has another size than the others, or than those trained today.
     """
     total: dict[str, Tensor] = {}
     for file, share in zip(files, shares, strict=True):

@@ -1,4 +1,4 @@
-"""Temperature calibration: one number after which a network's probabilities mean what they say."""
+"""Temperature scaling (Guo et al. 2017, arXiv:1706.04599) and scores on the validation set."""
 
 from __future__ import annotations
 
@@ -9,49 +9,69 @@ from numpy.typing import NDArray
 
 from atomsight.core import scores
 
-
-def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
-    """Row-wise softmax of (n, elements) logits divided by the temperature, float64."""
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    np.exp(scaled, out=scaled)
-    scaled /= scaled.sum(axis=1, keepdims=True)
-    return scaled
+Logits = NDArray[np.floating]
+Targets = NDArray[np.integer]
 
 
-def log_loss(logits: NDArray[np.floating], targets: NDArray[np.integer], temperature: float = 1.0) -> float:
-    """Mean of -ln p(true element), nats.
+def softmax(logits: Logits, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return the row-wise softmax of (n, elements) logits divided by the temperature, float64."""
+    from scipy import special
+
+    return np.asarray(special.softmax(np.asarray(logits, np.float64) / temperature, axis=1))
+
+
+def log_loss(logits: Logits, targets: Targets, temperature: float = 1.0) -> float:
+    """Return the mean of -ln p(true element), nats.
 
     Args:
         logits: (n, elements).
         targets: (n,) column of the true element.
         temperature: divides the logits.
     """
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    top = scaled.max(axis=1)
-    normaliser = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-    return float((normaliser - scaled[np.arange(len(targets)), targets]).mean())
+    from scipy import special
+
+    logarithms = special.log_softmax(np.asarray(logits, np.float64) / temperature, axis=1)
+    return float(-logarithms[np.arange(len(targets)), targets].mean())
 
 
-def macro_recall(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
-    """Mean over the elements that are present of the share of their sites that get them as first choice."""
-    n = probabilities.shape[1]
-    return scores.macro_recall(scores.count_pairs(targets, probabilities.argmax(axis=1), (n, n)))
-
-
-def calibration_error(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
-    """Expected calibration error of the first choice, see `scores.calibration_error`."""
+def calibration_error(probabilities: NDArray[np.floating], targets: Targets) -> float:
+    """Return the expected calibration error of the first choice, see `scores.calibration_error`."""
     right = probabilities.argmax(axis=1) == targets
     return scores.calibration_error(*scores.confidence_counts(probabilities.max(axis=1), right))
 
 
-def best_temperature(logits: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
-    """The temperature in 1/20 .. 20 with the least log loss.
+def validation_scores(logits: Logits, targets: Targets, temperature: float = 1.0) -> dict[str, float]:
+    """Return the scores of logits on the validation set.
 
-    Temperature scaling: Guo et al. 2017, arXiv:1706.04599.
+    Args:
+        logits: (n, elements).
+        targets: (n,) column of the true element.
+        temperature: divides the logits.
 
-    The log loss is convex in 1 / temperature, hence has one minimum, which a bounded line search over the
-    logarithm finds.
+    Returns:
+        ``sites``, ``accuracy``, ``macro_recall``, ``log_loss`` and ``calibration_error``.
+    """
+    probabilities = softmax(logits, temperature)
+    first = probabilities.argmax(axis=1)
+    shape = (probabilities.shape[1],) * 2
+    return {
+        "sites": len(targets),
+        "accuracy": float((first == targets).mean()),
+        "macro_recall": scores.macro_recall(scores.count_pairs(targets, first, shape)),
+        "log_loss": log_loss(logits, targets, temperature),
+        "calibration_error": calibration_error(probabilities, targets),
+    }
+
+
+def best_temperature(logits: Logits, targets: Targets) -> float:
+    """Return the temperature between 1/20 and 20 with the least log loss.
+
+    The log loss is convex in 1 / temperature and has one minimum, so a bounded line search over the logarithm
+    finds it.
+
+    Args:
+        logits: (n, elements).
+        targets: (n,) column of the true element.
     """
     from scipy.optimize import minimize_scalar
 

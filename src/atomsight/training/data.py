@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from atomsight.training.settings import Settings
 
 READ_AHEAD = 8
-"""Batches held ready."""
+"""Batches that are held ready."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a model learns from, and what it is to tell apart.
+    """A dataset and what to train on it.
 
     Attributes:
         dataset: an open dataset.
@@ -40,33 +40,27 @@ class Task:
     elements: tuple[int, ...]
 
     def stream(self, architecture: Architecture, split: str) -> SiteStream:
-        """Batches of one split as an architecture takes them."""
-        return SiteStream(
-            self.dataset,
-            self.settings,
-            self.elements,
-            architecture.columns,
-            split,
-            architecture.whole_crystals,
-        )
+        """Return the batches of one split for an architecture."""
+        whole = architecture.whole_crystals
+        return SiteStream(self.dataset, self.settings, self.elements, architecture.columns, split, whole)
 
     def sized(self, architecture: Architecture) -> Task:
-        """The same with the architecture's own batch size, where the settings leave it open."""
+        """Return the task with the architecture's own batch size if the settings name none."""
         size = self.settings.batch_size or architecture.batch_size(self.sites_of_epoch(architecture))
         return replace(self, settings=replace(self.settings, batch_size=size))
 
     def steps(self, architecture: Architecture) -> int:
-        """Steps of an epoch."""
+        """Return the number of steps of an epoch."""
         size = self.settings.batch_size or DEFAULT_BATCH
         return -(-self.sites_of_epoch(architecture) // size)
 
     def train_sites(self) -> int:
-        """Sites of the ``train`` split that are of the model's elements, at most the cap of each."""
+        """Return the number of ``train`` sites of the model's elements, at most the cap of each."""
         counts, cap = self.dataset.element_counts("train"), self.settings.cap
         return sum(min(counts[z], cap or counts[z]) for z in self.elements if z in counts)
 
     def sites_of_epoch(self, architecture: Architecture) -> int:
-        """Sites that an epoch sees, on average with ``per_crystal``."""
+        """Return the number of sites in an epoch, on average with ``per_crystal``."""
         most = self.settings.per_crystal
         if not architecture.whole_crystals:
             return self.train_sites()
@@ -77,50 +71,36 @@ class Task:
         return sum(min(n, most) for n, split in sizes if split == "train")
 
 
-class SiteStream(IterableDataset):
+@dataclass(eq=False)
+class SiteStream(IterableDataset[SiteBatch]):
     """Sites of one split as a stream of batches.
 
-    Memory is that of a few batches and the dataset's shuffle buffer.
+    The stream holds a few batches and the dataset's shuffle buffer in memory.
 
-    Each batch is a dict of tensors: the columns asked for, and ``target``, the column of the site's element
-    in the model's output. Columns of width k or more are cut to k, and sites of elements that the model does
-    not name left out; batches of whole crystals keep both, with -1 as the target of such sites.
-
-    Args:
-        dataset: where from.
-        settings: k, cap, batch size, seed.
-        elements: atomic numbers; sites of other elements are left out.
-        columns: columns besides the element.
-        split: ``train`` is shuffled, in another order each epoch, and capped; the others are read as they
-            stand.
-        whole_crystals: batches end where a crystal ends; see `Dataset.batches`.
-        epoch: gives the number of the epoch that is about to be read.
+    Each batch is a dict of tensors: the columns, and ``target``, the column of the site's element in the
+    model's output. Columns of width k or more are cut to k, and sites of elements that the model does not
+    name are left out. Batches of whole crystals keep both, with -1 as the target of such sites.
 
     Attributes:
-        place: gives the rank of this process and the number of processes; each gets its share of every batch.
+        dataset: an open dataset.
+        settings: k, cap, batch size, seed.
+        elements: atomic numbers that the model names.
+        columns: columns besides the element.
+        split: ``train`` is capped and shuffled, in another order each epoch. The others are read in order.
+        whole_crystals: batches end where a crystal ends; see `Dataset.batches`.
+        epoch: returns the number of the epoch that is about to be read.
+        place: returns the rank of this process and the number of processes; each gets its share of every
+            batch.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        settings: Settings,
-        elements: tuple[int, ...],
-        columns: tuple[str, ...],
-        split: str,
-        whole_crystals: bool = False,
-        epoch: Callable[[], int] = lambda: 0,
-    ) -> None:
-        super().__init__()
-        self.dataset = dataset
-        self.settings = settings
-        self.elements = elements
-        self.columns = columns
-        self.split = split
-        self.whole_crystals = whole_crystals
-        self.epoch = epoch
-        self.place: Callable[[], tuple[int, int]] = alone
-        self._target = np.full(256, -1, dtype=np.int64)
-        self._target[list(elements)] = np.arange(len(elements))
+    dataset: Dataset
+    settings: Settings
+    elements: tuple[int, ...]
+    columns: tuple[str, ...]
+    split: str
+    whole_crystals: bool = False
+    epoch: Callable[[], int] = lambda: 0
+    place: Callable[[], tuple[int, int]] = alone
 
     def __iter__(self) -> Iterator[SiteBatch]:
         training = self.split == "train"
@@ -138,9 +118,8 @@ class SiteStream(IterableDataset):
         )
         rank, processes = self.place()
         if self.whole_crystals:
-            shares = (self._crystals(batch, rank, processes) for batch in source)
-            return read_ahead(shares, READ_AHEAD)
-        return read_ahead(map(self._tensors, share_of_rows(source, rank, processes)), READ_AHEAD)
+            return read_ahead(self._crystals(batch, rank, processes) for batch in source)
+        return read_ahead(map(self._tensors, share_of_rows(source, rank, processes)))
 
     def _crystals(self, batch: dict[str, NDArray[Any]], rank: int, processes: int) -> SiteBatch:
         share, counts = share_of_crystals(batch, rank, processes)
@@ -148,7 +127,9 @@ class SiteStream(IterableDataset):
         return tensors if counts else tensors | {"target": torch.full_like(tensors["target"], -1)}
 
     def _tensors(self, batch: dict[str, NDArray[Any]]) -> SiteBatch:
-        tensors = {"target": torch.from_numpy(self._target[batch["element"]])}
+        target = np.full(256, -1, dtype=np.int64)
+        target[list(self.elements)] = np.arange(len(self.elements))
+        tensors = {"target": torch.from_numpy(target[batch["element"]])}
         for name in self.columns:
             column = batch[name]
             if column.ndim == 2 and not self.whole_crystals:
@@ -159,39 +140,19 @@ class SiteStream(IterableDataset):
         return tensors
 
 
-def read_ahead(source: Iterator[Any], size: int) -> Iterator[Any]:
-    """The items of an iterator, fetched in a thread up to ``size`` ahead; its errors are raised here."""
-    held: queue.Queue[tuple[str, Any]] = queue.Queue(size)
-    abandoned = threading.Event()
+def read_ahead(source: Iterator[Any], size: int = READ_AHEAD) -> Iterator[Any]:
+    """Yield the items of an iterator, fetched in a thread up to ``size`` ahead.
 
-    def put(item: tuple[str, Any]) -> bool:
-        while not abandoned.is_set():
-            try:
-                held.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def fetch() -> None:
-        try:
-            for item in source:
-                if not put(("item", item)):
-                    return
-            put(("end", None))
-        except BaseException as error:  # handed to the reader, whatever it is
-            put(("error", error))
-
-    thread = threading.Thread(target=fetch, daemon=True)
-    thread.start()
+    Args:
+        source: its errors are raised here.
+        size: items that are held ready.
+    """
+    end = object()
+    reader = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
     try:
-        while True:
-            word, item = held.get()
-            if word == "end":
-                return
-            if word == "error":
-                raise item
+        pending = deque(reader.submit(next, source, end) for _ in range(size))
+        while (item := pending.popleft().result()) is not end:
+            pending.append(reader.submit(next, source, end))
             yield item
     finally:
-        abandoned.set()
-        thread.join()
+        reader.shutdown(cancel_futures=True)

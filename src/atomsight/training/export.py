@@ -1,17 +1,15 @@
-"""Exported models: ONNX files that say what they are, and that ONNX Runtime computes as PyTorch does.
+"""Export of trained networks to ONNX files with metadata, checked against PyTorch.
 
     python -m atomsight.training.export RUN [--dataset DATASET]
 
-exports the model of a run folder anew from its last checkpoint, with the best weights so far, calibrated on
-the ``val`` split of its dataset. It serves runs of earlier versions, and runs that were stopped early.
+exports the model of a run folder again from its last checkpoint, with the best weights so far, calibrated on
+the ``val`` split of its dataset. Use it for runs of earlier versions, and for runs that were stopped early.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,63 +19,27 @@ from numpy.typing import NDArray
 
 from atomsight.core.elements import SYMBOLS, parse_elements
 from atomsight.core.errors import AtomsightError, InputError, ModelError
-from atomsight.core.files import write_bytes
 from atomsight.core.version import __version__
 from atomsight.dataset import open_dataset
 from atomsight.models.conformal import CALIBRATION_SITES, fit_sets
 from atomsight.models.load import load_model
-from atomsight.models.onnx.session import FORMAT
-from atomsight.training import calibrate
 from atomsight.training.architecture import Architecture
+from atomsight.training.calibrate import best_temperature, softmax, validation_scores
 from atomsight.training.data import Task
-from atomsight.training.extra import onnx_library
 from atomsight.training.loop import read_checkpoint
+from atomsight.training.model_file import write_model
 from atomsight.training.registry import architecture_class
 from atomsight.training.run_folder import RunFolder, read_settings
 
 if TYPE_CHECKING:
-    from onnx import GraphProto
-
     from atomsight.models.base import Model
 
-OPSET = 20
-IR_VERSION = 9
-"""Old enough for ONNX Runtime 1.17, new enough for all that the graphs use."""
-
 TOLERANCE = 1e-5
-"""Largest difference between a probability in PyTorch and in ONNX Runtime."""
-
-
-def write_model(graph: GraphProto, metadata: Mapping[str, Any], path: Path) -> None:
-    """Write a graph with its metadata; the file is either whole or absent.
-
-    Args:
-        graph: the network.
-        metadata: at least ``kind``, ``k`` and ``elements``; values that are no strings are stored as JSON.
-        path: where to.
-    """
-    onnx = onnx_library()
-    proto = onnx.helper.make_model(
-        graph,
-        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="atomsight",
-    )
-    _annotate(proto, {"format": FORMAT, **metadata})
-    onnx.checker.check_model(proto, full_check=True)
-    write_bytes(path, proto.SerializeToString(deterministic=True))
-
-
-def add_metadata(source: Path, target: Path, metadata: Mapping[str, Any]) -> None:
-    """Copy a model file, with more or other metadata."""
-    onnx = onnx_library()
-    proto = onnx.load(source)
-    _annotate(proto, metadata)
-    write_bytes(target, proto.SerializeToString(deterministic=True))
+"""Largest allowed difference of a probability between PyTorch and ONNX Runtime."""
 
 
 def check_agreement(expected: NDArray[np.floating], answer: NDArray[np.floating]) -> float:
-    """The largest difference between probabilities from PyTorch and from ONNX Runtime.
+    """Return the largest difference between probabilities from PyTorch and from ONNX Runtime.
 
     Raises:
         ModelError: it is larger than ``TOLERANCE``, so that the exported file would not be the trained model.
@@ -91,19 +53,10 @@ def check_agreement(expected: NDArray[np.floating], answer: NDArray[np.floating]
     return difference
 
 
-def _annotate(proto: Any, metadata: Mapping[str, Any]) -> None:
-    held = {entry.key: entry.value for entry in proto.metadata_props}
-    for key, value in metadata.items():
-        held[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    del proto.metadata_props[:]
-    for key in sorted(held):
-        proto.metadata_props.add(key=key, value=held[key])
-
-
 def finish(
     architecture: Architecture, task: Task, run: RunFolder, epochs: list[dict[str, Any]], seconds: float
 ) -> None:
-    """Calibrate on ``val``, write the result and the exported model, and prove that it is the trained one.
+    """Calibrate on ``val``, write the result and the exported model, and check it against the trained one.
 
     Args:
         architecture: with its best weights.
@@ -128,23 +81,15 @@ def finish(
             if sites >= CALIBRATION_SITES:
                 break
     logits, target = np.concatenate(pieces), np.concatenate(targets)
-    temperature = calibrate.best_temperature(logits, target)
-    before, after = calibrate.softmax(logits), calibrate.softmax(logits, temperature)
+    temperature = best_temperature(logits, target)
+    probabilities, before = softmax(logits, temperature), validation_scores(logits, target)
     result = {
-        "epochs": {
-            stage: sum(1 for e in epochs if e["stage"] == stage)
-            for stage in dict.fromkeys(e["stage"] for e in epochs)
-        },
+        "epochs": Counter(epoch["stage"] for epoch in epochs),
         "seconds": round(seconds, 1),
         "temperature": temperature,
         "val": {
-            "sites": len(target),
-            "accuracy": float((after.argmax(axis=1) == target).mean()),
-            "macro_recall": calibrate.macro_recall(after, target),
-            "log_loss": calibrate.log_loss(logits, target, temperature),
-            "log_loss_uncalibrated": calibrate.log_loss(logits, target),
-            "calibration_error": calibrate.calibration_error(after, target),
-            "calibration_error_uncalibrated": calibrate.calibration_error(before, target),
+            **validation_scores(logits, target, temperature),
+            **{f"{name}_uncalibrated": before[name] for name in ("log_loss", "calibration_error")},
         },
     }
     metadata = {
@@ -156,20 +101,20 @@ def finish(
         "temperature": temperature,
         "val": result["val"],
         "data": _description(task),
-        "sets": fit_sets(after, target).as_dict(task.elements),
+        "sets": fit_sets(probabilities, target).as_dict(task.elements),
     }
     draft = run.path / "draft.onnx"
     write_model(architecture.graph(temperature), metadata, draft)
     assert sample is not None
     first = sample.pop("target") >= 0
     answers = load_model(draft).probabilities(sample)[first]
-    result["export_difference"] = check_agreement(after[: len(answers)], answers)
+    result["export_difference"] = check_agreement(probabilities[: len(answers)], answers)
     run.write_result(result)
     draft.replace(run.model)
 
 
 def _description(task: Task) -> dict[str, Any]:
-    """What the model learnt from: sizes, licences, and the fingerprint that tells the dataset."""
+    """Return sizes, licences and fingerprint of the dataset."""
     crystals = task.dataset.crystals()
     licences = sorted({licence for licence in crystals["licence"].unique().to_pylist() if licence})
     splits = Counter(crystals["split"].to_pylist())
@@ -182,7 +127,7 @@ def _description(task: Task) -> dict[str, Any]:
 
 
 def export_run(run: str | Path, dataset: str | Path | None = None) -> Model:
-    """Export the model of a run folder anew, from the best weights of its last checkpoint.
+    """Export the model of a run folder again, from the best weights of its last checkpoint.
 
     Args:
         run: a run folder whose last stage has begun.

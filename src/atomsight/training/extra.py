@@ -9,14 +9,13 @@ from atomsight.core.errors import MissingExtraError
 
 
 def require_training_packages() -> None:
-    """Prove that what training needs is installed.
+    """Check that the packages for training are installed.
 
     Raises:
-        MissingExtraError: it is not.
+        MissingExtraError: one is not installed.
     """
-    # Threads that wait for each other must sleep, not spin: on a machine that does other work too, spinning
-    # OpenMP threads make the small steps of these networks a hundred times slower. Read by OpenMP when
-    # PyTorch is first imported.
+    # On a machine with other load, spinning OpenMP threads make the small steps of these networks a hundred
+    # times slower. OpenMP reads this when PyTorch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for package in ("torch", "lightning", "onnx"):
         try:
@@ -26,7 +25,7 @@ def require_training_packages() -> None:
 
 
 def onnx_library() -> Any:
-    """The package onnx, which ``pip install atomsight`` leaves out.
+    """Return the package onnx, which is in the extra ``train``.
 
     Raises:
         MissingExtraError: it is not installed.

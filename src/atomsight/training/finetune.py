@@ -1,8 +1,8 @@
-"""Training that goes on from a trained model: its weights first, then the usual training.
+"""Fine-tuning: training that starts from the weights of a trained model.
 
-A model that knows many crystals is taken to others, as is usual for networks (Yosinski, Clune, Bengio and
-Lipson 2014, arXiv:1411.1792), or trained longer. The weights come back out of the exported file, so that
-bundled models serve as well as run folders.
+A model is transferred to other crystals (Yosinski, Clune, Bengio and Lipson 2014, arXiv:1411.1792), or
+trained longer. The weights are read from the exported file, so that bundled models serve as well as run
+folders.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atomsight.core.elements import SYMBOLS
-from atomsight.core.errors import InputError, ModelError
+from atomsight.core.errors import ModelError
 from atomsight.models.load import load_model, model_file
 from atomsight.training.extra import require_training_packages
-from atomsight.training.run_folder import held_origin
+from atomsight.training.model_file import constants_of
+from atomsight.training.run_folder import check_origin
 from atomsight.training.train import Start, train_model
 
 if TYPE_CHECKING:
@@ -32,18 +33,18 @@ TOLERANCE = 1e-4
 def train_further(
     model: str | Path, dataset: Dataset, out: str | Path, settings: Settings, **how: Any
 ) -> Model:
-    """Train on from the weights of a model, on the dataset that it learnt from or on another.
+    """Train from the weights of a model, on its own dataset or on another.
 
-    Kind, k and elements are the model's own; sites of other elements are seen but not named. Before the
-    first step the network answers as the model does, which is checked on sites of ``val``. All else is as in
-    `atomsight.training.train_model`: the schedule of the learning rate begins anew.
+    Architecture, k and elements are the model's own. Sites of other elements are inputs but not targets.
+    Before the first step the network gives the probabilities of the model, which is checked on sites of
+    ``val``. Everything else is as in `train_model`. The learning-rate schedule starts again.
 
     Args:
         model: name of a bundled model, run folder, or file of a masked-site model.
         dataset: an open dataset.
         out: the new run folder.
-        settings: ``model``, ``k`` and ``elements`` are not looked at.
-        how: the other arguments of `train_model`.
+        settings: ``model``, ``k`` and ``elements`` are ignored.
+        **how: the other arguments of `train_model`.
 
     Raises:
         InputError: a model of this kind cannot be trained on, or ``out`` holds a run that began otherwise.
@@ -54,7 +55,8 @@ def train_further(
     old = load_model(model)
     settings = replace(settings, model=old.kind, k=old.k, elements=",".join(SYMBOLS[z] for z in old.elements))
     origin = {"model": old.name, "fingerprint": old.fingerprint}
-    _check_origin(Path(out), origin)
+    # The name decides: run folders of earlier versions hold fingerprints that did not cover the weights.
+    check_origin(Path(out), "further_from", origin, same="model")
     constants, temperature = constants_of(model_file(model))
 
     def start(architecture: Architecture, val: Iterable[SiteBatch]) -> None:
@@ -70,16 +72,6 @@ def train_further(
     return train_model(dataset, out, settings, start=beginning, **how)
 
 
-def constants_of(path: Path) -> tuple[dict[str, Any], float]:
-    """The arrays of an exported file by name, and the temperature of its logits, 1 if it states none."""
-    import onnx
-
-    proto = onnx.load(path)
-    metadata = {entry.key: entry.value for entry in proto.metadata_props}
-    arrays = {one.name: onnx.numpy_helper.to_array(one) for one in proto.graph.initializer}
-    return arrays, float(metadata.get("temperature", 1.0))
-
-
 def _difference(architecture: Architecture, old: Model, batch: SiteBatch, temperature: float) -> float:
     import torch
 
@@ -89,12 +81,3 @@ def _difference(architecture: Architecture, old: Model, batch: SiteBatch, temper
     architecture.network.train()
     before = old.probabilities({name: rows.numpy() for name, rows in batch.items() if name != "target"})
     return float(abs(now - before).max())
-
-
-def _check_origin(out: Path, origin: dict[str, Any]) -> None:
-    """Refuse to go on with a run that began from a model of another name."""
-    there, held = held_origin(out, "further_from")
-    # Names decide: folders of earlier versions hold fingerprints that did not cover the weights.
-    if there and (held is None or held["model"] != origin["model"]):
-        began = f"from {held['model']}" if held else "anew"
-        raise InputError(f"{out} holds a run that began {began}; give another --out")

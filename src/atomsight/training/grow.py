@@ -1,28 +1,28 @@
-"""A trained model taken to a larger k: old weights kept, new inputs neutral, then fine-tuned.
+"""Growth of a trained model to a larger k: the old weights are kept, the new inputs start with zero weights.
 
-Widening a network so that it computes the same function is Net2Net's idea (Chen, Goodfellow and Shlens 2016,
-arXiv:1511.05641); for an input that the old network did not have, zero weights are the function-preserving
-ones, and gradients reach them from the first step.
+Net2Net (Chen, Goodfellow and Shlens 2016, arXiv:1511.05641) widens a network so that it computes the same
+function. For inputs that the old network did not have, zero weights preserve the function, and gradients
+reach them from the first step.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from atomsight.core.elements import parse_elements
 from atomsight.core.errors import InputError, ModelError
 from atomsight.core.files import write_text
 from atomsight.core.progress import OnProgress, Progress
-from atomsight.training import calibrate
+from atomsight.models.artefacts import fingerprint_of
+from atomsight.training.calibrate import softmax
 from atomsight.training.extra import require_training_packages
 from atomsight.training.hardware import Hardware
 from atomsight.training.registry import architecture_class
-from atomsight.training.run_folder import RunFolder, held_origin, read_settings
+from atomsight.training.run_folder import RunFolder, check_origin, read_settings
 from atomsight.training.settings import Settings, check_dataset
 from atomsight.training.train import Start, train_model
 
@@ -34,15 +34,14 @@ if TYPE_CHECKING:
     from atomsight.training.architecture import Architecture, SiteBatch
 
 TOLERANCE = 1e-6
-"""Largest difference between a probability of the grown network before its training and the old one's."""
+"""Largest allowed difference of a probability between the untrained grown network and the old one."""
 
 EPOCHS = 4
 LEARNING_RATE = 0.03
-"""Of the fine-tuning where nothing else is asked for: shorter and gentler than training anew. What they reach
-is measured by ``benchmarks/grow.py``; other learning rates were not compared."""
+"""Defaults of the fine-tuning, measured by ``benchmarks/grow.py``."""
 
 GROWN_FILE = "grown.json"
-"""In the run folder: from what the run grew, and that it answered the same before its training."""
+"""File in the run folder: the run from which it grew, and the difference before the training."""
 
 
 @dataclass(frozen=True)
@@ -51,21 +50,21 @@ class Parent:
 
     Attributes:
         path: its folder.
-        settings: what it was asked for.
-        chosen: symbols of its elements.
-        fingerprint: of the dataset that it was trained on.
+        settings: of the run, with the elements as symbols.
         weights: its network's state.
         temperature: of its calibration.
-        digest: SHA-256 of its exported model.
+        sha256: of its exported model.
     """
 
     path: Path
     settings: Settings
-    chosen: tuple[str, ...]
-    fingerprint: str
     weights: dict[str, Tensor]
     temperature: float
-    digest: str
+    sha256: str
+
+    def architecture(self, k: int) -> Architecture:
+        """Return an untrained architecture with the run's elements."""
+        return architecture_class(self.settings.model)(k, parse_elements(self.settings.elements))
 
 
 def read_parent(run: str | Path) -> Parent:
@@ -77,21 +76,18 @@ def read_parent(run: str | Path) -> Parent:
     from atomsight.training.loop import read_checkpoint
 
     folder = RunFolder(Path(run))
-    if not (folder.path / "settings.json").is_file():
-        raise ModelError(f"{run} is no run folder; growing needs the folder that atomsight train wrote")
+    settings, record = read_settings(folder)
     if not folder.ended:
         raise ModelError(f"the training run {run} has not ended; go on with: atomsight train ... --resume")
-    settings, held = read_settings(folder)
     try:
         result = json.loads((folder.path / "result.json").read_text(encoding="utf-8"))
         checkpoint = folder.checkpoint(list(result["epochs"])[-1])
-        chosen, fingerprint = tuple(held["chosen"]), held["fingerprint"]
+        settings = replace(settings, elements=",".join(record["chosen"]))
         temperature = float(result["temperature"])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ModelError(f"the run folder {run} is damaged ({error}); train the model again") from error
     weights = read_checkpoint(checkpoint)["best_weights"]
-    digest = hashlib.sha256(folder.model.read_bytes()).hexdigest()
-    return Parent(folder.path, settings, chosen, fingerprint, weights, temperature, digest)
+    return Parent(folder.path, settings, weights, temperature, fingerprint_of(folder.model))
 
 
 def grow_model(
@@ -107,11 +103,11 @@ def grow_model(
     hardware: Hardware | None = None,
     progress: OnProgress | None = None,
 ) -> Model:
-    """Take a trained model to a larger k and fine-tune it.
+    """Grow a trained model to a larger k and fine-tune it.
 
-    The new inputs get zero weights, so that the grown network answers as the old one did until its first
-    step; that is checked on sites of ``val``. Everything else is the usual training, in a run folder of its
-    own that can be evaluated, taken up again and grown further.
+    The new inputs get zero weights, so that the grown network gives the old probabilities until its first
+    step; that is checked on sites of ``val``. Everything else is the usual training, in a run folder that can
+    be evaluated, resumed and grown further.
 
     Args:
         run: folder of the finished run.
@@ -121,67 +117,35 @@ def grow_model(
         epochs: passes in each stage.
         learning_rate: peak of the schedule.
         seed: of the order of the sites; None takes the run's.
-        resume: go on with the grown run in ``out``.
+        resume: continue the grown run in ``out``.
         hardware: where; None is this process, on the CPU.
         progress: receives the progress; first that of the stage ``grown``, whose `Progress.record` holds the
             largest difference of the two networks.
 
     Raises:
-        InputError: k is not larger than the run's, this kind cannot grow, ``out`` holds something else.
-        ModelError: the run cannot be used, or the grown network did not answer as the old one.
+        InputError: k is not larger than the run's, this architecture cannot grow, or ``out`` holds something
+            else.
+        ModelError: the run cannot be used, or the grown network did not give the old probabilities.
         DatasetError: the dataset holds too few neighbours, or lacks an element of the run.
     """
     require_training_packages()
     parent = read_parent(run)
-    if k <= parent.settings.k:
-        raise InputError(f"k = {k} asked for, but {run} has k = {parent.settings.k}; give a larger k")
-    settings = Settings(
-        model=parent.settings.model,
-        k=k,
-        elements=",".join(parent.chosen),
-        cap=parent.settings.cap,
-        epochs=epochs,
-        batch_size=parent.settings.batch_size,
-        learning_rate=learning_rate,
-        patience=parent.settings.patience,
-        seed=parent.settings.seed if seed is None else seed,
+    old = parent.settings
+    if k <= old.k:
+        raise InputError(f"k = {k} asked for, but {run} has k = {old.k}; give a larger k")
+    settings = replace(
+        old, k=k, epochs=epochs, learning_rate=learning_rate, seed=old.seed if seed is None else seed
     )
     check_dataset(settings, dataset)
-    _architecture(parent, k).adopt(parent.weights)
-    origin = {"run": str(parent.path), "k": parent.settings.k, "sha256": parent.digest}
-    _check_origin(Path(out), origin)
-    return train_model(
-        dataset,
-        out,
-        settings,
-        resume=resume,
-        hardware=hardware,
-        progress=progress,
-        start=Start(_neutral_start(parent, k, Path(out), origin, progress), {"grown_from": origin}),
-    )
+    parent.architecture(k).adopt(parent.weights)
+    origin = {"run": str(parent.path), "k": old.k, "sha256": parent.sha256}
+    check_origin(Path(out), "grown_from", origin, same="sha256")
 
-
-def _architecture(parent: Parent, k: int) -> Architecture:
-    """An untrained one of the parent's kind and elements."""
-    return architecture_class(parent.settings.model)(k, parse_elements(",".join(parent.chosen)))
-
-
-def _check_origin(out: Path, origin: dict[str, Any]) -> None:
-    """Refuse to go on with a run that grew from another."""
-    there, held = held_origin(out, "grown_from")
-    if there and (not held or held.get("sha256") != origin["sha256"]):
-        grew = f"grew from {held['run']}" if held else "did not grow from another"
-        raise InputError(f"{out} holds a run that {grew}; give another --out")
-
-
-def _neutral_start(
-    parent: Parent, k: int, out: Path, origin: dict[str, Any], progress: OnProgress | None
-) -> Callable[[Architecture, Iterable[SiteBatch]], None]:
     def start(architecture: Architecture, val: Iterable[SiteBatch]) -> None:
         architecture.adopt(parent.weights)
-        old = _architecture(parent, parent.settings.k)
-        old.network.load_state_dict(parent.weights)
-        difference, sites = largest_difference(old, architecture, val, parent.settings.k, parent.temperature)
+        before = parent.architecture(old.k)
+        before.network.load_state_dict(parent.weights)
+        difference, sites = _largest_difference(before, architecture, next(iter(val)), parent)
         if not difference <= TOLERANCE:
             raise ModelError(
                 f"the grown network differs from {parent.path} by {difference:.2g} in probability before its "
@@ -190,37 +154,36 @@ def _neutral_start(
         record = {
             "from": origin,
             "k": k,
-            "parameters": parameters(architecture),
-            "parameters_before": parameters(old),
+            "parameters": architecture.n_parameters,
+            "parameters_before": before.n_parameters,
             "difference": difference,
             "sites": sites,
         }
-        write_text(out / GROWN_FILE, json.dumps(record, indent=1) + "\n")
+        write_text(Path(out) / GROWN_FILE, json.dumps(record, indent=1) + "\n")
         if progress is not None:
             progress(Progress("grown", record={"event": "grown", **record}))
 
-    return start
+    return train_model(
+        dataset,
+        out,
+        settings,
+        resume=resume,
+        hardware=hardware,
+        progress=progress,
+        start=Start(start, {"grown_from": origin}),
+    )
 
 
-def largest_difference(
-    old: Architecture, grown: Architecture, batches: Iterable[SiteBatch], k: int, temperature: float
+def _largest_difference(
+    old: Architecture, grown: Architecture, batch: SiteBatch, parent: Parent
 ) -> tuple[float, int]:
-    """The largest difference between their probabilities on the first batch, and its number of sites.
-
-    Args:
-        old: takes the first ``k`` columns.
-        grown: takes them all.
-    """
+    """Return the largest difference of their probabilities on a batch, and its number of sites."""
     import torch
 
-    batch = next(iter(batches))
-    cut = {name: t[:, :k] if t.ndim == 2 else t for name, t in batch.items()}
+    cut = {name: t[:, : parent.settings.k] if t.ndim == 2 else t for name, t in batch.items()}
     with torch.no_grad():
-        before, after = old.logits(cut).numpy(), grown.logits(batch).numpy()
-    apart = calibrate.softmax(before, temperature) - calibrate.softmax(after, temperature)
-    return float(abs(apart).max()), len(apart)
-
-
-def parameters(architecture: Architecture) -> int:
-    """Numbers that training adjusts."""
-    return sum(p.numel() for p in architecture.network.parameters())
+        before, after = (
+            softmax(one.logits(sites).numpy(), parent.temperature)
+            for one, sites in ((old, cut), (grown, batch))
+        )
+    return float(abs(before - after).max()), len(after)

@@ -1,4 +1,4 @@
-"""Where a training runs."""
+"""Threads, devices and machines of a training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from atomsight.core.errors import InputError
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where a training runs.
+    """Threads, devices and machines of a training.
 
     Attributes:
         threads: threads of PyTorch; None leaves its own choice.

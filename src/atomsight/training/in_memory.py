@@ -1,4 +1,4 @@
-"""A split held in memory, on the device that trains: for a GPU, which no thread that reads files can feed."""
+"""In-memory dataset on the training device, for GPUs that outpace streaming."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from atomsight.training.data import SiteStream
 from atomsight.training.processes import alone
 
 SPARE = 8
-"""Neighbours beyond the model's k that are held, for those that move up where hydrogens are left out."""
+"""Neighbours kept beyond the model's k. They move up where augmentation leaves out hydrogens."""
 
 
-class HeldCrystals(IterableDataset):
-    """Whole crystals of one split as batches, read once from a stream and held.
+class InMemoryCrystals(IterableDataset[SiteBatch]):
+    """Whole crystals of one split as batches, read once from a stream and kept on a device.
 
     Args:
         stream: of whole crystals; read as its epoch 0 orders them.
         device: where the tensors lie.
-        epoch: gives the number of the epoch that is about to be read.
+        epoch: returns the number of the epoch that is about to be read.
     """
 
     def __init__(self, stream: SiteStream, device: torch.device, epoch: Callable[[], int]) -> None:
@@ -46,7 +46,7 @@ class HeldCrystals(IterableDataset):
         self.device = device
 
     def __iter__(self) -> Iterator[SiteBatch]:
-        """Batches that end where a crystal ends, at the first such place from the batch size on."""
+        """Yield batches that end where a crystal ends, at the first such place from the batch size on."""
         order = torch.arange(len(self.begins), device=self.device)
         if self.shuffled:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch())

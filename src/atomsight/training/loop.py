@@ -1,4 +1,4 @@
-"""The training loop, under Lightning: one for all architectures."""
+"""The training loop of all architectures, run by Lightning."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHECKPOINT_FORMAT = 1
 """Version of what `Keeper` writes into a checkpoint. Checkpoints without the field are of version 1."""
 
 WARM_UP = 0.2
-"""Share of the steps in which the learning rate rises; in the rest it falls along a cosine to zero."""
+"""Share of the steps in which the learning rate rises. Then it falls along a cosine to zero."""
 
 
 class Scores:
@@ -49,42 +49,38 @@ class Scores:
         self.matrix += pairs.reshape(n, n).cpu()
         self.loss += loss * int(named.sum())
 
-    def gather(self, device: torch.device) -> None:
-        """Add up what all processes counted."""
+    def record(self, device: torch.device) -> dict[str, float]:
+        """Return mean loss, accuracy and macro recall over the present elements, from all processes."""
+        matrix, loss = self.matrix.to(device), torch.tensor(self.loss, dtype=torch.float32, device=device)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            matrix, loss = self.matrix.to(device), torch.tensor(self.loss, dtype=torch.float32, device=device)
             torch.distributed.all_reduce(matrix)
             torch.distributed.all_reduce(loss)
-            self.matrix, self.loss = matrix.cpu(), float(loss)
-
-    def record(self) -> dict[str, float]:
-        """Mean loss, accuracy, and macro recall over the elements that are present."""
-        total = self.matrix.sum()
+            self.loss = float(loss)
+        counts = matrix.cpu()
+        total = counts.sum()
         return {
             "val_loss": self.loss / int(total),
-            "val_accuracy": float(self.matrix.diagonal().double().sum() / total),
-            "val_macro_recall": macro_recall(self.matrix.numpy()),
+            "val_accuracy": float(counts.diagonal().double().sum() / total),
+            "val_macro_recall": macro_recall(counts.numpy()),
         }
 
 
 class StageModule(lightning.LightningModule):
-    """A stage as Lightning wants it. Holds the whole network, so that a checkpoint does too."""
+    """A stage for Lightning. Holds the whole network, so that a checkpoint does too."""
 
     def __init__(self, network: nn.Module, stage: Stage, classes: int, steps: int) -> None:
         super().__init__()
-        self.network = network
-        self.stage = stage
-        self.classes = classes
-        self.steps = steps
-        for parameter in network.parameters():
-            parameter.requires_grad_(False)
-        for parameter in stage.module.parameters():
-            parameter.requires_grad_(True)
+        self.network, self.stage, self.classes, self.steps = network, stage, classes, steps
+        network.requires_grad_(False)
+        stage.module.requires_grad_(True)
 
     def on_train_epoch_start(self) -> None:
+        """Reset the sums of the epoch."""
+        self.started = time.perf_counter()
         self.train_loss, self.train_sites = 0.0, 0
 
     def training_step(self, batch: SiteBatch, index: int) -> Tensor:
+        """Return the loss of a batch."""
         loss, _ = self.stage.loss(batch)
         sites = len(batch["target"])
         self.train_loss += float(loss.detach()) * sites
@@ -92,13 +88,16 @@ class StageModule(lightning.LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
+        """Reset the scores."""
         self.scores = Scores(self.classes)
 
     def validation_step(self, batch: SiteBatch, index: int) -> None:
+        """Score a batch."""
         loss, scores = self.stage.loss(batch)
         self.scores.add(float(loss), scores, batch["target"])
 
     def configure_optimizers(self) -> Any:
+        """Return the optimiser of the stage with the one-cycle schedule."""
         stage = self.stage
         optimiser = stage.optimiser(
             stage.module.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay
@@ -107,16 +106,33 @@ class StageModule(lightning.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / total))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def epoch_record(self, epoch: int) -> dict[str, Any]:
+        """Return the scores and the time of an epoch that has just ended."""
+        return {
+            "stage": self.stage.name,
+            "epoch": epoch + 1,
+            "train_loss": self.train_loss / max(self.train_sites, 1),
+            **self.scores.record(self.device),
+            "seconds": round(time.perf_counter() - self.started, 3),
+        }
+
 
 def one_cycle(share: float) -> float:
-    """Factor of the learning rate after a share of the steps: up from zero, then down a half cosine."""
+    """Return the learning-rate factor after a share of the steps: linear warm-up, then a half cosine to 0."""
     if share < WARM_UP:
         return share / WARM_UP
     return 0.5 * (1 + cos(pi * min(1.0, (share - WARM_UP) / (1 - WARM_UP))))
 
 
 class Keeper(lightning.Callback):
-    """At the end of each epoch: keep the best weights, write metrics and checkpoint, stop when it is time."""
+    """Keeps the best weights, writes metrics and checkpoint after each epoch, and stops the stage early.
+
+    Args:
+        checkpoint: file of the stage.
+        patience: epochs without a better score before the stage stops.
+        write: takes the records of the stage's epochs.
+        progress: receives the progress.
+    """
 
     _KEPT = ("history", "best_score", "best_epoch", "best_weights", "finished")
 
@@ -127,52 +143,43 @@ class Keeper(lightning.Callback):
         write: Callable[[list[dict[str, Any]]], None],
         progress: OnProgress | None,
     ) -> None:
-        self.checkpoint = checkpoint
-        self.patience = patience
-        self.write = write
-        self.progress = progress
+        self.checkpoint, self.patience, self.write = checkpoint, patience, write
+        self.progress: OnProgress = progress or (lambda done: None)
         self.history: list[dict[str, Any]] = []
-        self.best_score = -float("inf")
-        self.best_epoch = -1
+        self.best_score, self.best_epoch = -float("inf"), -1
         self.best_weights: dict[str, Tensor] = {}
         self.finished = False
 
     @property
     def state_key(self) -> str:
+        """Key of the state in a checkpoint."""
         return "keeper"
 
     def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint stores."""
         return {"format": CHECKPOINT_FORMAT, **{name: getattr(self, name) for name in self._KEPT}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from what a checkpoint stores."""
         for name in self._KEPT:
             setattr(self, name, state_dict[name])
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.started = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        """Report a step."""
         self._report(trainer, module, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Score an epoch, write its records and checkpoint, and decide whether the stage has ended."""
         epoch, stage = trainer.current_epoch, module.stage
-        module.scores.gather(module.device)
-        record = {
-            "stage": stage.name,
-            "epoch": epoch + 1,
-            "train_loss": module.train_loss / max(module.train_sites, 1),
-            **module.scores.record(),
-            "seconds": round(time.perf_counter() - self.started, 3),
-        }
+        record = module.epoch_record(epoch)
         self.history.append(record)
         score = record["val_accuracy"] if stage.monitor == "accuracy" else -record["val_loss"]
         if score > self.best_score:
             self.best_score, self.best_epoch = score, epoch
-            self.best_weights = {
-                name: t.detach().cpu().clone() for name, t in module.network.state_dict().items()
-            }
+            state = module.network.state_dict()
+            self.best_weights = {name: t.detach().cpu().clone() for name, t in state.items()}
         self.finished = epoch + 1 >= stage.epochs or epoch - self.best_epoch >= self.patience
         temporary = self.checkpoint.with_name(self.checkpoint.name + ".tmp")
         trainer.save_checkpoint(temporary)
@@ -180,19 +187,15 @@ class Keeper(lightning.Callback):
             os.replace(temporary, self.checkpoint)
             self.write(self.history)
         self._report(trainer, module, module.steps, {"event": "epoch", "epochs": stage.epochs, **record})
-        if self.finished:
-            trainer.should_stop = True
+        trainer.should_stop = trainer.should_stop or self.finished
 
     def _report(
         self, trainer: lightning.Trainer, module: Any, done: int, record: Mapping[str, Any] | None = None
     ) -> None:
-        if self.progress is not None:
-            stage, epoch = module.stage, trainer.current_epoch + 1
-            self.progress(
-                Progress(
-                    stage.name, done, module.steps, epoch=epoch, epochs=stage.epochs, record=record or {}
-                )
-            )
+        stage, epoch = module.stage, trainer.current_epoch + 1
+        self.progress(
+            Progress(stage.name, done, module.steps, epoch=epoch, epochs=stage.epochs, record=record or {})
+        )
 
 
 @dataclass(frozen=True)
@@ -202,8 +205,8 @@ class Schedule:
     Attributes:
         steps: of an epoch.
         patience: epochs without a better score on ``val`` before a stage stops.
-        epochs: of each stage at most; None is the architecture's own choice.
-        learning_rate: peak; None is the architecture's own choice.
+        epochs: maximum of each stage; None takes the architecture's default.
+        learning_rate: peak; None takes the architecture's default.
     """
 
     steps: int
@@ -213,7 +216,7 @@ class Schedule:
 
 
 def prepare(hardware: Hardware, seed: int) -> None:
-    """Set PyTorch's threads, seed, and the precision of products of matrices."""
+    """Set PyTorch's threads, seed, and the precision of matrix products."""
     if hardware.threads is not None:
         torch.set_num_threads(hardware.threads)
     if hardware.accelerator != "cpu":
@@ -228,9 +231,9 @@ class Training:
     Attributes:
         architecture: its network is trained in place.
         batches: by split, ``train`` and ``val``: iterable datasets of PyTorch with the attributes
-            ``epoch``, which gives the number of the epoch that is about to be read, and ``place``, which
-            gives the rank of this process and the number of processes.
-        run: takes checkpoints and metrics; a run that was interrupted goes on.
+            ``epoch``, which returns the number of the epoch that is about to be read, and ``place``, which
+            returns the rank of this process and the number of processes.
+        run: takes checkpoints and metrics; an interrupted run continues.
         schedule: how long and how fast.
         hardware: where.
         progress: receives the progress after each step and epoch.
@@ -244,7 +247,7 @@ class Training:
     progress: OnProgress | None = None
 
     def fit(self) -> list[dict[str, Any]]:
-        """Train what is left of all stages; the network then has its best weights.
+        """Train what is left of all stages, then restore the best weights.
 
         Returns:
             The records of all epochs.
@@ -260,24 +263,21 @@ class Training:
         return history
 
     def _fit(self, stage: Stage, earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Train what is left of a stage, after epochs of earlier ones."""
+        """Train what is left of a stage; return the records of its epochs."""
         checkpoint, network = self.run.checkpoint(stage.name), self.architecture.network
-
-        def write(history: list[dict[str, Any]]) -> None:
-            self.run.write_epochs(earlier + history)
-
-        keeper = Keeper(checkpoint, self.schedule.patience, write, self.progress)
-        resumed = checkpoint.is_file()
+        keeper = Keeper(
+            checkpoint,
+            self.schedule.patience,
+            lambda history: self.run.write_epochs(earlier + history),
+            self.progress,
+        )
+        resumed = checkpoint if checkpoint.is_file() else None
         if resumed:
             keeper.load_state_dict(read_checkpoint(checkpoint))
         if not keeper.finished:
-            self.batches["train"].epoch = lambda: len(keeper.history)
             module = StageModule(network, stage, self.architecture.classes, self.schedule.steps)
-            with warnings.catch_warnings():
-                # Reading is done in a thread of its own; Lightning's advice on worker processes does not
-                # apply.
-                warnings.filterwarnings("ignore", module="lightning")
-                self._run_lightning(module, keeper, checkpoint if resumed else None)
+            self.batches["train"].epoch = lambda: len(keeper.history)
+            self._run_lightning(module, keeper, resumed)
         network.load_state_dict(keeper.best_weights)
         return keeper.history
 
@@ -291,26 +291,30 @@ class Training:
             max_epochs=module.stage.epochs,
             gradient_clip_val=module.stage.longest_gradient,
             callbacks=[keeper],
+            num_sanity_val_steps=0,
+            default_root_dir=self.run.path,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            num_sanity_val_steps=0,
-            default_root_dir=self.run.path,
         )
-        loaders = {split: DataLoader(one, batch_size=None) for split, one in self.batches.items()}
         for one in self.batches.values():
             one.place = lambda: (trainer.global_rank, trainer.world_size)
+        train, val = (DataLoader(self.batches[split], batch_size=None) for split in ("train", "val"))
         try:
-            trainer.fit(module, loaders["train"], loaders["val"], ckpt_path=checkpoint, weights_only=True)
-        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            with warnings.catch_warnings():
+                # Batches are read in a thread; Lightning's advice on worker processes does not apply.
+                warnings.filterwarnings("ignore", module="lightning")
+                trainer.fit(module, train, val, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as error:  # Lightning turns Ctrl-C into this
             raise KeyboardInterrupt from error
-        for one in self.batches.values():
-            one.place = alone
+        finally:
+            for one in self.batches.values():
+                one.place = alone
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What `Keeper` wrote: ``history``, ``best_weights``, ``finished``, ...
+    """Return what `Keeper` wrote: ``history``, ``best_weights``, ``finished``, ...
 
     Raises:
         ModelError: the file is missing or damaged, or another version of atomsight wrote it.

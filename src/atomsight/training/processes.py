@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 Arrays = dict[str, NDArray[Any]]
 
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-"""Where Lightning, torchrun and Slurm tell a process its place."""
+"""Environment variables in which Lightning, torchrun and Slurm state the rank of a process."""
 
 
 def alone() -> tuple[int, int]:
-    """The place of the only process."""
+    """Return the rank and the number of processes of a single process."""
     return 0, 1
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes files and tells of progress."""
+    """Return whether this process is the one that writes files and reports progress."""
     return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 def share_of_rows(batches: Iterator[Arrays], rank: int, processes: int) -> Iterator[Arrays]:
-    """Every n-th row of each batch, from the rank-th on.
+    """Yield every n-th row of each batch, from the rank-th on.
 
     A last batch with fewer rows than processes is joined to the one before, so that all take equally many
     steps.
@@ -53,7 +53,7 @@ def share_of_rows(batches: Iterator[Arrays], rank: int, processes: int) -> Itera
 
 
 def share_of_crystals(batch: Arrays, rank: int, processes: int) -> tuple[Arrays, bool]:
-    """This process's crystals of a batch of whole crystals, about as many sites as any other's.
+    """Return this process's crystals of a batch of whole crystals, with about equal numbers of sites.
 
     Returns:
         The rows, and whether they count: where there are fewer crystals than processes, one without a share

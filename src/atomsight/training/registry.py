@@ -5,20 +5,20 @@ That module names its class in ``ARCHITECTURE``. Nothing else lists the architec
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atomsight.core.errors import InputError
+from atomsight.models.registry import folders_with, implementation
 
 if TYPE_CHECKING:
     from atomsight.training.architecture import Architecture
 
+PACKAGE = "atomsight.training"
+
 
 def architectures() -> tuple[str, ...]:
-    """Names of the architectures, in alphabetical order."""
-    folders = (path.parent.name for path in Path(__file__).parent.glob("*/training.py"))
-    return tuple(sorted(name.replace("_", "-") for name in folders))
+    """Return the names of the architectures, in alphabetical order."""
+    return folders_with("training", PACKAGE)
 
 
 def check_architecture(name: str) -> None:
@@ -32,13 +32,11 @@ def check_architecture(name: str) -> None:
 
 
 def architecture_class(name: str) -> type[Architecture]:
-    """The class that trains and exports an architecture; imports PyTorch.
+    """Return the class that trains and exports an architecture; imports PyTorch.
 
     Raises:
         InputError: there is none of that name.
     """
     check_architecture(name)
-    found: type[Architecture] = import_module(
-        f"atomsight.training.{name.replace('-', '_')}.training"
-    ).ARCHITECTURE
+    found: type[Architecture] = implementation(name, "training", PACKAGE, "ARCHITECTURE")
     return found

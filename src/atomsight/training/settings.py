@@ -1,4 +1,4 @@
-"""What a training run was asked for: checked at once, kept in the run folder, compared on resume."""
+"""Settings of a training run: checked at once, stored in the run folder, compared on resume."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ NAMED_ELEMENTS = {"twenty": TWENTY, "ten": TEN}
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Settings that a run folder keeps, and compares on resume."""
+    """Settings that a run folder stores and compares on resume."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values by name, for JSON."""
+        """Return plain values by name, for JSON."""
         return asdict(self)
 
     def differences(self, other: dict[str, Any]) -> list[str]:
-        """How other settings, as a dict, differ from these: ``name was OTHER, is THIS``."""
+        """Return the differences from other settings, as ``name was OTHER, is THIS``."""
         return [
             f"{field.name} was {other.get(field.name)}, is {getattr(self, field.name)}"
             for field in fields(self)
@@ -34,10 +34,13 @@ class RunSettings:
         ]
 
     def check_numbers(self, **least: int) -> None:
-        """Refuse numbers that are too small; None passes.
+        """Refuse numbers that are too small; None is accepted.
+
+        Args:
+            **least: lower limit of each number by its name.
 
         Raises:
-            InputError: one is below what is given under its name.
+            InputError: one is below its limit, or the learning rate is not positive.
         """
         for name, smallest in least.items():
             value = getattr(self, name)
@@ -50,21 +53,21 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class Settings(RunSettings):
-    """Everything that decides what a training run yields, besides the dataset.
+    """Everything that determines the result of a training run, besides the dataset.
 
     Attributes:
-        model: the kind of model.
-        k: neighbours that it looks at.
-        elements: what was asked for: ``top20`` (the 20 most abundant in the train split), ``twenty``,
+        model: name of the architecture.
+        k: neighbours of a site.
+        elements: choice of elements: ``top20`` (the 20 most abundant in the train split), ``twenty``,
             ``ten``, ``all``, or symbols such as ``H,C,N,O``.
-        cap: at most so many train sites of each element, drawn with the seed; None takes all.
-        per_crystal: a crystal of more sites, n, is in an epoch with chance ``per_crystal`` / n, so that large
-            crystals do not drown small ones; for models that learn from whole crystals. None takes all.
-        epochs: passes over the train sites in each stage; None is the architecture's own choice.
-        batch_size: sites a step; None is the architecture's own choice.
-        learning_rate: peak of the schedule; None is the architecture's own choice.
+        cap: largest number of train sites of each element, drawn with the seed; None takes all.
+        per_crystal: a crystal of more sites, n, is in an epoch with probability ``per_crystal`` / n, so that
+            large crystals do not dominate; for models of whole crystals. None takes all.
+        epochs: passes over the train sites in each stage; None takes the architecture's default.
+        batch_size: sites of a step; None takes the architecture's default.
+        learning_rate: peak of the schedule; None takes the architecture's default.
         patience: a stage stops after this many epochs in which its score on ``val`` did not improve.
-        seed: of the initial weights, the cap and the order of the sites.
+        seed: of initial weights, cap and order of the sites.
     """
 
     model: str = "two-stage"
@@ -85,7 +88,7 @@ class Settings(RunSettings):
 
 
 def chosen_elements(text: str, dataset: Dataset, *, all_present: bool = True) -> tuple[int, ...]:
-    """Atomic numbers, ascending, that a choice of elements means on a dataset.
+    """Return the atomic numbers of a choice of elements on a dataset, ascending.
 
     Args:
         text: the choice.

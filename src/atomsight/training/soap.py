@@ -1,4 +1,4 @@
-"""SOAP, the optimiser that makes sigmoid layers train quickly."""
+"""SOAP, the optimiser of the two-stage network."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 class Soap(torch.optim.Optimizer):
     """Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al. 2024, arXiv:2409.11321, algorithm 3).
 
-    Stacked sigmoids scale the gradients of their inputs very unevenly, along directions that are no axes of
-    the weight matrices: Adam's step per axis crawls, a step per eigendirection does not.
+    Stacked sigmoids scale gradients very unevenly along directions that are not axes of the weight matrices.
+    Steps along eigenvectors converge faster there than Adam's steps along the axes.
 
     Args:
-        parameters: vectors take plain Adam steps, matrices SOAP steps; other shapes are refused.
+        parameters: vectors take Adam steps, matrices SOAP steps; other shapes are an error.
         lr: step size.
         betas: decay of the first moment, and of the second moment and the two covariance factors.
         eps: added to the root of the second moment.
@@ -44,7 +44,7 @@ class Soap(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step from the gradients; the closure, if any, computes them first and gives the loss."""
+        """Take one step from the gradients; a closure computes them first and returns the loss."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -86,24 +86,24 @@ class Soap(torch.optim.Optimizer):
             state["rows"].lerp_(gradient @ gradient.T, 1 - beta2)
             state["columns"].lerp_(gradient.T @ gradient, 1 - beta2)
             if state["step"] % group["refresh"] == 0:
-                state["row_basis"], order = _refreshed(state["rows"], state["row_basis"])
-                state["second"] = state["second"][order]
-                state["column_basis"], order = _refreshed(state["columns"], state["column_basis"])
-                state["second"] = state["second"][:, order]
+                state["row_basis"], rows = _refreshed(state["rows"], state["row_basis"])
+                state["column_basis"], columns = _refreshed(state["columns"], state["column_basis"])
+                state["second"] = state["second"][rows][:, columns]
 
 
 def _eigenbasis(covariance: Tensor) -> Tensor:
-    """Orthonormal eigenvectors. In float64, and a trifle off singular: a first gradient of low rank has a
-    covariance with hundreds of equal eigenvalues, on which LAPACK's float32 routine can fail to converge."""
-    size = len(covariance)
+    """Return orthonormal eigenvectors."""
+    # A first gradient of low rank has a covariance with hundreds of equal eigenvalues, for which LAPACK's
+    # float32 routine can fail to converge: float64 and a small ramp on the diagonal prevent that.
     exact = covariance.double()
-    ramp = torch.linspace(0, 1, size, dtype=torch.float64, device=exact.device)
+    ramp = torch.linspace(0, 1, len(covariance), dtype=torch.float64, device=exact.device)
     scale = exact.diagonal().mean().clamp_min(torch.finfo(torch.float32).tiny)
-    return torch.linalg.eigh(exact + 1e-9 * scale * ramp.diag())[1].to(covariance)
+    vectors: Tensor = torch.linalg.eigh(exact + 1e-9 * scale * ramp.diag())[1].to(covariance)
+    return vectors
 
 
 def _refreshed(covariance: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
-    """One power iteration towards the eigenbasis, and the order that it takes from the old directions."""
+    """Return the basis after one power iteration, and the order in which it takes the old vectors."""
     product = covariance @ basis
     order = torch.argsort((basis * product).sum(dim=0), descending=True)
     return torch.linalg.qr(product[:, order])[0], order

@@ -134,7 +134,7 @@ def _train(
     import torch
 
     from atomsight.training.export import finish
-    from atomsight.training.in_memory import HeldCrystals
+    from atomsight.training.in_memory import InMemoryCrystals
     from atomsight.training.loop import Schedule, Training, prepare
 
     started = time.perf_counter()
@@ -147,7 +147,7 @@ def _train(
         start.set_weights(architecture, batches["val"])
     if hardware.in_memory:
         on = torch.device("cuda" if hardware.accelerator in ("gpu", "cuda") else "cpu")
-        batches = {split: HeldCrystals(stream, on, lambda: 0) for split, stream in batches.items()}
+        batches = {split: InMemoryCrystals(stream, on, lambda: 0) for split, stream in batches.items()}
     settings = task.settings
     schedule = Schedule(task.steps(architecture), settings.patience, settings.epochs, settings.learning_rate)
     epochs = Training(architecture, batches, run, schedule, hardware, progress).fit()

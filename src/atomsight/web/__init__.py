@@ -1,22 +1,24 @@
-"""The local page: an API over `check` and `rank`, and one static page that uses it.
+"""The local web page: an API for `check` and `rank`, and a static page that uses it.
 
-| module | what it holds |
+| module | contents |
 |---|---|
-| `app` | `create_app`: what the app holds, the page's files, how errors are told |
-| `api`, `api_explore` | the routes |
+| `app` | `create_app`: the ASGI app, static files, error answers |
+| `api`, `api_explore` | routes of the API |
+| `state` | what the routes of one server share |
 | `run` | `serve`: the server and the browser |
-| `guard` | who may ask: host names, origins, sizes, and what the page may load |
-| `uploads` | files that were dropped, in a temporary folder that goes when the server ends |
-| `jobs` | long work that can be watched and cancelled |
-| `checking` | crystals checked, opened, changed, written again |
-| `scene` | a crystal as atoms and bonds to draw |
-| `corrected` | a CIF with other elements on some sites |
-| `ranking` | candidates ranked; tables and survivors to download |
-| `explore` | what is usual: distances, confusions |
-| `tables`, `make_tables` | where neighbours usually lie; the tables that ship |
-| `shapes` | what the API takes and answers, for its OpenAPI description |
-| `static/` | the page; `static/vendor` holds 3Dmol.js |
-| `examples/` | crystals to begin with |
+| `guard`, `protocol`, `addresses` | allowed hosts and origins, limits of size and time of requests |
+| `uploads` | uploaded files in a temporary folder that is deleted when the server stops |
+| `reading` | uploaded files read in worker processes under limits of time and memory |
+| `jobs` | long work with progress and cancellation |
+| `checking` | checks, details of crystals and sites, trials of other elements |
+| `scene` | atoms and bonds for the 3D view |
+| `corrected` | CIFs with other elements on some sites |
+| `ranking` | rankings, tables and files to download |
+| `explore` | distance distributions and confusion matrix |
+| `tables`, `precedents` | distance distributions and similar sites, bundled or computed from a dataset |
+| `shapes` | requests and answers of the API for its OpenAPI description |
+| `static/` | the page; `static/vendor` contains 3Dmol.js |
+| `examples/` | example crystals and candidates |
 """
 
 from __future__ import annotations

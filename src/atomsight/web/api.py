@@ -1,4 +1,4 @@
-"""Routes: uploads, jobs, what a check found, what a ranking found."""
+"""Routes of the API: uploads, jobs, results of checks and rankings."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import io
 import json
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, HTTPException, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, HTTPException, Query, UploadFile
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
@@ -21,21 +21,24 @@ from atomsight.core.errors import InputError
 from atomsight.core.version import __version__
 from atomsight.io import DEFAULT
 from atomsight.io.cod import members_of
-from atomsight.io.web import Web
+from atomsight.io.http import HttpClient
+from atomsight.parallel import run_isolated
 from atomsight.rank.write import write_ranking
 from atomsight.web import checking, ranking, shapes
-from atomsight.web.jobs import Job, Kind
-from atomsight.web.uploads import Upload, examples, landscapes
+from atomsight.web.jobs import Job, Task
+from atomsight.web.state import State, get_state
+from atomsight.web.uploads import Upload, candidate_examples, crystal_examples
 
 router = APIRouter(prefix="/api", responses=shapes.PROBLEMS)
 
 TICK = 0.15
-"""Seconds between two looks at a job that is watched."""
+"""Seconds between two status events of a job."""
 
 MOST_TRIED = 8
-"""Trials of elements that are kept for each check."""
+"""Trials of other elements that are kept for each check."""
 
-_CIF = "chemical/x-cif"
+_CIF, _BYTES, _EVENTS = "chemical/x-cif", "application/octet-stream", "text/event-stream"
+TheState = Annotated[State, Depends(get_state)]
 Changes = Annotated[
     list[str],
     Query(
@@ -44,112 +47,158 @@ Changes = Annotated[
 ]
 
 
+def find_upload(state: TheState, identifier: str) -> Upload:
+    """Return the upload of a request."""
+    try:
+        return state.uploads.get(identifier)
+    except KeyError:
+        raise HTTPException(404, "there is no such upload; it may have been closed") from None
+
+
+def _contents(media_type: str, description: str = "the file") -> dict[str, Any]:
+    """Describe a route whose answer is no JSON."""
+    responses = {200: {"content": {media_type: {}}, "description": description}}
+    return {"response_class": Response, "responses": responses}
+
+
+def job_finder(task: Task | None = None) -> Callable[..., Job]:
+    """Create a dependency that returns the job of a request, which must have this task."""
+
+    def find(state: TheState, identifier: str) -> Job:
+        try:
+            return state.jobs.get(identifier, task)
+        except KeyError:
+            raise HTTPException(404, "there is no such job; it may have been closed") from None
+
+    return find
+
+
+find_ranking = job_finder("rank")
+AnyJob = Annotated[Job, Depends(job_finder())]
+CheckJob = Annotated[Job, Depends(job_finder("check"))]
+RankJob = Annotated[Job, Depends(find_ranking)]
+TryJob = Annotated[Job, Depends(job_finder("try"))]
+
+
+def find_crystal(job: CheckJob, index: int) -> Checked:
+    """Return the checked crystal of a request."""
+    found = job.result or []
+    if not 0 <= index < len(found):
+        raise HTTPException(404, f"there is no crystal {index}; the check has found {len(found)} so far")
+    crystal: Checked = found[index]
+    return crystal
+
+
+TheCrystal = Annotated[Checked, Depends(find_crystal)]
+
+
+def _upload_of(state: State, wanted: shapes.FilesRequest) -> Upload:
+    if (wanted.upload is None) == (wanted.example is None):
+        raise InputError("name one: an upload or an example")
+    if wanted.example is not None:
+        return state.uploads.example(wanted.example)
+    return find_upload(state, str(wanted.upload))
+
+
 @router.get("/about", response_model=shapes.About, tags=["server"])
-def about(request: Request) -> dict[str, Any]:
-    """What this server is and can do."""
-    held = request.app.state.held
+def about(state: TheState) -> dict[str, Any]:
+    """Describe the server: version, model, examples and limits."""
+    model = state.resources.model
     return {
         "version": __version__,
-        "model": held.knowledge.model.name,
-        "elements": [SYMBOLS[z] for z in held.knowledge.model.elements],
-        "examples": examples(),
-        "landscapes": landscapes(),
-        "dataset": held.knowledge.dataset_path is not None,
-        "max_upload": held.uploads.most_bytes,
+        "model": model.name,
+        "elements": [SYMBOLS[z] for z in model.elements],
+        "examples": crystal_examples(),
+        "landscapes": candidate_examples(),
+        "dataset": state.resources.dataset_path is not None,
+        "max_upload": state.uploads.most_bytes,
     }
 
 
 @router.post("/uploads", response_model=shapes.UploadAnswer, status_code=201, tags=["uploads"])
 def upload(
-    request: Request,
-    files: Annotated[list[UploadFile], File(description="CIFs, other structure files, archives")],
-    to: Annotated[str | None, Query(description="an upload to add to")] = None,
+    state: TheState,
+    files: Annotated[list[UploadFile], File(description="structure files and archives")],
+    to: Annotated[str | None, Query(description="upload to add the files to")] = None,
 ) -> dict[str, Any]:
-    """Send files. They lie in a temporary folder until the upload is deleted or the server ends."""
-    held = request.app.state.held
-    target = held.uploads.start() if to is None else _upload(request, to)
+    """Upload files. They are stored in a temporary folder until the upload is deleted or the server stops."""
+    target = state.uploads.start() if to is None else find_upload(state, to)
     if not target.temporary:
         raise InputError("nothing can be added to an example")
     try:
         for file in files:
-            held.uploads.add(target, file.filename or "structure.cif", file.file)
+            state.uploads.add(target, file.filename or "structure.cif", file.file)
+        if not target.names and target.skipped:
+            raise InputError(": ".join(target.skipped[0]))
     except Exception:
         if to is None:
-            held.uploads.drop(target)
+            state.uploads.drop(target)
         raise
-    if not target.names and target.skipped:
-        if to is None:
-            held.uploads.drop(target)
-        raise InputError(": ".join(target.skipped[0]))
     return {
         "upload": target.identifier,
         "files": len(target.names),
         "bytes": target.size,
-        "skipped": [{"source": source, "skipped": reason} for source, reason in target.skipped],
+        "skipped": _skips(target),
     }
 
 
 @router.delete("/uploads/{identifier}", status_code=204, tags=["uploads"])
-def delete_upload(request: Request, identifier: str) -> Response:
-    """Remove an upload from the server."""
-    request.app.state.held.uploads.drop(_upload(request, identifier))
+def delete_upload(state: TheState, target: Annotated[Upload, Depends(find_upload)]) -> Response:
+    """Delete an upload and its files."""
+    state.uploads.drop(target)
     return Response(status_code=204)
 
 
 @router.post("/checks", response_model=shapes.JobStatus, status_code=202, tags=["check"])
-def start_check(request: Request, wanted: shapes.CheckRequest) -> dict[str, Any]:
-    """Begin to check the crystals of an upload, of an example, a COD entry, or a candidate of a ranking."""
-    held = request.app.state.held
+def start_check(state: TheState, wanted: shapes.CheckRequest) -> dict[str, Any]:
+    """Start a check of an upload, an example, a COD entry, or one candidate of a ranking."""
     if wanted.ranking is not None and wanted.source is not None:
-        target = _job(request, wanted.ranking, "rank").upload
-        work = partial(checking.check_job, knowledge=held.knowledge, only=wanted.source)
+        target = find_ranking(state, wanted.ranking).upload
+        work = partial(checking.check_job, resources=state.resources, only=wanted.source)
     elif wanted.cod is not None and wanted.upload is None and wanted.example is None:
-        target = held.uploads.start()
-        work = partial(_check_cod, number=wanted.cod, held=held)
+        target = state.uploads.start()
+        work = partial(_check_cod, number=wanted.cod, state=state)
     else:
-        target = _wanted(request, wanted.upload, wanted.example)
-        work = partial(checking.check_job, knowledge=held.knowledge)
-    status: dict[str, Any] = held.jobs.start(Job("check", target), work).status()
-    return status
+        target = _upload_of(state, wanted)
+        work = partial(checking.check_job, resources=state.resources)
+    return state.jobs.start(Job("check", target), work).status()
 
 
-def _check_cod(job: Job, number: str, held: Any) -> None:
+def _check_cod(job: Job, number: str, state: State) -> None:
     def wait(seconds: float) -> None:
         job.stop.wait(seconds)
         job.advance()
 
-    # somebody waits at the page: fewer tries than a long download is worth
-    web = Web(tries=3, timeout=10.0, deadline=60.0, sleep=wait)
+    # A user waits for the answer, hence fewer tries than for a long download.
+    web = HttpClient(tries=3, timeout=10.0, deadline=60.0, sleep=wait)
     for member in members_of(number, job.skip, DEFAULT, web):
-        held.uploads.add(job.upload, f"{member.name}.cif", io.BytesIO(member.data))
-    checking.check_job(job, held.knowledge)
+        state.uploads.add(job.upload, f"{member.name}.cif", io.BytesIO(member.data))
+    checking.check_job(job, state.resources)
 
 
 @router.post("/rankings", response_model=shapes.JobStatus, status_code=202, tags=["rank"])
-def start_ranking(request: Request, wanted: shapes.RankRequest) -> dict[str, Any]:
-    """Begin to rank the candidates of an upload or of an example."""
-    held = request.app.state.held
-    target = _wanted(request, wanted.upload, wanted.example)
-    work = partial(ranking.rank_job, risk=wanted.risk, relaxed=wanted.relaxed, threads=held.knowledge.threads)
-    status: dict[str, Any] = held.jobs.start(Job("rank", target), work).status()
-    return status
+def start_ranking(state: TheState, wanted: shapes.RankRequest) -> dict[str, Any]:
+    """Start a ranking of the candidates of an upload or an example."""
+    settings = wanted.model_dump(include={"risk", "relaxed"})
+    resources = state.resources
+    work = partial(ranking.rank_job, **settings, threads=resources.threads, limits=resources.limits)
+    return state.jobs.start(Job("rank", _upload_of(state, wanted)), work).status()
 
 
 @router.get("/jobs/{identifier}", response_model=shapes.JobStatus, tags=["jobs"])
-def job_status(request: Request, identifier: str) -> dict[str, Any]:
-    """Where a job stands."""
-    return _job(request, identifier).status()
+def job_status(job: AnyJob) -> dict[str, Any]:
+    """Return the status of a job."""
+    return job.status()
 
 
 @router.get(
     "/jobs/{identifier}/events",
     tags=["jobs"],
-    response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}, "description": "a JobStatus at each change"}},
+    **_contents("text/event-stream", "a JobStatus after each change"),
 )
-async def job_events(request: Request, identifier: str) -> StreamingResponse:
-    """Watch a job: server-sent events, each a JobStatus; the stream ends with the job."""
-    return StreamingResponse(_events(_job(request, identifier)), media_type="text/event-stream")
+async def job_events(job: AnyJob) -> StreamingResponse:
+    """Stream the status of a job as server-sent events; the stream ends with the job."""
+    return StreamingResponse(_events(job), media_type=_EVENTS)
 
 
 async def _events(job: Job) -> AsyncIterator[str]:
@@ -165,139 +214,113 @@ async def _events(job: Job) -> AsyncIterator[str]:
 
 
 @router.post("/jobs/{identifier}/cancel", response_model=shapes.JobStatus, tags=["jobs"])
-def cancel(request: Request, identifier: str) -> dict[str, Any]:
-    """End a job; what it has found stays."""
-    job = _job(request, identifier)
-    request.app.state.held.jobs.cancel(job)
+def cancel(state: TheState, job: AnyJob) -> dict[str, Any]:
+    """Cancel a job; its results so far are kept."""
+    state.jobs.cancel(job)
     return job.status()
 
 
 @router.delete("/jobs/{identifier}", status_code=204, tags=["jobs"])
-def forget(request: Request, identifier: str) -> Response:
-    """End a job, let go of what it found, and remove its upload if no other job uses it."""
-    held, job = request.app.state.held, _job(request, identifier)
-    held.jobs.forget(job)
-    if not held.jobs.uses(job.upload):
-        held.uploads.drop(job.upload)
+def forget(state: TheState, job: AnyJob) -> Response:
+    """Cancel a job, delete its results, and delete its upload if no other job uses it."""
+    state.jobs.forget(job)
+    if not state.jobs.uses(job.upload):
+        state.uploads.drop(job.upload)
     return Response(status_code=204)
 
 
 @router.get("/checks/{identifier}", response_model=shapes.CrystalList, tags=["check"])
-def checked(
-    request: Request,
-    identifier: str,
-    first: Annotated[int, Query(ge=0, le=1 << 53, description="index to begin with")] = 0,
+def crystals(
+    job: CheckJob, first: Annotated[int, Query(ge=0, le=1 << 53, description="first index")] = 0
 ) -> dict[str, Any]:
-    """The crystals of a check, in the order of the files, as far as it has come."""
-    job = _job(request, identifier, "check")
+    """List the crystals checked so far, in the order of the files."""
     found = list(job.result or ())
-    crystals = [checking.summary(one, index, job) for index, one in enumerate(found) if index >= first]
-    return {"crystals": crystals, "skipped": _skips(job)}
+    summaries = [checking.summary(one, index, job) for index, one in enumerate(found) if index >= first]
+    return {"crystals": summaries, "skipped": _skips(job)}
 
 
 @router.get("/checks/{identifier}/{index}", response_model=shapes.OpenCrystal, tags=["check"])
-def crystal(request: Request, identifier: str, index: int) -> dict[str, Any]:
-    """One checked crystal, with what is needed to draw it."""
-    job, found = _crystal(request, identifier, index)
-    return checking.opened(found, job)
+def crystal(job: CheckJob, found: TheCrystal) -> dict[str, Any]:
+    """Return one checked crystal with the data to draw it."""
+    return checking.crystal_details(found, job)
 
 
 @router.get("/checks/{identifier}/{index}/sites/{site}", response_model=shapes.OpenSite, tags=["check"])
 def site(
-    request: Request,
-    identifier: str,
-    index: int,
+    state: TheState,
+    found: TheCrystal,
     site: int,
     beside: Annotated[str | None, Query(max_length=3, description="element to compare with")] = None,
 ) -> dict[str, Any]:
-    """One site: its distances beside those of its element and of another."""
-    _, found = _crystal(request, identifier, index)
-    return checking.open_site(found, site, request.app.state.held.knowledge, beside)
+    """Compare the distances of one site with those typical of its element and of another element."""
+    return checking.site_details(found, site, state.resources, beside)
 
 
 @router.post(
     "/checks/{identifier}/{index}/try", response_model=shapes.JobStatus, status_code=202, tags=["check"]
 )
-def try_elements(request: Request, identifier: str, index: int, wanted: shapes.Changes) -> dict[str, Any]:
-    """Begin to check the crystal with other elements on some sites. What was tried on the same check before
-    is ended, and forgotten but for the last few."""
-    held = request.app.state.held
-    job, found = _crystal(request, identifier, index)
-    crystal = checking.changed(found, wanted.changes, held.knowledge)
-    before = held.jobs.children(job)
-    for one in before:
-        held.jobs.cancel(one)
-    for one in before[: 1 - MOST_TRIED]:
-        held.jobs.forget(one)
-    work = partial(checking.try_job, found=found, crystal=crystal, knowledge=held.knowledge)
-    status: dict[str, Any] = held.jobs.start(Job("try", job.upload, parent=job), work).status()
-    return status
+def try_elements(state: TheState, job: CheckJob, found: TheCrystal, wanted: shapes.Changes) -> dict[str, Any]:
+    """Start a check of the crystal with other elements on some sites.
+
+    Earlier trials on the same check are cancelled; the last few are kept.
+    """
+    jobs = state.jobs
+    crystal = checking.changed_crystal(found, wanted.changes, state.resources)
+    earlier = jobs.children(job)
+    for one in earlier:
+        jobs.cancel(one)
+    for one in earlier[: 1 - MOST_TRIED]:
+        jobs.forget(one)
+    work = partial(checking.try_job, found=found, crystal=crystal, resources=state.resources)
+    return jobs.start(Job("try", job.upload, parent=job), work).status()
 
 
 @router.get("/tries/{identifier}", response_model=shapes.TriedCrystal, tags=["check"])
-def tried(request: Request, identifier: str) -> dict[str, Any]:
-    """The crystal as it was checked with other elements, once the job is done."""
-    job = _job(request, identifier, "try")
+def tried(job: TryJob) -> dict[str, Any]:
+    """Return the crystal checked with other elements, after the job is done."""
     if job.state != "done":
-        raise HTTPException(409, f"the job is {job.state}; this is known when it is done")
+        raise HTTPException(409, f"the job is {job.state}; the result is available when it is done")
     found: dict[str, Any] = job.result
     return found
 
 
-@router.get(
-    "/checks/{identifier}/{index}/cif",
-    tags=["check"],
-    response_class=Response,
-    responses={200: {"content": {_CIF: {}}, "description": "the file"}},
-)
-def cif(request: Request, identifier: str, index: int, change: Changes) -> Response:
-    """A CIF of the crystal with other elements on some sites."""
+@router.get("/checks/{identifier}/{index}/cif", tags=["check"], **_contents(_CIF))
+def cif(state: TheState, job: CheckJob, found: TheCrystal, change: Changes) -> Response:
+    """Return a CIF of the crystal with other elements on some sites."""
     from atomsight.web.corrected import corrected_cif
 
-    job, found = _crystal(request, identifier, index)
+    limits = state.resources.limits
     source = found.crystal.source
     path = max((p for p in job.upload.paths if source.startswith(str(p))), key=lambda p: len(str(p)))
-    text = corrected_cif(found.crystal, _changes(change), path)
+    arguments = found.crystal, _changes(change), path
+    text: str = run_isolated(corrected_cif, *arguments, seconds=limits.seconds, memory=limits.memory)
     name = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in found.crystal.name)
     return _download(text.encode(), _CIF, f"{name}-{'corrected' if change else 'copy'}.cif")
 
 
 @router.get("/rankings/{identifier}", response_model=shapes.RankingAnswer, tags=["rank"])
-def ranked(
-    request: Request,
-    identifier: str,
-    limit: Annotated[int, Query(ge=0, le=ranking.MOST_CANDIDATES)] = ranking.MOST_CANDIDATES,
+def candidates(
+    job: RankJob, limit: Annotated[int, Query(ge=0, le=ranking.MOST_CANDIDATES)] = ranking.MOST_CANDIDATES
 ) -> dict[str, Any]:
-    """The candidates of a ranking in order, as far as it has come."""
-    job = _job(request, identifier, "rank")
+    """List the candidates scored so far, in the order of the ranking."""
     rows = ranking.rows(job)
     return {"total": len(rows), "candidates": rows[:limit], "skipped": _skips(job)}
 
 
-@router.get(
-    "/rankings/{identifier}/table.{suffix}",
-    tags=["rank"],
-    response_class=Response,
-    responses={200: {"content": {"application/octet-stream": {}}, "description": "the file"}},
-)
-def table(request: Request, identifier: str, suffix: Literal["csv", "json", "jsonl", "parquet"]) -> Response:
-    """The candidates in order, as ``atomsight rank --out`` writes them."""
-    job = _job(request, identifier, "rank")
+@router.get("/rankings/{identifier}/table.{suffix}", tags=["rank"], **_contents(_BYTES))
+def table(job: RankJob, suffix: Literal["csv", "json", "jsonl", "parquet"]) -> Response:
+    """Return the ranking as a file, as ``atomsight rank --out`` writes it."""
     with tempfile.TemporaryDirectory(prefix="atomsight-table-") as folder:
         path = Path(folder) / f"ranking.{suffix}"
         write_ranking(ranking.shown(job), path)
-        return _download(path.read_bytes(), "application/octet-stream", path.name)
+        return _download(path.read_bytes(), _BYTES, path.name)
 
 
 @router.get(
-    "/rankings/{identifier}/survivors.zip",
-    tags=["rank"],
-    response_class=Response,
-    responses={200: {"content": {"application/zip": {}}, "description": "the files"}},
+    "/rankings/{identifier}/survivors.zip", tags=["rank"], **_contents("application/zip", "the files")
 )
-def survivors(request: Request, identifier: str) -> Response:
-    """The files of the candidates to keep."""
-    job = _job(request, identifier, "rank")
+def survivors(job: RankJob) -> Response:
+    """Return a zip of the files of the candidates with the verdict ``keep``."""
     with tempfile.NamedTemporaryFile(prefix="atomsight-survivors-", suffix=".zip", delete=False) as file:
         path = Path(file.name)
     try:
@@ -305,17 +328,19 @@ def survivors(request: Request, identifier: str) -> Response:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    gone = BackgroundTask(path.unlink, missing_ok=True)
-    return FileResponse(path, filename="survivors.zip", media_type="application/zip", background=gone)
+    remove = BackgroundTask(path.unlink, missing_ok=True)
+    return FileResponse(path, filename="survivors.zip", media_type="application/zip", background=remove)
 
 
-def _download(data: bytes, kind: str, name: str) -> Response:
-    return Response(data, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
+def _download(data: bytes, media_type: str, name: str) -> Response:
+    return Response(
+        data, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'}
+    )
 
 
-def _changes(given: list[str]) -> dict[int, str]:
+def _changes(texts: list[str]) -> dict[int, str]:
     changes = {}
-    for text in given:
+    for text in texts:
         site, colon, symbol = text.partition(":")
         if not colon or not (site.isascii() and site.isdigit()) or len(site) > 9:
             raise InputError(f"a change is written as SITE:ELEMENT, such as 3:N, not {text!r}")
@@ -323,38 +348,5 @@ def _changes(given: list[str]) -> dict[int, str]:
     return changes
 
 
-def _upload(request: Request, identifier: str) -> Upload:
-    try:
-        found: Upload = request.app.state.held.uploads.get(identifier)
-    except KeyError:
-        raise HTTPException(404, "there is no such upload; it may have been closed") from None
-    return found
-
-
-def _wanted(request: Request, identifier: str | None, example: str | None) -> Upload:
-    if (identifier is None) == (example is None):
-        raise InputError("name one: an upload or an example")
-    if example is not None:
-        found: Upload = request.app.state.held.uploads.example(example)
-        return found
-    return _upload(request, identifier or "")
-
-
-def _job(request: Request, identifier: str, kind: Kind | None = None) -> Job:
-    try:
-        job: Job = request.app.state.held.jobs.get(identifier, kind)
-    except KeyError:
-        raise HTTPException(404, "there is no such job; it may have been closed") from None
-    return job
-
-
-def _crystal(request: Request, identifier: str, index: int) -> tuple[Job, Checked]:
-    job = _job(request, identifier, "check")
-    found = job.result or []
-    if not 0 <= index < len(found):
-        raise HTTPException(404, f"there is no crystal {index}; the check has found {len(found)} so far")
-    return job, found[index]
-
-
-def _skips(job: Job) -> list[dict[str, str]]:
-    return [{"source": source, "skipped": reason} for source, reason in job.skipped]
+def _skips(skipper: Job | Upload) -> list[dict[str, str]]:
+    return [{"source": source, "skipped": reason} for source, reason in skipper.skipped]

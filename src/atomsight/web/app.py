@@ -1,10 +1,9 @@
-"""The app: what it holds, how errors are told, the page's files; the API comes from `api`."""
+"""The ASGI app: shared state, static files and error answers; the routes of the API are in `api`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +13,24 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from atomsight.core.errors import AtomsightError, InputError
 from atomsight.core.version import __version__
+from atomsight.parallel.pool import Limits
 from atomsight.report.components import asset
-from atomsight.web.checking import Knowledge
+from atomsight.web.checking import Resources
 from atomsight.web.explore import Explorer
 from atomsight.web.guard import Guard
 from atomsight.web.jobs import BusyError, Jobs
-from atomsight.web.uploads import TooLargeError, Uploads
+from atomsight.web.reading import LIMITS
+from atomsight.web.state import State
+from atomsight.web.uploads import MAX_UPLOAD, TooLargeError, Uploads
 
 STATIC = Path(__file__).parent / "static"
-
-MAX_UPLOAD = 1 << 30
-"""Bytes that all uploads together may hold, where nothing else is asked for."""
 
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _SHARED = ("page.css", "page.js", "table.js", "mistakes.js", "confusion.js")
 
-DESCRIPTION = """The same results as the command line gives, for the page and for other programs on this
-machine. Files are uploaded, a job is started on them, watched, and asked for what it found. Everything stays
-here; only a check of a COD number asks the COD's server."""
-
-
-@dataclass
-class Held:
-    """What the routes share."""
-
-    uploads: Uploads
-    jobs: Jobs
-    knowledge: Knowledge
-    explorer: Explorer
+DESCRIPTION = """Results of the command line for the web page and for other programs on this machine.
+Upload files, start a job, follow its status, and fetch the results. Files stay on this machine; only a check
+of a COD number sends a request to the COD server."""
 
 
 def create_app(
@@ -50,23 +39,25 @@ def create_app(
     max_upload: int = MAX_UPLOAD,
     names: frozenset[str] = frozenset(),
     threads: int = 0,
+    limits: Limits = LIMITS,
 ) -> FastAPI:
-    """The app, ready to be run by any ASGI server.
+    """Create the app, which any ASGI server can run.
 
     Args:
-        dataset: compared with: precedents, distributions; None takes the tables that ship.
-        max_upload: bytes that all uploads together may hold.
-        names: host names by which the server may be called, beside ``localhost`` and addresses.
-        threads: of the networks; 0 takes all cores.
+        dataset: dataset for similar sites and distributions; None uses the bundled tables.
+        max_upload: largest size of all uploads together in bytes.
+        names: host names of the server besides ``localhost`` and IP addresses.
+        threads: threads of the neural networks; 0 uses all cores.
+        limits: time and memory for reading one file; a file that exceeds them is skipped.
     """
     from atomsight.web.api import router
     from atomsight.web.api_explore import router as explore
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        knowledge = Knowledge(dataset, threads)
+        resources = Resources(dataset, threads, limits)
         with Uploads(max_upload) as uploads, Jobs() as jobs:
-            app.state.held = Held(uploads, jobs, knowledge, Explorer(knowledge))
+            app.state.shared = State(uploads, jobs, resources, Explorer(resources))
             yield
 
     app = FastAPI(
@@ -87,7 +78,7 @@ def create_app(
 
 
 def _pages(app: FastAPI) -> None:
-    """The page's files, each by its name: no path is ever made of what a request says."""
+    """Serve the files of the page by name; no path is built from a request."""
     files = {f"/static/{path.relative_to(STATIC).as_posix()}": path for path in STATIC.rglob("*.*")}
     shared = {f"/shared/{name}": asset(name) for name in _SHARED}
 
@@ -101,21 +92,21 @@ def _pages(app: FastAPI) -> None:
         if name in shared:
             return Response(shared[name], media_type=_TYPES[Path(name).suffix])
         if name in files:
-            kind = _TYPES.get(files[name].suffix, "text/plain")
-            return Response(files[name].read_bytes(), media_type=kind)
+            media_type = _TYPES.get(files[name].suffix, "text/plain")
+            return Response(files[name].read_bytes(), media_type=media_type)
         return PlainTextResponse("there is nothing here\n", 404)
 
 
 def _errors(app: FastAPI) -> None:
-    """Errors that a user can mend, as answers; nothing of the server's folders is told."""
+    """Convert errors to answers without paths of the server."""
 
-    def answered(request: Request, error: Any) -> JSONResponse:
+    def answer(request: Request, error: Any) -> JSONResponse:
         status = {InputError: 422, TooLargeError: 413, BusyError: 503}.get(type(error), 500)
         return JSONResponse({"detail": str(error)}, status)
 
-    def misshapen(request: Request, error: Any) -> JSONResponse:
-        told = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        return JSONResponse({"detail": "; ".join(told)}, 422)
+    def reject(request: Request, error: Any) -> JSONResponse:
+        problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        return JSONResponse({"detail": "; ".join(problems)}, 422)
 
-    app.add_exception_handler(AtomsightError, answered)
-    app.add_exception_handler(RequestValidationError, misshapen)
+    app.add_exception_handler(AtomsightError, answer)
+    app.add_exception_handler(RequestValidationError, reject)

@@ -1,8 +1,8 @@
-"""Crystals checked for the page: the job, one crystal opened, one site opened, elements tried."""
+"""Checks for the page: the job, details of one crystal and of one site, trials of other elements."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,10 @@ from atomsight.check.check import Checked, check
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS, atomic_number
 from atomsight.core.errors import InputError, ModelError
-from atomsight.io import read
+from atomsight.parallel.pool import Limits
 from atomsight.web.jobs import Job
-from atomsight.web.precedents import Precedents, of_training, of_witnesses
+from atomsight.web.precedents import Precedents, dataset_precedents, training_precedents
+from atomsight.web.reading import LIMITS, Capacity, read_upload
 from atomsight.web.scene import scene
 from atomsight.web.tables import RANKS, profiles_table, shipped
 
@@ -26,32 +27,42 @@ if TYPE_CHECKING:
     from atomsight.dataset import Dataset
     from atomsight.models.masked_site.inference import MaskedSiteModel
 
-MOST_ATOMS = 2_000_000
-"""Atoms of all crystals of one job: they stay in memory, to be opened."""
+CAPACITY = Capacity(
+    2_000_000,
+    lambda crystal: crystal.n_atoms,
+    "The page checks at most 2,000,000 atoms at a time; the other crystals were left out. "
+    "atomsight check has no such limit",
+)
+"""Atoms of all crystals of one job, which stay in memory so that they can be opened."""
 
 NEAR = 6
-"""Neighbours that are told of the site that is pointed at."""
+"""Neighbours listed for the site under the pointer."""
 
-SHOWN = 0.001
-"""Probability from which an element is listed."""
+LEAST_SHOWN = 0.001
+"""Smallest probability of a listed element."""
+
+MOST_SHOWN = 8
+"""Largest number of listed elements of one site."""
 
 
 @dataclass
-class Knowledge:
-    """The model, and the dataset that the page compares with; loaded when first needed.
+class Resources:
+    """Model, dataset and tables of the server, loaded on first use.
 
     Attributes:
-        dataset_path: of the dataset; None takes the shipped tables.
-        threads: of the network; 0 takes all cores.
+        dataset_path: dataset that sites are compared with; None uses the bundled tables.
+        threads: threads of the neural networks; 0 uses all cores.
+        limits: time and memory for reading one file.
     """
 
     dataset_path: Path | None = None
     threads: int = 0
+    limits: Limits = LIMITS
     _lock: Lock = field(default_factory=Lock)
 
     @cached_property
     def model(self) -> MaskedSiteModel:
-        """The bundled model."""
+        """The bundled masked-site model."""
         from atomsight.check.reference import MODEL
         from atomsight.models import load_model
         from atomsight.models.masked_site.inference import MaskedSiteModel
@@ -63,7 +74,7 @@ class Knowledge:
 
     @cached_property
     def dataset(self) -> Dataset | None:
-        """The dataset; None without one."""
+        """The dataset; None if the server has none."""
         from atomsight.dataset import open_dataset
 
         return None if self.dataset_path is None else open_dataset(self.dataset_path)
@@ -73,11 +84,11 @@ class Knowledge:
         from atomsight.check.reference_sites import ReferenceSites
 
         if self.dataset is None:
-            return of_training()
-        return of_witnesses(ReferenceSites(self.dataset), self.dataset.path.name)
+            return training_precedents()
+        return dataset_precedents(ReferenceSites(self.dataset), self.dataset.path.name)
 
     def precedents(self) -> Precedents:
-        """Sites to compare with, in memory: those of the dataset, else a sample of the training data."""
+        """Return sites to compare with: those of the dataset, else a sample of the training data."""
         with self._lock:
             return self._precedents
 
@@ -88,51 +99,31 @@ class Knowledge:
         return profiles_table(self.dataset, list(self.dataset.element_counts()))
 
     def profile(self, symbol: str) -> list[list[float]]:
-        """Quantiles of the distance to the n-th neighbour of an element, Å; empty where it is not known."""
+        """Return quantiles of the n-th neighbour distance of an element in Å; empty if it is unknown."""
         with self._lock:
             found: list[list[float]] = self._profiles["elements"].get(symbol, [])
         return found
 
 
-def check_job(job: Job, knowledge: Knowledge, only: str | None = None) -> None:
-    """Check the crystals of an upload; `Job.result` grows by one `Checked` after another.
+def check_job(job: Job, resources: Resources, only: str | None = None) -> None:
+    """Check the crystals of an upload and append each `Checked` to `Job.result`.
 
     Args:
-        job: names the upload.
-        knowledge: the model.
-        only: the source of the one crystal to check, as the page sees it; None checks all.
+        job: the job with its upload.
+        resources: the model.
+        only: source of the only crystal to check, as the page shows it; None checks all.
     """
     job.result = []
     if only is None:
         job.count()
-    paths = job.upload.paths
-    if only is not None:
-        paths = [path for path in paths if only.startswith(job.upload.shown(str(path)))]
-    crystals = _limited(read(paths, on_skip=job.skip), job)
-    if only is not None:
-        crystals = (crystal for crystal in crystals if job.upload.shown(crystal.source) == only)
-    for found in check(crystals, knowledge.model, on_skip=job.skip, progress=job.reach):
+    crystals = read_upload(job, resources.limits, CAPACITY, only)
+    for found in check(crystals, resources.model, on_skip=job.skip, progress=job.reach):
         job.result.append(found)
         job.advance(bool(found.flagged))
 
 
-def _limited(crystals: Iterator[Crystal], job: Job) -> Iterator[Crystal]:
-    atoms = 0
-    for crystal in crystals:
-        job.advance()
-        job.begin(crystal.source)
-        atoms += crystal.n_atoms
-        if atoms > MOST_ATOMS:
-            job.message = (
-                f"the page holds {MOST_ATOMS:,} atoms at a time; what comes after {job.handled:,} crystals "
-                "was left out. atomsight check has no such limit"
-            )
-            return
-        yield crystal
-
-
 def summary(found: Checked, index: int, job: Job) -> dict[str, Any]:
-    """One line of the list of crystals."""
+    """Return the row of a crystal in the list."""
     worst = max(found.sites, key=lambda site: site.suspicion)
     return {
         "index": index,
@@ -142,23 +133,23 @@ def summary(found: Checked, index: int, job: Job) -> dict[str, Any]:
         "score": round(found.score, 3),
         "flagged": len(found.flagged),
         "signs": len(found.findings),
-        "worst": f"{worst.label}: {worst.element}, better {worst.suggested}",
+        "worst": f"{worst.label}: {worst.element}, suggested {worst.suggested}",
     }
 
 
-def told(found: Checked, job: Job) -> dict[str, Any]:
-    """What the command line tells of a crystal, without the folder on this machine."""
+def record_of(found: Checked, job: Job) -> dict[str, Any]:
+    """Return the record that the command line prints, without the folder on this machine."""
     return {**found.as_dict(), "source": job.upload.shown(found.crystal.source)}
 
 
-def opened(found: Checked, job: Job) -> dict[str, Any]:
-    """What the command line tells of a crystal, and what is needed to draw it."""
+def crystal_details(found: Checked, job: Job) -> dict[str, Any]:
+    """Return the record of a crystal and the data to draw it."""
     from atomsight.geometry.neighbours import site_neighbours
 
     crystal = found.crystal
     distances, neighbours = site_neighbours(crystal, NEAR)
     return {
-        **told(found, job),
+        **record_of(found, job),
         "space_group": crystal.space_group,
         "atoms": crystal.n_atoms,
         "volume": round(crystal.volume, 2),
@@ -170,26 +161,26 @@ def opened(found: Checked, job: Job) -> dict[str, Any]:
     }
 
 
-def open_site(found: Checked, site: int, knowledge: Knowledge, beside: str | None) -> dict[str, Any]:
-    """One site: its distances, its probabilities, and where the neighbours of its element and of another lie.
+def site_details(found: Checked, site: int, resources: Resources, beside: str | None) -> dict[str, Any]:
+    """Return distances and probabilities of a site, and distance profiles of its element and another.
 
     Args:
-        found: the crystal.
-        site: index.
-        knowledge: model and tables.
-        beside: symbol of the other element; None takes the one that `check` suggests.
+        found: the checked crystal.
+        site: index of the site.
+        resources: model and tables.
+        beside: symbol of the other element; None uses the suggested element.
 
     Raises:
         InputError: there is no such site or element.
     """
     from atomsight.geometry.neighbours import site_surroundings
 
-    crystal, model = found.crystal, knowledge.model
+    crystal, model = found.crystal, resources.model
     if not 0 <= site < crystal.n_sites:
         raise InputError(f"there is no site {site}; {crystal.name} has sites 0 to {crystal.n_sites - 1}")
     checked = found.sites[site]
     other = checked.suggested if beside is None else SYMBOLS[atomic_number(beside)]
-    precedents = knowledge.precedents()
+    precedents = resources.precedents()
     width = max(RANKS, model.k)
     distances, neighbours, directions = site_surroundings(crystal, width)
     narrow = np.ascontiguousarray(distances[:, : model.k], dtype=np.float32)
@@ -203,7 +194,7 @@ def open_site(found: Checked, site: int, knowledge: Knowledge, beside: str | Non
     }
     blind = model.probabilities(rows)[site]
     ways = model.directions_of(rows)
-    given = model.hidden_one_by_one(narrow, near, element, np.array([site]), ways)[0]
+    masked = model.hidden_one_by_one(narrow, near, element, np.array([site]), ways)[0]
     around = neighbours[site, :RANKS]
     return {
         "site": site,
@@ -215,15 +206,15 @@ def open_site(found: Checked, site: int, knowledge: Knowledge, beside: str | Non
         "labels": [crystal.labels[one] for one in around.tolist()],
         "neighbours": around.tolist(),
         "blind": _ranked(blind, model),
-        "given": _ranked(given, model),
-        "profiles": {symbol: knowledge.profile(symbol) for symbol in {checked.element, other}},
+        "given": _ranked(masked, model),
+        "profiles": {symbol: resources.profile(symbol) for symbol in {checked.element, other}},
         "precedents": precedents.nearest(distances[site], crystal.name),
-        "precedents_of": precedents.told,
+        "precedents_of": precedents.description,
     }
 
 
-def changed(found: Checked, changes: Mapping[int, str], knowledge: Knowledge) -> Crystal:
-    """The crystal with other elements on some sites.
+def changed_crystal(found: Checked, changes: Mapping[int, str], resources: Resources) -> Crystal:
+    """Return the crystal with other elements on some sites.
 
     Raises:
         InputError: there is no such site or element, or the model does not know the element.
@@ -231,25 +222,25 @@ def changed(found: Checked, changes: Mapping[int, str], knowledge: Knowledge) ->
     from atomsight.web.corrected import with_elements
 
     crystal = with_elements(found.crystal, changes)
-    unknown = {symbol for symbol in changes.values() if atomic_number(symbol) not in knowledge.model.elements}
+    unknown = {symbol for symbol in changes.values() if atomic_number(symbol) not in resources.model.elements}
     if unknown:
         raise InputError(f"the model does not know {', '.join(sorted(unknown))}")
     return crystal
 
 
-def try_job(job: Job, found: Checked, crystal: Crystal, knowledge: Knowledge) -> None:
-    """Check a crystal with other elements; `Job.result` tells of it, and by how much it gains.
+def try_job(job: Job, found: Checked, crystal: Crystal, resources: Resources) -> None:
+    """Check a crystal with other elements; `Job.result` becomes its record and the gain in likelihood.
 
     Args:
-        job: has nothing else to do.
-        found: what was found with the elements as they were.
-        crystal: see `changed`.
-        knowledge: the model.
+        job: the job.
+        found: result for the original elements.
+        crystal: see `changed_crystal`.
+        resources: the model.
     """
-    then = next(check(crystal, knowledge.model, progress=job.reach))
+    then = next(check(crystal, resources.model, progress=job.reach))
     n = crystal.n_sites
     job.result = {
-        **told(then, job),
+        **record_of(then, job),
         "gain": round(n * (then.likelihood - found.likelihood), 3),
         "score_before": round(found.score, 3),
         "likelihood_before": round(found.likelihood, 4),
@@ -257,6 +248,6 @@ def try_job(job: Job, found: Checked, crystal: Crystal, knowledge: Knowledge) ->
     job.advance(bool(then.flagged))
 
 
-def _ranked(row: np.ndarray, model: MaskedSiteModel) -> dict[str, float]:
-    order = np.argsort(-row, kind="stable")[:8]
-    return {SYMBOLS[model.elements[j]]: round(float(row[j]), 5) for j in order if row[j] >= SHOWN}
+def _ranked(row: NDArray[np.floating], model: MaskedSiteModel) -> dict[str, float]:
+    order = np.argsort(-row, kind="stable")[:MOST_SHOWN]
+    return {SYMBOLS[model.elements[j]]: round(float(row[j]), 5) for j in order if row[j] >= LEAST_SHOWN}

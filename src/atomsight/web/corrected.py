@@ -1,4 +1,4 @@
-"""A structure file with other elements on some sites."""
+"""Structure files with other elements on some sites."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ _TYPE, _LABEL = "_atom_site_type_symbol", "_atom_site_label"
 
 
 def with_elements(crystal: Crystal, changes: Mapping[int, str]) -> Crystal:
-    """The crystal with other elements on some sites, by index; bonds listed by its file are left out.
+    """Return the crystal with other elements on some sites, without the bonds listed in its file.
+
+    Args:
+        crystal: the crystal.
+        changes: element symbol by index of the site.
 
     Raises:
         InputError: there is no such site or element.
@@ -33,26 +37,26 @@ def with_elements(crystal: Crystal, changes: Mapping[int, str]) -> Crystal:
 
 
 def corrected_cif(crystal: Crystal, changes: Mapping[int, str], path: Path) -> str:
-    """A CIF of the crystal with other elements on some sites.
+    """Return a CIF of the crystal with other elements on some sites.
 
-    Where its file is a CIF, all items of that file with other type symbols; comments go. It is read again,
-    and where that does not give the crystal that is wanted (other formats, labels that stand twice, elements
-    told by the labels alone), a plain CIF of the whole cell in P1 takes its place.
+    If the file is a CIF, all its items are kept except comments, and only type symbols change. The new text
+    is read again. If the result differs from the wanted crystal (repeated labels, elements in the labels
+    only), or if the file has another format, the text is a plain CIF of the whole cell in P1.
 
     Args:
-        crystal: as read.
-        changes: element symbol by site.
+        crystal: the crystal as read.
+        changes: element symbol by index of the site.
         path: the file or archive that it was read from.
 
     Raises:
         InputError: there is no such site or element.
     """
     wanted = with_elements(crystal, changes)
-    told = ", ".join(
+    changed = ", ".join(
         f"{crystal.labels[site]} {SYMBOLS[crystal.site_numbers[site]]} -> {SYMBOLS[atomic_number(symbol)]}"
         for site, symbol in sorted(changes.items())
     )
-    head = f"# atomsight: {_plain(told) or 'nothing'} changed; formula and other items are as they were\n"
+    head = f"# atomsight: {_plain(changed) or 'nothing'} changed; formula and other items are unchanged\n"
     member = next((m for m in iter_members([path]) if _holds(m, crystal.source)), None)
     if member is not None and member.format == "cif":
         text = _edited(member, crystal, wanted)
@@ -66,7 +70,7 @@ def _holds(member: Member, source: str) -> bool:
 
 
 def _edited(member: Member, crystal: Crystal, wanted: Crystal) -> str | None:
-    """The file's text with other type symbols; None where it does not read back as wanted."""
+    """Return the file's text with other type symbols; None if it does not read back as wanted."""
     try:
         document = gemmi.cif.read_string(member.data)
     except (ValueError, RuntimeError):

@@ -1,4 +1,4 @@
-"""What is usual, to look around in: distances by pair of elements, the model's confusions."""
+"""Tables of the view Explore: distances by pair of elements, confusion matrix of the model."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 
 from atomsight.core.elements import NUMBERS
 from atomsight.core.errors import InputError
-from atomsight.web.checking import Knowledge
+from atomsight.web.checking import Resources
 from atomsight.web.tables import distances_table, shipped
 
 
 class Explorer:
-    """The tables, those of a dataset made when first asked for.
+    """Bundled tables, or those of a dataset, which are computed on first use.
 
     Args:
-        knowledge: names the dataset, if any.
+        resources: the dataset, if any.
     """
 
-    def __init__(self, knowledge: Knowledge) -> None:
-        self.knowledge = knowledge
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
         self._table: dict[str, Any] | None = None
         self._lock = Lock()
 
     def _distances(self) -> dict[str, Any]:
-        dataset = self.knowledge.dataset
+        dataset = self.resources.dataset
         if dataset is None:
             return shipped("distances")
         with self._lock:
@@ -36,16 +36,16 @@ class Explorer:
         return self._table
 
     def distances(self, centre: str) -> dict[str, Any]:
-        """Histograms of one element as centre.
+        """Return the histograms of an element.
 
         Raises:
-            InputError: there are none.
+            InputError: there are no histograms of it.
         """
         table = self._distances()
         centres = sorted({one["centre"] for one in table["histograms"]}, key=NUMBERS.__getitem__)
         if centre not in centres:
-            raise InputError(f"no distances are known of {centre!r}; there are {', '.join(centres)}")
-        dataset = self.knowledge.dataset
+            raise InputError(f"no distances of {centre!r}; the elements are {', '.join(centres)}")
+        dataset = self.resources.dataset
         name = "the training data of the bundled model" if dataset is None else dataset.path.name
         return {
             **{key: table[key] for key in ("low", "step", "ranks", "bond_crystals")},
@@ -56,11 +56,11 @@ class Explorer:
         }
 
     def confusion(self) -> dict[str, Any]:
-        """The confusion matrix."""
+        """Return the confusion matrix."""
         return {key: value for key, value in shipped("confusion").items() if key != "examples"}
 
     def cell(self, true: str, predicted: str) -> dict[str, Any]:
-        """Sites of one cell of the confusion matrix; none for cells on the diagonal.
+        """Return example sites of one cell of the confusion matrix; none for cells on the diagonal.
 
         Raises:
             InputError: there is no such cell.
@@ -72,5 +72,5 @@ class Explorer:
         found: list[dict[str, Any]] = next(
             (e["sites"] for e in table["examples"] if (e["true"], e["predicted"]) == (true, predicted)), []
         )
-        profiles = {symbol: self.knowledge.profile(symbol) for symbol in {true, predicted}}
+        profiles = {symbol: self.resources.profile(symbol) for symbol in {true, predicted}}
         return {"true": true, "predicted": predicted, "examples": found, "profiles": profiles}

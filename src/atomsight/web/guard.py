@@ -1,48 +1,33 @@
-"""Who may ask, how much they may send, and what the page may load.
+"""Protection of the server: allowed hosts and origins, request sizes, and what the page may load.
 
-The server listens on this machine, but every page that the browser opens could send requests to it. Therefore
-requests must name the host as an address or as ``localhost`` (a foreign name that resolves to this machine is
-DNS rebinding), and must not come from another origin.
+The server listens on this machine, but any page in the browser could send requests to it. Therefore the
+Host header must be an IP address or ``localhost``: another name that resolves to this machine indicates DNS
+rebinding. Requests from other origins are refused.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from atomsight.web.addresses import is_address
 
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Content-Security-Policy: the page loads from here and nowhere else, and text that should turn out to be a
-script does not run."""
+"""Content-Security-Policy: the page loads only from this server, and scripts in texts do not run."""
 
 HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
-"""A host name or address with an optional port, as a Host header may hold it: no user name, no path."""
+"""Valid Host header: host name or address with an optional port, without user name and path."""
 
 BODY_SECONDS = 60.0
-"""Longest wait for the next piece of a request's body."""
+"""Time limit for the next part of a request's body."""
 
 HEADERS = (
     (b"content-security-policy", POLICY.encode()),
@@ -58,34 +43,35 @@ class Guard:
     """ASGI middleware around the whole app.
 
     Args:
-        app: what it guards.
-        names: host names beside ``localhost`` and addresses by which the server may be called.
-        most_bytes: of one request's body.
+        app: the app.
+        names: allowed host names besides ``localhost`` and IP addresses.
+        most_bytes: largest size of a request's body in bytes.
     """
 
-    def __init__(self, app: App, names: frozenset[str], most_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, names: frozenset[str], most_bytes: int) -> None:
         self.app, self.names, self.most_bytes = app, names, most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward an allowed request to the app, and refuse others."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get(b"host", "")
-        if not self._known(host):
-            await _refuse(send, 421, "this server is not called by that host name; use http://127.0.0.1")
-        elif not _own(host, headers.get(b"origin"), headers.get(b"sec-fetch-site"), scope["path"]):
-            await _refuse(send, 403, "requests from other pages are not answered")
+        if not self._is_allowed(host):
+            await _refuse(send, 421, "this host name is not allowed; use http://127.0.0.1")
+        elif not _is_same_origin(host, headers.get(b"origin"), headers.get(b"sec-fetch-site"), scope["path"]):
+            await _refuse(send, 403, "requests from other pages are not allowed")
         elif _length(headers.get(b"content-length")) > self.most_bytes:
             await _refuse(send, 413, f"more than {self.most_bytes >> 20:,} MB in one request")
         else:
-            await self._pass(scope, receive, send)
+            await self._forward(scope, receive, send)
 
-    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         taken = 0
         complete = False
 
-        async def counted() -> Message:
+        async def receive_limited() -> Message:
             nonlocal taken, complete
             try:
                 message = await asyncio.wait_for(receive(), None if complete else BODY_SECONDS)
@@ -93,37 +79,31 @@ class Guard:
                 raise HTTPException(408, f"no data for {BODY_SECONDS:g} s") from None
             complete = not message.get("more_body", False)
             taken += len(message.get("body", b""))
-            if taken > self.most_bytes:  # sent in pieces, without a length
+            if taken > self.most_bytes:  # A body without a Content-Length is counted while it arrives.
                 raise HTTPException(413, f"more than {self.most_bytes >> 20:,} MB in one request")
             return message
 
-        async def dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = {name.lower() for name, _ in message.get("headers", ())}
                 added = [header for header in HEADERS if header[0] not in own]
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
-        await self.app(scope, counted, dressed)
+        await self.app(scope, receive_limited, send_with_headers)
 
-    def _known(self, host: str) -> bool:
+    def _is_allowed(self, host: str) -> bool:
         if not HOST.fullmatch(host):
             return False
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        if name == "localhost" or name in self.names:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+        return name == "localhost" or name in self.names or is_address(name)
 
 
-def _own(host: str, origin: str | None, site: str | None, path: str) -> bool:
-    """Whether a request comes from the page itself, from the address bar, or from no browser at all."""
+def _is_same_origin(host: str, origin: str | None, site: str | None, path: str) -> bool:
+    """Return whether a request comes from the page, from the address bar, or from another program."""
     if origin is not None and _netloc(origin) != host:
         return False
     return site in (None, "same-origin", "none") or not path.startswith("/api/")

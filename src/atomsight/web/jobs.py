@@ -1,4 +1,4 @@
-"""Long work: done in threads of its own, watched, cancelled, forgotten."""
+"""Jobs: long work in threads, with progress and cancellation."""
 
 from __future__ import annotations
 
@@ -16,48 +16,50 @@ from atomsight.io import iter_members
 from atomsight.web.uploads import Upload
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-Kind = Literal["check", "rank", "try"]
+Task = Literal["check", "rank", "try"]
 
 MOST_WAITING = 50
-"""Jobs of a kind that may wait for their turn."""
+"""Largest number of waiting jobs of each task."""
 
 MOST_SKIPS = 2_000
-"""Skipped crystals that a job tells of one by one; the others are counted."""
+"""Largest number of skips that a job lists; the others are only counted."""
 
-
-COUNTING = 2.0
-"""Seconds that the files of an upload may take to be counted."""
+COUNTING_SECONDS = 2.0
+"""Time limit for counting the files of an upload."""
 
 
 class BusyError(AtomsightError):
-    """Too many jobs wait already."""
+    """Too many jobs are waiting."""
 
 
-class Cancelled(Exception):  # no error: it was asked for
-    """Raised inside a job that was cancelled, by `Job.advance`."""
+class Cancelled(Exception):
+    """Raised by `Job.advance` inside a job after the user cancelled it."""
 
 
 @dataclass
 class Job:
-    """One piece of work.
+    """One job.
 
     Attributes:
-        identifier: random.
-        kind: what it does.
-        upload: what it works on.
-        state: where it stands.
-        handled, marked: crystals done; of these flagged, or kept.
-        part: how far the crystal at hand is, 0 to 1.
-        parent: the job whose crystal this one tries elements on; forgotten with it.
-        files, read: structure files of the upload, those inside archives too, None where counting them takes
-            too long; how many of them have been begun.
-        skipped: (source, reason) of crystals left out, the first `MOST_SKIPS`.
-        n_skipped: how many were left out.
-        message: why it failed, or what to know.
-        result: what it has found so far.
+        task: what the job does.
+        upload: the files that it works on.
+        identifier: random text.
+        state: state of the job.
+        handled: number of crystals that are done.
+        marked: number of crystals that are flagged (check) or kept (rank).
+        part: completed share of the current crystal, 0 to 1.
+        parent: the check whose crystal this job tries elements on; forgotten together with it.
+        files: number of structure files of the upload, including those in archives; None if counting them
+            takes too long.
+        read: number of files that were started.
+        skipped: source and reason of the first `MOST_SKIPS` skipped crystals.
+        n_skipped: number of skipped crystals.
+        message: reason of a failure, or a notice.
+        result: results so far.
+        stop: set when the job is to end.
     """
 
-    kind: Kind
+    task: Task
     upload: Upload
     identifier: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     state: State = "waiting"
@@ -75,15 +77,18 @@ class Job:
     _file: str = ""
 
     @property
-    def over(self) -> bool:
-        """Whether nothing more will come."""
+    def finished(self) -> bool:
+        """Whether the job has ended."""
         return self.state in ("done", "failed", "cancelled")
 
     def advance(self, marked: bool | None = None) -> None:
-        """Tell that a crystal is done, and whether it is marked; None tells of no crystal.
+        """Count a crystal.
+
+        Args:
+            marked: whether the crystal is flagged or kept; None counts no crystal.
 
         Raises:
-            Cancelled: the job is to end.
+            Cancelled: the job was cancelled.
         """
         if self.stop.is_set():
             raise Cancelled
@@ -93,19 +98,19 @@ class Job:
             self.part = 0.0
 
     def reach(self, progress: Progress) -> None:
-        """Take over how far the crystal at hand is, and count it no further.
+        """Store the completed share of the current crystal.
 
         Raises:
-            Cancelled: the job is to end.
+            Cancelled: the job was cancelled.
         """
         self.advance()
         self.part = progress.part
 
     def count(self) -> None:
-        """Count the files of the upload, for the progress, and note those that could not be stored."""
+        """Count the files of the upload, and add those that could not be stored to the skips."""
         self.skipped.extend(self.upload.skipped[: MOST_SKIPS - len(self.skipped)])
         self.n_skipped += len(self.upload.skipped)
-        until, files = monotonic() + COUNTING, 0
+        until, files = monotonic() + COUNTING_SECONDS, 0
 
         def one(*unused: object) -> None:
             nonlocal files
@@ -118,34 +123,29 @@ class Job:
                 return
         self.files = files
 
-    def begin(self, source: str) -> None:
-        """Tell which crystal is being read."""
+    def start_file(self, source: str) -> None:
+        """Count the file of a crystal when its first crystal is read."""
         file = source.partition("#")[0]
         if file != self._file:
             self._file = file
             self.read += 1
 
     def skip(self, source: str, reason: str) -> None:
-        """Tell of a crystal that was left out; an ``on_skip`` of the readers."""
+        """Record a skipped crystal; passed as ``on_skip``."""
         self.advance()
-        self.begin(source)
+        self.start_file(source)
         self.n_skipped += 1
         if len(self.skipped) < MOST_SKIPS:
             self.skipped.append((self.upload.shown(source), reason.replace(f"{self.upload.folder}/", "")))
 
     def status(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the status as values for JSON."""
         return {
             "job": self.identifier,
-            "kind": self.kind,
-            "state": self.state,
-            "handled": self.handled,
-            "marked": self.marked,
+            "kind": self.task,
+            **{key: getattr(self, key) for key in ("state", "handled", "marked", "files", "read", "message")},
             "part": round(self.part, 2),
-            "files": self.files,
-            "read": self.read,
             "skipped": self.n_skipped,
-            "message": self.message,
         }
 
     def _enter(self, state: State, message: str = "") -> None:
@@ -154,12 +154,15 @@ class Job:
 
 
 class Jobs:
-    """The jobs of one server, one of each kind at a time. A context manager: at its end all are cancelled."""
+    """The jobs of one server; one job of each task runs at a time.
+
+    A context manager: at its end all jobs are cancelled.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, Job] = {}
         self._threads = {
-            kind: ThreadPoolExecutor(1, thread_name_prefix=f"atomsight-{kind}") for kind in get_args(Kind)
+            task: ThreadPoolExecutor(1, thread_name_prefix=f"atomsight-{task}") for task in get_args(Task)
         }
 
     def __enter__(self) -> Jobs:
@@ -172,50 +175,49 @@ class Jobs:
             threads.shutdown(wait=True, cancel_futures=True)
 
     def start(self, job: Job, work: Callable[[Job], None]) -> Job:
-        """Begin a job, or let it wait for its turn.
+        """Start a job, or let it wait until earlier jobs of its task have ended.
 
         Raises:
-            BusyError: too many wait.
+            BusyError: too many jobs are waiting.
         """
-        waiting = sum(
-            other.state == "waiting" and other.kind == job.kind for other in list(self._held.values())
-        )
+        jobs = list(self._held.values())
+        waiting = sum(other.state == "waiting" and other.task == job.task for other in jobs)
         if waiting >= MOST_WAITING:
-            raise BusyError(f"{waiting} jobs wait already; cancel some")
+            raise BusyError(f"{waiting} jobs are waiting; cancel some of them")
         self._held[job.identifier] = job
-        self._threads[job.kind].submit(_run, job, work)
+        self._threads[job.task].submit(_run, job, work)
         return job
 
-    def get(self, identifier: str, kind: Kind | None = None) -> Job:
-        """The job of that identifier.
+    def get(self, identifier: str, task: Task | None = None) -> Job:
+        """Return the job with an identifier.
 
         Raises:
-            KeyError: there is none of that kind.
+            KeyError: there is no such job with this task.
         """
         job = self._held[identifier]
-        if kind is not None and job.kind != kind:
+        if task is not None and job.task != task:
             raise KeyError(identifier)
         return job
 
     def uses(self, upload: Upload) -> bool:
-        """Whether a job works on an upload."""
+        """Return whether a job works on an upload."""
         return any(job.upload is upload for job in list(self._held.values()))
 
     def cancel(self, job: Job) -> None:
-        """Ask a job to end; what it has found stays."""
+        """Ask a job to end; its results so far are kept."""
         job.stop.set()
         if job.state == "waiting":
             job.state = "cancelled"
 
     def forget(self, job: Job) -> None:
-        """Cancel a job and let go of what it found, and of the elements tried on its crystals."""
+        """Cancel and delete a job together with the trials of elements on its crystals."""
         self.cancel(job)
         self._held.pop(job.identifier, None)
         for other in self.children(job):
             self.forget(other)
 
     def children(self, job: Job) -> list[Job]:
-        """The jobs that try elements on the crystals of a job, oldest first."""
+        """Return the jobs that try elements on the crystals of a job, oldest first."""
         return [other for other in list(self._held.values()) if other.parent is job]
 
 
@@ -231,8 +233,8 @@ def _run(job: Job, work: Callable[[Job], None]) -> None:
     except AtomsightError as error:
         job._enter("failed", str(error).replace(f"{job.upload.folder}/", ""))
     except MemoryError:
-        job._enter("failed", "the memory does not suffice; take fewer or smaller crystals")
+        job._enter("failed", "not enough memory; use fewer or smaller crystals")
     except Exception as error:
-        job._enter("failed", f"this should not happen ({type(error).__name__}: {error})")
+        job._enter("failed", f"unexpected error ({type(error).__name__}: {error})")
     else:
         job._enter("done")

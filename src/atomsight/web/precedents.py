@@ -1,4 +1,4 @@
-"""The sites most like a given one: of a dataset, else of a sample of the training data that ships."""
+"""The most similar sites of a dataset, or of a bundled sample of the training data."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from atomsight.check.reference_sites import ReferenceSites
     from atomsight.dataset import Dataset
 
-NAMED = 5
+MOST_NAMED = 5
+"""Number of similar sites to return."""
 
-EACH = 3.0
-"""Of an element with n sites, this times the square root of n are shipped: rare elements are not drowned."""
+SAMPLED = 3.0
+"""Sample size of an element, divided by the square root of its number of sites."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,26 +30,30 @@ class Precedents:
     """Sites to compare with.
 
     Attributes:
-        distances: (n, k) Å, ascending.
+        distances: (n, k) neighbour distances in Å, ascending.
         elements: (n,) atomic numbers.
-        labels: n, of the sites in their files.
-        crystal: names the crystal of a row.
-        told: what they are, in words.
+        labels: (n,) labels of the sites in their files.
+        crystal: returns the name of the crystal of a row.
+        description: what the sites are.
     """
 
     distances: NDArray[np.float32]
     elements: NDArray[np.uint8]
     labels: NDArray[Any]
     crystal: Callable[[int], str]
-    told: str
+    description: str
 
     def nearest(self, distances: NDArray[np.floating], name: str) -> list[dict[str, Any]]:
-        """Sites whose first distances differ least from a (k,) row, of as many crystals; none of ``name``.
+        """Find the sites with the most similar distances, at most one per crystal.
+
+        Args:
+            distances: (k,) neighbour distances of a site in Å.
+            name: name of its crystal, which is left out.
 
         Returns:
-            ``crystal``, ``label``, ``element``, and ``apart``: the mean difference of the distances, Å.
+            ``crystal``, ``label``, ``element``, and the mean difference of the distances, ``apart``, in Å.
         """
-        found = nearest_rows(self.distances, distances, self.crystal, name, NAMED)
+        found = nearest_rows(self.distances, distances, self.crystal, name, MOST_NAMED)
         return [
             {
                 "crystal": self.crystal(row),
@@ -60,15 +65,15 @@ class Precedents:
         ]
 
 
-def of_witnesses(witnesses: ReferenceSites, name: str) -> Precedents:
-    """All sites of a dataset of that name."""
-    told = f"{len(witnesses.element):,} sites of {name}"
-    return Precedents(witnesses.distances, witnesses.element, witnesses.labels, witnesses.crystal_of, told)
+def dataset_precedents(sites: ReferenceSites, name: str) -> Precedents:
+    """Return all sites of a dataset with this name."""
+    description = f"{len(sites.element):,} sites of {name}"
+    return Precedents(sites.distances, sites.element, sites.labels, sites.crystal_of, description)
 
 
 @lru_cache(maxsize=1)
-def of_training() -> Precedents:
-    """The shipped ones."""
+def training_precedents() -> Precedents:
+    """Return the bundled sample of the training data."""
     table = shipped("precedents")
     names, crystals = table["names"], table["crystals"]
     return Precedents(
@@ -81,22 +86,25 @@ def of_training() -> Precedents:
 
 
 def precedents_table(dataset: Dataset, *, split: str | None = None, seed: int = 0) -> dict[str, Any]:
-    """Sites drawn by chance, of each element `EACH` times the square root of how many there are.
+    """Draw a random sample of sites, `SAMPLED` times the square root of the number of sites per element.
+
+    Rare elements therefore have a larger share than in the dataset.
 
     Args:
-        dataset: any.
-        split: None takes all.
-        seed: of the draw.
+        dataset: a dataset.
+        split: name of a split; None uses all.
+        seed: seed of the random numbers.
 
     Returns:
-        Columns, a row a site: ``crystals`` points into ``names``; ``distances`` are in thousandths of an Å.
+        Columns with one entry per site. ``crystals`` are indices into ``names``; ``distances`` are in
+        thousandths of an Å.
     """
     columns = ("crystal", "label", "element", "distances")
     generator = np.random.default_rng(seed)
     drawn: list[tuple[str, str, int, list[int]]] = []
     counts = dataset.element_counts(split)
     for z, n in sorted(counts.items()):
-        wanted = set(generator.choice(n, min(n, round(EACH * n**0.5)), replace=False).tolist())
+        wanted = set(generator.choice(n, min(n, round(SAMPLED * n**0.5)), replace=False).tolist())
         place = 0
         for batch in dataset.batches(columns, split=split, elements=[z]):
             for row in range(len(batch["element"])):

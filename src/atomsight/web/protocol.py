@@ -1,4 +1,4 @@
-"""HTTP connections that are closed when a client begins a request and does not end it."""
+"""HTTP protocol that closes connections with incomplete requests."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 20.0
-"""Longest time from the first byte of a request, or from the connection, to the end of its headers."""
+"""Time limit from the connection, or the first byte of a request, to the end of its headers."""
 
 
 class TimedProtocol(H11Protocol):
-    """The HTTP/1.1 protocol of uvicorn with a limit of time for the headers of each request.
+    """HTTP/1.1 protocol of uvicorn with a time limit for the headers of each request.
 
-    `Guard` limits the time between two pieces of a request's body.
+    `Guard` limits the time between two parts of a request's body.
     """
 
     _timer: asyncio.TimerHandle | None = None
@@ -25,7 +25,7 @@ class TimedProtocol(H11Protocol):
         self._start()
 
     def data_received(self, data: bytes) -> None:
-        """Stop the timer when a request has begun to be answered; start it when one is incomplete."""
+        """Stop the timer when a request is being answered; start it when a request is incomplete."""
         super().data_received(data)
         if self._answering():
             self._stop()

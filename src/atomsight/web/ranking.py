@@ -1,4 +1,4 @@
-"""Candidates ranked for the page: the job, the table, the survivors."""
+"""Rankings for the page: the job, the table, the files of kept candidates."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ from typing import Any
 import gemmi
 
 from atomsight.core.crystal import Crystal
-from atomsight.io import iter_members, read
+from atomsight.io import iter_members
+from atomsight.parallel.pool import Limits
 from atomsight.rank.ledger import Ledger, Ranked
 from atomsight.rank.rank import RISK, Ranker
 from atomsight.rank.verdicts import Verdicts
 from atomsight.web.jobs import Job
+from atomsight.web.reading import LIMITS, Capacity, read_upload
 
 MOST_CANDIDATES = 200_000
-"""Of one job: their records stay in memory."""
+"""Most candidates of one job; their records stay in memory."""
+
+CAPACITY = Capacity(
+    MOST_CANDIDATES,
+    lambda crystal: 1,
+    f"The page ranks at most {MOST_CANDIDATES:,} candidates at a time; the others were left out. "
+    "atomsight rank has no such limit",
+)
 
 AVOGADRO = 0.602214076
-"""Å³/cm³ times the number of particles in a mole: a cell's mass in u over its volume in Å³ times this is
-g/cm³."""
+"""Conversion of density: mass of a cell in u, divided by its volume in Å³ and by this number, is in g/cm³."""
 
 
 class Ranking:
@@ -30,7 +38,7 @@ class Ranking:
 
     Attributes:
         ledger: the candidates, their order and their verdicts.
-        densities: g/cm³, by source.
+        densities: density in g/cm³ by source.
     """
 
     def __init__(self, verdicts: Verdicts | None = None) -> None:
@@ -38,45 +46,39 @@ class Ranking:
         self.densities: dict[str, float] = {}
 
 
-def rank_job(job: Job, risk: float = RISK, relaxed: bool = False, threads: int = 0) -> None:
-    """Rank the candidates of an upload; `Job.result` is a `Ranking` that grows."""
+def rank_job(
+    job: Job, risk: float = RISK, relaxed: bool = False, threads: int = 0, limits: Limits = LIMITS
+) -> None:
+    """Rank the candidates of an upload; `Job.result` is a `Ranking` that is filled meanwhile."""
     job.count()
     ranker = Ranker(risk, explain=True, relaxed=relaxed, threads=threads)
     ranking = job.result = Ranking(ranker.verdicts)
-    for scored in ranker.stream(_noted(read(job.upload.paths, on_skip=job.skip), ranking, job)):
+    for scored in ranker.stream(_add_densities(read_upload(job, limits, CAPACITY), ranking)):
         ranking.ledger.add(scored)
         job.advance(scored.verdict == "keep")
     job.marked = ranking.ledger.kept()
 
 
-def _noted(crystals: Iterator[Crystal], ranking: Ranking, job: Job) -> Iterator[Crystal]:
+def _add_densities(crystals: Iterator[Crystal], ranking: Ranking) -> Iterator[Crystal]:
     for crystal in crystals:
-        job.advance()
-        job.begin(crystal.source)
-        if len(ranking.densities) >= MOST_CANDIDATES:
-            job.message = (
-                f"the page holds {MOST_CANDIDATES:,} candidates at a time; the others were left out. "
-                "atomsight rank has no such limit"
-            )
-            return
         ranking.densities[crystal.source] = density(crystal)
         yield crystal
 
 
 def density(crystal: Crystal) -> float:
-    """g/cm³."""
+    """Return the density of a crystal in g/cm³."""
     mass = sum(gemmi.Element(symbol).weight * count for symbol, count in crystal.counts.items())
     return round(mass / crystal.volume / AVOGADRO, 4)
 
 
 def shown(job: Job) -> list[Ranked]:
-    """The candidates scored so far, in order, without the folder on this machine."""
+    """Return the candidates scored so far in order, without the folder on this machine."""
     ranking: Ranking = job.result or Ranking()
     return [replace(one, source=job.upload.shown(one.source)) for one in ranking.ledger.ordered()]
 
 
 def rows(job: Job) -> list[dict[str, Any]]:
-    """The same for JSON, with their densities."""
+    """Return the candidates scored so far in order for JSON, with their densities."""
     ranking: Ranking = job.result or Ranking()
     return [
         {
@@ -90,9 +92,12 @@ def rows(job: Job) -> list[dict[str, Any]]:
 
 
 def write_survivors(job: Job, target: Path) -> int:
-    """Write a zip of the files that hold a candidate to keep; returns how many.
+    """Write a zip of the files that contain a candidate with the verdict ``keep``.
 
-    Their names inside are those of the upload, never a path of this machine.
+    The names inside are those of the upload, never paths of this machine.
+
+    Returns:
+        The number of files.
     """
     ranking: Ranking = job.result or Ranking()
     kept = {one.source.partition("#")[0] for one in ranking.ledger.ordered() if one.verdict == "keep"}

@@ -1,8 +1,7 @@
-"""The server on this machine, and the browser that opens it."""
+"""The server process of the page, and the browser that opens it."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import threading
 import webbrowser
@@ -11,19 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from atomsight.core.errors import InputError, MissingExtraError
+from atomsight.parallel.pool import Limits
+from atomsight.web.addresses import is_address
+from atomsight.web.reading import LIMITS
+from atomsight.web.uploads import MAX_UPLOAD
 
 PORT = 8421
-"""Tried first; the next free one is taken where nothing else is asked for."""
+"""Default port; if it is taken, the next free port is used."""
 
 _TRIES = 20
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def serve(
@@ -31,30 +26,32 @@ def serve(
     port: int | None = None,
     *,
     dataset: Path | None = None,
-    max_upload: int | None = None,
+    max_upload: int = MAX_UPLOAD,
     threads: int = 0,
+    limits: Limits = LIMITS,
     browser: bool = True,
     on_ready: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Serve the page until Ctrl-C.
 
     Args:
-        host: address to listen at.
-        port: None takes `PORT`, or the next free one; 0 any free one.
-        dataset: see `create_app`.
-        max_upload: bytes that all uploads together may hold.
-        threads: of the networks; 0 takes all cores.
-        browser: open the page in it.
-        on_ready: receives the page's address when it answers.
+        host: address to listen on.
+        port: port to listen on; None uses `PORT` or the next free port, 0 any free port.
+        dataset: dataset for similar sites and distributions; None uses the bundled tables.
+        max_upload: largest size of all uploads together in bytes.
+        threads: threads of the neural networks; 0 uses all cores.
+        limits: time and memory for reading one file; a file that exceeds them is skipped.
+        browser: open the page in the default browser.
+        on_ready: receives the page's address when the server answers.
 
     Raises:
         MissingExtraError: the extra ``web`` is not installed.
-        InputError: the port is taken, or the dataset is none.
+        InputError: the port is taken, or the dataset cannot be opened.
     """
     try:
         import uvicorn
 
-        from atomsight.web.app import MAX_UPLOAD, create_app
+        from atomsight.web.app import create_app
         from atomsight.web.protocol import TimedProtocol
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "web", "the page") from error
@@ -66,13 +63,8 @@ def serve(
     number = listening.getsockname()[1]
     shown = "127.0.0.1" if host in ("", "0.0.0.0") else f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{number}/"
-    names = frozenset() if _is_address(host) else frozenset({host.lower()})
-    app = create_app(
-        dataset=dataset,
-        max_upload=MAX_UPLOAD if max_upload is None else max_upload,
-        names=names,
-        threads=threads,
-    )
+    names = frozenset() if is_address(host) else frozenset({host.lower()})
+    app = create_app(dataset=dataset, max_upload=max_upload, names=names, threads=threads, limits=limits)
     settings = uvicorn.Config(
         app,
         http=TimedProtocol,
@@ -92,7 +84,7 @@ def serve(
                 webbrowser.open(address)
 
     threading.Thread(target=ready, daemon=True).start()
-    with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end it
+    with suppress(KeyboardInterrupt):  # Ctrl-C is the regular end of the server.
         server.run(sockets=[listening])
 
 
@@ -111,13 +103,5 @@ def _listen(host: str, port: int | None) -> socket.socket:
         listening.listen(64)
         return listening
     raise InputError(
-        f"cannot listen at {host}:{wanted[0]} ({problem.strerror or problem}); name another --port or --host"
+        f"cannot listen on {host}:{wanted[0]} ({problem.strerror or problem}); use another --port or --host"
     )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

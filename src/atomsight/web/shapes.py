@@ -1,4 +1,4 @@
-"""What the API takes and answers; FastAPI makes its OpenAPI description of these."""
+"""Requests and answers of the API, the source of its OpenAPI description."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from atomsight.check.check import CheckedSite
+
 
 class About(BaseModel):
-    """The server."""
+    """Description of the server."""
 
     version: str
     model: str
-    elements: list[str] = Field(description="that the model knows")
+    elements: list[str] = Field(description="elements that the model knows")
     examples: list[str]
     landscapes: list[str]
-    dataset: bool = Field(description="whether a dataset was named to compare with")
-    max_upload: int = Field(description="bytes that all uploads together may hold")
+    dataset: bool = Field(description="whether the server has a dataset to compare with")
+    max_upload: int = Field(description="largest size of all uploads together in bytes")
 
 
 class Skipped(BaseModel):
-    """A crystal or file that was left out."""
+    """A skipped crystal or file and the reason."""
 
     source: str
     skipped: str
 
 
 class UploadAnswer(BaseModel):
-    """Files on the server."""
+    """A new upload."""
 
     upload: str
     files: int
@@ -35,40 +37,43 @@ class UploadAnswer(BaseModel):
     skipped: list[Skipped]
 
 
-class CheckRequest(BaseModel):
-    """Which crystals to check: an upload, an example, a COD entry, or a candidate of a ranking."""
+class FilesRequest(BaseModel):
+    """Files to work on: an upload or an example."""
 
     upload: str | None = None
     example: str | None = None
+
+
+class CheckRequest(FilesRequest):
+    """Crystals to check: an upload, an example, a COD entry, or a candidate of a ranking."""
+
     cod: str | None = Field(
-        None, pattern="^[1-9][0-9]{6}$", description="COD number; the only request that uses a network"
+        None, pattern="^[1-9][0-9]{6}$", description="COD number; the only request that uses the network"
     )
     ranking: str | None = Field(None, description="job that ranked the candidate")
-    source: str | None = Field(None, description="of the candidate, as the ranking tells it")
+    source: str | None = Field(None, description="source of the candidate in the ranking")
 
 
-class RankRequest(BaseModel):
-    """Which candidates to rank."""
+class RankRequest(FilesRequest):
+    """Candidates to rank, and settings."""
 
-    upload: str | None = None
-    example: str | None = None
     risk: float = Field(
-        0.005, gt=0, le=0.5, description="most chance that a real structure is called unlikely"
+        0.005, gt=0, le=0.5, description="largest probability that a real structure is called unlikely"
     )
-    relaxed: bool = Field(False, description="trust the volume of inorganic candidates")
+    relaxed: bool = Field(False, description="inorganic candidates are relaxed structures")
 
 
 class JobStatus(BaseModel):
-    """Where a job stands."""
+    """Status of a job."""
 
     job: str
     kind: Literal["check", "rank", "try"]
     state: Literal["waiting", "running", "done", "failed", "cancelled"]
     handled: int
     marked: int = Field(description="crystals with a flagged site; candidates to keep")
-    part: float = Field(description="how far a check is with the crystal at hand, 0 to 1")
-    files: int | None = Field(description="of the upload, archives opened; null where not counted")
-    read: int = Field(description="files that have been begun")
+    part: float = Field(description="completed share of the current crystal, 0 to 1")
+    files: int | None = Field(description="number of files of the upload; null if not counted")
+    read: int = Field(description="number of files that were started")
     skipped: int
     message: str
 
@@ -87,28 +92,14 @@ class CrystalSummary(BaseModel):
 
 
 class CrystalList(BaseModel):
-    """Checked crystals, as far as the job has come."""
+    """Crystals checked so far."""
 
     crystals: list[CrystalSummary]
     skipped: list[Skipped]
 
 
-class CheckedSite(BaseModel):
-    """As ``atomsight check --json`` tells it."""
-
-    site: int
-    label: str
-    element: str
-    probability: float
-    suggested: str
-    suspicion: float
-    flagged: bool
-    gain: float | None
-    evidence: list[str]
-
-
 class Sign(BaseModel):
-    """What is odd about the crystal as a whole."""
+    """A finding that concerns the crystal as a whole."""
 
     kind: str
     text: str
@@ -116,7 +107,7 @@ class Sign(BaseModel):
 
 
 class CheckedCrystal(BaseModel):
-    """As ``atomsight check --json`` tells it."""
+    """A crystal in the output of ``atomsight check --json``."""
 
     crystal: str
     source: str
@@ -141,20 +132,22 @@ class Scene(BaseModel):
 
 
 class OpenCrystal(CheckedCrystal):
-    """A checked crystal with what is needed to draw it."""
+    """A checked crystal with the data to draw it."""
 
     space_group: str | None
     atoms: int
     volume: float
     flags: list[str]
     multiplicities: list[int]
-    near_distances: list[list[float]] = Field(description="of each site to its nearest neighbours, Å")
-    near_sites: list[list[int]] = Field(description="which sites these neighbours are copies of")
+    near_distances: list[list[float]] = Field(
+        description="distances to the nearest neighbours of each site, Å"
+    )
+    near_sites: list[list[int]] = Field(description="site indices of these neighbours")
     scene: Scene
 
 
 class Precedent(BaseModel):
-    """A site of another crystal that has almost the same distances."""
+    """A site of another crystal with similar distances."""
 
     crystal: str
     label: str
@@ -163,7 +156,7 @@ class Precedent(BaseModel):
 
 
 class OpenSite(BaseModel):
-    """One site beside the usual distances of its element and of another."""
+    """A site, compared with the typical distances of its element and of another element."""
 
     site: int
     label: str
@@ -178,8 +171,8 @@ class OpenSite(BaseModel):
     profiles: dict[str, list[list[float]]] = Field(
         description="for each n the quantiles 1, 5, 25, 50, 75, 95, 99 % of the distance, Å"
     )
-    precedents: list[Precedent] = Field(description="the sites most like it, the most alike first")
-    precedents_of: str = Field(description="what was compared with")
+    precedents: list[Precedent] = Field(description="most similar sites, most similar first")
+    precedents_of: str = Field(description="source of the precedents")
 
 
 class Changes(BaseModel):
@@ -191,13 +184,13 @@ class Changes(BaseModel):
 class TriedCrystal(CheckedCrystal):
     """A crystal checked with other elements on some sites."""
 
-    gain: float = Field(description="what the sum of log-likelihoods over the sites gains")
+    gain: float = Field(description="change of the sum of log-likelihoods over the sites")
     score_before: float
     likelihood_before: float
 
 
 class RankedCandidate(BaseModel):
-    """As ``atomsight rank --explain --json`` tells it, and its density in g/cm³."""
+    """A candidate in the output of ``atomsight rank --explain --json``, and its density in g/cm³."""
 
     rank: int
     crystal: str
@@ -211,7 +204,7 @@ class RankedCandidate(BaseModel):
 
 
 class RankingAnswer(BaseModel):
-    """Candidates in order, as far as the job has come."""
+    """Candidates scored so far, in the order of the ranking."""
 
     total: int
     candidates: list[RankedCandidate]
@@ -219,25 +212,25 @@ class RankingAnswer(BaseModel):
 
 
 class Histogram(BaseModel):
-    """Distances of a pair of elements, each site of the first counted once."""
+    """Histogram of distances of a pair of elements; each site of the first element counts once."""
 
     centre: str
     neighbour: str
-    n: int | None = Field(None, description="which neighbour")
-    type: str | None = Field(None, description="type of bond")
+    n: int | None = Field(None, description="neighbour number")
+    type: str | None = Field(None, description="bond type")
     sites: int
-    first: int = Field(description="bin that counts begin with")
+    first: int = Field(description="index of the first bin of counts")
     counts: list[int]
 
 
 class Distances(BaseModel):
-    """Histograms of one element as centre."""
+    """Histograms of the distances from one element."""
 
     low: float
     step: float
     ranks: int
     source: str
-    bond_crystals: int = Field(description="crystals whose types of bonds are counted")
+    bond_crystals: int = Field(description="number of crystals with bond types")
     centres: list[str]
     histograms: list[Histogram]
     bonds: list[Histogram]
@@ -267,7 +260,7 @@ class ConfusionCell(BaseModel):
 
 
 class Problem(BaseModel):
-    """What was wrong."""
+    """Description of an error."""
 
     detail: str
 
@@ -275,4 +268,4 @@ class Problem(BaseModel):
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem} for code in (400, 403, 404, 409, 413, 421, 422, 500, 503)
 }
-"""What routes may answer beside what they are asked for."""
+"""Error answers of all routes."""

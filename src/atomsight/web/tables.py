@@ -1,13 +1,13 @@
-"""Where neighbours usually lie: small tables for the page, shipped with the package or made of a dataset.
+"""Distributions of neighbour distances for the page, bundled or computed from a dataset.
 
-| table | what it holds |
+| table | contents |
 |---|---|
 | profiles | for each element and n, `QUANTILES` of the distance to the n-th neighbour |
 | distances | histograms of the distance to the n-th neighbour by pair of elements, of bonds by type |
-| precedents | sites of the training data to compare with |
+| precedents | sites of the training data for comparison |
 | confusion | the bundled model's confusion matrix on ``test``, with a few sites for each wrong cell |
 
-The shipped ones come from ``python -m workshop.web_tables``.
+``python -m workshop.web_tables`` writes the bundled tables.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "shipped"
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-"""Of the profiles."""
+"""Quantiles of the profiles."""
 
 RANKS = 16
-"""Neighbours that profiles go up to."""
+"""Number of neighbours in profiles."""
 
 PAIR_RANKS = 6
-"""Neighbours that histograms by pair of elements go up to."""
+"""Number of neighbours in histograms by pair of elements."""
 
 LOW, HIGH, STEP = 0.5, 4.5, 0.02
-"""Range and width of the bins of the histograms, Å."""
+"""Range and bin width of the histograms in Å."""
 
 BINS = round((HIGH - LOW) / STEP)
 
 
 @lru_cache(maxsize=4)
 def shipped(name: str) -> dict[str, Any]:
-    """The shipped table ``profiles``, ``distances``, ``precedents`` or ``confusion``.
+    """Load the bundled table ``profiles``, ``distances``, ``precedents`` or ``confusion``.
 
     Raises:
-        ModelError: it is missing, or not the one released.
+        ModelError: the table is missing, or not the released one.
     """
     path = FOLDER / f"{name}.json.gz"
     fingerprint_of(path)
@@ -59,12 +59,12 @@ def shipped(name: str) -> dict[str, Any]:
 
 
 def profiles_table(dataset: Dataset, elements: Sequence[int], *, split: str | None = None) -> dict[str, Any]:
-    """Quantiles of the distance to the n-th neighbour, Å, by element and n.
+    """Compute quantiles of the n-th neighbour distance in Å by element and n.
 
     Args:
-        dataset: any.
+        dataset: a dataset.
         elements: atomic numbers.
-        split: None takes all.
+        split: name of a split; None uses all.
     """
     from atomsight.analyse.profiles import distance_profiles
 
@@ -85,15 +85,16 @@ def distances_table(
     fewest: int = 1,
     bonded: Dataset | None = None,
 ) -> dict[str, Any]:
-    """Histograms of the distance to the n-th neighbour by ordered pair of elements, each site once, and of
-    all bonds by type.
+    """Compute histograms of the n-th neighbour distance by ordered pair of elements, and of bonds by type.
+
+    Each site counts once.
 
     Args:
-        dataset: any.
-        elements: atomic numbers of the centres.
-        split: None takes all.
-        fewest: sites that a pair must have at a rank.
-        bonded: a dataset that knows bonds; None leaves types of bonds out.
+        dataset: a dataset.
+        elements: atomic numbers of the sites.
+        split: name of a split; None uses all.
+        fewest: smallest number of sites of a histogram.
+        bonded: a dataset with bonds; None leaves out histograms of bonds.
     """
     from atomsight.analyse.distances import Pair, Ranks, count_distances
 
@@ -134,24 +135,26 @@ def _bonds(dataset: Dataset, elements: Sequence[int], split: str | None, fewest:
     from atomsight.analyse import bond_lengths
     from atomsight.analyse.bond_lengths import EVERY, study_bonds
 
-    held = dataset.element_counts(split)
-    study = study_bonds(dataset, [z for z in elements if z in held], split=split)
+    present = dataset.element_counts(split)
+    study = study_bonds(dataset, [z for z in elements if z in present], split=split)
     finer = round(STEP / bond_lengths.STEP)
     found = []
     for pair in study.pairs(EVERY):
-        for kind, total in study.kinds(pair, EVERY).items():
+        for bond_type, total in study.type_counts(pair, EVERY).items():
             if total < fewest:
                 continue
-            fine = study.histogram(pair, kind, EVERY)
+            fine = study.histogram(pair, bond_type, EVERY)
             coarse = fine.reshape(-1, finer).sum(axis=1)
-            found.append(_histogram(pair, {"type": kind}, total, np.pad(coarse, (0, BINS - len(coarse)))))
+            found.append(
+                _histogram(pair, {"type": bond_type}, total, np.pad(coarse, (0, BINS - len(coarse))))
+            )
     return found
 
 
 def _histogram(
     pair: tuple[int | None, int | None], which: dict[str, Any], total: int, counts: NDArray[np.number]
 ) -> dict[str, Any]:
-    """One histogram, its empty ends cut off; ``first`` is the bin that it begins with."""
+    """Return a histogram without empty bins at its ends; ``first`` is the index of its first bin."""
     filled = np.flatnonzero(counts)
     first, last = (int(filled[0]), int(filled[-1]) + 1) if len(filled) else (0, 0)
     return {

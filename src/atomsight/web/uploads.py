@@ -1,4 +1,4 @@
-"""Files that were dropped on the page: in one temporary folder, by names that lead nowhere else."""
+"""Uploaded files, stored in one temporary folder under safe names."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from atomsight.io.formats import BY_PATH, format_of
 
 EXAMPLES = Path(__file__).parent / "examples"
 
+MAX_UPLOAD = 1 << 30
+"""Largest size of all uploads together in bytes, unless another is set."""
+
 MOST_FILES = 50_000
-"""Of one upload."""
+"""Most files of one upload."""
 
 MOST_NAME = 120
-"""Bytes of a file's name, and of its folder's."""
+"""Largest number of bytes of a file name and of a folder name."""
 
 _PIECE = 1 << 20
 _STRANGE = re.compile(r"[^\w.()+, -]")
 
 
 class TooLargeError(AtomsightError):
-    """More than the page takes."""
+    """The upload is larger than the server accepts."""
 
 
 @dataclass
@@ -36,12 +39,12 @@ class Upload:
     """Files that belong together.
 
     Attributes:
-        identifier: random; whoever knows it may use the files.
-        folder: where they lie; for an example, where it ships.
-        names: their names as given, cleaned, in order; a dict, for many are looked up.
-        size: bytes.
-        skipped: names and reasons of files that were sent but not kept.
-        temporary: the folder goes with the upload.
+        identifier: random text that grants access to the files.
+        folder: folder with the files.
+        names: cleaned names of the files in order, as the keys of a dictionary for fast access.
+        size: total size in bytes.
+        skipped: names and reasons of files that were not stored.
+        temporary: whether the folder is deleted with the upload; false for examples.
     """
 
     identifier: str
@@ -53,19 +56,19 @@ class Upload:
 
     @property
     def paths(self) -> list[Path]:
-        """The files."""
+        """Paths of the files."""
         return [self.folder / name for name in self.names]
 
     def shown(self, source: str) -> str:
-        """A source as the page may see it: without the folder."""
+        """Return a source as the page shows it, without the folder."""
         return source.removeprefix(f"{self.folder}/")
 
 
 class Uploads:
-    """All uploads of one server. A context manager: the folder goes at its end.
+    """All uploads of one server; a context manager that deletes the files at its end.
 
     Args:
-        most_bytes: that all uploads together may hold.
+        most_bytes: largest size of all uploads together in bytes.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -82,7 +85,7 @@ class Uploads:
         self._folder.cleanup()
 
     def start(self) -> Upload:
-        """An upload without files."""
+        """Create an upload without files."""
         identifier = secrets.token_urlsafe(12)
         upload = Upload(identifier, self._root / identifier)
         upload.folder.mkdir()
@@ -90,12 +93,12 @@ class Uploads:
         return upload
 
     def example(self, name: str) -> Upload:
-        """An upload of one of the crystals, or archives of candidates, that ship with the page.
+        """Create an upload of a bundled example.
 
         Raises:
-            InputError: there is no such one.
+            InputError: there is no such example.
         """
-        known = [*examples(), *landscapes()]
+        known = [*crystal_examples(), *candidate_examples()]
         if name not in known:
             raise InputError(f"there is no example {name!r}; there are {', '.join(known)}")
         upload = Upload(secrets.token_urlsafe(12), EXAMPLES, {name: None}, temporary=False)
@@ -103,18 +106,18 @@ class Uploads:
         return upload
 
     def get(self, identifier: str) -> Upload:
-        """The upload of that identifier.
+        """Return the upload with an identifier.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such upload.
         """
         return self._held[identifier]
 
     def add(self, upload: Upload, name: str, file: IO[bytes]) -> None:
-        """Copy a file into an upload. A file that cannot be kept is noted in `Upload.skipped`.
+        """Copy a file into an upload; a file that cannot be stored is added to `Upload.skipped`.
 
         Raises:
-            TooLargeError: it does not fit any more; what was copied of it is removed.
+            TooLargeError: the file exceeds the size limit; its copy is removed.
         """
         try:
             self._add(upload, name, file)
@@ -127,7 +130,7 @@ class Uploads:
             raise InputError("databases and trajectories are read by the command line only")
         with self._lock:
             if len(upload.names) >= MOST_FILES:
-                raise TooLargeError(f"more than {MOST_FILES:,} files; put them into an archive")
+                raise TooLargeError(f"more than {MOST_FILES:,} files; upload an archive instead")
             cleaned = _unused(upload, cleaned)
             upload.names[cleaned] = None
         target = upload.folder / cleaned
@@ -151,12 +154,12 @@ class Uploads:
         target.unlink()
         del upload.names[cleaned]
         raise TooLargeError(
-            f"{cleaned}: more than {self.most_bytes >> 20:,} MB in all; close what is open, start with "
-            "--max-upload, or use the command line, which has no limit"
+            f"{cleaned}: all uploads together exceed {self.most_bytes >> 20:,} MB; close other pages, "
+            "increase --max-upload, or use the command line, which has no limit"
         )
 
     def drop(self, upload: Upload) -> None:
-        """Forget an upload and remove its files."""
+        """Delete an upload and its files."""
         if self._held.pop(upload.identifier, None) is not None and upload.temporary:
             shutil.rmtree(upload.folder, ignore_errors=True)
 
@@ -164,20 +167,21 @@ class Uploads:
         return sum(upload.size for upload in list(self._held.values()))
 
 
-def examples() -> list[str]:
-    """Names of the crystals that ship with the page."""
+def crystal_examples() -> list[str]:
+    """Return the names of the bundled crystals."""
     return sorted(path.name for path in EXAMPLES.glob("*.cif"))
 
 
-def landscapes() -> list[str]:
-    """Names of the archives of candidates that ship with the page."""
+def candidate_examples() -> list[str]:
+    """Return the names of the bundled archives of candidates."""
     return sorted(path.name for path in EXAMPLES.glob("*.zip"))
 
 
 def clean(name: str) -> str:
-    """Return a name that stays inside its folder: harmless parts of its last folder and its file name.
+    """Return a safe relative path of at most one folder and a file name.
 
-    Each part has at most `MOST_NAME` bytes of UTF-8; the end, which tells the format, is kept.
+    Each part has at most `MOST_NAME` bytes of UTF-8. Longer names lose their start, because the suffix
+    indicates the format.
     """
     parts = [_shortened(_STRANGE.sub("_", part)) for part in name.replace("\\", "/").split("/")]
     return "/".join([part for part in parts if part][-2:]) or "structure.cif"
@@ -188,7 +192,7 @@ def _shortened(part: str) -> str:
 
 
 def _unused(upload: Upload, name: str) -> str:
-    """Return the name, numbered where a file or folder has it already; letter case is ignored."""
+    """Return the name, with a number if a file or folder already has it; letter case is ignored."""
     folder, _, base = name.rpartition("/")
     files = {other.casefold() for other in upload.names}
     folders = {other.rpartition("/")[0].casefold() for other in upload.names}

@@ -1,0 +1,1 @@
+"""Sweeps over the number of neighbours k: training, statistics, the suggested k."""

@@ -1,4 +1,4 @@
-"""What a sweep found: the suggestion with its checks, and everything as JSON and CSV tables."""
+"""Result of a sweep: the suggested k with its checks, and all scores as JSON and CSV tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.core.files import write_csv, write_json
+from atomsight.core.files import write_csv, write_json, write_rows
 from atomsight.evaluate.confusion import confused_pairs
 from atomsight.evaluate.sweep.run import SPLITS, Sweep
 from atomsight.evaluate.sweep.suggest import (
@@ -30,14 +30,14 @@ class SweepReport:
     """A sweep with its errors and its suggestion.
 
     Attributes:
-        sweep: the runs.
-        score: what the suggestion looks at.
-        useful: the least gain that counts.
-        resampled: scores on resampled groups and seeds, of each split.
-        suggestion: from ``val``.
-        on_test: k by the same rule on ``test``: a check, not the basis.
-        on_halves: share of random halves of val and test together by suggested k.
-        on_splits: k suggested after training anew under other splits, in order.
+        sweep: The runs.
+        score: Score on which the suggestion is based.
+        useful: Smallest gain that counts.
+        resampled: Scores on resampled groups and seeds, of each split.
+        suggestion: The suggestion from ``val``.
+        on_test: The k by the same rule on ``test``, as a check.
+        on_halves: Share of random halves of val and test together by suggested k.
+        on_splits: The k suggested after training with other splits, in order.
     """
 
     sweep: Sweep
@@ -56,7 +56,7 @@ class SweepReport:
 
     @property
     def unseen(self) -> dict[str, list[str]]:
-        """Elements of which a split holds no site, by split: its scores say nothing about them."""
+        """Elements without sites in a split, by split. Its scores do not depend on them."""
         found = {split: self.sweep.counts[split].sites.sum(axis=0) for split in SPLITS}
         return {
             split: [symbol for symbol, n in zip(self.sweep.symbols, sites, strict=True) if not n]
@@ -64,7 +64,7 @@ class SweepReport:
         }
 
     def holds(self) -> str:
-        """One sentence on how sure the suggestion is."""
+        """Describe the stability of the suggestion in one sentence."""
         k = self.suggestion.k
         parts = [f"{_percent(self.suggestion.sureness)} of the resamples suggest k = {k}"]
         parts.append(f"{_percent(self.on_halves.get(k, 0.0))} of random halves of val and test do")
@@ -78,7 +78,7 @@ class SweepReport:
         return "; ".join(parts)
 
     def weighed(self) -> str:
-        """What the largest k would cost and bring beside the suggested one."""
+        """Describe cost and gain of the largest k compared with the suggested one."""
         rows = {row["k"]: row for row in self.rows}
         k, last = self.suggestion.k, self.sweep.ks[-1]
         chosen, largest = rows[k], rows[last]
@@ -94,7 +94,7 @@ class SweepReport:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the matrices, for JSON."""
+        """Return everything but the matrices, for JSON."""
         suggestion = asdict(self.suggestion)
         suggestion["resamples"] = {str(k): share for k, share in self.suggestion.resamples.items()}
         return {
@@ -128,34 +128,28 @@ def report_sweep(
     """Resample, suggest on ``val``, and check the suggestion on ``test`` and on random halves.
 
     Args:
-        sweep: see `k_sweep.sweep_k`.
+        sweep: See `sweep.run.sweep_k`.
         score: ``macro_recall`` or ``accuracy``.
-        useful: a smaller gain is not worth a larger network.
-        on_splits: suggestions of sweeps under other splits.
-        seed: of the resampling.
+        useful: Smallest gain that justifies a larger network.
+        on_splits: Suggestions of sweeps with other splits.
+        seed: Seed of the resampling.
     """
     resampled = {split: resample(sweep.counts[split], seed=seed) for split in SPLITS}
     found = {
         split: suggest(sweep.counts[split], score, useful=useful, resampled=resampled[split])
         for split in SPLITS
     }
-    return SweepReport(
-        sweep=sweep,
-        score=score,
-        useful=useful,
-        resampled=resampled,
-        suggestion=found["val"],
-        on_test=found["test"].k,
-        on_halves=suggest_on_halves(
-            sweep.counts["val"].joined(sweep.counts["test"]), score, useful=useful, seed=seed
-        ),
-        on_splits=tuple(on_splits),
-    )
+    both = sweep.counts["val"].join(sweep.counts["test"])
+    on_halves = suggest_on_halves(both, score, useful=useful, seed=seed)
+    on_test = found["test"].k
+    return SweepReport(sweep, score, useful, resampled, found["val"], on_test, on_halves, tuple(on_splits))
 
 
 def k_rows(sweep: Sweep, resampled: dict[str, Resampled]) -> list[dict[str, Any]]:
-    """See `SweepReport.rows`. Means over the seeds; ``_error`` is over groups and seeds, ``_of_seeds`` the
-    standard deviation between seeds alone."""
+    """Return `SweepReport.rows`, with means over the seeds.
+
+    ``_error`` is the standard error over groups and seeds, ``_of_seeds`` the standard deviation of the seeds.
+    """
     rows = []
     for i, k in enumerate(sweep.ks):
         runs = [sweep.runs[k, seed] for seed in sweep.seeds]
@@ -177,8 +171,10 @@ def k_rows(sweep: Sweep, resampled: dict[str, Resampled]) -> list[dict[str, Any]
 
 
 def element_rows(sweep: Sweep, resampled: Resampled, split: str = "test") -> list[dict[str, Any]]:
-    """A row per element and k: sites, recall (mean over the seeds) and its standard error; None where the
-    split holds no site of the element."""
+    """Return a row per element and k: sites, recall (mean over the seeds) and its standard error.
+
+    Recall and error are None where the split has no site of the element.
+    """
     counts = sweep.counts[split]
     sites, recall = counts.sites.sum(axis=0), counts.recall().mean(axis=1)
     rows = []
@@ -200,25 +196,26 @@ def element_rows(sweep: Sweep, resampled: Resampled, split: str = "test") -> lis
 
 
 def worst_pairs(sweep: Sweep, most: int, split: str = "test") -> list[tuple[int, int]]:
-    """Columns of the pairs most often confused over all k, both directions together, worst first."""
+    """Return the columns of the pairs most often confused over all k, both directions together."""
     pairs = confused_pairs(sweep.matrices(split).sum(axis=0), symmetric=True)
     return [(pair.true, pair.predicted) for pair in pairs[:most]]
 
 
 def pair_rates(sweep: Sweep, pair: tuple[int, int], split: str = "test") -> NDArray[np.float64]:
-    """(ks, seeds) share of the sites of two elements that were taken for the other of the two."""
+    """Return the (ks, seeds) share of the sites of two elements that were taken for each other."""
     i, j = pair
-    rates = np.empty((len(sweep.ks), len(sweep.seeds)))
-    for a, k in enumerate(sweep.ks):
-        for b, seed in enumerate(sweep.seeds):
-            matrix = sweep.runs[k, seed].matrices[split]
-            rates[a, b] = (matrix[i, j] + matrix[j, i]) / (matrix[i].sum() + matrix[j].sum())
-    return rates
+    matrices = np.array([[sweep.runs[k, seed].matrices[split] for seed in sweep.seeds] for k in sweep.ks])
+    sites = matrices.sum(axis=3)
+    wrong = matrices[:, :, i, j] + matrices[:, :, j, i]
+    return np.asarray(wrong / (sites[:, :, i] + sites[:, :, j]))
 
 
 def pair_rows(sweep: Sweep, most: int = 50) -> list[dict[str, Any]]:
-    """A row per confused pair and k, on ``test``: sites confused (mean over the seeds), their share, and the
-    least and the largest share among the seeds."""
+    """Return a row per confused pair and k, on ``test``.
+
+    It has the confused sites (mean over the seeds), their share, and the smallest and the largest share among
+    the seeds.
+    """
     matrices, rows = sweep.matrices("test"), []
     for i, j in worst_pairs(sweep, most):
         rates = pair_rates(sweep, (i, j))
@@ -237,14 +234,18 @@ def pair_rows(sweep: Sweep, most: int = 50) -> list[dict[str, Any]]:
 
 
 def write_sweep(report: SweepReport, settings: dict[str, Any], folder: Path) -> list[Path]:
-    """Write ``sweep.json``, ``k.csv``, ``elements.csv``, ``pairs.csv``, ``comparisons.csv``, and
+    """Write the tables of a sweep.
+
+    The files are ``sweep.json``, ``k.csv``, ``elements.csv``, ``pairs.csv``, ``comparisons.csv``, and
     ``confusion/k03.csv`` for each k (test counts, rows true, summed over the seeds).
 
     Args:
-        settings: of the sweep, to stand in ``sweep.json``.
+        report: The result of the sweep.
+        settings: Settings of the sweep for ``sweep.json``.
+        folder: Folder of the files.
 
     Returns:
-        The paths written.
+        The paths of the files.
     """
     content = {**settings, **report.as_dict()}
     paths = [folder / "sweep.json"]
@@ -256,8 +257,7 @@ def write_sweep(report: SweepReport, settings: dict[str, Any], folder: Path) -> 
         ("comparisons.csv", content["suggestion"]["comparisons"]),
     ):
         paths.append(folder / name)
-        header = list(rows[0]) if rows else []
-        write_csv(paths[-1], header, (row.values() for row in rows), ".6g")
+        write_rows(paths[-1], rows, ".6g")
     symbols = report.sweep.symbols
     for k, matrix in zip(report.sweep.ks, report.sweep.matrices("test"), strict=True):
         paths.append(folder / "confusion" / f"k{k:02d}.csv")

@@ -1,8 +1,8 @@
-"""A model trained for each k and several seeds, and evaluated: resumable, one ordinary run folder each.
+"""Training and evaluation of a model for each k and several seeds, resumable.
 
-A sweep's folder holds ``runs/k03-seed1/``, as `train_model` writes it, with the evaluations ``val/`` and
-``test/`` in it, as ``atomsight evaluate`` writes them. What is there is not done again; everything that
-follows (scores, errors, the suggestion) is read from these folders.
+A sweep's folder holds run folders such as ``runs/k03-seed1/``, as `train_model` writes them, with the
+evaluations ``val/`` and ``test/`` in each, as ``atomsight evaluate`` writes them. Finished parts are not
+repeated. Scores, errors and the suggestion are computed from these folders.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from atomsight.dataset import Dataset
 
 PRESETS: dict[str, tuple[str, int | None]] = {"ten": ("ten", 10_000), "twenty": ("top20", None)}
-"""Elements and cap of the founding study's two settings: ten elements with at most 10,000 sites each, and the
-twenty most abundant."""
+"""Elements and largest number of sites per element in the two settings of the founding study."""
 
 SPLITS = ("val", "test")
 
@@ -45,10 +44,10 @@ class SweepRun:
     """One trained and evaluated model of a sweep.
 
     Attributes:
-        k, seed: which.
-        path: its run folder.
-        seconds: of all epochs, validation included.
-        parameters: numbers that training adjusts.
+        k, seed: Number of neighbours and seed.
+        path: Run folder.
+        seconds: Time of all epochs with validation.
+        parameters: Number of trainable parameters.
         scores: ``summary.json`` of each split's evaluation.
         matrices: (elements, elements) confusion counts of each split.
     """
@@ -67,10 +66,10 @@ class Sweep:
     """All runs of a sweep.
 
     Attributes:
-        elements: atomic numbers, in the order of all arrays.
-        ks, seeds: ascending.
-        runs: by (k, seed).
-        counts: of each split, by group of crystals.
+        elements: Atomic numbers, in the order of all arrays.
+        ks, seeds: Numbers of neighbours and seeds, ascending.
+        runs: Runs by (k, seed).
+        counts: Counts of each split, by group of crystals.
     """
 
     elements: tuple[int, ...]
@@ -85,15 +84,15 @@ class Sweep:
         return tuple(SYMBOLS[z] for z in self.elements)
 
     def matrices(self, split: str) -> NDArray[np.int64]:
-        """(ks, elements, elements) confusion counts, summed over the seeds."""
+        """Return the (ks, elements, elements) confusion counts, summed over the seeds."""
         return np.stack([sum(self.runs[k, seed].matrices[split] for seed in self.seeds) for k in self.ks])
 
 
 def parse_ks(text: str) -> tuple[int, ...]:
-    """``1-10``, ``4,8,16`` or a mixture, ascending and without repeats.
+    """Parse ``1-10``, ``4,8,16`` or a mixture, ascending and without repeats.
 
     Raises:
-        InputError: it is neither, or holds a k out of range.
+        InputError: The text has another form, or a k is out of range.
     """
     ks: set[int] = set()
     for part in text.split(","):
@@ -118,21 +117,21 @@ def sweep_k(
     threads: int | None = None,
     progress: OnProgress = lambda progress: None,
 ) -> Sweep:
-    """Train and evaluate a model for each k and seed, leaving out what ``out`` already holds.
+    """Train and evaluate a model for each k and seed, without the parts that ``out`` already holds.
 
     Args:
-        dataset: serves all runs.
-        out: the sweep's folder.
-        ks: numbers of neighbours.
-        settings: of all runs; their k and seed are replaced.
-        seeds: runs of each k, with the seeds 0 .. seeds - 1.
-        threads: of training and evaluation.
-        progress: receives the progress of the training of each run, and that of the stage ``sweep`` with the
+        dataset: Dataset of all runs.
+        out: Folder of the sweep.
+        ks: Numbers of neighbours.
+        settings: Settings of all runs; their k and seed are replaced.
+        seeds: Runs of each k, with the seeds 0 .. seeds - 1.
+        threads: Threads of training and evaluation.
+        progress: Receives the progress of the training of each run, and that of the stage ``sweep`` with the
             scores as `Progress.record` after each run.
 
     Raises:
-        InputError: no k, fewer than one seed, or ``out`` holds runs under other settings.
-        DatasetError: the dataset holds too few neighbours, lacks an element, or its val or test split holds
+        InputError: There is no k or no seed, or ``out`` holds runs with other settings.
+        DatasetError: The dataset holds too few neighbours, lacks an element, or its val or test split holds
             none of the elements.
     """
     settings = settings or Settings(elements="top20")
@@ -148,8 +147,9 @@ def sweep_k(
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder")
+    order = tuple(sorted(set(ks)))
     runs: dict[tuple[int, int], SweepRun] = {}
-    wanted = [(k, seed) for seed in range(seeds) for k in sorted(set(ks))]
+    wanted = [(k, seed) for seed in range(seeds) for k in order]
     for k, seed in wanted:
         place = folder / "runs" / f"k{k:02d}-seed{seed}"
         skipped = all((place / split).is_dir() for split in SPLITS)
@@ -160,19 +160,9 @@ def sweep_k(
             for split in SPLITS
             for name in ("accuracy", "macro_recall")
         }
-        record = {
-            "event": "run",
-            "k": k,
-            "seed": seed,
-            "done": len(runs),
-            "runs": len(wanted),
-            "skipped": skipped,
-            "seconds": run.seconds,
-            "parameters": run.parameters,
-            **scores,
-        }
-        progress(Progress("sweep", len(runs), len(wanted), record=record))
-    order = tuple(sorted(set(ks)))
+        record = {"event": "run", "k": k, "seed": seed, "done": len(runs), "runs": len(wanted)}
+        spent = {"skipped": skipped, "seconds": run.seconds, "parameters": run.parameters}
+        progress(Progress("sweep", len(runs), len(wanted), record={**record, **spent, **scores}))
     counts = {
         split: _group_counts(dataset, split, elements, [[runs[k, s] for s in range(seeds)] for k in order])
         for split in SPLITS
@@ -211,7 +201,7 @@ def _run(
 
 
 def _evaluate(dataset: Dataset, place: Path, split: str, threads: int | None) -> None:
-    """Write an evaluation; its folder is there only when all its files are."""
+    """Write an evaluation. Its folder appears when all its files are complete."""
     draft = place / f"{split}.tmp"
     shutil.rmtree(draft, ignore_errors=True)
     evaluate(place, dataset, split=split, out=draft, threads=threads or 0)
@@ -219,10 +209,9 @@ def _evaluate(dataset: Dataset, place: Path, split: str, threads: int | None) ->
 
 
 def _parameters(settings: Settings, elements: tuple[int, ...]) -> int:
-    from atomsight.training.grow import parameters
     from atomsight.training.registry import architecture_class
 
-    return parameters(architecture_class(settings.model)(settings.k, elements))
+    return architecture_class(settings.model)(settings.k, elements).n_parameters
 
 
 def _matrix(file: Path, elements: tuple[int, ...]) -> NDArray[np.int64]:
@@ -234,7 +223,7 @@ def _matrix(file: Path, elements: tuple[int, ...]) -> NDArray[np.int64]:
 def _group_counts(
     dataset: Dataset, split: str, elements: tuple[int, ...], runs: Sequence[Sequence[SweepRun]]
 ) -> GroupCounts:
-    """Sites and hits of each group; groups without a site of the elements are left out."""
+    """Count sites and hits of each group, without the groups that have no site of the elements."""
     table = dataset.crystals(["crystal", "group", "split"]).to_pydict()
     groups: dict[str, int] = {}
     group_of: dict[str, int] = {}

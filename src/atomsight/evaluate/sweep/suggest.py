@@ -1,10 +1,10 @@
-"""Which k is enough: scores against k with honest errors, and the smallest k that no larger one betters.
+"""The smallest sufficient k: scores against k with standard errors, and tests of their differences.
 
-The sites of a crystal, and the crystals of a group (a shared formula or family), are right or wrong together,
-so the unit that is resampled is the group: the cluster bootstrap of Efron and Tibshirani (1993,
-10.1201/9780429246593). Every k is scored on the same resampled groups, which makes the differences paired.
-Seeds are resampled too, apart for each k, one fewer than there are, which makes their variance unbiased (Rao
-and Wu 1988, 10.1080/01621459.1988.10478591).
+The sites of a crystal, and the crystals of a group (a shared formula or family), are correlated. The groups
+are therefore resampled: the cluster bootstrap of Efron and Tibshirani (1993, 10.1201/9780429246593). Every k
+is scored on the same resampled groups, so that the differences are paired. The seeds of each k are resampled
+independently, one fewer than there are, so that their variance is unbiased (Rao and Wu 1988,
+10.1080/01621459.1988.10478591).
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ LEVEL = 0.05
 """Probability of suggesting too large a k by chance."""
 
 USEFUL = 0.005
-"""A gain in the score smaller than this is not worth a larger network, however significant."""
+"""Smallest gain in the score that justifies a larger network, even if it is significant."""
 
 _AT_ONCE = 250
-"""Resamples held together; bounds the memory."""
+"""Number of resamples in memory at a time."""
 
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """What several models got right on the same sites, by group of crystals.
+    """Correct predictions of several models on the same sites, by group of crystals.
 
     Attributes:
-        ks: the k of each row of ``hits``, ascending.
+        ks: The k of each row of ``hits``, ascending.
         sites: (groups, elements) sites of each element.
-        hits: (ks, seeds, groups, elements) those whose element was named rightly.
+        hits: (ks, seeds, groups, elements) sites whose element was predicted correctly.
     """
 
     ks: tuple[int, ...]
@@ -49,27 +49,24 @@ class GroupCounts:
     hits: Floats
 
     def subset(self, groups: NDArray[np.integer]) -> GroupCounts:
-        """The counts of some of the groups."""
+        """Return the counts of some of the groups."""
         return GroupCounts(self.ks, self.sites[groups], self.hits[:, :, groups])
 
-    def joined(self, other: GroupCounts) -> GroupCounts:
-        """The groups of both; the models are the same."""
-        return GroupCounts(
-            self.ks,
-            np.concatenate([self.sites, other.sites]),
-            np.concatenate([self.hits, other.hits], axis=2),
-        )
+    def join(self, other: GroupCounts) -> GroupCounts:
+        """Return the groups of both, for the same models."""
+        sites = np.concatenate([self.sites, other.sites])
+        return GroupCounts(self.ks, sites, np.concatenate([self.hits, other.hits], axis=2))
 
     def recall(self) -> Floats:
-        """(ks, seeds, elements) recall; NaN for elements without sites."""
+        """Return the (ks, seeds, elements) recall; NaN for elements without sites."""
         with np.errstate(invalid="ignore"):
-            return self.hits.sum(axis=2) / self.sites.sum(axis=0)
+            return np.asarray(self.hits.sum(axis=2) / self.sites.sum(axis=0))
 
     def scores(self, score: Score) -> Floats:
-        """(ks, seeds) the score of each model."""
+        """Return the (ks, seeds) scores of the models."""
         if score == "accuracy":
-            return self.hits.sum(axis=(2, 3)) / self.sites.sum()
-        return np.nanmean(self.recall(), axis=2)
+            return np.asarray(self.hits.sum(axis=(2, 3)) / self.sites.sum())
+        return np.asarray(np.nanmean(self.recall(), axis=2))
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ class Resampled:
 
     Attributes:
         macro_recall, accuracy: (resamples, ks).
-        recall: (resamples, ks, elements); NaN where a resample holds no site of the element.
+        recall: (resamples, ks, elements); NaN where a resample has no site of the element.
     """
 
     macro_recall: Floats
@@ -86,21 +83,21 @@ class Resampled:
     recall: Floats
 
     def of(self, score: Score) -> Floats:
-        """(resamples, ks) of a score by name."""
+        """Return the (resamples, ks) values of a score."""
         return self.accuracy if score == "accuracy" else self.macro_recall
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whether a larger k is better than a smaller one.
+    """Comparison of a larger k with a smaller one.
 
     Attributes:
-        k, larger: the two.
-        difference: score of the larger minus that of the smaller.
-        error: its standard error over groups and seeds.
-        p: probability of so large a gain if there were none, one-sided, normal approximation.
+        k, larger: The smaller and the larger k.
+        difference: Score of the larger less that of the smaller.
+        error: Standard error of the difference over groups and seeds.
+        p: One-sided p-value of the difference, in normal approximation.
         adjusted: ``p`` after Holm's correction for all k larger than this one.
-        better: significantly and usefully.
+        better: Whether the difference is significant and large enough.
     """
 
     k: int
@@ -114,16 +111,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The suggested k, why, and how sure it is.
+    """The suggested k with its comparisons and its stability.
 
     Attributes:
-        k: the smallest k than which no larger one is significantly and usefully better.
-        best: the k of the highest score.
-        one_standard_error: the smallest k within one standard error of the best (Breiman and others 1984,
-            10.1201/9781315139470): a second opinion.
-        sureness: share of the resamples in which the same k would be suggested.
-        resamples: share of the resamples by suggested k.
-        comparisons: of all pairs.
+        k: The smallest k such that no larger one is better, see `Comparison.better`.
+        best: The k with the highest score.
+        one_standard_error: The smallest k within one standard error of the best (Breiman and others 1984,
+            10.1201/9781315139470), for comparison.
+        sureness: Share of the resamples in which the same k would be suggested.
+        resamples: Share of the resamples by suggested k.
+        comparisons: Comparisons of all pairs.
     """
 
     k: int
@@ -138,7 +135,7 @@ def resample(counts: GroupCounts, resamples: int = RESAMPLES, seed: int = 0) -> 
     """Score every k on groups and seeds drawn with replacement.
 
     Raises:
-        InputError: there are fewer than two groups.
+        InputError: There are fewer than two groups.
     """
     n_ks, seeds, groups, elements = counts.hits.shape
     if groups < 2:
@@ -152,11 +149,8 @@ def resample(counts: GroupCounts, resamples: int = RESAMPLES, seed: int = 0) -> 
         weights = generator.multinomial(groups, np.full(groups, 1 / groups), size).astype(np.float64)
         sites = weights @ counts.sites
         hits = (weights @ flat).reshape(size, n_ks, seeds, elements)
-        chosen = (
-            generator.integers(seeds, size=(size, n_ks, draws, 1))
-            if seeds > 1
-            else np.zeros((size, n_ks, 1, 1), dtype=np.int64)
-        )
+        shape = (size, n_ks, draws, 1)
+        chosen = generator.integers(seeds, size=shape) if seeds > 1 else np.zeros(shape, dtype=np.int64)
         drawn = np.take_along_axis(hits, chosen, axis=2).mean(axis=2)
         with np.errstate(invalid="ignore"):
             recall = drawn / sites[:, None]
@@ -168,19 +162,19 @@ def resample(counts: GroupCounts, resamples: int = RESAMPLES, seed: int = 0) -> 
 def compare(
     ks: Sequence[int], scores: Floats, errors: Floats, useful: float = USEFUL, level: float = LEVEL
 ) -> list[Comparison]:
-    """Every larger k beside every smaller one.
+    """Compare every larger k with every smaller one.
 
-    The k are tried upwards, and the first that no larger one betters is kept: a sequence of hypotheses in a
-    fixed order, each tested at the full level (Westfall and Krishen 2001, 10.1016/S0378-3758(01)00077-5).
-    The comparisons of one k with all larger ones share the level by Holm's step-down procedure (1979,
-    jstor.org/stable/4615733).
+    The k are tested in ascending order, and the first without a better larger one is chosen. These hypotheses
+    have a fixed order, so each is tested at the full level (Westfall and Krishen 2001,
+    10.1016/S0378-3758(01)00077-5). The comparisons of one k with all larger ones share the level by Holm's
+    step-down procedure (1979, jstor.org/stable/4615733).
 
     Args:
-        ks: ascending.
-        scores: (ks,) mean over the seeds.
+        ks: The k, ascending.
+        scores: (ks,) means over the seeds.
         errors: (ks, ks) standard errors of the differences.
-        useful: the least gain that counts.
-        level: see `LEVEL`.
+        useful: Smallest gain that counts.
+        level: See `LEVEL`.
     """
     found = []
     for i, k in enumerate(ks):
@@ -194,7 +188,7 @@ def compare(
 
 
 def holm(p: Floats) -> Floats:
-    """Holm's adjusted p-values, in the order given."""
+    """Return Holm's adjusted p-values, in the same order."""
     if not len(p):
         return p
     order = np.argsort(p, kind="stable")
@@ -204,10 +198,9 @@ def holm(p: Floats) -> Floats:
     return adjusted
 
 
-def smallest_enough(ks: Sequence[int], comparisons: Sequence[Comparison]) -> int:
-    """The smallest k than which no larger one is better."""
-    bettered = {c.k for c in comparisons if c.better}
-    return min(k for k in ks if k not in bettered)
+def smallest_sufficient(ks: Sequence[int], comparisons: Sequence[Comparison]) -> int:
+    """Return the smallest k such that no larger one is better."""
+    return min(set(ks) - {c.k for c in comparisons if c.better})
 
 
 def suggest(
@@ -223,22 +216,25 @@ def suggest(
     """Suggest a k.
 
     A larger k is better than a smaller one if its score, averaged over the seeds, is higher by ``useful`` or
-    more and if the gain divided by its bootstrap standard error is significant, see `compare`. How
-    sure the answer is: the same rule, with the same standard errors, is applied to the scores of each
-    resample.
+    more and if the gain divided by its bootstrap standard error is significant, see `compare`. For the
+    stability, the same rule with the same standard errors is applied to the scores of each resample.
 
     Args:
-        counts: of the split that k is chosen on.
+        counts: Counts of the split on which k is chosen.
         score: ``macro_recall`` or ``accuracy``.
-        resampled: where it was computed already.
+        useful: Smallest gain that counts.
+        level: See `LEVEL`.
+        resampled: Result of `resample`, if it is known.
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
     """
     drawn = (resampled or resample(counts, resamples, seed)).of(score)
     scores = counts.scores(score).mean(axis=1)
     ks = counts.ks
-    errors = np.std(drawn[:, None, :] - drawn[:, :, None], axis=0, ddof=1)
+    errors = _errors(drawn)
     comparisons = compare(ks, scores, errors, useful, level)
-    chosen = smallest_enough(ks, comparisons)
-    again = [smallest_enough(ks, compare(ks, row, errors, useful, level)) for row in drawn]
+    chosen = smallest_sufficient(ks, comparisons)
+    again = [smallest_sufficient(ks, compare(ks, row, errors, useful, level)) for row in drawn]
     shares = {k: again.count(k) / len(again) for k in ks if k in again}
     best = int(scores.argmax())
     near = scores >= scores[best] - np.std(drawn[:, best], ddof=1)
@@ -262,13 +258,13 @@ def suggest_on_halves(
     resamples: int = 200,
     seed: int = 0,
 ) -> dict[int, float]:
-    """How often each k is suggested on a random half of the groups: does the answer hang on the split?
+    """Suggest a k on random halves of the groups, which shows how much the suggestion depends on the split.
 
     Returns:
         Share of the 2 x ``halvings`` halves by suggested k.
 
     Raises:
-        InputError: there are fewer than four groups.
+        InputError: There are fewer than four groups.
     """
     groups = len(counts.sites)
     if groups < 4:
@@ -280,10 +276,15 @@ def suggest_on_halves(
         for half in (order[: groups // 2], order[groups // 2 :]):
             part = counts.subset(half)
             drawn = resample(part, resamples, int(generator.integers(2**31))).of(score)
-            errors = np.std(drawn[:, None, :] - drawn[:, :, None], axis=0, ddof=1)
             scores = part.scores(score).mean(axis=1)
-            found.append(smallest_enough(counts.ks, compare(counts.ks, scores, errors, useful, level)))
+            comparisons = compare(counts.ks, scores, _errors(drawn), useful, level)
+            found.append(smallest_sufficient(counts.ks, comparisons))
     return {k: found.count(k) / len(found) for k in counts.ks if k in found}
+
+
+def _errors(drawn: Floats) -> Floats:
+    """Return the (ks, ks) standard errors of the differences from (resamples, ks) scores."""
+    return np.asarray(np.std(drawn[:, None, :] - drawn[:, :, None], axis=0, ddof=1))
 
 
 def _one_sided(difference: float, error: float) -> float:

@@ -1,1 +1,1 @@
-"""Predictions under a known composition: the counts over the sites, or a formula from elsewhere."""
+"""Predictions under a known composition: the counts over the sites, or an external formula."""

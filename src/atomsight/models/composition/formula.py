@@ -1,10 +1,10 @@
-"""The most likely elements of a crystal's sites under a formula that may leave atoms out, or name too many.
+"""Optimal assignment of elements to sites under a formula that may be incomplete.
 
-A formula from a synthesis or a mass spectrum does not say how many units a cell holds, often leaves out the
-hydrogens, or counts hydrogens and solvent that the site list lacks. One integer programme settles all of it:
-the number of formula units is one of its unknowns, and atoms that the formula promises and the sites do not
-hold, or hydrogens that the sites hold beyond the formula, cost a little each. So the counts come out exactly
-where they can, and hydrogens give way first.
+A formula from a synthesis or a mass spectrum does not state the number of units in a cell. It often leaves
+out hydrogens, or counts hydrogens and solvent that the site list lacks. One integer programme finds the
+number of formula units and the assignment. Each atom of the formula that the sites lack has a cost, and so
+has each hydrogen of the sites beyond the formula. The counts are exact where possible, and hydrogens deviate
+first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from atomsight.core.elements import SYMBOLS, atomic_number, formula_counts
 from atomsight.core.errors import InputError, ModelError
-from atomsight.models.composition.assignment import FLOOR
+from atomsight.models.composition.assignment import FLOOR, solve
 
 HYDROGEN = 1
 
@@ -28,16 +28,15 @@ COST_OF_ATOM = 6.0
 """Nats for each other atom of the cell that is missing."""
 
 MOST_MISSING = 0.5
-"""Share of a formula's atoms other than hydrogen that the sites may lack; with more it is no formula of
-theirs."""
+"""Largest share of a formula's non-hydrogen atoms that the sites may lack."""
 
 MOST_SECONDS = 60.0
-"""After which the solver gives up."""
+"""Time limit of the solver."""
 
 
 @dataclass(frozen=True, eq=False)
 class FormulaFit:
-    """A formula laid over the sites of a crystal.
+    """Assignment of a formula to the sites of a crystal.
 
     Attributes:
         numbers: (sites,) uint8 atomic number of each site.
@@ -53,7 +52,7 @@ class FormulaFit:
 
 
 def parse_formula(text: str) -> dict[int, float]:
-    """Atoms of a formula unit by atomic number, from ``C13H18O2`` or ``'C13 H18 O2'``.
+    """Return the atoms of a formula unit by atomic number, from ``C13H18O2`` or ``'C13 H18 O2'``.
 
     Raises:
         InputError: the text is no such formula: charges and parentheses are not understood.
@@ -72,7 +71,7 @@ def fit_formula(
     probabilities: NDArray[np.floating],
     multiplicities: NDArray[np.integer],
 ) -> FormulaFit:
-    """The best assignment of elements to sites, and the number of formula units, that a formula allows.
+    """Return the best assignment of elements to sites, and the number of formula units.
 
     Maximises the sum over the atoms of the cell of ln p(element), less ``COST_OF_HYDROGEN`` for each hydrogen
     and ``COST_OF_ATOM`` for each other atom by which the cell misses the formula. Only hydrogens may be more
@@ -120,12 +119,12 @@ def _solve(
     heavy: NDArray[np.bool_],
     most_units: int,
 ) -> tuple[NDArray[np.int64], int] | None:
-    """(sites,) columns and the number of units of least cost; None where there is no solution.
+    """Return (sites,) columns and the number of units of least cost, or None without a solution.
 
     Unknowns: a 0 or 1 for each site and element, the number of units, the missing atoms of each element, and
     the hydrogens beyond the formula.
     """
-    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.optimize import LinearConstraint
     from scipy.sparse import csr_array, diags_array, eye_array, hstack, kron
 
     sites, n = cost.shape
@@ -136,25 +135,23 @@ def _solve(
     rounding = np.where(amount % 1 == 0, 0.0, 0.5)
     lack = np.concatenate([np.zeros(sites * n), [-MOST_MISSING * amount[heavy].sum()], heavy, np.zeros(n)])
     each_missing = np.where(heavy, COST_OF_ATOM, COST_OF_HYDROGEN)
-    result = milp(
+    found = solve(
         np.concatenate([cost.ravel(), [0.0], each_missing, np.full(n, COST_OF_HYDROGEN)]),
-        integrality=np.concatenate([np.ones(sites * n + 1), np.zeros(2 * n)]),
-        bounds=Bounds(
+        np.concatenate([np.ones(sites * n + 1), np.zeros(2 * n)]),
+        (
             np.concatenate([np.zeros(sites * n), [1], np.zeros(2 * n)]),
             np.concatenate([np.ones(sites * n), [most_units], np.full(2 * n, np.inf)]),
         ),
-        constraints=[
+        [
             LinearConstraint(one_each, 1, 1),
             LinearConstraint(balance, -rounding, rounding),
             LinearConstraint(csr_array(lack[None, :]), -np.inf, 0),
         ],
-        options={"mip_rel_gap": 0.0, "time_limit": MOST_SECONDS},
+        time_limit=MOST_SECONDS,
     )
-    if result.status == 2:
+    if found is None:
         return None
-    if not result.success:
-        raise ModelError(f"the assignment under the formula was not solved: {result.message}")
-    return result.x[: sites * n].reshape(sites, n).argmax(axis=1), round(result.x[sites * n])
+    return found[: sites * n].reshape(sites, n).argmax(axis=1), round(found[sites * n])
 
 
 def _misfit(chosen: NDArray[np.integer], amount: NDArray[np.float64], copies: NDArray[np.float64]) -> str:

@@ -1,4 +1,4 @@
-"""The crystals of a training set as isotypes to compare with, and what they say of a crystal."""
+"""Training crystals as isotypes, and the evidence that they give on the elements of a crystal."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.core.errors import ModelError
-from atomsight.models.isotypes.match import heard
+from atomsight.models.isotypes.match import add_votes, may_match
 from atomsight.models.isotypes.types import COMPARED, Group, Scaled, Scales
 
 MOST_SITES = 24
-"""Crystals of more sites are not compared: few of them have isotypes."""
+"""Largest number of sites of a crystal that is compared. Few larger crystals have isotypes."""
 
 CARBON = 6
-"""Crystals that hold it are no isotypes: where its skeleton sets the lengths, they say little of the other
-elements, and on ``val`` they gained nothing."""
+"""Crystals with this element are no isotypes. Its skeleton determines their lengths, and on ``val`` they
+gained nothing."""
 
 MOST_ORDERED = 4
-"""Sites that are paired with an isotype's in every order; of more, the most alike are paired first."""
+"""Largest number of sites for which all pairings are tried. Else the most similar sites are paired first."""
 
 TINY = 1e-9
-"""The network's probabilities count as at least this."""
+"""Lower limit of the network's probabilities."""
 
-HALF = 0.5
-"""A crystal with a site that is carbon, as the network thinks with this probability, is not compared."""
+MOST_CARBON = 0.5
+"""Largest probability of carbon at a site of a crystal that is compared."""
 
 KNOWN = 119
-"""Columns of a table over atomic numbers."""
+"""Number of columns of a table over atomic numbers."""
 
 ANIONS = ((9,), (8,), (7,), (17, 35, 53), (16, 34, 52))
-"""The first of these of which a crystal holds an element tells its chemistry; a sixth is of all others. An
-atom's volume depends on it, and so does which other element may take its place."""
+"""Anions that define the chemistry of a crystal: the first group with an element of it counts. All other
+crystals form a sixth chemistry. Volumes and substitutions of an element depend on it."""
 
 
 def chemistry(elements: set[int]) -> int:
-    """Which of `ANIONS` elements are of, or the number after the last."""
+    """Return the index in `ANIONS` for some elements, or the index after the last."""
     return next((place for place, some in enumerate(ANIONS) if not elements.isdisjoint(some)), len(ANIONS))
 
 
 def company(elements: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(c, n) the `chemistry` of the other elements beside that of each site, from (c, n) atomic numbers."""
+    """Return (c, n) the `chemistry` of the elements other than each site's, from (c, n) atomic numbers."""
     known: dict[tuple[int, ...], int] = {}
     answer = np.empty_like(elements)
     for number, row in enumerate(elements.tolist()):
-        kinds = set(row)
+        present = set(row)
         for place, own in enumerate(row):
-            others = tuple(sorted(kinds - {own}))
+            others = tuple(sorted(present - {own}))
             if others not in known:
                 known[others] = chemistry(set(others))
             answer[number, place] = known[others]
@@ -62,14 +62,14 @@ def company(elements: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @lru_cache
 def orders_of(sites: int) -> NDArray[np.int64]:
-    """(p, n) all orders of up to `MOST_ORDERED` sites; none of more."""
+    """Return (p, n) all permutations of up to `MOST_ORDERED` sites; none of more."""
     if sites > MOST_ORDERED:
         return np.empty((0, sites), np.int64)
     return np.array(list(permutations(range(sites))), np.int64).reshape(-1, sites)
 
 
 def scaled(distances: NDArray[np.floating]) -> Scaled:
-    """The distances of a crystal's sites, (n, k) Å ascending with k at least `COMPARED`, without its size."""
+    """Return the scaled distances of a crystal's sites from (n, k) Å, ascending, k at least `COMPARED`."""
     logarithms = np.log(np.maximum(distances[:, :COMPARED], 0.3).astype(np.float64))
     length = float(logarithms.mean())
     rows = (logarithms - length).astype(np.float32)
@@ -78,7 +78,7 @@ def scaled(distances: NDArray[np.floating]) -> Scaled:
 
 @dataclass(frozen=True)
 class Isotypes:
-    """Known crystals of up to `MOST_SITES` sites, one after another, and how elements stand for each other.
+    """Known crystals of up to `MOST_SITES` sites, one after another, and how elements substitute each other.
 
     Attributes:
         sites: (c,) uint8 sites of each crystal.
@@ -87,11 +87,10 @@ class Isotypes:
         shares: (n,) float32 share of the crystal's atoms.
         lengths: (c,) float32, see `Scaled`.
         volumes: (c,) float32 Å3 an atom.
-        stands: (chemistries, KNOWN, KNOWN) float32; in which share of the exchanges of the second axis'
-            element, beside elements of such a chemistry (see `chemistry`), that of the third takes its place.
-        size: (chemistries, KNOWN) float32 Å3; what an atom of the element adds to the volume beside such
-            elements, up to a constant.
-        scales: how they are compared.
+        stands: (chemistries, KNOWN, KNOWN) float32; share of the element of the third axis among the
+            substitutes of that of the second, in compounds of a `chemistry`.
+        size: (chemistries, KNOWN) float32 Å3; volume of an atom in such compounds, up to a constant.
+        scales: hyperparameters of the comparison.
     """
 
     sites: NDArray[np.uint8]
@@ -106,7 +105,7 @@ class Isotypes:
 
     @cached_property
     def groups(self) -> dict[int, Group]:
-        """The crystals by the number of their sites."""
+        """The crystals by their number of sites."""
         first = np.concatenate([[0], np.cumsum(self.sites, dtype=np.int64)[:-1]])
         found = {}
         for n in np.unique(self.sites):
@@ -129,23 +128,25 @@ class Isotypes:
     def weights(
         self, distances: NDArray[np.floating], opinion: NDArray[np.floating]
     ) -> NDArray[np.float64] | None:
-        """(n, KNOWN) what the isotypic crystals say of the elements of a crystal's sites, up to a factor;
-        None where there are none.
+        """Return (n, KNOWN) the weights of the elements from isotypic crystals, or None without any.
 
         Args:
             distances: (n, k) Å ascending, k at least `COMPARED`.
-            opinion: (n, KNOWN) a network's probabilities; only what it thinks of the other sites is heeded.
+            opinion: (n, KNOWN) a network's probabilities. Those of a site do not affect its own weights.
         """
         group = self.groups.get(len(distances))
         if group is None:
             return None
-        # sites that a geometry does not tell apart are paired in their order: those of the isotypes stand by
-        # atomic number, and so do these as far as the network knows; the order of a file tells nothing
+        # Equivalent sites are paired in their order. Isotypes are sorted by atomic number, these
+        # by the expected one. The order of a file must not matter.
         order = np.argsort(opinion @ np.arange(KNOWN), kind="stable")
         weight = np.zeros((len(distances), KNOWN))
         others = self.scales.heed * np.log(opinion[order].astype(np.float64) + self.scales.least)
         own, orders = scaled(distances[order]), orders_of(len(distances))
-        if not heard(own, group, self.stands, self.size, self.scales, orders, others, weight):
+        chosen = np.flatnonzero(may_match(own.means, group.means, self.scales.most))
+        if not len(chosen):
+            return None
+        if not add_votes(own, group, chosen, self.stands, self.size, self.scales, orders, others, weight):
             return None
         answer = np.empty_like(weight)
         answer[order] = weight
@@ -158,7 +159,7 @@ class Isotypes:
         site: NDArray[np.integer],
         elements: tuple[int, ...],
     ) -> NDArray[np.float32]:
-        """(n, e) probabilities of a network joined with what the isotypes of each crystal say.
+        """Return (n, e) probabilities of a network pooled with the isotypes of each crystal.
 
         Args:
             probabilities: (n, e), of blind prediction.
@@ -171,7 +172,7 @@ class Isotypes:
         carbon = columns == CARBON
         answer = probabilities
         for start, end in pairwise(begins.tolist()):
-            if end - start > MOST_SITES or probabilities[start:end, carbon].max(initial=0.0) > HALF:
+            if end - start > MOST_SITES or probabilities[start:end, carbon].max(initial=0.0) > MOST_CARBON:
                 continue
             opinion = np.zeros((end - start, KNOWN))
             opinion[:, columns] = probabilities[start:end]
@@ -190,8 +191,7 @@ class Isotypes:
         element: NDArray[np.integer],
         elements: tuple[int, ...],
     ) -> NDArray[np.float32]:
-        """(m, e) as `pooled`, for some sites of one crystal, each asked for with the elements of all others
-        given.
+        """Return (m, e) probabilities as `pooled`, for some sites of one crystal given all other elements.
 
         Args:
             probabilities: (m, e).
@@ -211,21 +211,21 @@ class Isotypes:
 
     def _joined(self, probabilities: NDArray[np.float32], weight: NDArray[np.float64]) -> NDArray[np.float32]:
         total = weight.sum(axis=1, keepdims=True)
-        said = weight / (total + self.scales.scarce) + self.scales.floor
+        votes = weight / (total + self.scales.scarce) + self.scales.floor
         own = self.scales.own * (1 - self.scales.yields * total / (total + self.scales.much))
-        joined = np.maximum(probabilities, TINY) ** own * said**self.scales.trust
+        joined = np.maximum(probabilities, TINY) ** own * votes**self.scales.trust
         answer: NDArray[np.float32] = (joined / joined.sum(axis=1, keepdims=True)).astype(np.float32)
         return answer
 
     def text(self) -> str:
-        """As a line of text for a model's metadata."""
+        """Return the isotypes as a line of text for a model's metadata."""
         held = io.BytesIO()
         np.savez_compressed(held, **{name: getattr(self, name) for name in self.__dataclass_fields__})
         return base64.b85encode(held.getvalue()).decode()
 
     @classmethod
     def from_text(cls, text: str, source: str) -> Isotypes:
-        """From what `text` gave.
+        """Create from the result of `text`.
 
         Raises:
             ModelError: it is damaged.
@@ -236,4 +236,4 @@ class Isotypes:
             arrays["scales"] = Scales(*arrays["scales"].tolist())
             return cls(**arrays)
         except (ValueError, OSError, TypeError, EOFError, KeyError, BadZipFile) as error:
-            raise ModelError(f"the isotypes in {source} are damaged; load the file anew") from error
+            raise ModelError(f"the isotypes in {source} are damaged; get the file again") from error

@@ -1,24 +1,24 @@
-"""Compiled core: which sites of two crystals are alike, and what isotypic crystals say of the elements."""
+"""Compiled kernels: pairing of the sites of two crystals, and the votes of isotypic crystals."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.geometry.jit import compiled
+from atomsight.geometry.jit import compiled, part
 from atomsight.models.isotypes.types import Group, Scaled, Scales
 
 FAR = 1e9
-"""The difference of crystals that are not isotypic."""
+"""Difference of crystals that are not isotypic."""
 
 WORTH = 1e-3
-"""Ways to pair sites that count less than this beside the nearest one are left out."""
+"""Smallest weight of a pairing relative to the best one."""
 
 WAYS = 64
-"""At most so many ways are looked at."""
+"""Largest number of pairings."""
 
 
-@compiled
+@part(allocates=True)
 def pairings(
     one: NDArray[np.float32],
     other: NDArray[np.float32],
@@ -28,21 +28,22 @@ def pairings(
     places: NDArray[np.int64],
     near: NDArray[np.float64],
 ) -> int:
-    """Ways to pair the sites of two crystals of as many; returns how many there are, 0 where no way is as
-    near as ``most``.
+    """Find pairings of the sites of two crystals with n sites, and return their number.
 
-    The difference of a way is the mean over the sites of the root mean square difference of their logarithmic
-    distances. Where all orders are given, all are tried; else the most alike sites are paired off first, and
-    then any two of them exchanged. A geometry alone often cannot tell which site is which: those of rock salt
-    are alike, and so both ways are near.
+    The difference of a pairing is the mean over the sites of the root mean square difference of their
+    logarithmic distances. If all permutations are given, all are tried. Otherwise the most similar sites are
+    paired first, and
+    then any two of them exchanged. Several pairings can be equally good: the two sites of rock salt have
+    equal distances.
 
     Args:
-        one, other: (n, m) logarithms of distances, less their crystal's mean.
-        most: largest difference of the nearest way.
-        alike: the difference at which a way counts 1/e.
-        orders: (p, n) all orders of the sites, or none.
-        places: (w, n) out: for each way, the site of the other that each site is paired with.
-        near: (w,) out: what each way counts; together what the nearest way would alone.
+        one: (n, m) logarithms of distances, less their crystal's mean.
+        other: (n, m) those of the other crystal.
+        most: largest difference of the best pairing; beyond it there is none.
+        alike: difference at which the weight of a pairing is 1/e.
+        orders: (p, n) all permutations of the sites, or none.
+        places: (w, n) out: for each pairing, the site of the other crystal for each site.
+        near: (w,) out: weights of the pairings. Their sum is the weight of the best one.
     """
     n, m = one.shape
     apart = np.empty((n, n))
@@ -61,17 +62,11 @@ def pairings(
     best = FAR
     if len(orders):
         for order in orders:
-            total = 0.0
-            for i in range(n):
-                total += apart[i, order[i]]
-            best = min(best, total / n)
+            best = min(best, _mean_of(apart, order))
         if best > most:
             return 0
         for order in orders:
-            total = 0.0
-            for i in range(n):
-                total += apart[i, order[i]]
-            counts = np.exp(-((total / n / alike) ** 2))
+            counts = np.exp(-((_mean_of(apart, order) / alike) ** 2))
             if ways < len(near) and counts >= WORTH * np.exp(-((best / alike) ** 2)):
                 places[ways] = order
                 near[ways] = counts
@@ -96,9 +91,18 @@ def pairings(
     return ways
 
 
-@compiled
+@part
+def _mean_of(apart: NDArray[np.float64], order: NDArray[np.int64]) -> float:
+    """Return the mean of the entries that a permutation selects, one in each row."""
+    total = 0.0
+    for i in range(len(order)):
+        total += apart[i, order[i]]
+    return total / len(order)
+
+
+@part(allocates=True)
 def _greedily(apart: NDArray[np.float64], most: float, place: NDArray[np.int64]) -> float:
-    """Pair sites off, the most alike first; returns the sum of their differences, `FAR` beyond ``most``."""
+    """Pair the most similar sites first; return the sum of their differences, or `FAR` beyond ``most``."""
     n = len(apart)
     taken = np.zeros((2, n), np.bool_)
     total = 0.0
@@ -118,24 +122,28 @@ def _greedily(apart: NDArray[np.float64], most: float, place: NDArray[np.int64])
     return total
 
 
-@compiled
-def may_match(one: NDArray[np.float32], other: NDArray[np.float32], most: float) -> bool:
-    """Whether crystals may differ by at most ``most``, see `pairings`, by (n,) ascending means of the sites'
-    rows.
+def may_match(one: NDArray[np.float32], others: NDArray[np.float32], most: float) -> NDArray[np.bool_]:
+    """Return whether a crystal can differ from others by at most ``most``, see `pairings`.
 
     The means of two rows differ by no more than the root mean square difference of their entries, and of all
-    ways to pair numbers off the ascending order has the least sum of differences.
+    pairings of numbers the ascending order has the least sum of differences.
+
+    Args:
+        one: (n,) ascending means of the crystal's rows.
+        others: (c, n) those of the other crystals.
+        most: largest difference.
+
+    Returns:
+        (c,) bool.
     """
-    total = 0.0
-    for i in range(len(one)):
-        total += abs(one[i] - other[i])
-    return total <= len(one) * most * 1.001
+    return np.abs(others - one).sum(axis=1, dtype=np.float64) <= len(one) * most * 1.001
 
 
 @compiled
-def heard(
+def add_votes(
     own: Scaled,
     group: Group,
+    chosen: NDArray[np.int64],
     stands: NDArray[np.float32],
     size: NDArray[np.float32],
     scales: Scales,
@@ -143,61 +151,60 @@ def heard(
     others: NDArray[np.float64],
     weight: NDArray[np.float64],
 ) -> int:
-    """Add what the isotypic crystals of a group say to (n, 119) weights of the elements; returns how many
-    there are.
+    """Add the votes of the isotypic crystals of a group to the weights of the elements; return their number.
 
-    Each says its own elements, `Scales.same` times, and its elements with one exchanged for another, together
-    once; less the more its geometry differs, and the more its length from the one expected (as Student's
-    distribution of three degrees of freedom falls off). To the sites of each of its elements it says so the
-    less, the less the network believes what it says of the others: a cavity, as in belief propagation
-    (Pearl 1988), so that the network's opinion of a site does not come back to it.
+    Each votes for its own elements with weight `Scales.same`, and for its elements with one substituted with
+    total weight 1. The weight falls with the difference of the geometry, and with that of the length from the
+    expected one, as Student's distribution of three degrees of freedom. The vote for the sites of one of its
+    elements is multiplied by the network's probability of its vote for the others. This is a cavity as in
+    belief propagation (Pearl 1988): the network's probabilities of a site do not return to it.
 
     Args:
         own: the crystal.
-        group: crystals of as many sites.
-        stands, size: see `bank.Isotypes`.
-        scales: see there.
+        group: crystals with as many sites.
+        chosen: rows of the group that are compared.
+        stands: see `bank.Isotypes`.
+        size: see `bank.Isotypes`.
+        scales: see `types.Scales`.
         orders: see `pairings`.
         others: (n, 119) logarithms of the network's probabilities, times `Scales.heed`.
-        weight: out.
+        weight: (n, 119) out: the votes are added to it.
     """
     n = len(own.rows)
     places, near = np.zeros((WAYS, n), np.int64), np.zeros(WAYS)
-    kind, element, beside = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    part, element, beside = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
     share, members = np.zeros(n), np.zeros(n)
     belief = np.zeros((n, others.shape[1]))
     counted = 0
-    for c in range(len(group.lengths)):
-        if not may_match(own.means, group.means[c], scales.most):
-            continue
+    for c in chosen:
         ways = pairings(own.rows, group.rows[c], scales.most, scales.alike, orders, places, near)
         counted += ways > 0
         longer = own.length - group.lengths[c]
         for way in range(ways):
             place = places[way]
-            kinds = 0
-            for i in range(n):  # its elements, each with what the network thinks of its sites
+            parts = 0
+            for i in range(n):  # its elements, each with the network's mean over its sites
                 found = group.elements[c, place[i]]
                 k = 0
-                while k < kinds and element[k] != found:
+                while k < parts and element[k] != found:
                     k += 1
-                if k == kinds:
+                if k == parts:
                     element[k], beside[k] = found, group.company[c, place[i]]
                     share[k], members[k], belief[k] = 0.0, 0.0, 0.0
-                    kinds += 1
-                kind[i] = k
+                    parts += 1
+                part[i] = k
                 members[k] += 1.0
                 share[k] += group.shares[c, place[i]]
                 belief[k] += others[i]
             total = 0.0
-            for k in range(kinds):
+            for k in range(parts):
                 belief[k] /= members[k]
                 total += belief[k, element[k]]
             unchanged = scales.same * near[way] * likely(longer / scales.spread)
             for i in range(n):
-                old = element[kind[i]]
-                weight[i, old] += unchanged * np.exp(total - belief[kind[i], old])
-            for k in range(kinds):
+                old = element[part[i]]
+                weight[i, old] += unchanged * np.exp(total - belief[part[i], old])
+            for k in range(parts):
                 old = element[k]
                 slope = share[k] / (3.0 * group.volumes[c])
                 rest = total - belief[k, old]
@@ -208,19 +215,19 @@ def heard(
                     if often == 0.0:
                         continue
                     change = slope * (size[beside[k], new] - size[beside[k], old])
-                    said = near[way] * often * likely((longer - change) / scales.spread) / kinds
-                    passed += said * np.exp(belief[k, new])
+                    vote = near[way] * often * likely((longer - change) / scales.spread) / parts
+                    passed += vote * np.exp(belief[k, new])
                     for i in range(n):
-                        if kind[i] == k:
-                            weight[i, new] += said * believed
+                        if part[i] == k:
+                            weight[i, new] += vote * believed
                 for i in range(n):
-                    if kind[i] != k:
-                        held = element[kind[i]]
-                        weight[i, held] += passed * np.exp(rest - belief[kind[i], held])
+                    if part[i] != k:
+                        held = element[part[i]]
+                        weight[i, held] += passed * np.exp(rest - belief[part[i], held])
     return counted
 
 
-@compiled
+@part
 def likely(step: float) -> float:
-    """Density of Student's distribution of three degrees of freedom, but for its scale, over that at 0."""
+    """Return the density of Student's distribution of three degrees of freedom relative to that at 0."""
     return 1.0 / (1.0 + step * step) ** 2

@@ -1,4 +1,4 @@
-"""Arrays of known crystals as the compiled comparison takes them, and how they are compared."""
+"""Types of the compiled comparison: arrays of known crystals, and its hyperparameters."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 COMPARED = 12
-"""Distances of a site that are compared."""
+"""Number of distances of a site in the comparison."""
 
 
 class Scaled(NamedTuple):
-    """A crystal's distances without its size.
+    """A crystal's distances, independent of its size.
 
     Attributes:
         rows: (n, COMPARED) float32 logarithms of the distances less their mean over all sites.
@@ -26,25 +26,26 @@ class Scaled(NamedTuple):
 
 
 class Scales(NamedTuple):
-    """How alike, how long and how sure; chosen on ``val``, where neighbouring values do as well. They go with
-    the file, so that a released one answers the same for ever.
+    """Hyperparameters of the comparison, tuned on ``val`` and insensitive to small changes.
+
+    They are stored in the model file, so that a released model keeps its predictions.
 
     Attributes:
         most: largest difference of isotypic crystals, see `match.pairings`: so much of each distance.
-        alike: the difference at which what an isotype says counts 1/e.
+        alike: the difference at which the weight of an isotype is 1/e.
         spread: scale of the errors of an expected length, relative.
-        same: chance that a crystal of an isotype's length is that isotype, beside that of an exchange: those
-            that are asked about are new, as a rule. One that is not is named by the network all the same.
-        heed: power of the network's opinion of a crystal's other sites in what an isotype says of one.
+        same: prior probability of an exact match relative to an element substitution; low because queries are
+            usually new compounds. The network predicts the others all the same.
+        heed: power of the network's probabilities of the other sites in the vote of an isotype for one.
         least: added to the network's probabilities there.
-        scarce: weight of not knowing; an isotype exactly alike, of exactly the length that an exchange leads
-            to expect, has the share of that exchange.
-        floor: added to each probability: no element is ruled out because no isotype has it.
-        trust: power of the isotypes' answer in the pool.
-        own: power of the network's answer where the isotypes know nothing of use.
-        yields: share of that power that goes where they know much: the network learnt them by heart, and
-            takes what is like them for one of them.
-        much: weight of the isotypes at which half of that share is gone.
+        scarce: pseudocount of the votes. An isotype of equal geometry and the length expected for a
+            substitution has the weight of its frequency.
+        floor: added to each probability, so that no element is excluded for lack of an isotype.
+        trust: power of the isotypes' votes in the pool.
+        own: power of the network's probabilities without votes.
+        yields: share of that power that is removed with many votes, because the network overfits to the
+            isotypes.
+        much: sum of votes at which half of that share is removed.
     """
 
     most: float = 0.03
@@ -62,7 +63,7 @@ class Scales(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Crystals of as many sites.
+    """Crystals with the same number of sites.
 
     Attributes:
         rows: (c, n, COMPARED) float32, see `Scaled`.
@@ -71,7 +72,7 @@ class Group(NamedTuple):
         elements: (c, n).
         shares: (c, n).
         volumes: (c,).
-        company: (c, n) `chemistry` of the other elements beside each site's.
+        company: (c, n) `chemistry` of the elements other than each site's.
     """
 
     rows: NDArray[np.float32]

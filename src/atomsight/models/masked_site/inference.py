@@ -1,4 +1,4 @@
-"""The exported masked-site model at work."""
+"""Inference with the exported masked-site network."""
 
 from __future__ import annotations
 
@@ -13,40 +13,35 @@ from numpy.typing import NDArray
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import ModelError
 from atomsight.models.base import Model
-from atomsight.models.onnx.session import run
+from atomsight.models.onnx.session import SITES_PER_CALL, run_crystals, uses_directions
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
     from atomsight.models.isotypes.bank import Isotypes
 
-SITES_PER_CALL = 96
-"""Whole crystals of about so many sites run together: few enough for the arrays over their edges to stay in
-the cache."""
-
 Columns = Mapping[str, NDArray[Any]]
 
 
 @final
 class MaskedSiteModel(Model):
-    """Distances, directions and the graph of neighbours in, probabilities out; sites see each other."""
+    """Predicts from distances, directions and the neighbour graph of whole crystals."""
 
     columns: tuple[str, ...] = ("distances", "neighbours", "site")
 
     def __init__(self, name: str, session: InferenceSession, fingerprint: str) -> None:
         super().__init__(name, session, fingerprint)
-        self.sees_directions = any(given.name == "directions" for given in session.get_inputs())
-        """Whether it looks at where the neighbours lie; older ones see distances alone."""
+        self.sees_directions = uses_directions(session)
+        """Whether the network takes the directions of the neighbours."""
         if self.sees_directions:
             self.columns = (*self.columns, "directions")
         self._isotypes_text = str(session.get_modelmeta().custom_metadata_map.get("isotypes", ""))
-        if self._isotypes_text:  # long, and of no use to who reads what the file says of its training
+        if self._isotypes_text:  # megabytes of encoded arrays
             self.metadata["isotypes"] = hashlib.sha256(self._isotypes_text.encode()).hexdigest()
 
     @cached_property
     def isotypes(self) -> Isotypes | None:
-        """Known crystals that the network's answers are joined with, see `models.isotypes`; None where the
-        file holds none.
+        """Known crystals that are pooled with the network, see `models.isotypes`; None without them.
 
         Raises:
             ModelError: they are damaged.
@@ -58,8 +53,9 @@ class MaskedSiteModel(Model):
         return Isotypes.from_text(self._isotypes_text, self.name)
 
     def probabilities(self, columns: Columns) -> NDArray[np.float32]:
-        """(n, elements) float32 of blind prediction; see `Model`. What a network with `isotypes` says is
-        joined with theirs.
+        """Return (n, elements) float32 probabilities of blind prediction, see `Model`.
+
+        The probabilities of a network with `isotypes` are pooled with theirs.
 
         Args:
             columns: rows of whole crystals: ``distances`` and ``neighbours`` (n, k or more), ``site``, which
@@ -75,7 +71,7 @@ class MaskedSiteModel(Model):
         return self.isotypes.pooled(answer, distances, columns["site"], self.elements)
 
     def site_likelihoods(self, crystal: Crystal, sure: float = 1.0) -> NDArray[np.float32]:
-        """Probability of each element at each site, given the elements of all the other sites.
+        """Return the probability of each element at each site, given the elements of all other sites.
 
         The logarithm of the entry of a site's own element, summed over the sites, is the crystal's
         pseudo-log-likelihood (Besag 1975, 10.2307/2987782). The network runs once per site, each time with
@@ -92,14 +88,13 @@ class MaskedSiteModel(Model):
         return self.conditional_probabilities(columns, sure)
 
     def conditional_probabilities(self, columns: Columns, sure: float = 1.0) -> NDArray[np.float32]:
-        """As `site_likelihoods`, for rows of the dataset.
+        """Return `site_likelihoods` for rows of the dataset.
 
         Args:
             columns: as in `probabilities`, and ``element`` (n,), atomic numbers. An element that the model
-                does not name is seen all the same.
-            sure: a site whose own element is blindly at least this probable keeps its blind row. At 0.99 the
-                network runs for one site in seven, and no site that its surroundings speak against is lost
-                (docs/explanation/check.md).
+                does not name is an input all the same.
+            sure: a site whose own element has at least this probability in the blind prediction keeps its
+                blind row. At 0.99 the network runs for one site in seven.
         """
         distances, neighbours, first = self._checked(columns)
         directions = self.directions_of(columns)
@@ -123,8 +118,12 @@ class MaskedSiteModel(Model):
     def own_probabilities(
         self, probabilities: NDArray[np.floating], element: NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """(n,) the probability that each row gives to an element of its own; 0 for one the model does not
-        name."""
+        """Return (n,) the probability of each site's own element, 0 if the model does not name it.
+
+        Args:
+            probabilities: (n, elements).
+            element: (n,) atomic numbers.
+        """
         place = np.full(256, -1)
         place[list(self.elements)] = np.arange(len(self.elements))
         column = place[np.asarray(element)]
@@ -140,7 +139,7 @@ class MaskedSiteModel(Model):
         directions: NDArray[np.int8] | None = None,
         watch: Callable[[float], None] | None = None,
     ) -> NDArray[np.float32]:
-        """Probabilities at some sites of one crystal, from copies of it with one of them hidden in each.
+        """Return the probabilities at some sites of one crystal, from copies with one site hidden in each.
 
         Args:
             distances: (n, k) float32, Å.
@@ -148,8 +147,7 @@ class MaskedSiteModel(Model):
             element: (n,) int64, atomic numbers.
             hidden: (m,) the sites asked for.
             directions: (n, k, 3) int8, see `directions_of`.
-            watch: receives the share that is done, before each run of the network; what it raises ends the
-                work.
+            watch: receives the share that is done, before each run of the network. Its exceptions pass.
 
         Returns:
             (m, len(elements)) float32.
@@ -161,19 +159,20 @@ class MaskedSiteModel(Model):
             if watch is not None:
                 watch(start / len(hidden))
             sites = hidden[start : start + copies]
+            repeats = (len(sites), 1)
             begins = n * np.arange(len(sites))
             shown = np.tile(element, len(sites))
             shown[begins + sites] = 0
-            shifted = np.tile(neighbours, (len(sites), 1)) + np.repeat(begins, n)[:, None]
-            ways = None if directions is None else np.tile(directions, (len(sites), 1, 1))
-            whole = self._run(np.tile(distances, (len(sites), 1)), shifted, shown, begins[:1], ways)
+            shifted = np.tile(neighbours, repeats) + np.repeat(begins, n)[:, None]
+            ways = None if directions is None else np.tile(directions, (*repeats, 1))
+            whole = self._run(np.tile(distances, repeats), shifted, shown, begins[:1], ways)
             answer[start : start + copies] = whole[begins + sites]
         if self.isotypes is None:
             return answer
         return self.isotypes.given(answer, hidden, distances, element, self.elements)
 
     def columns_of(self, crystal: Crystal) -> dict[str, NDArray[Any]]:
-        """The k-NN distances of the crystal's sites, whose sites the neighbours are, and where they lie."""
+        """Return distances, sites and directions of the k nearest neighbours of a crystal's sites."""
         from atomsight.geometry.neighbours import site_neighbours, site_surroundings
 
         site = np.arange(crystal.n_sites, dtype=np.uint32)
@@ -183,8 +182,10 @@ class MaskedSiteModel(Model):
         return {"distances": distances, "neighbours": neighbours, "site": site}
 
     def directions_of(self, columns: Columns) -> NDArray[np.int8] | None:
-        """(n, k, 3) int8 from the column of that name, (n, 3 k or more) or (n, k or more, 3); None where the
-        network does not look at it.
+        """Return (n, k, 3) int8 directions, or None if the network does not use them.
+
+        Args:
+            columns: ``directions`` is (n, 3 k or more) or (n, k or more, 3).
 
         Raises:
             ModelError: it is missing or of another shape or type.
@@ -201,24 +202,13 @@ class MaskedSiteModel(Model):
         return np.ascontiguousarray(given.reshape(rows, given.size // (3 * max(rows, 1)), 3)[:, : self.k])
 
     def _checked(self, columns: Columns) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-        """Distances and neighbours within the crystal, both (n, k), and the (n,) row where each crystal
-        begins."""
-        missing = [name for name in self.columns if name not in columns]
-        if missing:
+        """Return (n, k) distances and neighbours within the crystal, and (n,) first row of the crystal."""
+        distances = self.checked_distances(columns)
+        neighbours, site = np.asarray(columns["neighbours"]), np.asarray(columns["site"]).astype(np.int64)
+        if neighbours.shape != np.shape(columns["distances"]):
             raise ModelError(
-                f"the model {self.name} needs the columns {', '.join(self.columns)}, got "
-                f"{', '.join(columns) or 'none'}"
+                f"the model {self.name} needs k = {self.k} neighbours a site, got shape {neighbours.shape}"
             )
-        distances, neighbours = np.asarray(columns["distances"]), np.asarray(columns["neighbours"])
-        site = np.asarray(columns["site"]).astype(np.int64)
-        if distances.ndim != 2 or distances.shape[1] < self.k or neighbours.shape != distances.shape:
-            raise ModelError(
-                f"the model {self.name} needs k = {self.k} distances and neighbours a site, got shapes "
-                f"{distances.shape} and {neighbours.shape}"
-            )
-        distances = np.ascontiguousarray(distances[:, : self.k], dtype=np.float32)
-        if not np.isfinite(distances).all():
-            raise ModelError(f"the model {self.name} was given distances that are not finite")
         neighbours = neighbours[:, : self.k].astype(np.int64)
         rows = np.arange(len(site))
         first = rows - site
@@ -238,22 +228,15 @@ class MaskedSiteModel(Model):
         begins: NDArray[np.integer],
         directions: NDArray[np.int8] | None,
     ) -> NDArray[np.float32]:
-        """Run the network on whole crystals that begin at the given rows, some together."""
-        parts = []
-        start = 0
-        ends = np.append(begins[1:], len(distances))
-        while start < len(distances):
-            end = int(ends[min(int(np.searchsorted(ends, start + SITES_PER_CALL)), len(ends) - 1)])
-            inputs: dict[str, NDArray[Any]] = {
-                "distances": distances[start:end],
-                "neighbours": neighbours[start:end] - start,
-                "element": element[start:end],
-            }
-            if directions is not None:
-                inputs["directions"] = directions[start:end]
-            parts.append(run(self._session, inputs))
-            start = end
-        return np.concatenate(parts) if parts else np.empty((0, len(self.elements)), dtype=np.float32)
+        """Run the network on whole crystals that begin at the given rows."""
+        inputs: dict[str, NDArray[Any]] = {
+            "distances": distances,
+            "neighbours": neighbours,
+            "element": element,
+        }
+        if directions is not None:
+            inputs["directions"] = directions
+        return run_crystals(self._session, inputs, begins, len(self.elements))
 
 
 MODEL = MaskedSiteModel

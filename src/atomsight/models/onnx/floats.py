@@ -1,10 +1,10 @@
-"""Denormal numbers taken as zero while a network runs.
+"""Denormal numbers are flushed to zero while a network runs.
 
 The radial functions of far neighbours are exponentials of large negative numbers, many of them denormal
-(below 1e-38). Intel's processors multiply such numbers a hundred times slower than others, which makes a
-whole network two to three times slower; the answers do not change by them. ONNX Runtime's own option would
-leave the thread that loads a model flushing ever after, with all that the user computes in it; here the
-state of the thread is put back.
+(below 1e-38). Intel processors multiply such numbers a hundred times slower than others, which makes a
+network two to three times slower. The predictions do not change. ONNX Runtime's own option would leave the
+mode set in the thread that loads a model, for everything that the user computes later. This module restores
+the thread.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from functools import cache
 from typing import Any
 
 FLUSH = 0x8040
-"""Bits of the MXCSR register: results that are denormal become zero, and so do operands."""
+"""Bits of the MXCSR register that flush denormal results and operands to zero."""
 
 SIZE, MXCSR = 32, 28
-"""Bytes of glibc's ``fenv_t`` on x86-64, and where the register lies in it."""
+"""Bytes of glibc's ``fenv_t`` on x86-64, and offset of the register in it."""
 
 
 @contextmanager
 def flushed() -> Iterator[None]:
-    """Within, this thread takes denormal numbers as zero; after, it does what it did before.
+    """Flush denormal numbers to zero in this thread, and restore its state at the end.
 
-    Does nothing but on Linux and x86-64: elsewhere the register is another, and most need no help.
+    Has an effect only on Linux and x86-64.
     """
     library = _library()
     if library is None:

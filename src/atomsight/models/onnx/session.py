@@ -1,4 +1,4 @@
-"""Networks in ONNX Runtime: opened and run alike everywhere."""
+"""Networks in ONNX Runtime: how a session is opened, checked and run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.core.errors import ModelError
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 FORMAT = 1
-"""Version of the inputs, outputs and metadata of exported networks, which say it in their metadata
-``format``. Files without the field are of version 1."""
+"""Version of the inputs, outputs and metadata of exported networks, in their metadata field ``format``.
+Files without the field are of version 1."""
+
+SITES_PER_CALL = 96
+"""Whole crystals of about so many sites run together. The arrays over their edges then fit into the cache."""
 
 
 def open_session(path: Path, threads: int) -> InferenceSession:
@@ -51,7 +55,38 @@ def open_session(path: Path, threads: int) -> InferenceSession:
 
 
 def run(session: InferenceSession, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    """The network's only output, with denormal numbers taken as zero, see `floats`."""
+    """Return the network's only output, with denormal numbers taken as zero, see `floats`."""
     with flushed():
         answer: NDArray[Any] = session.run(None, dict(inputs))[0]
     return answer
+
+
+def run_crystals(
+    session: InferenceSession, inputs: Mapping[str, NDArray[Any]], begins: NDArray[np.integer], columns: int
+) -> NDArray[np.float32]:
+    """Run a network on whole crystals, about `SITES_PER_CALL` sites together.
+
+    Args:
+        session: the network.
+        inputs: n rows each; ``neighbours`` holds rows.
+        begins: (s,) first row of each crystal, or of each part of which none is to be split.
+        columns: of the output.
+
+    Returns:
+        (n, columns) float32.
+    """
+    rows = len(inputs["distances"])
+    parts = [np.empty((0, columns), np.float32)]
+    start = 0
+    ends = np.append(begins[1:], rows)
+    while start < rows:
+        end = int(ends[min(int(np.searchsorted(ends, start + SITES_PER_CALL)), len(ends) - 1)])
+        some = {name: values[start:end] for name, values in inputs.items()}
+        parts.append(run(session, {**some, "neighbours": some["neighbours"] - start}))
+        start = end
+    return np.concatenate(parts)
+
+
+def uses_directions(session: InferenceSession) -> bool:
+    """Return whether a network takes the directions of the neighbours."""
+    return any(given.name == "directions" for given in session.get_inputs())

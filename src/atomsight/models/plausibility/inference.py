@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 
 from atomsight.core.errors import ModelError
 from atomsight.models.artefacts import fingerprint_of
-from atomsight.models.onnx.session import open_session, run
+from atomsight.models.onnx.session import open_session, run_crystals, uses_directions
 
 POOL = 1.0
 """Temperature of the soft minimum over the sites: a few implausible sites make a crystal implausible."""
-
-SITES_PER_CALL = 96
-"""Approximate number of sites per run of the network; structures are not divided. See
-`models.masked_site.inference`."""
 
 FOLDER = Path(__file__).parents[1] / "pretrained" / "plausibility"
 
@@ -55,7 +51,7 @@ class Plausibility:
     def __init__(self, path: Path = GENERAL, threads: int = 0) -> None:
         self.fingerprint = fingerprint_of(Path(path))
         self._session = open_session(path, threads)
-        self.sees_directions = any(given.name == "directions" for given in self._session.get_inputs())
+        self.sees_directions = uses_directions(self._session)
         self.k = int(self._session.get_modelmeta().custom_metadata_map["k"])
 
     def site_logits(
@@ -82,23 +78,16 @@ class Plausibility:
         Raises:
             ModelError: the directions are missing.
         """
-        parts = []
-        ends = np.append(begins[1:], len(distances))
-        start = 0
-        while start < len(distances):
-            end = int(ends[min(int(np.searchsorted(ends, start + SITES_PER_CALL)), len(ends) - 1)])
-            inputs: dict[str, NDArray[Any]] = {
-                "distances": distances[start:end],
-                "neighbours": neighbours[start:end] - start,
-                "element": element[start:end],
-            }
-            if self.sees_directions:
-                if directions is None:
-                    raise ModelError("the plausibility network looks at directions; give them")
-                inputs["directions"] = directions[start:end]
-            parts.append(run(self._session, inputs)[:, 0])
-            start = end
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        inputs: dict[str, NDArray[Any]] = {
+            "distances": distances,
+            "neighbours": neighbours,
+            "element": element,
+        }
+        if self.sees_directions:
+            if directions is None:
+                raise ModelError("the plausibility network needs directions")
+            inputs["directions"] = directions
+        return run_crystals(self._session, inputs, begins, 1)[:, 0]
 
     def assignment_logits(
         self,

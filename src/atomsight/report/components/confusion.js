@@ -1,6 +1,6 @@
 "use strict";
-// Confusion matrices: a cell is the share of the sites of the true element (row) that was given the predicted
-// one (column), shaded by its square root so that 1 % is seen beside 95 %. A cell filters the table of mistakes.
+// Confusion matrices. A cell is the share of the true element's sites (row) with the predicted element (column),
+// shaded by its square root so that 1 % is visible next to 95 %. A click filters the table of mistakes.
 
 (() => {
   const SIDE = 900;

@@ -1,17 +1,20 @@
-"""Figures inside a page: Matplotlib's SVG made part of it, so that text stays text and colours follow light
-and dark; pictures as data URIs."""
+"""Figures inside a page, as SVG elements or as PNG data URIs.
+
+Matplotlib's SVG becomes a part of the page, so that text can be selected and colours follow its theme.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from atomsight.core.errors import DatasetError
-from atomsight.report.components.html import Html, join, tag
+from atomsight.report.components.html import Html, tag
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,14 +41,14 @@ _COLOURS = {
     "#8dbfe0": "pale-blue",
     "#f0b48f": "pale-orange",
 }
-"""Colours of the figures' look, and the variables of ``page.css`` that stand for them."""
+"""Colours of the figures, and the variables of ``page.css`` that replace them."""
 
 _COLOUR = re.compile("|".join(sorted(map(re.escape, _COLOURS), key=len, reverse=True)), re.IGNORECASE)
 _LONG = re.compile(r"-?\d+\.\d{3,}")
 
 
-def draw(figure: Figure) -> str:
-    """A Matplotlib figure as SVG."""
+def to_svg(figure: Figure) -> str:
+    """Return a Matplotlib figure as SVG."""
     from atomsight.plots.style import look
 
     target = io.StringIO()
@@ -55,18 +58,19 @@ def draw(figure: Figure) -> str:
 
 
 def inline_svg(text: str, name: str, label: str) -> Html:
-    """An SVG as a part of the page.
+    """Make an SVG a part of the page.
 
-    Only shapes and text are taken over: no script, style sheet, embedded document or link survives, so that a
-    file from elsewhere can do no harm. Identifiers get the name in front, because a page holds many figures.
+    Only shapes and text are kept. Scripts, style sheets, embedded documents and links are removed, so that a
+    file from another source can do no harm. Identifiers get the name as a prefix, because a page holds many
+    figures.
 
     Args:
-        text: the SVG.
-        name: of the figure, unique in the page; letters, digits and hyphens.
-        label: what it shows, for those who do not see it.
+        text: The SVG.
+        name: Name of the figure, unique in the page: letters, digits and hyphens.
+        label: Description of the figure for readers who do not see it.
 
     Raises:
-        DatasetError: it is no SVG.
+        DatasetError: The text is no SVG.
     """
     try:
         root = ElementTree.fromstring(text)
@@ -75,17 +79,17 @@ def inline_svg(text: str, name: str, label: str) -> Html:
     if root.tag != f"{_SVG}svg":
         raise DatasetError(f"the figure {name} is no SVG")
     referred = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", text))
-    body = "".join(_written(child, name, referred) for child in root)
+    body = "".join(_copy(child, name, referred) for child in root)
     box = root.get("viewBox", "0 0 600 400")
     width = re.match(r"[\d.]+", root.get("width", ""))
     size = f"max-width:{float(width[0]) * 1.25:.0f}px" if width else None
-    svg = tag("svg", Html(body), viewBox=box, role="img", aria_label=label, style=size, class_="figure")
-    return Html(svg)
+    return tag("svg", Html(body), viewBox=box, role="img", aria_label=label, style=size, class_="figure")
 
 
-def _written(element: ElementTree.Element, name: str, referred: set[str]) -> str:
-    kind = element.tag.removeprefix(_SVG) if isinstance(element.tag, str) else ""
-    if kind not in _ELEMENTS:
+def _copy(element: ElementTree.Element, name: str, referred: set[str]) -> str:
+    """Return the markup of an element with its children, with what is allowed and nothing else."""
+    word = element.tag.removeprefix(_SVG) if isinstance(element.tag, str) else ""
+    if word not in _ELEMENTS:
         return ""
     attributes: dict[str, object] = {}
     for key, value in element.attrib.items():
@@ -105,40 +109,50 @@ def _written(element: ElementTree.Element, name: str, referred: set[str]) -> str
     for key in ("fill", "stroke"):
         if "var(" in str(attributes.get(key, "")):
             attributes["style"] = f"{key}:{attributes.pop(key)};{attributes.get('style', '')}"
-    speaks = kind in ("text", "tspan")
-    parts: list[object] = [element.text] if speaks else []
+    has_text = word in ("text", "tspan")
+    parts: list[object] = [element.text] if has_text else []
     for child in element:
-        parts.append(Html(_written(child, name, referred)))
-        if speaks:
+        parts.append(Html(_copy(child, name, referred)))
+        if has_text:
             parts.append(child.tail)
-    return tag(kind, *parts, **attributes)
-
-
-def framed(picture: Html, caption: object = "") -> Html:
-    """A figure with what it shows below it."""
-    return tag("figure", picture, tag("figcaption", caption) if caption else None)
+    return tag(word, *parts, **attributes)
 
 
 def picture(path: Path, name: str, label: str, caption: object = "") -> Html | None:
-    """A figure that a command wrote: ``path`` without its suffix; SVG where there is one, else PNG, else
-    None."""
+    """Show a figure that a command wrote.
+
+    Args:
+        path: The file without its suffix. An SVG is preferred to a PNG.
+        name: See `inline_svg`.
+        label: See `inline_svg`.
+        caption: Text below the figure.
+
+    Returns:
+        The figure; None if there is no such file.
+    """
     vector, pixels = path.with_name(f"{path.name}.svg"), path.with_name(f"{path.name}.png")
     if vector.is_file():
-        return framed(inline_svg(vector.read_text(encoding="utf-8"), name, label), caption)
+        return _frame(inline_svg(vector.read_text(encoding="utf-8"), name, label), caption)
     if pixels.is_file():
-        data = base64.b64encode(pixels.read_bytes()).decode("ascii")
-        return framed(
-            tag("img", src=f"data:image/png;base64,{data}", alt=label, class_="paper", decoding="async"),
-            caption,
-        )
+        source = f"data:image/png;base64,{base64.b64encode(pixels.read_bytes()).decode('ascii')}"
+        return _frame(tag("img", src=source, alt=label, class_="paper", decoding="async"), caption)
     return None
 
 
-def drawn(figure: Figure, name: str, label: str, caption: object = "") -> Html:
-    """A Matplotlib figure in a frame."""
-    return framed(inline_svg(draw(figure), name, label), caption)
+def plot(figure: Figure, name: str, label: str, caption: object = "") -> Html:
+    """Show a Matplotlib figure, see `inline_svg`."""
+    return _frame(inline_svg(to_svg(figure), name, label), caption)
 
 
-def folded(summary: object, *children: object, open_: bool = False) -> Html:
-    """Parts behind a line that opens them."""
-    return tag("details", tag("summary", summary), join(*children), open=open_)
+def details(summary: object, *children: object) -> Html:
+    """Hide parts behind a line that opens them."""
+    return tag("details", tag("summary", summary), *children)
+
+
+def gallery(summary: str, figures: Sequence[Html | None]) -> Html | None:
+    """Hide several figures behind a line that opens them; None if there are none."""
+    return details(summary, tag("div", *figures, class_="gallery")) if figures else None
+
+
+def _frame(image: Html, caption: object) -> Html:
+    return tag("figure", image, tag("figcaption", caption) if caption else None)

@@ -1,5 +1,5 @@
 "use strict";
-// One misclassified site, opened: its distances beside those of the sites of both elements, its neighbours.
+// Dialog of one misclassified site: its neighbours, and its distances next to those of both elements.
 
 (() => {
   const make = atomsight.make;
@@ -38,7 +38,7 @@
     const x = (n) => left + (n + 0.5) * step;
     const y = (d) => top + (height - top - bottom) * (1 - (d - low) / (high - low));
     const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
-      "aria-label": `Distances of the site beside those of ${names[0]} and of ${names[1]}` });
+      "aria-label": `Distances of the site next to those of ${names[0]} and of ${names[1]}` });
     for (let d = Math.ceil(low * 2) / 2; d <= high; d += 0.5) {
       svg.append(
         make("line", { x1: left, x2: width, y1: y(d), y2: y(d), style: "stroke:var(--rule)" }),
@@ -73,7 +73,7 @@
       make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
   }
 
-  function enliven(table) {
+  function addDialog(table) {
     const data = atomsight.data(`${table.element.id}-sites`);
     if (!data) return;
     const dialog = make("dialog", { "aria-label": "One misclassified site" });
@@ -105,15 +105,16 @@
         make("div", { class: "bar" }, back, next, close),
         make("h3", {}, `${field(index, "crystal")}: ${field(index, "label")}, ${names[0]} taken for ${names[1]}`),
         make("p", {},
-          `Given ${probability("probability")} to ${names[1]}, ${probability("probability_true")} to ${names[0]}. ` +
-          `Formula ${field(index, "formula")}; coordination ${field(index, "coordination")} by ` +
-          `${field(index, "neighbours")}; flags: ${field(index, "flags") || "none"}; ${field(index, "source")}.`),
+          `Probability of ${names[1]} ${probability("probability")}, of ${names[0]} ` +
+          `${probability("probability_true")}. Formula ${field(index, "formula")}; coordination ` +
+          `${field(index, "coordination")} by ${field(index, "neighbours")}; flags: ` +
+          `${field(index, "flags") || "none"}; source: ${field(index, "source")}.`),
         plot(site, data.profiles, names),
         make("p", { class: "source" },
-          `Black: this site, with the element of each neighbour. Left, blue: where the n-th neighbour of ` +
-          `${names[0]} lies in ${data.reference}; right, orange: of ${names[1]}. Boxes hold the middle half, ` +
-          `pale ones 90 %, lines 98 % of the sites; the notch is the median. Nearer: the share of that ` +
-          `element's sites whose n-th neighbour is nearer; below 1 % or above 99 % is unusual.`),
+          `Black: this site, with the element of each neighbour. Left, blue: distances to the n-th neighbour ` +
+          `of ${names[0]} in ${data.reference}; right, orange: of ${names[1]}. Boxes hold the middle half of ` +
+          `the sites, pale boxes 90 %, lines 98 %; the notch is the median. Nearer: share of that element's ` +
+          `sites whose n-th neighbour is nearer; below 1 % or above 99 % is unusual.`),
         neighbours(site, names),
       );
       if (!dialog.open) dialog.showModal();
@@ -132,5 +133,5 @@
   }
 
   atomsight.sitePlot = plot;
-  for (const table of atomsight.tables.values()) if (table.data.opens) enliven(table);
+  for (const table of atomsight.tables.values()) if (table.data.opens) addDialog(table);
 })();

@@ -1,8 +1,8 @@
 "use strict";
-// Light and dark, and where the reader is. Shared helpers of the other scripts live in `atomsight`.
+// Light and dark theme, the current entry of the navigation, and helpers of the other scripts in `atomsight`.
 
 const atomsight = {
-  /** An element with text (never HTML) and attributes; children are elements or strings. */
+  /** Make an element with attributes; children are elements or strings, which are never HTML. */
   make(name, attributes = {}, ...children) {
     const svg = ["svg", "g", "rect", "line", "path", "text", "title", "circle"].includes(name);
     const element = svg
@@ -16,13 +16,13 @@ const atomsight = {
     return element;
   },
 
-  /** The data of a JSON block. */
+  /** Read the data of a JSON block. */
   data(identifier) {
     const block = document.getElementById(identifier);
     return block ? JSON.parse(block.textContent) : null;
   },
 
-  /** A value as its column is written; see `written` in table.py. */
+  /** Format a value as the table shows it; see `format_value` in table.py. */
   written(value, kind) {
     if (value === null || value === undefined) return "";
     if (kind === "text" || typeof value === "string") return String(value);

@@ -1,12 +1,13 @@
-"""The frame of a page: head, navigation, style and scripts in one file that fetches nothing."""
+"""A page with head, navigation, style and scripts in one file that loads nothing else."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
+from typing import NamedTuple
 
 from atomsight.report.components.html import Html, join, tag
 
@@ -15,15 +16,15 @@ SCRIPTS = ("page.js", "table.js", "confusion.js", "mistakes.js")
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page with an entry in its navigation.
+    """A section of a page with an entry in its navigation.
 
     Attributes:
-        identifier: of the element; unique in the page.
-        title: its heading.
-        body: what it holds.
-        source: path or name of what it tells of.
-        cites: names of works in `atomsight.citations` behind what is computed for the page itself.
-        parts: (identifier, title) of headings inside, for the navigation.
+        identifier: Identifier of the element, unique in the page.
+        title: Heading.
+        body: Content.
+        source: Path or name of the object that it describes.
+        cites: Names of works in `atomsight.citations` that are used only for the page.
+        parts: (identifier, title) of the headings inside, for the navigation.
     """
 
     identifier: str
@@ -31,24 +32,52 @@ class Section:
     body: Html
     source: str = ""
     cites: tuple[str, ...] = ()
-    parts: tuple[tuple[str, str], ...] = field(default=())
+    parts: tuple[tuple[str, str], ...] = ()
+
+
+class Part(NamedTuple):
+    """A part of a section with a heading.
+
+    Attributes:
+        name: Name of the part, unique in the section.
+        title: Heading.
+        body: Content.
+        link: Text in the navigation. By default it is the heading; None leaves the part out.
+    """
+
+    name: str
+    title: str
+    body: Html
+    link: str | None = ""
+
+
+def section(
+    identifier: str, title: str, *children: object, source: object = "", cites: tuple[str, ...] = ()
+) -> Section:
+    """Make a section, with a heading and an entry in the navigation for each child that is a `Part`."""
+    body: list[object] = []
+    links = []
+    for child in children:
+        if isinstance(child, Part):
+            name = f"{identifier}-{child.name}"
+            body += [tag("h3", child.title, id=name), child.body]
+            if child.link is not None:
+                links.append((name, child.link or child.title))
+        else:
+            body.append(child)
+    return Section(identifier, title, join(*body), str(source), cites, tuple(links))
 
 
 def asset(name: str) -> str:
-    """A style sheet or script of this folder: what every page of atomsight shares."""
+    """Read a style sheet or script that all pages of atomsight share."""
     return files("atomsight.report.components").joinpath(name).read_text(encoding="utf-8")
 
 
-def heading(identifier: str, title: object) -> Html:
-    """A heading inside a section that the navigation can lead to."""
-    return tag("h3", title, id=identifier)
-
-
 def page(title: str, lead: object, sections: Sequence[Section]) -> str:
-    """A whole page as text.
+    """Make a page as text.
 
-    Its Content-Security-Policy allows the page's own scripts, by their hashes, and nothing else: it cannot
-    reach a network, and text that should turn out to be a script would not run.
+    Its Content-Security-Policy allows the page's own scripts, by their hashes, and nothing else. The page
+    cannot reach a network, and no text from a file can run as a script.
     """
     scripts = [asset(name) for name in SCRIPTS]
     hashes = " ".join(
@@ -64,11 +93,7 @@ def page(title: str, lead: object, sections: Sequence[Section]) -> str:
         tag("title", title),
         tag("style", Html(asset("page.css"))),
     )
-    links = tag(
-        "nav",
-        tag("ul", *(_link(section) for section in sections)),
-        aria_label="Contents",
-    )
+    links = tag("nav", tag("ul", *map(_link, sections)), aria_label="Contents")
     body = tag(
         "body",
         tag("a", "Skip to the content", href="#content", class_="skip"),
@@ -85,11 +110,8 @@ def page(title: str, lead: object, sections: Sequence[Section]) -> str:
 
 def _link(section: Section) -> Html:
     inner = [tag("li", tag("a", title, href=f"#{identifier}")) for identifier, title in section.parts]
-    return tag(
-        "li",
-        tag("a", section.title, href=f"#{section.identifier}"),
-        tag("ul", *inner) if inner else None,
-    )
+    head = tag("a", section.title, href=f"#{section.identifier}")
+    return tag("li", head, tag("ul", *inner) if inner else None)
 
 
 def _section(section: Section) -> Html:

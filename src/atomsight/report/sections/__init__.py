@@ -1,1 +1,1 @@
-"""The sections of a report, one module for each kind of folder and one for what to cite."""
+"""Sections of a report: one module for each type of folder, and one for the references."""

@@ -1,69 +1,68 @@
-"""Distributions of neighbour distances: pairs and their peaks."""
+"""Section about distributions of neighbour distances."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from atomsight.core.wording import counted
-from atomsight.report.components import Column, Html, Section, folded, join, picture, table, tag
-from atomsight.report.inputs import Input, read_json
+from atomsight.report import components as ui
+from atomsight.report.inputs import read_json
 
+_PAIR = ui.Column("pair", hint="centre-neighbour")
 _PAIRS = (
-    Column("pair", "pair", "text", "centre-neighbour"),
-    Column("sites", "sites", "count"),
-    Column("share", "of centre", "percent", "share of the centre's neighbours"),
-    Column("median", "median, Å", "length"),
-    Column("mean", "mean, Å", "length"),
-    Column("peaks", "peaks", "count"),
+    _PAIR,
+    ui.Column("sites", format="count"),
+    ui.Column("share", "of centre", "percent", "share of the centre's neighbours"),
+    ui.Column("median", "median, Å", "length"),
+    ui.Column("mean", "mean, Å", "length"),
+    *ui.count_columns("peaks"),
 )
 _PEAKS = (
-    Column("pair", "pair", "text", "centre-neighbour"),
-    Column("position", "peak, Å", "length"),
-    Column("width", "FWHM, Å", "length"),
-    Column("share", "share", "percent", "of the pair, between the valleys"),
-    Column("kind", "kind"),
+    _PAIR,
+    ui.Column("position", "peak, Å", "length"),
+    ui.Column("width", "FWHM, Å", "length"),
+    ui.Column("share", "share", "percent", "of the pair, between the minima on both sides"),
+    ui.Column("kind", "bond type"),
 )
 
 
-def pair_tables(pairs: Sequence[dict[str, Any]], name: str) -> Html:
-    """Tables of pairs and of their peaks, from what `PairSummary.as_dict` gives."""
+def pair_tables(pairs: Sequence[dict[str, Any]], name: str) -> ui.Html:
+    """Make the tables of pairs and of their peaks, from `PairSummary.as_dict`."""
     rows = [pair | {"peaks": len(pair["peaks"])} for pair in pairs]
     peaks = [peak | {"pair": pair["pair"]} for pair in pairs for peak in pair["peaks"]]
-    return join(
-        table(f"{name}-pairs", _PAIRS, rows, caption="Pairs of centre and neighbour, most frequent first"),
-        table(f"{name}-peaks", _PEAKS, peaks, caption="Peaks"),
+    return ui.join(
+        ui.table(f"{name}-pairs", _PAIRS, rows, caption="Pairs of centre and neighbour, most frequent first"),
+        ui.table(f"{name}-peaks", _PEAKS, peaks, caption="Peaks"),
     )
 
 
-def distances_section(given: Input, number: int) -> Section:
-    """What ``atomsight distances --out`` wrote."""
-    name, path = f"distances-{number}", given.path
+def distances_section(path: Path, number: int) -> ui.Section:
+    """Make the section about a folder that ``atomsight distances --out`` wrote."""
+    name = f"distances-{number}"
     summary = read_json(path / "summary.json")
-    drawn_pairs = sorted(
-        found.with_suffix("") for found in path.glob("distances-*-*.png") if found.stem.count("-") == 2
-    )
-    place = {pair["pair"]: i for i, pair in enumerate(summary["pairs"])}
-    drawn_pairs.sort(key=lambda found: place.get(found.name.removeprefix("distances-"), len(place)))
+    pairs = [pair["pair"] for pair in summary["pairs"]]
+    shown = [pair for pair in pairs if (path / f"distances-{pair}.png").is_file()]
     single = [
-        picture(found, f"{name}-pair{n}", f"Distances of {found.name.removeprefix('distances-')}")
-        for n, found in enumerate(drawn_pairs)
+        ui.picture(path / f"distances-{pair}", f"{name}-pair{n}", f"Distances of {pair}")
+        for n, pair in enumerate(shown)
     ]
-    body = join(
-        tag(
+    low, high = summary["range"]
+    return ui.section(
+        name,
+        "Distances",
+        ui.tag(
             "p",
             f"{summary['neighbour_text'].capitalize()} nearest neighbour; {summary['counted']:,} counted "
             f"({summary['weight']}), {summary['below_range'] + summary['above_range']:,} of them outside "
-            f"{summary['range'][0]:g} to {summary['range'][1]:g} Å. Dataset {summary['dataset']}, split "
-            f"{summary['split']}.",
+            f"{low:g} to {high:g} Å. Dataset {summary['dataset']}, split {summary['split']}.",
         ),
-        picture(path / "distances-overall", f"{name}-overall", "All pairs together and each centre element"),
-        picture(
-            path / "distances-pairs", f"{name}-matrix", "All ordered pairs of the most abundant elements"
+        ui.picture(
+            path / "distances-overall", f"{name}-overall", "All pairs together and each centre element"
         ),
+        ui.picture(path / "distances-pairs", f"{name}-matrix", "All pairs of the most abundant elements"),
         pair_tables(summary["pairs"], name),
-        folded(f"{counted(len(single), 'pair')} drawn", tag("div", *single, class_="gallery"))
-        if single
-        else None,
+        ui.gallery(f"{counted(len(single), 'pair')} drawn", single),
+        source=path,
     )
-    return Section(name, "Distances", body, str(path))

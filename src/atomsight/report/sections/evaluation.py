@@ -1,59 +1,46 @@
-"""An evaluation: headline figures, confusion matrix, elements, reliability, mistakes."""
+"""Section about an evaluation: main figures, confusion matrix, elements, reliability, mistakes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from atomsight.core.elements import NUMBERS
 from atomsight.core.errors import DatasetError
 from atomsight.core.wording import counted
-from atomsight.report.cited import EVALUATION
-from atomsight.report.components import (
-    Column,
-    Html,
-    Section,
-    heading,
-    join,
-    json_block,
-    percent,
-    picture,
-    table,
-    tag,
-    tiles,
-)
+from atomsight.dataset import Dataset
+from atomsight.report import components as ui
 from atomsight.report.inputs import read_json, read_rows
 from atomsight.report.sections.mistakes import bare_sites, link_to, opened_sites
-
-if TYPE_CHECKING:
-    from atomsight.dataset import Dataset
+from atomsight.report.works import EVALUATION
 
 CRYSTALS_SHOWN, CONFUSED_SHOWN = 1000, 500
 
 _ELEMENTS = (
-    Column("element", "element"),
-    Column("sites", "sites", "count"),
-    Column("predicted", "predicted", "count", "sites that were given this element"),
-    Column("recall", "recall", "percent", "of its sites, those found"),
-    Column("precision", "precision", "percent", "of the sites given it, those right"),
-    Column("f1", "F1", "percent"),
-    Column("top3_recall", "top 3", "percent", "of its sites, those that have it among the first three"),
-    Column("taken_for", "taken for"),
-    Column("taken_for_share", "share", "percent", "of its sites, those taken for that element"),
+    *ui.text_columns("element"),
+    *ui.count_columns("sites"),
+    ui.Column("predicted", "predicted", "count", "sites for which this element was predicted"),
+    ui.Column("recall", "recall", "percent", "share of its sites that were found"),
+    ui.Column("precision", "precision", "percent", "share of its predictions that are right"),
+    ui.Column("f1", "F1", "percent"),
+    ui.Column("top3_recall", "top 3", "percent", "share of its sites with the element among the first three"),
+    ui.Column("taken_for", "taken for"),
+    ui.Column("taken_for_share", "share", "percent", "share of its sites that were taken for that element"),
 )
 _CONFUSED = (
-    Column("true", "true"),
-    Column("predicted", "taken for"),
-    Column("sites", "sites", "count"),
-    Column("share_of_true", "of true", "percent"),
+    ui.Column("true"),
+    ui.Column("predicted", "taken for"),
+    *ui.count_columns("sites"),
+    ui.Column("share_of_true", "of true", "percent"),
 )
 _CRYSTALS = (
-    Column("crystal", "crystal"),
-    Column("group", "group", "text", "crystals that share a formula or a family have one"),
-    Column("sites", "sites", "count"),
-    Column("mistakes", "mistakes", "count"),
-    Column("share", "wrong", "percent"),
+    ui.Column("crystal"),
+    ui.Column("group", hint="the same for crystals that share a formula or a family"),
+    *ui.count_columns("sites", "mistakes"),
+    ui.Column("share", "wrong", "percent"),
 )
 
 
@@ -61,82 +48,81 @@ def evaluation_section(
     path: Path,
     number: int,
     dataset: Dataset | None,
-    *,
-    near_duplicates: Mapping[str, set[str]] | None = None,
+    near_duplicates: Mapping[str, set[str]] | None,
     most: int,
-    beside: Path,
-) -> Section:
-    """What ``atomsight evaluate --out`` wrote; with its dataset at hand its mistakes can be opened."""
+    page_folder: Path,
+) -> ui.Section:
+    """Make the section about a folder that ``atomsight evaluate --out`` wrote.
+
+    Args:
+        path: The folder.
+        number: Number of the section.
+        dataset: Its dataset, if it is there. The misclassified sites can then be opened.
+        near_duplicates: See `analyse_mistakes`.
+        most: Largest number of misclassified sites in the page.
+        page_folder: Folder of the page, for links.
+    """
     name = f"evaluation-{number}"
     summary = read_json(path / "summary.json")
-    title = f"Evaluation of {summary['model']} on {summary['split']}"
     elements = [row for row in read_rows(path / "per_element.csv") if row["sites"] or row["predicted"]]
-    known = dataset is not None and dataset.fingerprint == summary.get("dataset_fingerprint")
-    if known and dataset is not None:
-        mistakes = opened_sites(
-            path, dataset, f"{name}-sites", near_duplicates=near_duplicates, most=most, beside=beside
-        )
+    if dataset is not None:
+        mistakes = opened_sites(path, dataset, name, near_duplicates, most, page_folder)
     else:
-        mistakes = bare_sites(path, f"{name}-sites", most=most, beside=beside)
+        mistakes = bare_sites(path, name, most, page_folder)
     crystals = [
         row | {"share": row["mistakes"] / row["sites_evaluated"]}
         for row in read_rows(path / "crystals.csv")
         if row["mistakes"]
     ]
-    body = join(
+    pairs = read_rows(path / "confused_pairs.csv")[:CONFUSED_SHOWN]
+    confusion = ui.join(
+        _confusion(path, name),
+        ui.tag(
+            "p",
+            "Rows are true elements, columns predicted ones. The shading follows the square root of the "
+            "share, so that a confusion of 1 % is visible. A cell filters the table of misclassified sites.",
+        ),
+        ui.table(f"{name}-confused", _CONFUSED, pairs, caption="Confused pairs"),
+    )
+    recall = ui.picture(path / "recall", f"{name}-recall", "Recall and precision of every element")
+    reliability = ui.picture(
+        path / "reliability",
+        f"{name}-reliability-figure",
+        "Reliability diagram, and accuracy by coverage",
+        "Left: accuracy against confidence; calibrated probabilities lie on the line. Right: the accuracy "
+        "when only the most confident sites are answered.",
+    )
+    link = link_to(path / "crystals.csv", page_folder)
+    wrong = ui.join(
+        ui.tag("p", f"{len(crystals):,} crystals hold a misclassified site; all are in ", link, "."),
+        ui.table(f"{name}-crystals-table", _CRYSTALS, crystals[:CRYSTALS_SHOWN]),
+    )
+    return ui.section(
+        name,
+        f"Evaluation of {summary['model']} on {summary['split']}",
         _headline(summary),
         _warnings(summary),
-        heading(f"{name}-confusion", "Confusion matrix"),
-        _confusion(path, name),
-        tag(
-            "p",
-            "Rows are true elements, columns predicted ones; shading follows the square root of the share, "
-            "so that a confusion of 1 % is seen. A cell filters the table of misclassified sites.",
+        ui.Part("confusion", "Confusion matrix", confusion),
+        ui.Part(
+            "elements", "Elements", ui.join(ui.table(f"{name}-elements-table", _ELEMENTS, elements), recall)
         ),
-        table(
-            f"{name}-confused",
-            _CONFUSED,
-            read_rows(path / "confused_pairs.csv")[:CONFUSED_SHOWN],
-            caption="Confused pairs",
-        ),
-        heading(f"{name}-elements", "Elements"),
-        table(f"{name}-elements-table", _ELEMENTS, elements),
-        picture(path / "recall", f"{name}-recall", "Recall and precision of every element"),
-        heading(f"{name}-reliability", "Reliability"),
-        picture(
-            path / "reliability",
-            f"{name}-reliability-figure",
-            "Reliability diagram, and accuracy by coverage",
-            "Left: accuracy against confidence; on the line, a probability means what it says. Right: the "
-            "accuracy when only the most confident sites are answered.",
-        ),
-        heading(f"{name}-crystals", "Misclassified crystals"),
-        tag(
-            "p",
-            f"{len(crystals):,} crystals hold a misclassified site; all are in ",
-            link_to(path / "crystals.csv", beside),
-            ".",
-        ),
-        table(f"{name}-crystals-table", _CRYSTALS, crystals[:CRYSTALS_SHOWN]),
-        mistakes,
+        ui.Part("reliability", "Reliability", ui.join(reliability)),
+        ui.Part("crystals", "Misclassified crystals", wrong),
+        *mistakes,
+        source=path,
+        cites=EVALUATION,
     )
-    parts = [("confusion", "Confusion matrix"), ("elements", "Elements"), ("reliability", "Reliability")]
-    parts += [("crystals", "Misclassified crystals")]
-    parts += [("pairs", "Pairs of elements")] if known and summary["mistakes"] else []
-    parts += [("opened", "Misclassified sites")] if known and summary["mistakes"] else []
-    links = tuple((f"{name}-{part}", words) for part, words in parts)
-    return Section(name, title, body, str(path), EVALUATION, links)
 
 
-def _headline(summary: dict[str, Any]) -> Html:
-    error = percent(summary["accuracy_standard_error"])
-    return tiles(
+def _headline(summary: dict[str, Any]) -> ui.Html:
+    error = ui.percent(summary["accuracy_standard_error"])
+    return ui.tiles(
         {
-            "accuracy": f"{percent(summary['accuracy'])}" + (f" ± {error}" if error else ""),
-            "macro recall": percent(summary["macro_recall"]),
-            "among the first three": percent(summary["top3_accuracy"]),
-            "calibration error": percent(summary["expected_calibration_error"]),
-            "of the sites answered at 99 % accuracy": percent(summary["coverage_at_99_percent_accuracy"]),
+            "accuracy": f"{ui.percent(summary['accuracy'])}{f' ± {error}' if error else ''}",
+            "macro recall": ui.percent(summary["macro_recall"]),
+            "among the first three": ui.percent(summary["top3_accuracy"]),
+            "calibration error": ui.percent(summary["expected_calibration_error"]),
+            "of the sites answered at 99 % accuracy": ui.percent(summary["coverage_at_99_percent_accuracy"]),
             "sites": f"{summary['sites']:,}",
             "crystals, all sites right": f"{summary['crystals_all_right']:,} of {summary['crystals']:,}",
             "neighbours (k)": summary.get("k"),
@@ -144,49 +130,43 @@ def _headline(summary: dict[str, Any]) -> Html:
     )
 
 
-def _warnings(summary: dict[str, Any]) -> Html:
+def _warnings(summary: dict[str, Any]) -> ui.Html:
     notes: list[str] = []
     seen = summary.get("crystals_seen_in_training")
     if summary["split"] in ("train", "all"):
-        notes.append("These are crystals that a model learns from: no measure of what it can do.")
+        notes.append("Models learn from these crystals, so the figures do not measure performance.")
     elif seen:
         notes.append(
             f"{seen:,} of {counted(summary['crystals'], 'crystal')} share a formula or a family with one "
-            "that the model was trained on: the figures flatter it."
+            "that the model was trained on, so the figures are too high."
         )
     elif seen is None:
-        notes.append("Whether the model has seen these crystals in training is not known.")
+        notes.append("It is not known whether the model has seen these crystals in training.")
     unknown = summary["sites_of_unknown_elements"]
     if unknown:
         listed = ", ".join(f"{symbol} {n:,}" for symbol, n in list(unknown.items())[:12])
         notes.append(
-            f"{sum(unknown.values()):,} sites are of elements that the model does not know, and are in no "
+            f"{sum(unknown.values()):,} sites have elements that the model does not know, and are in no "
             f"score: {listed}{' and others' if len(unknown) > 12 else ''}."
         )
-    return join(*(tag("p", note, class_="note") for note in notes))
+    return ui.join(*map(ui.note, notes))
 
 
-def _confusion(path: Path, name: str) -> Html:
-    rows = [row for row in read_rows(path / "confusion.csv") if row["known"] == "yes"]
-    symbols = [row["true"] for row in rows]
+def _confusion(path: Path, name: str) -> ui.Html:
+    file = path / "confusion.csv"
+    rows = [row for row in read_rows(file) if row["known"] == "yes"]
     try:
-        counts = [[int(row[symbol]) for symbol in symbols] for row in rows]
-        used = [
-            i
-            for i in sorted(range(len(rows)), key=lambda i: NUMBERS[symbols[i]])
-            if any(counts[i]) or any(row[i] for row in counts)
-        ]
+        numbers = [NUMBERS[row["true"]] for row in rows]
+        counts = np.array([[int(row[one["true"]]) for one in rows] for row in rows], dtype=np.int64)
     except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path / 'confusion.csv'} is damaged ({error}); evaluate again") from error
+        raise DatasetError(f"{file} is damaged ({error}); evaluate again") from error
+    used = np.array([i for i in np.argsort(numbers) if counts[i].any() or counts[:, i].any()], dtype=np.int64)
+    counts = counts[np.ix_(used, used)]
     data = {
-        "elements": [symbols[i] for i in used],
-        "sites": [sum(counts[i]) for i in used],
-        "cells": [
-            [a, b, counts[i][j]] for a, i in enumerate(used) for b, j in enumerate(used) if counts[i][j]
-        ],
+        "elements": [rows[i]["true"] for i in used],
+        "sites": counts.sum(axis=1).tolist(),
+        "cells": [[int(a), int(b), int(counts[a, b])] for a, b in np.argwhere(counts)],
         "table": f"{name}-sites",
     }
-    return join(
-        tag("div", class_="confusion", data_cells=f"{name}-cells"),
-        json_block(f"{name}-cells", data),
-    )
+    place = ui.tag("div", class_="confusion", data_cells=f"{name}-cells")
+    return ui.join(place, ui.json_block(f"{name}-cells", data))

@@ -1,4 +1,4 @@
-"""What training does to crystals: noise, strain, hydrogens left out, elements hidden."""
+"""Augmentation of training crystals: noise, strain, hydrogens left out, elements hidden."""
 
 from __future__ import annotations
 
@@ -10,35 +10,33 @@ from torch import Tensor
 from atomsight.geometry.neighbours.directions import UNIT
 from atomsight.training.architecture import SiteBatch
 
-DISTURBED = 0.7
-"""Share of the crystals that get noise and strain."""
+NOISY = 0.7
+"""Share of the crystals with noise and strain."""
 
 STRAIN = 0.007
-"""Standard deviation of a crystal's isotropic strain: thermal expansion, and functionals that over- or
-underbind, move all lengths by about a percent."""
+"""Standard deviation of a crystal's isotropic strain. Thermal expansion and errors of density functionals
+change all lengths by about a percent."""
 
 NOISE = 0.03
-"""Å; the way to each neighbour of a crystal's sites gets normal noise, along each axis, of a deviation
-between zero and this."""
+"""Å; largest standard deviation of the normal noise on the vector to each neighbour, along each axis."""
 
 WITHOUT_HYDROGEN = 0.15
-"""Share of the crystals whose hydrogens are left out, as in many X-ray structures."""
+"""Share of the crystals without their hydrogens, as in many X-ray structures."""
 
 ALL_HIDDEN = 0.5
-"""Share of the crystals that show no element at all; the others hide a share of their sites between none and
-all."""
+"""Share of the crystals with all elements hidden. The others hide a uniformly drawn share of their sites."""
 
 
 @dataclass(frozen=True)
-class Disturbed:
-    """What the network is given of a batch, and where its answer counts.
+class Augmented:
+    """Inputs of the network for a batch, and the sites in the loss.
 
     Attributes:
         distances: (n, k) Å, ascending.
         directions: (n, k, 3) unit vectors.
         neighbours: (n, k) int64 rows of the batch.
         element: (n,) int64 atomic numbers, 0 where hidden.
-        scored: (n,) whether the site's element was hidden and is to be named.
+        scored: (n,) whether the site's hidden element is in the loss.
     """
 
     distances: Tensor
@@ -49,23 +47,23 @@ class Disturbed:
 
 
 def rows_of_neighbours(site: Tensor, neighbours: Tensor) -> Tensor:
-    """(n, k) rows of the batch from the sites within each crystal; ``site`` counts from 0 in each."""
+    """Return (n, k) rows of the batch from sites within each crystal; ``site`` counts from 0 in each."""
     first = torch.arange(len(site), device=site.device) - site
     return neighbours + first[:, None]
 
 
 def unit_vectors(directions: Tensor) -> Tensor:
-    """(n, k, 3) from the dataset's (n, 3 k) int8."""
+    """Return (n, k, 3) unit vectors from the dataset's (n, 3 k) int8."""
     return directions.reshape(len(directions), -1, 3).float() / UNIT
 
 
-def disturb(batch: SiteBatch, k: int, generator: torch.Generator) -> Disturbed:
-    """A batch of whole crystals as a training step sees it.
+def augment(batch: SiteBatch, k: int, generator: torch.Generator) -> Augmented:
+    """Return an augmented batch of whole crystals.
 
     Args:
         batch: ``distances``, ``directions`` and ``neighbours`` (n, k or more), ``site``, ``element`` and
             ``target`` (n,). Neighbours beyond the first k move up where hydrogens are left out.
-        k: neighbours that the network looks at.
+        k: neighbours that the network uses.
         generator: on the device of the batch.
     """
     site, element = batch["site"], batch["element"]
@@ -78,7 +76,7 @@ def disturb(batch: SiteBatch, k: int, generator: torch.Generator) -> Disturbed:
 
     neighbours = rows_of_neighbours(site, batch["neighbours"])
     distances, directions = batch["distances"], unit_vectors(batch["directions"])
-    touched = (draw(crystals) < DISTURBED)[crystal, None]
+    touched = (draw(crystals) < NOISY)[crystal, None]
     stretch = 1 + STRAIN * draw(crystals, normal=True)[crystal, None]
     deviation = NOISE * draw(crystals)[crystal, None, None]
     stretched = (distances * stretch)[..., None]
@@ -96,7 +94,7 @@ def disturb(batch: SiteBatch, k: int, generator: torch.Generator) -> Disturbed:
 
     rate = torch.where(draw(crystals) < ALL_HIDDEN, torch.ones(crystals, device=device), draw(crystals))
     hidden = draw(len(site)) < rate[crystal]
-    return Disturbed(
+    return Augmented(
         distances,
         directions,
         neighbours,
@@ -108,10 +106,9 @@ def disturb(batch: SiteBatch, k: int, generator: torch.Generator) -> Disturbed:
 def nearest_left(
     distances: Tensor, directions: Tensor, neighbours: Tensor, gone: Tensor, k: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The k nearest of the neighbours that are not gone, in ascending order.
+    """Return the k nearest of the remaining neighbours, in ascending order.
 
-    Where fewer than k are left, the farthest of them stands for what the table does not reach; a site that
-    would lose all keeps all.
+    If fewer than k are left, the farthest of them is repeated. A site that would lose all keeps all.
 
     Args:
         distances: (n, m) Å.

@@ -13,27 +13,27 @@ HIDDEN = 128
 LAYERS = 4
 RADIAL = 32
 NEAREST, FARTHEST = 0.6, 6.0
-"""Å; the radial functions lie between them, denser near the short end where the bonds are."""
+"""Å; range of the radial functions, which are denser at bond lengths."""
 
 ANGULAR = 24
-"""Channels of a message that are kept apart by direction."""
+"""Channels of a message that are resolved by direction."""
 
 DEGREES = (1, 4, 9, 16, 25)
-"""Squares: of the 24 spherical harmonics, that of degree 0 left out, those of degree l stand from
+"""Squares: among the 24 spherical harmonics without degree 0, those of degree l have the indices from
 ``l**2 - 1`` to ``(l + 1)**2 - 1``."""
 
 SOFT = 1e-3
-"""Added under the root of a power, whose slope would be endless at zero."""
+"""Added under the root of a power, whose derivative diverges at zero."""
 
 DROPOUT = 0.1
-"""Of the inner units of each site's two layers; without it long runs learn crystals by heart."""
+"""Dropout rate in each layer's site MLP. Without it long trainings overfit."""
 
 KNOWN = 119
 """Rows of the element embedding: atomic numbers, and 0 for a hidden element."""
 
 REACH = 1.02
-"""Times the distance of the last neighbour: where a message has faded to nothing. A neighbour that enters or
-leaves the k nearest then changes the answer smoothly."""
+"""Cutoff of the messages, relative to the distance of the last neighbour. A neighbour that enters or leaves
+the k nearest then changes the output smoothly."""
 
 
 class MaskedSiteNetwork(nn.Module):
@@ -41,10 +41,10 @@ class MaskedSiteNetwork(nn.Module):
 
     Args:
         k: neighbours of a site.
-        elements: how many elements it tells apart.
-        hidden: numbers that stand for a site.
-        angular: channels kept apart by direction; 0 makes a network that sees distances only.
-        dropped: share of the inner units of each site's two layers that a training step leaves out.
+        elements: number of elements that it predicts.
+        hidden: width of a site's state.
+        angular: channels resolved by direction; 0 makes a network of distances alone.
+        dropped: dropout rate in each layer's site MLP.
     """
 
     centres: Tensor
@@ -53,8 +53,8 @@ class MaskedSiteNetwork(nn.Module):
     """(elements,) logarithm of each element's weight in the loss."""
 
     draws: Tensor
-    """Training steps so far plus a number from the seed: the seed of what the next step draws. It goes with
-    the checkpoint, so that a run that is taken up again draws what it would have drawn."""
+    """Training steps so far plus a number from the seed: the random seed of the next step. A checkpoint
+    stores it, so that a resumed run draws the same random numbers."""
 
     def __init__(
         self, k: int, elements: int, hidden: int = HIDDEN, angular: int = ANGULAR, dropped: float = DROPOUT
@@ -77,13 +77,13 @@ class MaskedSiteNetwork(nn.Module):
     def forward(
         self, distances: Tensor, neighbours: Tensor, element: Tensor, directions: Tensor | None = None
     ) -> Tensor:
-        """(n, elements) logits.
+        """Return (n, elements) logits.
 
         Args:
             distances: (n, k) Å, ascending.
             neighbours: (n, k) row of each neighbour's site.
             element: (n,) atomic number, 0 where hidden.
-            directions: (n, k, 3) unit vectors towards the neighbours; needed unless ``angular`` is 0.
+            directions: (n, k, 3) unit vectors towards the neighbours; required unless ``angular`` is 0.
         """
         radial = torch.exp(-(((distances[..., None] - self.centres) / self.widths) ** 2))
         last = distances[:, -1:].clamp_min(NEAREST)
@@ -96,16 +96,16 @@ class MaskedSiteNetwork(nn.Module):
         state = self.own(torch.cat([distances / 3 - 1, radial.flatten(1)], dim=1)) + self.element(element)
         for layer in self.layers:
             state = layer(state, radial, neighbours, fade, angles)
-        return self.out(self.last_norm(state))
+        logits: Tensor = self.out(self.last_norm(state))
+        return logits
 
 
 class MessageLayer(nn.Module):
-    """Gated messages from the neighbours, then two layers on each site; both are added to what was there.
+    """Gated messages from the neighbours, then a site MLP, both with residual connections.
 
-    The first channels of the messages are also summed with the spherical harmonics of their directions; the
-    length of each degree's sum does not change when the crystal turns, and tells of the angles between the
-    neighbours (the power spectrum of Bartok, Kondor and Csanyi 2013, 10.1103/PhysRevB.87.184115, over learnt
-    densities).
+    The first channels of the messages are also summed with the spherical harmonics of their directions. The
+    norm of each degree's sum is invariant under rotation and describes the angles between the neighbours (the
+    power spectrum of Bartok, Kondor and Csanyi 2013, 10.1103/PhysRevB.87.184115, over learnt densities).
     """
 
     def __init__(self, hidden: int, angular: int, dropped: float) -> None:
@@ -127,7 +127,7 @@ class MessageLayer(nn.Module):
     def forward(
         self, state: Tensor, radial: Tensor, neighbours: Tensor, fade: Tensor, angles: Tensor | None
     ) -> Tensor:
-        """(n, hidden) new states; see `MaskedSiteNetwork.forward`."""
+        """Return (n, hidden) new states; see `MaskedSiteNetwork.forward`."""
         normal = self.norm(state)
         # embedding() and not indexing: its backward pass on the CPU adds rows without sorting them first
         joined = (
@@ -135,26 +135,31 @@ class MessageLayer(nn.Module):
         )
         gate, value = joined.chunk(2, dim=-1)
         messages = torch.sigmoid(gate) * silu(value)
-        heard = self.message((messages * fade).sum(dim=1))
+        update = self.message((messages * fade).sum(dim=1))
         if angles is not None:
             sums = (angles @ messages[..., : self.angular].to(angles.dtype)).float() ** 2
             powers = [sums[:, a - 1 : b - 1].sum(dim=1) for a, b in pairwise(DEGREES)]
-            heard = heard + self.angle((torch.cat(powers, dim=1) + SOFT).sqrt())
-        state = state + heard
+            update = update + self.angle((torch.cat(powers, dim=1) + SOFT).sqrt())
+        state = state + update
         inner = dropout(silu(self.widen(self.site_norm(state))), self.dropped, self.training)
-        return state + self.narrow(inner)
+        updated: Tensor = state + self.narrow(inner)
+        return updated
 
 
 def harmonics(directions: Tensor) -> Tensor:
-    """(..., 24) real spherical harmonics of degrees 1 to 4 of (..., 3) unit vectors, see `racah`."""
+    """Return (..., 24) real spherical harmonics of degrees 1 to 4 of (..., 3) unit vectors, see `racah`."""
     return torch.stack(racah(*directions.unbind(-1)), dim=-1)
 
 
 def racah(x: Any, y: Any, z: Any) -> list[Any]:
-    """Real spherical harmonics of degrees 1 to 4, in Racah's normalisation: each degree's squares sum to 1.
+    """Return real spherical harmonics of degrees 1 to 4 in Racah's normalisation.
+
+    The squares of each degree sum to 1.
 
     Args:
-        x, y, z: components of unit vectors, anything that multiplies and adds.
+        x: first component of unit vectors: numbers, arrays or tensors of a graph.
+        y: second component.
+        z: third component.
     """
     xx, yy, zz, xy, yz, xz = x * x, y * y, z * z, x * y, y * z, x * z
     of_two, up, round_x, round_y = xx - yy, zz * 7.0 - 1.0, xx - yy * 3.0, xx * 3.0 - yy

@@ -1,10 +1,11 @@
-"""How the masked-site network is trained and exported."""
+"""Training and export of the masked-site network."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from atomsight.core.errors import InputError, ModelError
 from atomsight.training.architecture import Architecture, SiteBatch, Stage
-from atomsight.training.masked_site.augment import disturb, rows_of_neighbours, unit_vectors
+from atomsight.training.masked_site.augment import augment, rows_of_neighbours, unit_vectors
 from atomsight.training.masked_site.graph import masked_site_graph, weights_of
 from atomsight.training.masked_site.network import MaskedSiteNetwork
 
@@ -21,28 +22,26 @@ if TYPE_CHECKING:
     from onnx import GraphProto
 
 BALANCE = 0.4
-"""A site's loss weighs its element's abundance to the power of minus this: three sites of four are H or C,
-and their identity is learnt soon. The logits are left as this makes them: taking the logarithm of the weights
-off again (Menon et al. 2021, arXiv:2007.07314) gained less than 0.1 % of accuracy on ``val`` and lost some
-percent of macro recall, and the calibration was as good either way."""
+"""Class weights in the loss are the abundance to the power of minus this: three of four sites are H or C,
+which are learnt early. The logits are not corrected for the weights. Subtracting the logarithm of the weights
+(Menon et al. 2021, arXiv:2007.07314) gained less than 0.1 % of accuracy on ``val`` and lost some percent of
+macro recall, with equal calibration."""
 
 FEWEST = 30
-"""Elements with fewer train sites weigh as if they had so many."""
+"""Lower limit of the train sites of an element in the class weights."""
 
 WORTH_COMPILING = 100_000
-"""Train sites from which on a minute of compilation is won back within the training, on a CPU. A GPU runs an
-epoch in seconds as it is."""
+"""Train sites from which a minute of compilation pays on a CPU. A GPU runs an epoch in seconds without it."""
 
-OWN = ("centres", "widths", "log_weight", "draws")
-"""Parts of the network's state that are no weights: the same in every network, or of one training."""
+NOT_WEIGHTS = ("centres", "widths", "log_weight", "draws")
+"""Parts of the network's state that are no weights."""
 
 ROWS_OF_STEP = 1024
-"""Sites a step where nothing else is asked for: on a CPU its arrays still fit into the cache."""
+"""Default sites of a step. On a CPU its arrays fit into the cache."""
 
-ROWS_ALIKE = 64
-"""A CPU's batches are filled up to a multiple of this: oneDNN keeps a compiled product of matrices for every
-number of rows that it meets, and as whole crystals seldom fill the same number twice, memory would grow step
-by step and each step would compile."""
+ROWS_MULTIPLE = 64
+"""Batches on a CPU are padded to a multiple of this. oneDNN keeps a compiled matrix product for each number
+of rows. Without padding, almost every batch of whole crystals would compile, and memory would grow."""
 
 
 @final
@@ -60,7 +59,7 @@ class MaskedSite(Architecture):
         self._worth_compiling = self._compiled = self._half = False
 
     def prepare(self, batches: Iterable[SiteBatch]) -> None:
-        """Count the elements, for their weights in the loss, and find out whether compiling pays."""
+        """Count the elements for their class weights, and find out whether compiling pays."""
         counts = torch.zeros_like(self.network.log_weight, dtype=torch.float64)
         for batch in batches:
             target = batch["target"]
@@ -71,44 +70,33 @@ class MaskedSite(Architecture):
         self._worth_compiling = bool(counts.sum() >= WORTH_COMPILING) and compiler_found()
 
     def batch_size(self, train_sites: int) -> int:
-        """Few, see `ROWS_OF_STEP`."""
+        """Return `ROWS_OF_STEP`."""
         return ROWS_OF_STEP
 
     def stages(self) -> tuple[Stage, ...]:
-        """One stage: everything is trained together."""
-        return (
-            Stage(
-                "masked-site",
-                self.network,
-                self._loss,
-                epochs=20,
-                learning_rate=2e-3,
-                weight_decay=0.05,
-                monitor="accuracy",
-                optimiser=torch.optim.AdamW,
-                longest_gradient=1.0,
-            ),
-        )
+        """Return one stage that trains everything."""
+        stage = Stage("masked-site", self.network, self._loss, 20, learning_rate=2e-3, weight_decay=0.05)
+        return (replace(stage, optimiser=torch.optim.AdamW, longest_gradient=1.0),)
 
     def logits(self, batch: SiteBatch) -> Tensor:
-        """(n, elements) of the blind prediction, see `Architecture`."""
+        """Return (n, elements) logits of the blind prediction, see `Architecture`."""
         k, neighbours = self.k, rows_of_neighbours(batch["site"], batch["neighbours"])
         hidden = torch.zeros_like(batch["element"])
         ways = unit_vectors(batch["directions"])
         return self._forward(batch["distances"][:, :k], neighbours[:, :k], hidden, ways[:, :k]).float()
 
     def adopt(self, weights: Mapping[str, Tensor]) -> None:
-        """Refused: each message fades towards the k-th neighbour, so with another k every answer changes."""
+        """Refuse: messages fade towards the k-th neighbour, so that another k changes all predictions."""
         raise InputError(
             "a masked-site model cannot grow: its messages fade towards the k-th neighbour, so no larger "
             "network answers as it does; train it anew with the larger k"
         )
 
     def restore(self, constants: Mapping[str, Any], temperature: float) -> None:
-        """Take the weights back out of an exported graph, see `Architecture`."""
+        """Take the weights from an exported graph, see `Architecture`."""
         held = self.network.state_dict()
         weights = weights_of(constants, temperature)
-        shapes = {name: tuple(held[name].shape) for name in held if name not in OWN}
+        shapes = {name: tuple(held[name].shape) for name in held if name not in NOT_WEIGHTS}
         if {name: array.shape for name, array in weights.items()} != shapes:
             raise ModelError(
                 "the model's network is built otherwise than those trained today; start from another model"
@@ -116,14 +104,14 @@ class MaskedSite(Architecture):
         self.network.load_state_dict({**held, **{name: torch.from_numpy(w) for name, w in weights.items()}})
 
     def graph(self, temperature: float) -> GraphProto:
-        """The network as an ONNX graph."""
+        """Return the network as an ONNX graph."""
         weights = {name: t.detach().cpu().numpy() for name, t in self.network.state_dict().items()}
         return masked_site_graph(weights, self.k, temperature)
 
     def _loss(self, batch: SiteBatch) -> tuple[Tensor, Tensor]:
         device, n = batch["site"].device.type, len(batch["site"])
         if device == "cpu":
-            batch = filled(batch)
+            batch = padded(batch)
         if self._worth_compiling and not self._compiled and self.network.training and device == "cpu":
             self._forward = torch.compile(self.network, dynamic=True)
             self._compiled, self._half = True, half_pays()
@@ -135,7 +123,7 @@ class MaskedSite(Architecture):
             seed = int(self.network.draws)
             torch.manual_seed(seed)  # of dropout, for a run that is taken up again
             generator = torch.Generator(batch["site"].device).manual_seed(seed)
-            seen = disturb(batch, self.k, generator)
+            seen = augment(batch, self.k, generator)
             logits = self._forward(seen.distances, seen.neighbours, seen.element, seen.directions).float()
         if not seen.scored.any():
             return logits.sum() * 0.0, logits[:n].detach()
@@ -144,10 +132,9 @@ class MaskedSite(Architecture):
         return loss, logits[:n].detach()
 
 
-def filled(batch: SiteBatch) -> SiteBatch:
-    """The batch with rows added up to a multiple of `ROWS_ALIKE`: crystals of one nameless site that counts
-    nowhere."""
-    missing = -len(batch["site"]) % ROWS_ALIKE
+def padded(batch: SiteBatch) -> SiteBatch:
+    """Return the batch padded to a multiple of `ROWS_MULTIPLE` with crystals of one unlabelled site."""
+    missing = -len(batch["site"]) % ROWS_MULTIPLE
     if not missing:
         return batch
     values = {"target": -1, "distances": 3}
@@ -158,14 +145,15 @@ def filled(batch: SiteBatch) -> SiteBatch:
 
 
 def compiler_found() -> bool:
-    """Whether ``torch.compile`` will find a C++ compiler."""
+    """Return whether ``torch.compile`` will find a C++ compiler."""
     return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++"))
 
 
 def half_pays() -> bool:
-    """Whether this CPU multiplies matrices of half precision (bfloat16) as fast as others. Where it lacks
-    AVX-512, oneDNN goes the long way round, and a step takes seven times as long
-    (benchmarks/half_precision.py)."""
+    """Return whether this CPU multiplies bfloat16 matrices at full speed.
+
+    Without AVX-512 a step takes seven times as long (benchmarks/half_precision.py).
+    """
     return torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 

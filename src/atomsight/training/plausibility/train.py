@@ -1,4 +1,4 @@
-"""Train a plausibility network on real crystals and decoys, in a run folder like any other."""
+"""Training of a plausibility network on real crystals and decoys, in a run folder."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from atomsight.models.onnx.floats import flushed
 from atomsight.models.plausibility import inference
 from atomsight.training.architecture import SiteBatch
 from atomsight.training.data import READ_AHEAD, read_ahead
-from atomsight.training.export import write_model
-from atomsight.training.finetune import constants_of
 from atomsight.training.hardware import Hardware
 from atomsight.training.loop import Schedule, Training, prepare
+from atomsight.training.model_file import constants_of, write_model
 from atomsight.training.plausibility.training import ANGULAR, K, Plausibility
 from atomsight.training.processes import alone
 from atomsight.training.run_folder import RunFolder
@@ -34,28 +33,28 @@ class Source(Protocol):
     """Real structures and decoys of one split.
 
     Attributes:
-        real_weight: of a real structure against a decoy, where each is judged by itself.
+        real_weight: of a real structure relative to a decoy in the binary cross-entropy.
     """
 
     real_weight: float
 
     def batches(self, generator: np.random.Generator) -> Iterator[dict[str, Tensor]]:
-        """The steps of one pass, see `batch.batch_of`."""
+        """Yield the batches of one pass, see `batch.batch_of`."""
 
 
 @dataclass(frozen=True)
 class PlausibilitySettings(RunSettings):
-    """What decides what a training yields, besides its data.
+    """Everything that determines the result of a training, besides its data.
 
     Attributes:
-        data: how the structures and decoys are drawn, in words or an expression.
-        angular: channels by direction; 0 sees distances alone; None takes the default, or that of ``begin``.
+        data: description of how structures and decoys are drawn.
+        angular: channels by direction; 0 uses distances alone; None takes the default, or that of ``begin``.
         begin: model whose weights the training begins with: a plausibility network, or a masked-site model;
-            None draws them.
-        epochs: passes over the train split, at most; None is the architecture's own choice.
-        learning_rate: peak of the schedule; None is the architecture's own choice.
+            None draws random weights.
+        epochs: maximum of passes over the train split; None takes the architecture's default.
+        learning_rate: peak of the schedule; None takes the architecture's default.
         patience: epochs without a better share of formulas on ``val`` whose real crystal is first.
-        seed: of the weights and of all that is drawn.
+        seed: of the weights and of all random numbers.
     """
 
     data: str = ""
@@ -70,13 +69,13 @@ class PlausibilitySettings(RunSettings):
         self.check_numbers(angular=0, epochs=1, patience=1, seed=0)
 
 
-class SourceBatches(IterableDataset):
-    """The steps of a source: another draw in each epoch for ``train``, always the same for ``val``.
+class SourceBatches(IterableDataset[SiteBatch]):
+    """The batches of a source: newly drawn in each epoch for ``train``, always the same for ``val``.
 
     Args:
         source: of the structures.
         split: ``train`` or ``val``.
-        seed: of what is drawn.
+        seed: of the random numbers.
     """
 
     def __init__(self, source: Source, split: str, seed: int) -> None:
@@ -96,10 +95,10 @@ class SourceBatches(IterableDataset):
 
 
 def network_from(settings: PlausibilitySettings, real_weight: float = 1.0) -> Plausibility:
-    """The architecture with its initial weights.
+    """Return the architecture with its initial weights.
 
     Raises:
-        ModelError: the model to begin with is built otherwise, or has other channels by direction.
+        ModelError: the initial model has another structure, or other channels by direction.
     """
     angular = ANGULAR if settings.angular is None else settings.angular
     architecture = Plausibility(K, angular=angular, real_weight=real_weight)
@@ -126,18 +125,18 @@ def train_plausibility(
     """Train a plausibility network, export it, and open the result.
 
     Args:
-        sources: makes the structures and decoys by split, ``train`` and ``val``; called once the settings
-            have been checked, since it may take minutes.
+        sources: creates the structures and decoys by split, ``train`` and ``val``. It is called after the
+            settings were checked, since it may take minutes.
         out: the run folder, see ``run_folder.py``.
         settings: what to train.
         record: goes into ``settings.json``: at least ``dataset`` and its ``fingerprint``.
-        resume: go on with the run in ``out``; one that has ended is only opened.
+        resume: continue the run in ``out``; one that has ended is only opened.
         hardware: where, in one process; None is the CPU.
         progress: receives the progress after each step and epoch.
 
     Raises:
         InputError: ``out`` holds another run, or other settings than those to go on with.
-        ModelError: the model to begin with is built otherwise.
+        ModelError: the initial model has another structure.
     """
     hardware = hardware or Hardware()
     if hardware.processes > 1 or hardware.in_memory:
@@ -179,5 +178,5 @@ def _train(
 def export(architecture: Plausibility, path: Path, metadata: Mapping[str, Any]) -> None:
     """Write a plausibility network as an ONNX file."""
     architecture.network.cpu()
-    told = {"kind": "plausibility", "k": str(architecture.k), "elements": "all", **metadata}
-    write_model(architecture.graph(1.0), told, path)
+    identity = {"kind": "plausibility", "k": str(architecture.k), "elements": "all"}
+    write_model(architecture.graph(1.0), {**identity, **metadata}, path)

@@ -1,9 +1,10 @@
-"""How a plausibility network is trained and exported."""
+"""Training and export of the plausibility networks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -15,7 +16,7 @@ from atomsight.models.plausibility.inference import POOL
 from atomsight.training.architecture import Architecture, SiteBatch, Stage
 from atomsight.training.masked_site.graph import masked_site_graph, weights_of
 from atomsight.training.masked_site.network import DEGREES, MaskedSiteNetwork
-from atomsight.training.masked_site.training import OWN, compiler_found, half_pays
+from atomsight.training.masked_site.training import NOT_WEIGHTS, compiler_found, half_pays
 
 if TYPE_CHECKING:
     from onnx import GraphProto
@@ -24,7 +25,7 @@ K = 16
 LAYERS = 3
 HIDDEN = 96
 ANGULAR = 16
-"""Channels kept apart by direction; 0 makes the network of distances alone."""
+"""Channels resolved by direction; 0 makes a network of distances alone."""
 
 EPOCHS = 10
 LEARNING_RATE = 2e-3
@@ -34,7 +35,7 @@ TINY = 1e-20
 
 @final
 class Plausibility(Architecture):
-    """Training and export of a network that tells real crystals from decoys.
+    """Training and export of a network that distinguishes real crystals from decoys.
 
     It sees the elements of all sites and gives one logit a site. Each batch holds structures of several
     formulas, see `batch.batch_of`; a formula counts as a row that is predicted rightly when the real crystal
@@ -61,26 +62,15 @@ class Plausibility(Architecture):
         self._forward: Callable[..., Tensor] | None = None
 
     def prepare(self, batches: Iterable[SiteBatch]) -> None:
-        """Nothing: the network has no scales."""
+        """Do nothing: the network has no scales."""
 
     def stages(self) -> tuple[Stage, ...]:
-        """One stage: everything is trained together."""
-        return (
-            Stage(
-                "plausibility",
-                self.network,
-                self._loss,
-                epochs=EPOCHS,
-                learning_rate=LEARNING_RATE,
-                weight_decay=0.01,
-                monitor="accuracy",
-                optimiser=torch.optim.AdamW,
-                longest_gradient=1.0,
-            ),
-        )
+        """Return one stage that trains everything."""
+        stage = Stage("plausibility", self.network, self._loss, EPOCHS, LEARNING_RATE, weight_decay=0.01)
+        return (replace(stage, optimiser=torch.optim.AdamW, longest_gradient=1.0),)
 
     def logits(self, batch: SiteBatch) -> Tensor:
-        """(s,) log-odds of real against decoy of each structure."""
+        """Return (s,) log-odds of real against decoy of each structure."""
         if self._forward is None:
             compiles = batch["distances"].device.type == "cpu" and compiler_found()
             self._forward = torch.compile(self.network, dynamic=True) if compiles else self.network
@@ -91,16 +81,16 @@ class Plausibility(Architecture):
         return pooled(site.float(), batch["weight"], batch["structure"], len(batch["group"]))
 
     def adopt(self, weights: Mapping[str, Tensor]) -> None:
-        """Refused, as for a masked-site model."""
+        """Refuse, as for a masked-site model."""
         raise InputError("a plausibility network cannot grow; train it anew with the larger k")
 
     def restore(self, constants: Mapping[str, Any], temperature: float) -> None:
         """Take the size and the weights of an exported network.
 
-        Where that one names elements, the last layer is a new one: its logit is of another kind.
+        If that one predicts elements, the last layer is new.
 
         Raises:
-            ModelError: it is built otherwise.
+            ModelError: it has another structure.
         """
         other = ModelError("the file holds another kind of network than those that judge crystals")
         weights = weights_of(constants, temperature)
@@ -113,7 +103,7 @@ class Plausibility(Architecture):
         state = network.state_dict()
         last = {"out.weight", "out.bias"} if weights["out.bias"].size > 1 else set()
         sizes = {name: array.size for name, array in weights.items() if name not in last}
-        if sizes != {name: state[name].numel() for name in state.keys() - last - set(OWN)}:
+        if sizes != {name: state[name].numel() for name in state.keys() - last - set(NOT_WEIGHTS)}:
             raise other
         taken = {
             name: torch.from_numpy(array.copy()).reshape(state[name].shape)
@@ -124,15 +114,9 @@ class Plausibility(Architecture):
         self.network, self._forward = network, None
 
     def graph(self, temperature: float) -> GraphProto:
-        """The network as an ONNX graph; its output are the logits of the sites."""
-        from onnx import TensorProto, helper
-
+        """Return the network as an ONNX graph; its output is the logits of the sites."""
         weights = {name: t.detach().cpu().numpy() for name, t in self.network.state_dict().items()}
-        graph = masked_site_graph(weights, self.k, temperature)
-        del graph.node[-1]  # the softmax over the elements
-        del graph.output[:]
-        graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["sites", 1]))
-        return graph
+        return masked_site_graph(weights, self.k, temperature, softmax=False)
 
     def _loss(self, batch: SiteBatch) -> tuple[Tensor, Tensor]:
         if self.network.training:
@@ -142,7 +126,7 @@ class Plausibility(Architecture):
 
 
 def network_of(k: int, angular: int, hidden: int = HIDDEN, layers: int = LAYERS) -> MaskedSiteNetwork:
-    """A network with random weights.
+    """Return a network with random weights.
 
     Raises:
         ModelError: it would have more layers than the masked-site network.
@@ -155,7 +139,7 @@ def network_of(k: int, angular: int, hidden: int = HIDDEN, layers: int = LAYERS)
 
 
 def pooled(logits: Tensor, weight: Tensor, structure: Tensor, structures: int) -> Tensor:
-    """(s,) logit of each structure, as `inference.crystal_logits`."""
+    """Return (s,) logit of each structure, as `inference.crystal_logits`."""
     zeros = logits.new_zeros(structures)
     mean = zeros.index_add(0, structure, weight * logits)
     power = zeros.index_add(0, structure, weight * torch.exp((-logits / POOL).clamp(max=30)))
@@ -163,16 +147,16 @@ def pooled(logits: Tensor, weight: Tensor, structure: Tensor, structures: int) -
 
 
 def contrast(score: Tensor, group: Tensor, real: Tensor, real_weight: float) -> tuple[Tensor, Tensor]:
-    """Mean loss over groups, and the scores of the crystal itself and of its best decoy.
+    """Return the mean loss over groups, and the scores of the crystal itself and of its best decoy.
 
-    The loss is that of naming each real structure among the decoys of its formula, and half of calling each
-    structure real or not by itself.
+    The loss is the cross-entropy of each real structure among the decoys of its formula, plus half of the
+    binary cross-entropy of each structure by itself.
 
     Args:
         score: (s,) log-odds of the structures.
-        group: (s,) which formula each belongs to, ascending from 0; the crystal itself stands first.
+        group: (s,) which formula each belongs to, ascending from 0; the crystal itself is first.
         real: (s,) bool.
-        real_weight: of a real structure where each is judged by itself.
+        real_weight: of a real structure in the binary cross-entropy.
 
     Returns:
         The loss, and (groups, 2) scores.

@@ -19,13 +19,13 @@ TRUE_WEIGHT = 118.0
 class TwoStageNetwork(nn.Module):
     """Stage one: k distances -> 3 x 64 sigmoid -> 118 sigmoid. Stage two: [those, k distances] -> linear.
 
-    The distances are standardised first, each by its mean and standard deviation over the train sites. That
-    is an affine map in front of two linear layers, so the functions that the network can represent are those
-    of raw distances in Å; only the way to them is shorter.
+    The distances are standardised first, each by its mean and standard deviation over the train sites. This
+    affine map precedes two linear layers, so the network can represent the same functions as with raw
+    distances in Å, but trains faster.
 
     Args:
         k: distances of a site.
-        elements: atomic numbers, the order of stage two's outputs.
+        elements: atomic numbers, in the order of stage two's outputs.
     """
 
     mean: Tensor
@@ -50,23 +50,25 @@ class TwoStageNetwork(nn.Module):
         nn.init.zeros_(self.stage_two.bias)
 
     def standardised(self, distances: Tensor) -> Tensor:
-        """(n, k) distances in Å to zero mean and unit deviation."""
+        """Return (n, k) distances with zero mean and unit standard deviation."""
         return (distances - self.mean) * self.scale
 
     def scores(self, distances: Tensor) -> Tensor:
-        """(n, 118) stage one's outputs before their sigmoid."""
-        return self.stage_one(self.standardised(distances))
+        """Return (n, 118) outputs of stage one before their sigmoid."""
+        outputs: Tensor = self.stage_one(self.standardised(distances))
+        return outputs
 
     def logits(self, distances: Tensor) -> Tensor:
-        """(n, elements) stage two's outputs before the softmax; no gradient reaches stage one."""
+        """Return (n, elements) logits of stage two; no gradient reaches stage one."""
         with torch.no_grad():
             standard = self.standardised(distances)
             joined = torch.cat([torch.sigmoid(self.stage_one(standard)), standard], dim=1)
-        return self.stage_two(joined)
+        outputs: Tensor = self.stage_two(joined)
+        return outputs
 
 
 def sigmoid_layer(before: int, after: int, first: bool, last: bool) -> nn.Linear:
-    """A linear layer with initial weights that let stacked sigmoids learn from the first step.
+    """Return a linear layer whose initial weights let stacked sigmoids learn from the first step.
 
     sigmoid(x) = (1 + tanh(x / 2)) / 2, so weights of 4 times Glorot's size and a bias of minus half the row
     sum make the stack behave like tanh layers as initialised by Glorot and Bengio (2010,
@@ -86,7 +88,9 @@ def sigmoid_layer(before: int, after: int, first: bool, last: bool) -> nn.Linear
 
 
 def weighted_cross_entropy(scores: Tensor, number: Tensor) -> Tensor:
-    """Binary cross-entropy over 118 outputs, the true one weighted by 118; mean over sites and outputs, nats.
+    """Return the binary cross-entropy over 118 outputs, the true one weighted by 118, nats.
+
+    It is the mean over sites and outputs.
 
     Args:
         scores: (n, 118) outputs before their sigmoid.

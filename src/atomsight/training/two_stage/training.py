@@ -1,4 +1,4 @@
-"""How the two-stage network is trained: stage one to its end, then stage two on top of it."""
+"""Training of the two-stage network: stage one, then stage two on its frozen outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto
 
 LEAST_DEVIATION = 1e-3
-"""Å; a distance that hardly varies is not blown up."""
+"""Å; smallest standard deviation in the scaling of a distance."""
 
 
 @final
@@ -32,7 +32,7 @@ class TwoStage(Architecture):
         self.network: TwoStageNetwork = TwoStageNetwork(k, elements)
 
     def prepare(self, batches: Iterable[SiteBatch]) -> None:
-        """Mean and standard deviation of each distance over the train sites."""
+        """Compute mean and standard deviation of each distance over the train sites."""
         k = len(self.network.mean)
         count, total, squares = 0, torch.zeros(k, dtype=torch.float64), torch.zeros(k, dtype=torch.float64)
         for batch in batches:
@@ -48,26 +48,26 @@ class TwoStage(Architecture):
         self.network.scale.copy_(1 / deviation.clamp_min(LEAST_DEVIATION))
 
     def batch_size(self, train_sites: int) -> int:
-        """Large batches keep all cores busy; a small dataset needs at least some 64 steps an epoch."""
+        """Return a large batch that keeps all cores busy, but at least about 64 steps an epoch."""
         return min(DEFAULT_BATCH, max(256, train_sites // 64))
 
     def stages(self) -> tuple[Stage, ...]:
-        """Stage one, then stage two.
+        """Return stage one and stage two.
 
-        Both are judged by accuracy: the loss on ``val`` rises again early over a few confident mistakes,
-        which calibration tempers.
+        Both monitor accuracy: the loss on ``val`` rises early because of a few confident mistakes, which
+        calibration corrects.
         """
         return (
-            Stage("stage-one", self.network.stage_one, self._loss_one, 24, 0.1, 0.01, "accuracy"),
-            Stage("stage-two", self.network.stage_two, self._loss_two, 10, 0.1, 0.01, "accuracy"),
+            Stage("stage-one", self.network.stage_one, self._loss_one, 24, 0.1, 0.01),
+            Stage("stage-two", self.network.stage_two, self._loss_two, 10, 0.1, 0.01),
         )
 
     def logits(self, batch: SiteBatch) -> Tensor:
-        """(n, elements), see `Architecture`."""
+        """Return (n, elements) logits, see `Architecture`."""
         return self.network.logits(batch["distances"])
 
     def adopt(self, weights: Mapping[str, Tensor]) -> None:
-        """The old weights and scales, and zero weights from the new distances into both stages."""
+        """Take the old weights and scales, and zero weights from the new distances into both stages."""
         own = self.network.state_dict()
         for name, tensor in weights.items():
             if name in ("mean", "scale"):
@@ -79,7 +79,7 @@ class TwoStage(Architecture):
                 own[name].copy_(tensor)
 
     def graph(self, temperature: float) -> GraphProto:
-        """The network as an ONNX graph."""
+        """Return the network as an ONNX graph."""
         network = self.network
         linear = [layer for layer in network.stage_one if isinstance(layer, nn.Linear)]
         weights = [

@@ -1,4 +1,4 @@
-// The server: requests, uploads, jobs. Every failure comes as an Error whose message can be shown.
+// Requests to the server, uploads, jobs. Every failure is an Error with a message for the user.
 
 const FILES_AT_ONCE = 100;
 
@@ -8,11 +8,11 @@ async function ask(path, options = {}) {
     answer = await fetch(path, options);
   } catch {
     if (options.signal?.aborted) throw new Error("cancelled");
-    throw new Error("The server does not answer; is atomsight serve still running?");
+    throw new Error("The server does not respond. Is atomsight serve still running?");
   }
   if (answer.status === 204) return null;
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.detail || `The server answers ${answer.status}.`);
+  if (!answer.ok) throw new Error(body.detail || `The server responded with status ${answer.status}.`);
   return body;
 }
 
@@ -21,10 +21,10 @@ export const remove = (path) => ask(path, { method: "DELETE" });
 export const post = (path, body) =>
   ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 
-/** Let go of a job when the page is left; nobody could ask for it any more. */
+/** Delete a job when the page is closed, because its results are no longer accessible. */
 export const abandon = (job) => fetch(`/api/jobs/${job}`, { method: "DELETE", keepalive: true }).catch(() => null);
 
-/** Send files in portions; `tell` receives how many are sent, `signal` ends it. Of what fails nothing stays. */
+/** Upload files in portions. `tell` receives the number of files sent, `signal` cancels. A failed upload is deleted. */
 export async function upload(files, tell, signal) {
   let to = null;
   try {
@@ -48,7 +48,7 @@ export async function upload(files, tell, signal) {
   }
 }
 
-/** Watch a job; `tell` receives each status. Gives back the last one. */
+/** Follow a job. `tell` receives each status; the last one is returned. */
 export function watch(job, tell) {
   return new Promise((resolve, reject) => {
     const events = new EventSource(`/api/jobs/${job}/events`);
@@ -63,7 +63,7 @@ export function watch(job, tell) {
     events.onerror = () => {
       if (over) return;
       events.close();
-      reject(new Error("The server does not answer; is atomsight serve still running?"));
+      reject(new Error("The server does not respond. Is atomsight serve still running?"));
     };
   });
 }

@@ -1,4 +1,4 @@
-// The candidates view: ranked while they are read, score against density, what is kept to download.
+// The view Candidates: ranking table, score against density, downloads.
 
 import { get } from "./api.js";
 import { scoreDensity } from "./charts.js";
@@ -9,46 +9,46 @@ const { make } = atomsight;
 const COLUMNS = [
   { key: "crystal", title: "candidate", kind: "text" },
   { key: "formula", title: "formula", kind: "text" },
-  { key: "rank", title: "rank", kind: "count", hint: "within the formula" },
-  { key: "score", title: "score", kind: "number", hint: "log-odds of real against decoy" },
+  { key: "rank", title: "rank", kind: "count", hint: "rank within the formula" },
+  { key: "score", title: "score", kind: "number", hint: "log-odds of a real structure against a decoy" },
   { key: "verdict", title: "verdict", kind: "text" },
   { key: "density", title: "g/cm³", kind: "number" },
-  { key: "kind", title: "kind", kind: "text" },
+  { key: "kind", title: "class", kind: "text", hint: "class of the crystal" },
 ];
-const BETWEEN = 1500; // ms from one look at the table to the next, while the job runs
+const REFRESH = 1500; // ms between two updates of the table while the job runs
 
-/** `see` opens what it is given in the structure view. */
+/** `see` opens a candidate in the view Structure. */
 export function candidatesView(panel, about, see) {
   const work = new Work((s) => `${s.handled.toLocaleString("en-GB")} candidates, ${s.marked.toLocaleString("en-GB")} to keep` +
-    `${s.state === "waiting" ? ", waiting for its turn" : ""}${s.state === "cancelled" ? ", cancelled" : ""}`);
+    `${s.state === "waiting" ? ", waiting for an earlier job" : ""}${s.state === "cancelled" ? ", cancelled" : ""}`);
   const settings = { risk: 0.005, relaxed: false };
-  const risk = choice("Real structures called unlikely", [["0.001", "0.1 %"], ["0.005", "0.5 %"], ["0.02", "2 %"], ["0.05", "5 %"]],
+  const risk = choice("Real structures called unlikely, at most", [["0.001", "0.1 %"], ["0.005", "0.5 %"], ["0.02", "2 %"], ["0.05", "5 %"]],
     (value) => { settings.risk = Number(value); }, "0.005");
   const relaxed = make("label", {}, make("input", { type: "checkbox", onchange: ({ target }) => { settings.relaxed = target.checked; } }),
-    " relaxed: trust the volumes");
+    " candidates are relaxed (volumes count)");
   const examples = choice("Example", [["", "choose"], ...about.landscapes], (name) => name && start(null, { example: name }));
   const downloads = make("p", { class: "row" });
   const chart = make("div");
   const list = make("div");
   const detail = make("div", { class: "panel", "aria-live": "polite" });
   panel.append(
-    dropPlace("Drop a folder or an archive of candidate structures here.", (files) => start(files), risk, relaxed, examples),
+    dropPlace("Drop a folder or archive of candidate structures here.", (files) => start(files), risk, relaxed, examples),
     work.element, downloads, make("div", { class: "bench" }, make("div", {}, list), make("div", {}, chart, detail)));
   let looked = 0;
   let turn = 0;
   let shown = null;
-  let chosen = null; // source of the candidate that is opened
+  let chosen = null; // source of the selected candidate
 
   async function start(files, example = {}) {
     for (const part of [downloads, chart, list, detail]) part.replaceChildren();
-    looked = Date.now() + BETWEEN;
+    looked = Date.now() + REFRESH;
     shown = chosen = null;
     const last = await work.run("/api/rankings", { ...settings, ...example }, files, () => {
       if (Date.now() < looked) return;
       const begun = Date.now();
-      looked = Infinity; // one look at a time; long tables are looked at less often
+      looked = Infinity; // One request at a time; long tables are requested less often.
       refresh(work.job).catch((error) => work.fail(error)).finally(() => {
-        looked = Date.now() + BETWEEN + 5 * (Date.now() - begun);
+        looked = Date.now() + REFRESH + 5 * (Date.now() - begun);
       });
     });
     if (!last) return;
@@ -68,7 +68,7 @@ export function candidatesView(panel, about, see) {
     const filter = shown?.filterBox.value ?? "";
     const page = shown?.page ?? 0;
     const table = dataTable("ranking", COLUMNS, candidates, {
-      caption: "Candidates, best first within each formula", page: 20, open: (index) => pick(index) });
+      caption: "Candidates of each formula, best first", page: 20, open: (index) => pick(index) });
     const pick = (index, reveal = true) => {
       chooseRow(table, index, reveal);
       chosen = candidates[index].source;
@@ -76,15 +76,15 @@ export function candidatesView(panel, about, see) {
       chart.querySelector(`[data-index="${index}"]`)?.classList.add("chosen");
       const one = candidates[index];
       const heading = `${one.crystal}: rank ${one.rank} of ${one.formula}, score ${one.score.toFixed(2)}, ${one.verdict}`;
-      if (!reveal && detail.firstChild?.textContent === heading) return; // else it would be read out again
+      if (!reveal && detail.firstChild?.textContent === heading) return; // A screen reader would read it again.
       refill(detail,
         make("h2", {}, heading),
         make("p", { class: "source" }, one.source),
-        make("button", { type: "button", onclick: () => see({ ranking: job, source: one.source }) }, "Open in the structure view"),
-        one.evidence.length ? make("ul", {}, ...one.evidence.map((words) => make("li", {}, words))) : make("p", {}, "Nothing speaks against it."));
+        make("button", { type: "button", onclick: () => see({ ranking: job, source: one.source }) }, "Open in the view Structure"),
+        one.evidence.length ? make("ul", {}, ...one.evidence.map((words) => make("li", {}, words))) : make("p", {}, "No problems found."));
     };
-    const verdict = choice("Show", [["", "all"], ["verdict:keep", "to keep"], ["verdict:unlikely", "unlikely"]], (value) => table.filter(value), filter);
-    // what the reader had set stays while the table grows
+    const verdict = choice("Show", [["", "all"], ["verdict:keep", "keep"], ["verdict:unlikely", "unlikely"]], (value) => table.filter(value), filter);
+    // Sorting, filter and page stay while the table grows.
     if (shown?.sort) {
       table.sortBy(shown.sort.column);
       if (table.sort.down !== shown.sort.down) table.sortBy(shown.sort.column);
@@ -103,7 +103,7 @@ export function candidatesView(panel, about, see) {
     const path = `/api/rankings/${status.job}`;
     const link = (href, text) => make("a", { class: "button", href, download: "" }, text);
     downloads.replaceChildren(
-      ...(status.marked ? [link(`${path}/survivors.zip`, `Download ${status.marked.toLocaleString("en-GB")} survivors`)] : []),
+      ...(status.marked ? [link(`${path}/survivors.zip`, `Download ${status.marked.toLocaleString("en-GB")} survivors (zip)`)] : []),
       link(`${path}/table.csv`, "Table as CSV"), link(`${path}/table.jsonl`, "JSON lines"), link(`${path}/table.parquet`, "Parquet"));
   }
 }

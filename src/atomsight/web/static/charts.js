@@ -1,4 +1,4 @@
-// Score against density, and histograms of distances, as SVG in the colours of the page.
+// Charts as SVG in the colours of the page: score against density, histograms of distances.
 
 const { make } = atomsight;
 const SMALL = "font-size:12px";
@@ -29,7 +29,7 @@ export function scoreDensity(rows, choose) {
   const x = (v) => left + ((v - x0) / (x1 - x0)) * (width - left - 18);
   const y = (v) => top + (1 - (v - y0) / (y1 - y0)) * (height - top - bottom);
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", id: "score-density", role: "img",
-    "aria-label": "Score of each candidate against its density; the table holds the same numbers" });
+    "aria-label": "Score of each candidate against its density; the table contains the same numbers" });
   for (const v of ticks(y0, y1)) {
     svg.append(
       make("line", { x1: left, x2: width, y1: y(v), y2: y(v), style: "stroke:var(--rule)" }),

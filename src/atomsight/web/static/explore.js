@@ -1,4 +1,4 @@
-// The explore view: how far neighbours usually are, and which elements the bundled model takes for which.
+// The view Explore: distributions of neighbour distances, confusion matrix of the bundled model.
 
 import { get } from "./api.js";
 import { histograms } from "./charts.js";
@@ -10,8 +10,8 @@ const EXAMPLES = [
   { key: "crystal", title: "crystal", kind: "text" },
   { key: "label", title: "site", kind: "text" },
   { key: "formula", title: "formula", kind: "text" },
-  { key: "probability", title: "for the wrong one", kind: "percent" },
-  { key: "probability_true", title: "for the true one", kind: "percent" },
+  { key: "probability", title: "probability of predicted", kind: "percent" },
+  { key: "probability_true", title: "probability of true", kind: "percent" },
 ];
 const MOST_ROWS = 10;
 
@@ -19,14 +19,14 @@ export async function exploreView(panel, about) {
   const distances = make("div");
   const matrix = make("div", { class: "confusion" });
   const cell = make("div", { class: "panel", "aria-live": "polite" });
-  const told = make("p", { class: "source" });
+  const summary = make("p", { class: "source" });
   panel.append(
-    make("h2", {}, "How far neighbours are"), distances,
-    make("h2", {}, "What the model takes for what"), told, make("div", { class: "two" }, matrix, cell));
-  distances.textContent = "reading";
+    make("h2", {}, "Neighbour distances"), distances,
+    make("h2", {}, "Confusion matrix of the model"), summary, make("div", { class: "two" }, matrix, cell));
+  distances.textContent = "loading";
   try {
     await new Distances(distances).load("C");
-    await confusion(matrix, told, cell, about);
+    await confusion(matrix, summary, cell, about);
   } catch (error) {
     panel.append(make("p", { class: "note", role: "alert" }, error.message));
   }
@@ -72,7 +72,7 @@ class Distances {
   }
 
   show() {
-    const ways = [["neighbours", "elements of the neighbour"], ["ranks", "neighbour numbers"], ["bonds", "types of bond"]];
+    const ways = [["neighbours", "elements of the neighbour"], ["ranks", "neighbour numbers"], ["bonds", "bond types"]];
     const set = (key) => (value) => {
       this[key] = key === "n" ? Number(value) : value;
       this.show();
@@ -81,30 +81,30 @@ class Distances {
     const series = this.series();
     refill(this.place,
       make("div", { class: "row" },
-        choice("From", this.table.centres, (centre) => this.load(centre).catch((error) => this.fail(error)), this.centre),
-        choice("compare", ways, set("by"), this.by),
-        this.by === "neighbours" ? choice("neighbour number", numbers, set("n"), String(this.n))
-          : choice("to", this.neighbours(), set("neighbour"), this.neighbour)),
-      series.length ? wide("Histograms of distances", histograms(series, this.table.low, this.table.step)) : make("p", {}, "Too few sites, or no bonds known."),
+        choice("Element", this.table.centres, (centre) => this.load(centre).catch((error) => this.fail(error)), this.centre),
+        choice("Group by", ways, set("by"), this.by),
+        this.by === "neighbours" ? choice("Neighbour number", numbers, set("n"), String(this.n))
+          : choice("Neighbour", this.neighbours(), set("neighbour"), this.neighbour)),
+      series.length ? wide("Histograms of distances", histograms(series, this.table.low, this.table.step)) : make("p", {}, "Too few sites, or no bonds in the data."),
       make("p", { class: "source" },
-        `${this.by === "bonds" ? `${this.table.bond_crystals.toLocaleString("en-GB")} crystals, types of bonds told from the geometry` : this.table.source}. Each site of the first element counts once; below each name: how many, and the median. ` +
-        "Every histogram is as high as its highest bin."));
+        `${this.by === "bonds" ? `${this.table.bond_crystals.toLocaleString("en-GB")} crystals, bond types perceived from the geometry` : this.table.source}. Each site of the first element counts once. Below each name: number of sites and median. ` +
+        "Each histogram is scaled to its highest bin."));
   }
 }
 
-async function confusion(place, told, cell, about) {
+async function confusion(place, summary, cell, about) {
   const table = await get("/api/explore/confusion");
   const share = (value) => `${(100 * value).toFixed(1)} %`;
-  told.textContent = `${about.model} on ${table.sites.toLocaleString("en-GB")} sites of ${table.crystals.toLocaleString("en-GB")} crystals ` +
-    `that share no formula with its training: ${share(table.accuracy)} right, macro recall ${share(table.macro_recall)}. ` +
-    "Press a cell for examples.";
+  summary.textContent = `${about.model} on ${table.sites.toLocaleString("en-GB")} sites of ${table.crystals.toLocaleString("en-GB")} crystals ` +
+    `that share no formula with the training data: accuracy ${share(table.accuracy)}, macro recall ${share(table.macro_recall)}. ` +
+    "Select a cell to see examples.";
   atomsight.drawConfusion(place, { elements: table.elements, cells: table.cells, sites: table.sites_of, table: "" });
   const open = async (right, wrong) => {
     const found = await get(`/api/explore/confusion/${encodeURIComponent(right)}/${encodeURIComponent(wrong)}`);
     const plot = make("div");
-    const heading = make("h3", {}, right === wrong ? `${right}, recognised` : `${right} taken for ${wrong}`);
+    const heading = make("h3", {}, right === wrong ? `${right}, predicted correctly` : `${right} predicted as ${wrong}`);
     if (!found.examples.length) {
-      cell.replaceChildren(heading, make("p", {}, "No examples are kept of this cell."));
+      cell.replaceChildren(heading, make("p", {}, "There are no examples for this cell."));
       return;
     }
     const examples = dataTable("examples", EXAMPLES, found.examples, { open: (index) => {
@@ -112,7 +112,7 @@ async function confusion(place, told, cell, about) {
       plot.replaceChildren(
         make("h3", {}, `${one.crystal}, ${one.label}`),
         wide("Distances of the site", atomsight.sitePlot({ ...one, elements: one.around }, found.profiles, [right, wrong])),
-        make("p", { class: "source" }, `Black: this site, with the elements of its neighbours; left, blue: usual for ${right}; right, orange: for ${wrong}.`));
+        make("p", { class: "source" }, `Black: this site, with the elements of its neighbours. Blue, left: typical of ${right}. Orange, right: typical of ${wrong}.`));
     } });
     cell.replaceChildren(heading, examples.element, plot);
     examples.open(0);
@@ -122,6 +122,6 @@ async function confusion(place, told, cell, about) {
   }));
   const pair = (text, key, chosen) => choice(text, table.elements, (value) => { chosen[key] = value; }, chosen[key]);
   const chosen = { true: "C", predicted: "N" };
-  place.parentElement.before(make("div", { class: "row" }, pair("True", "true", chosen), pair("taken for", "predicted", chosen),
+  place.parentElement.before(make("div", { class: "row" }, pair("True", "true", chosen), pair("Predicted", "predicted", chosen),
     make("button", { type: "button", onclick: () => open(chosen.true, chosen.predicted).catch((error) => cell.replaceChildren(error.message)) }, "Examples")));
 }

@@ -1,4 +1,4 @@
-// The views and which of them is shown: #structure, #candidates or #explore in the address.
+// The views; the address selects one: #structure, #candidates or #explore.
 
 import { get } from "./api.js";
 import { candidatesView } from "./candidates.js";
@@ -23,7 +23,7 @@ try {
     tabs.forEach((tab, i) => {
       tab.setAttribute("aria-selected", String(i === chosen));
       tab.tabIndex = i === chosen ? 0 : -1;
-      // the 3D view keeps its size: one of no size cannot be drawn
+      // The 3D view keeps its size, because a view without size cannot be drawn.
       panels[i].classList.toggle("away", i !== chosen);
       if (i === chosen) panels[i].hidden = false;
     });
@@ -50,7 +50,7 @@ try {
   });
   window.addEventListener("hashchange", show);
   for (const kind of ["dragover", "drop"]) {
-    window.addEventListener(kind, (event) => event.preventDefault()); // a file beside the target must not replace the page
+    window.addEventListener(kind, (event) => event.preventDefault()); // A file dropped outside the target must not replace the page.
   }
   show();
 } catch (error) {

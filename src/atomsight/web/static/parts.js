@@ -1,10 +1,10 @@
-// Parts of more than one view: the place to drop files, the status of a job, tables.
+// Parts that several views use: drop area, job status, tables.
 
 import { abandon, post, remove, upload, watch } from "./api.js";
 
 const { make } = atomsight;
 
-/** Where files are dropped or chosen. `take` receives an array of files. */
+/** Area to drop or choose files. `take` receives an array of files. */
 export function dropPlace(text, take, ...more) {
   const chosen = ({ target }) => {
     if (target.files.length) take([...target.files]);
@@ -29,7 +29,7 @@ export function dropPlace(text, take, ...more) {
   return place;
 }
 
-/** All files of what was dropped, those inside folders too. */
+/** All dropped files, including those inside folders. */
 async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
@@ -51,7 +51,7 @@ async function dropped(transfer) {
   return files.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
 }
 
-/** One line that tells where the work stands, and runs jobs one after another. */
+/** Status line that runs one job at a time. */
 export class Work {
   constructor(words) {
     this.words = words;
@@ -86,7 +86,7 @@ export class Work {
     if (this.job) await post(`/api/jobs/${this.job}/cancel`, {}).catch((error) => this.fail(error));
   }
 
-  /** Upload files, or take what `body` names; start a job; watch it. The job before is forgotten. */
+  /** Upload files or use those that `body` names, then start a job and follow it. The previous job is deleted. */
   async run(path, body, files, each) {
     const mine = (this.turn = (this.turn ?? 0) + 1);
     this.bar.hidden = false;
@@ -98,7 +98,7 @@ export class Work {
       this.job = null;
       if (files) {
         const sent = (n) => this.tell(files.length > 1 ? `${n} of ${files.length} files sent` : "sending");
-        this.sending?.abort(); // files that were being sent are no longer wanted
+        this.sending?.abort(); // An upload in progress is obsolete.
         const sending = (this.sending = new AbortController());
         this.stop.hidden = false;
         body = { ...body, upload: await upload(files, sent, sending.signal) };
@@ -135,12 +135,12 @@ export class Work {
   tellSkips(skipped, count) {
     this.skips.hidden = !count;
     this.skips.replaceChildren(
-      make("summary", {}, `${count.toLocaleString("en-GB")} left out, and why`),
+      make("summary", {}, `${count.toLocaleString("en-GB")} skipped, with reasons`),
       make("ul", {}, ...skipped.slice(0, 500).map((one) => make("li", {}, `${one.source}: ${one.skipped}`))));
   }
 }
 
-/** A table that sorts and filters; `open` receives the index of a row whose first cell is pressed. */
+/** A table with sorting and filter; `open` receives the index of a row when its first cell is selected. */
 export function dataTable(identifier, columns, rows, { caption = "", page = 15, open = null } = {}) {
   const heads = columns.map(({ title, hint, kind }) =>
     make("th", { scope: "col", title: hint, class: kind === "text" ? null : "right" }, title));

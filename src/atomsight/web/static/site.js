@@ -1,4 +1,4 @@
-// One site, opened: what speaks against its element, its distances beside the usual ones, another element tried.
+// Details of one site: evidence, distances compared with typical ones, trials of other elements.
 
 import { get } from "./api.js";
 import { choice, refill, wide } from "./parts.js";
@@ -10,7 +10,7 @@ export class SitePanel {
   /** `change` receives a site and a symbol; `choose` a site. */
   constructor(about, { change, choose }) {
     Object.assign(this, { about, change, choose });
-    this.element = make("section", { class: "panel", "aria-label": "The chosen site", id: "site" });
+    this.element = make("section", { class: "panel", "aria-label": "Selected site", id: "site" });
   }
 
   async open(path, site, checked, original, beside = null) {
@@ -28,19 +28,19 @@ export class SitePanel {
     refill(this.element,
       make("h3", {}, `${found.label}: ${original}${checked.element === original ? "" : ` → ${checked.element}`}, suspicion ${checked.suspicion.toFixed(2)}${checked.flagged ? " ▲ flagged" : ""}`),
       make("div", { class: "two" }, this.words(found, checked), this.trial(site, checked, original)),
-      make("div", { class: "row" }, choice("Distances beside those of", this.about.elements, again, found.beside)),
+      make("div", { class: "row" }, choice("Compare with the distances of", this.about.elements, again, found.beside)),
       ...this.plot(found),
       make("details", {}, make("summary", {}, "Neighbours"), this.neighbours(found)));
   }
 
   words(found, checked) {
-    const told = (ranked) => Object.entries(ranked).map(([symbol, p]) => `${symbol} ${percent(p)}`).join(", ");
+    const list = (ranked) => Object.entries(ranked).map(([symbol, p]) => `${symbol} ${percent(p)}`).join(", ");
     return make("ul", {},
       ...checked.evidence.map((words) => make("li", {}, words)),
-      make("li", {}, `From the geometry alone: ${told(found.blind)}`),
-      make("li", {}, `With the other elements as the file has them: ${told(found.given)}`),
-      make("li", { id: "precedents" }, `Nearest precedents among ${found.precedents_of}: ` + (found.precedents.map(
-        ({ crystal, label, element, apart }) => `${element} (${crystal} ${label}, ${apart.toFixed(3)} Å apart)`).join(", ") || "none")));
+      make("li", {}, `Prediction from the geometry alone: ${list(found.blind)}`),
+      make("li", {}, `Prediction with the elements of all other sites: ${list(found.given)}`),
+      make("li", { id: "precedents" }, `Most similar sites among ${found.precedents_of}: ` + (found.precedents.map(
+        ({ crystal, label, element, apart }) => `${element} (${crystal} ${label}, mean difference ${apart.toFixed(3)} Å)`).join(", ") || "none")));
   }
 
   trial(site, checked, original) {
@@ -59,21 +59,21 @@ export class SitePanel {
     const back = ({ target }) => attempt(original, target);
     return make("fieldset", {}, make("legend", {}, "Try another element"),
       choice("Element", this.about.elements, (symbol) => { wanted = symbol; }, wanted),
-      make("button", { type: "button", id: "try", onclick: press }, "Set, and check the crystal again"),
-      checked.element === original ? null : make("button", { type: "button", onclick: back }, `Back to ${original}`),
+      make("button", { type: "button", id: "try", onclick: press }, "Check again with this element"),
+      checked.element === original ? null : make("button", { type: "button", onclick: back }, `Restore ${original}`),
       tell);
   }
 
   plot(found) {
     const names = [found.element, found.beside];
     const missing = names.filter((symbol) => !found.profiles[symbol]?.length);
-    const note = missing.length ? ` Of ${missing.join(", ")} too few sites are known.` : "";
+    const note = missing.length ? ` Too few sites of ${missing.join(", ")} are known.` : "";
     return [
       wide("Distances of the site", atomsight.sitePlot(found, found.profiles, names)),
       make("p", { class: "source" },
-        `Black: this site, with the element of each neighbour. Left, blue: where the n-th neighbour of ${names[0]} ` +
-        `lies in the ${this.about.dataset ? "dataset" : "training data"}; right, orange: of ${names[1]}. Boxes hold the middle half, pale ones ` +
-        `90 %, lines 98 % of the sites.${note}`),
+        `Black: this site, with the element of each neighbour. Blue, left: distances to the n-th neighbour of ${names[0]} ` +
+        `in the ${this.about.dataset ? "dataset" : "training data"}. Orange, right: of ${names[1]}. Dark boxes contain 50 %, pale boxes ` +
+        `90 %, and lines 98 % of the sites.${note}`),
     ];
   }
 

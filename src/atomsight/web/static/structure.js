@@ -1,4 +1,4 @@
-// The structure view: crystals are checked, one is opened in 3D and as a table of sites, linked both ways.
+// The view Structure: checked crystals, one of them in 3D and as a table of sites, linked with each other.
 
 import { abandon, get, post, watch } from "./api.js";
 import { Work, chooseRow, choice, dataTable, dropPlace } from "./parts.js";
@@ -13,21 +13,21 @@ const CRYSTALS = [
   { key: "formula", title: "formula", kind: "text" },
   { key: "score", title: "suspicion", kind: "number", hint: "2: one correct crystal in a hundred has such a site" },
   { key: "flagged", title: "flagged", kind: "count", hint: "sites with a suspicion of at least 2" },
-  { key: "signs", title: "signs", kind: "count", hint: "what is odd about the crystal as a whole" },
+  { key: "signs", title: "findings", kind: "count", hint: "findings that concern the crystal as a whole" },
   { key: "worst", title: "most suspicious", kind: "text" },
 ];
 const SITES = [
   { key: "label", title: "site", kind: "text" },
   { key: "flag", title: "flag", kind: "text" },
   { key: "element", title: "element", kind: "text" },
-  { key: "better", title: "better", kind: "text", hint: "the other element that fits best" },
+  { key: "better", title: "suggested", kind: "text", hint: "other element with the highest probability" },
   { key: "suspicion", title: "suspicion", kind: "number", hint: "2: one correct crystal in a hundred has such a site" },
-  { key: "probability", title: "probability", kind: "percent", hint: "of the element, given all other sites" },
-  { key: "copies", title: "copies", kind: "count", hint: "in the cell" },
+  { key: "probability", title: "probability", kind: "percent", hint: "probability of the element, given the elements of all other sites" },
+  { key: "copies", title: "copies", kind: "count", hint: "number of copies in the cell" },
 ];
 
 export function structureView(panel, about) {
-  const work = new Work((s) => `${plural(s.handled, "crystal")} checked, ${s.marked} flagged${s.state === "waiting" ? ", waiting for its turn" : ""}${s.state === "cancelled" ? ", cancelled" : ""}`);
+  const work = new Work((s) => `${plural(s.handled, "crystal")} checked, ${s.marked} flagged${s.state === "waiting" ? ", waiting for an earlier job" : ""}${s.state === "cancelled" ? ", cancelled" : ""}`);
   const list = make("div");
   const place = make("div");
   const known = make("form", { onsubmit: (event) => {
@@ -35,21 +35,21 @@ export function structureView(panel, about) {
     start({ cod: number.value.trim() });
   } });
   const number = make("input", { type: "text", inputmode: "numeric", pattern: "[1-9][0-9]{6}", required: true, placeholder: "2016452", "aria-label": "COD number" });
-  known.append(make("label", {}, "COD ", number), make("button", { title: "The only thing here that uses a network" }, "Fetch"));
+  known.append(make("label", {}, "COD ", number), make("button", { title: "The only function of this page that uses the network" }, "Fetch"));
   const examples = choice("Example", [["", "choose"], ...about.examples], (name) => name && start({ example: name }));
   panel.append(
-    dropPlace("Drop CIFs, a folder or an archive here: every site's element is questioned.", (files) => start({}, files), examples, known),
+    dropPlace("Drop structure files, a folder or an archive here to check the element of each site.", (files) => start({}, files), examples, known),
     work.element, list, place);
   const bench = new Bench(place, about);
-  let told = 0;
+  let reported = 0;
 
   async function start(body, files = null) {
     list.replaceChildren();
     place.classList.add("away");
-    told = 0;
+    reported = 0;
     const last = await work.run("/api/checks", body, files, (status) => {
-      if (status.handled > told && (status.handled < 5 || status.handled > 1.5 * told)) {
-        told = status.handled;
+      if (status.handled > reported && (status.handled < 5 || status.handled > 1.5 * reported)) {
+        reported = status.handled;
         refresh(work.job, false);
       }
     });
@@ -78,7 +78,7 @@ export function structureView(panel, about) {
   }
 }
 
-/** One crystal, opened. */
+/** Details of one crystal. */
 class Bench {
   constructor(place, about) {
     this.place = place;
@@ -87,7 +87,7 @@ class Bench {
     this.facts = make("p", { class: "source" });
     this.signs = make("ul");
     this.under = make("p", { class: "under" });
-    this.said = make("p", { class: "unseen", role: "status" });
+    this.announced = make("p", { class: "unseen", role: "status" });
     this.keys = make("p", { class: "key" });
     this.sites = make("div");
     this.result = make("div", { "aria-live": "polite" });
@@ -104,7 +104,7 @@ class Bench {
     place.hidden = true;
     place.append(this.head, this.facts, this.signs, this.result,
       make("div", { class: "bench" },
-        make("div", {}, tools, this.viewer.element, this.under, this.said, this.keys),
+        make("div", {}, tools, this.viewer.element, this.under, this.announced, this.keys),
         make("div", {}, this.sites)),
       this.panel.element);
   }
@@ -133,7 +133,7 @@ class Bench {
     await this.choose(this.table.order[0]);
   }
 
-  /** The table of sites, from what is known now. */
+  /** Fill the table of sites with the current results. */
   fill() {
     const rows = this.current.sites.map((site, i) => {
       const before = this.crystal.sites[i].element;
@@ -153,7 +153,7 @@ class Bench {
     if (one === undefined || !this.current) return;
     const { label, element, probability, suggested, suspicion } = this.current.sites[one];
     this.under.textContent = `${label}: ${element} (probability ${probability < 1e-4 ? "below 0.01" : (100 * probability).toPrecision(3)} %), suspicion ` +
-      `${suspicion.toFixed(2)}${suspicion > 0.3 ? `, better ${suggested}` : ""}; nearest: ` +
+      `${suspicion.toFixed(2)}${suspicion > 0.3 ? `, suggested ${suggested}` : ""}; nearest: ` +
       `${this.crystal.near_distances[one].map((d, n) => `${this.current.sites[this.crystal.near_sites[one][n]].element} ${d.toFixed(3)}`).join(", ")} Å`;
   }
 
@@ -162,7 +162,7 @@ class Bench {
     this.viewer.select(site);
     chooseRow(this.table, site);
     this.point(site);
-    this.said.textContent = this.under.textContent;
+    this.announced.textContent = this.under.textContent;
     if (scroll) this.under.scrollIntoView({ block: "nearest" });
     await this.panel.open(this.path, site, this.current.sites[site], this.crystal.sites[site].element);
   }
@@ -183,14 +183,14 @@ class Bench {
     await this.choose(site);
   }
 
-  /** Check the crystal with other elements, watched, and ended by a button; undefined where it was ended. */
+  /** Check the crystal with other elements; a button cancels. Returns undefined after cancellation. */
   async try(changes) {
     const path = this.path;
     this.giveUp();
     const { job } = await post(`${path}/try`, { changes: Object.fromEntries(changes) });
     if (path !== this.path) return abandon(job).then(() => undefined);
     this.trying = job;
-    const bar = make("progress", { max: 1, "aria-label": "How far the crystal is checked" });
+    const bar = make("progress", { max: 1, "aria-label": "Progress of the check" });
     const words = make("span", {}, "checking the crystal again");
     const stop = make("button", { type: "button", id: "stop", onclick: () => this.giveUp() }, "Cancel");
     const line = make("div", { class: "status", id: "trying" }, bar, words, stop);
@@ -198,9 +198,9 @@ class Bench {
     try {
       const last = await watch(job, ({ part, state }) => {
         if (part) bar.value = part;
-        words.textContent = state === "waiting" ? "waiting for its turn" : "checking the crystal again";
+        words.textContent = state === "waiting" ? "waiting for an earlier job" : "checking the crystal again";
       }).catch((error) => {
-        if (this.trying !== job) return { state: "cancelled" }; // its end was asked for
+        if (this.trying !== job) return { state: "cancelled" }; // The user cancelled it.
         throw error;
       });
       if (last.state === "failed") throw new Error(last.message);
@@ -218,7 +218,7 @@ class Bench {
     if (job) post(`/api/jobs/${job}/cancel`, {}).catch(() => null);
   }
 
-  /** What the changes that stand have brought. */
+  /** Show the effect of the current changes. */
   tellChange() {
     const tried = this.tried;
     if (!tried) {
@@ -237,7 +237,7 @@ class Bench {
         `${tried.sites.filter((s) => s.flagged).map((s) => s.label).join(", ") || "none"}.`),
       make("p", { class: "row" },
         make("a", { class: "button", href: `${this.path}/cif?${query}`, download: "" }, "Download corrected CIF"),
-        make("button", { type: "button", onclick: () => this.reset() }, "Take back all changes"))));
+        make("button", { type: "button", onclick: () => this.reset() }, "Undo all changes"))));
   }
 
   reset() {
@@ -260,7 +260,7 @@ class Bench {
     const elements = [...new Set(this.current.sites.map((site) => site.element))];
     this.keys.replaceChildren(...(this.viewer.options.colour === "element"
       ? elements.map((symbol) => dot(elementColour(symbol), symbol))
-      : [[0, "harmless"], [1, "one crystal in ten"], [2, "flagged: one in a hundred"], [3, "one in a thousand"]]
+      : [[0, "not suspicious"], [1, "1 correct crystal in 10"], [2, "flagged: 1 in 100"], [3, "1 in 1000"]]
         .map(([value, text]) => dot(suspicionColour(value), text))));
   }
 }

@@ -1,4 +1,4 @@
-// The crystal in three dimensions, by 3Dmol.js. It knows atoms, sites and colours, and no server.
+// The 3D view by 3Dmol.js. It receives atoms, sites and colours, and sends no requests.
 
 const { make } = atomsight;
 
@@ -46,7 +46,7 @@ export class Viewer {
     if (!this.view) {
       this.view = null;
       this.element.replaceChildren(make("p", { class: "note" },
-        "No 3D view: this browser offers no WebGL. The table beside it holds the same sites."));
+        "The 3D view needs WebGL, which this browser does not offer. The table lists the same sites."));
     }
   }
 
@@ -72,13 +72,13 @@ export class Viewer {
     this.view.render();
   }
 
-  /** Show a crystal: its scene, and the sites that say element, label, suspicion, flagged. */
+  /** Show a crystal: its scene, and its sites with element, label, suspicion and flag. */
   show(scene, sites, name) {
     this.begin();
     Object.assign(this, { scene, sites, selected: null });
     this.element.setAttribute("aria-label",
-      `3D view of ${name}: ${scene.elements.length} atoms. Arrow keys turn it, plus and minus zoom, 0 shows all; ` +
-      "the table of sites holds the same atoms.");
+      `3D view of ${name}: ${scene.elements.length} atoms. Arrow keys rotate, plus and minus zoom, 0 resets the view; ` +
+      "the table of sites lists the same atoms.");
     this.build();
     this.view?.zoomTo();
     this.view?.render();
@@ -185,7 +185,7 @@ export class Viewer {
     this.view.render();
   }
 
-  /** Other results for the same atoms: elements, suspicions. */
+  /** Show other results for the same atoms: elements, suspicions. */
   update(sites) {
     this.sites = sites;
     this.dress();

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from atomsight.evaluate.ceiling import least_error, nearest_of_other_groups, pair_mixing
+from benchmarks.bayes_error import least_error, nearest_of_other_groups, pair_mixing
 
 
 def test_twins_are_of_other_groups_and_nearest() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from atomsight.evaluate.set_counts import SetCounts
+from benchmarks.set_counts import SetCounts
 
 
 def test_sets_are_counted_by_true_element() -> None:

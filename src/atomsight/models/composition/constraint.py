@@ -1,4 +1,4 @@
-"""What a prediction is given besides geometry: nothing, the counts over the sites, or a formula."""
+"""Composition constraints: none, the counts over the sites, or an external formula."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from atomsight.models.composition.formula import HYDROGEN, fit_formula, parse_fo
 from atomsight.models.prediction import Prediction
 
 STATED = "stated"
-"""Stands for the formula that each crystal's file states."""
+"""Stands for the formula that each file states."""
 
 
-class Given:
-    """Turns blind probabilities into the prediction that is asked for; see `Model.predict`.
+class CompositionConstraint:
+    """Turns blind probabilities into a prediction under a composition; see `Model.predict`.
 
     Args:
         model: its name, for messages.
@@ -38,12 +38,14 @@ class Given:
         self.stated = formula is not None and formula.strip().lower() == STATED
         self.formula = None if formula is None or self.stated else parse_formula(formula)
 
-    def usable(self, crystal: Crystal, on_skip: OnSkip | None) -> bool:
-        """Whether the model knows what the crystal is to be given; without ``on_skip`` it raises instead.
+    def applies_to(self, crystal: Crystal, on_skip: OnSkip | None) -> bool:
+        """Return whether the model knows all elements of the composition.
+
+        A crystal to which this does not apply goes to ``on_skip``.
 
         Raises:
-            ModelError: the model does not know an element.
-            InputError: the file states no formula that is understood.
+            ModelError: without ``on_skip``: the model does not know an element.
+            InputError: without ``on_skip``: the file states no formula that is understood.
         """
         try:
             if self.composition:
@@ -60,14 +62,14 @@ class Given:
             self._skip(crystal, Reason("unknown_to_model", text), ModelError, advice, on_skip)
         return not unknown
 
-    def applied(
+    def apply(
         self,
         crystal: Crystal,
         blind: NDArray[np.float32],
         members: NDArray[np.bool_] | None,
         on_skip: OnSkip | None,
     ) -> Prediction | None:
-        """The prediction for a crystal that is `usable`; None where it was handed to ``on_skip``.
+        """Return the prediction for a crystal, or None if it went to ``on_skip``.
 
         Raises:
             InputError: without ``on_skip``: the formula does not fit the sites.
@@ -102,9 +104,9 @@ class Given:
 
     @staticmethod
     def _skip(
-        crystal: Crystal, reason: Reason, kind: type[Exception], advice: str, on_skip: OnSkip | None
+        crystal: Crystal, reason: Reason, error: type[Exception], advice: str, on_skip: OnSkip | None
     ) -> None:
         source = crystal.source or crystal.name
         if on_skip is None:
-            raise kind(f"{source}: {reason}{advice}")
+            raise error(f"{source}: {reason}{advice}")
         on_skip(source, reason)

@@ -1,4 +1,4 @@
-"""How often the set of a prediction holds the true element, and how large it is."""
+"""Coverage and size of prediction sets."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from atomsight.core.scores import macro
 
 @dataclass
 class SetCounts:
-    """Counts of sets by true element, filled batch by batch.
+    """Counts of prediction sets by true element, added batch by batch.
 
     Attributes:
-        elements: number of columns.
-        sites: (elements,) int64, sites of each element.
-        covered: (elements,) int64, those whose set holds it.
-        sizes: (elements,) int64, sum of the sizes of their sets.
-        single: (elements,) int64, sets of one element.
+        elements: Number of columns.
+        sites: (elements,) int64 sites of each element.
+        covered: (elements,) int64 sites whose set holds the element.
+        sizes: (elements,) int64 sum of the sizes of their sets.
+        single: (elements,) int64 sets of one element.
     """
 
     elements: int
@@ -48,21 +48,21 @@ class SetCounts:
 
     @property
     def coverage(self) -> float:
-        """Share of the sites whose set holds the true element; NaN without sites."""
+        """Return the share of the sites whose set holds the true element; NaN without sites."""
         return self._share(self.covered)
 
     @property
     def mean_size(self) -> float:
-        """Mean number of elements in a set; NaN without sites."""
+        """Return the mean number of elements in a set; NaN without sites."""
         return self._share(self.sizes)
 
     @property
     def single_share(self) -> float:
-        """Share of the sets that hold one element; NaN without sites."""
+        """Return the share of the sets that hold one element; NaN without sites."""
         return self._share(self.single)
 
     def by_element(self, fewest: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Coverage and mean size for each true element, (elements,) both; NaN below ``fewest`` sites."""
+        """Return coverage and mean size for each true element; NaN below ``fewest`` sites."""
         often = self.sites >= max(fewest, 1)
         divisor = np.where(often, self.sites, 1)
         return (
@@ -71,7 +71,7 @@ class SetCounts:
         )
 
     def macro_coverage(self, fewest: int = 1) -> float:
-        """Mean over the elements with at least so many sites of the share whose set holds the element."""
+        """Return the mean coverage over the elements with at least ``fewest`` sites."""
         return macro(self.by_element(fewest)[0])
 
     def _share(self, counts: NDArray[np.int64]) -> float:

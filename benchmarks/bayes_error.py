@@ -1,9 +1,9 @@
-"""How well can any method do that sees only these distances? An estimate from sites that look alike.
+"""Estimate of the Bayes error of methods that use only the distances, from the most similar sites.
 
-Two sites of nearly the same distances that carry different elements cannot both be named rightly. With the
-nearest neighbour of a site among *other* groups of crystals, the share of such pairs with different elements
-is the error of the nearest-neighbour rule, which in the limit of zero distance lies between the least error
-of all and twice that (Cover and Hart 1967, 10.1109/TIT.1967.1053964).
+Of two sites with nearly the same distances and different elements, at most one can be predicted correctly.
+The nearest neighbour of a site is searched among *other* groups of crystals. The share of such pairs with
+different elements is the error of the nearest-neighbour rule. In the limit of zero distance it lies between
+the Bayes error and twice that (Cover and Hart 1967, 10.1109/TIT.1967.1053964).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 CANDIDATES = 24
-"""Nearest sites looked at for one of another group."""
+"""Number of nearest sites among which one of another group is searched."""
 
 
 @dataclass(frozen=True, eq=False)
 class Twins:
-    """For each queried site the most similar site of another group.
+    """The most similar site of another group, for each queried site.
 
     Attributes:
-        gap: (q,) Å, how far the distances of the two differ; inf where none was found within reach.
+        gap: (q,) largest difference of their distances, Å; inf where none was found within reach.
         site: (q,) int64 row of the other site, -1 where none was found.
         crowded: (q,) whether none was found because the nearest ones are all of the site's own group.
     """
@@ -45,9 +45,9 @@ def nearest_of_other_groups(
 
     Args:
         distances: (n, k) Å, ascending along each row.
-        groups: (n,) number of the group that a site's crystal belongs to.
-        queries: (q,) rows to find twins for.
-        reach: Å; pairs farther apart are not looked for.
+        groups: (n,) group of each site's crystal.
+        queries: (q,) rows of the queried sites.
+        reach: Largest difference, Å.
     """
     from scipy.spatial import cKDTree
 
@@ -69,17 +69,17 @@ def nearest_of_other_groups(
 
 
 def least_error(disagreement: float, elements: int) -> tuple[float, float]:
-    """Bounds of the least error that any method could reach, from the error of the nearest-neighbour rule.
+    """Return bounds of the Bayes error from the error of the nearest-neighbour rule.
 
     Cover and Hart 1967, equation 6, solved for the Bayes error R* given the asymptotic error R of the rule:
     R* <= R <= R* (2 - M R* / (M - 1)) for M classes.
 
     Args:
         disagreement: R, the share of twins with different elements.
-        elements: M.
+        elements: M, the number of elements.
 
     Returns:
-        (lower, upper) bound of R*.
+        The lower and the upper bound of R*.
     """
     share = (elements - 1) / elements
     return share * (1 - np.sqrt(max(0.0, 1 - disagreement / share))), disagreement
@@ -88,14 +88,15 @@ def least_error(disagreement: float, elements: int) -> tuple[float, float]:
 def pair_mixing(
     first: NDArray[np.integer], second: NDArray[np.integer], fewest: int = 20
 ) -> list[tuple[int, int, int, float]]:
-    """How much the twins of two elements are mixed: 1 where geometry tells nothing of which is which.
+    """Measure how much the twins of two elements are mixed: 0 for never, 1 for as often as by chance.
 
-    Of the twins among sites of elements a and b, the share of mixed ones over what chance would give for as
-    many ends of a and of b: 2 f (1 - f). Zero where twins are always of one element.
+    It is the share of mixed twins among those of the elements a and b, divided by the share that is expected
+    by chance, 2 f (1 - f), where f is the share of a.
 
     Args:
-        first, second: (n,) atomic numbers of both sites of each pair of twins.
-        fewest: pairs of elements with fewer ends of either are left out.
+        first: (n,) atomic number of the first site of each pair of twins.
+        second: (n,) atomic number of the second site.
+        fewest: Pairs of elements with fewer sites of either are left out.
 
     Returns:
         (a, b, twins among a and b, mixing), most mixed first.

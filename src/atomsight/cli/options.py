@@ -1,0 +1,124 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from atomsight.parallel.pool import Limits
+
+Sources = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="Structure files, folders, tar or zip archives.")
+]
+
+DatasetPath = Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")]
+
+NewDataset = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the new dataset.")]
+
+ResultFolder = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for tables and figures.")
+]
+
+Duplicates = Annotated[
+    Path | None,
+    typer.Option(metavar="CSV", help="Near duplicates, as atomsight dataset dedupe --out writes them."),
+]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines on standard output instead of text.")]
+
+Split = Annotated[str, typer.Option(help="Split of the dataset: train, val, test or all.")]
+
+Workers = Annotated[
+    int, typer.Option(min=1, help="Worker processes, or jobs of a batch system; the results are the same.")
+]
+
+WorkersOrCores = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes.", show_default="one per core")
+]
+
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Cluster that does the work: tcp://HOST:PORT of a Dask scheduler, slurm, another batch system, "
+        "or mpi.",
+        show_default="this machine",
+    ),
+]
+
+Threads = Annotated[int, typer.Option(min=0, help="Threads of the neural networks; 0 uses all cores.")]
+
+MaxSeconds = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S",
+        min=0.001,
+        help="Skip a file if a worker process needs more time for it.",
+        show_default="300 with several workers",
+    ),
+]
+
+MaxMemory = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GIB",
+        min=0.001,
+        help="Skip a file if a worker process needs more memory for it.",
+        show_default="16 with several workers",
+    ),
+]
+
+TorchThreads = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Threads of PyTorch.", show_default="all cores")
+]
+
+Licence = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TEXT",
+        help="Licence of all sources, or repeat the option once per source.",
+        show_default="from corpus.json next to each source",
+    ),
+]
+
+Architecture = Annotated[str, typer.Option("--model", help="Architecture: two-stage or masked-site.")]
+
+ElementCap = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Use at most N training sites of each element.", show_default="no limit"),
+]
+
+Epochs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Maximum number of epochs in each stage.", show_default="depends on the model"),
+]
+
+LearningRate = Annotated[
+    float | None,
+    typer.Option(help="Peak learning rate of the schedule.", show_default="depends on the model"),
+]
+
+Accelerator = Annotated[str, typer.Option(help="Device for training: cpu, gpu or auto.")]
+
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out.")]
+
+
+def limits_of(max_seconds: float | None, max_memory: float | None) -> Limits | None:
+    """Return the limits of ``--max-seconds`` and ``--max-memory``; None if neither is used."""
+    if max_seconds is None and max_memory is None:
+        return None
+    from atomsight.parallel.pool import Limits
+
+    default = Limits()
+    return Limits(
+        default.seconds if max_seconds is None else max_seconds,
+        default.memory if max_memory is None else int(max_memory * 2**30),
+    )
+
+
+def licences_of(texts: list[str] | None) -> str | list[str] | None:
+    """Return the values of ``--licence``: one text for all sources, a list with one per source, or None."""
+    return texts[0] if texts and len(texts) == 1 else texts or None
