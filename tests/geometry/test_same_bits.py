@@ -36,7 +36,7 @@ def cell(rng: np.random.Generator) -> np.ndarray:
 def motif(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A cell, and points of two classes that are repeated along an axis."""
     half, classes = rng.random((6, 3)) / [1, 1, 2], np.array([1, 1, 1, 0, 0, 0])
-    return cell(rng), np.concatenate([half, half + [0, 0, 0.5]]), np.tile(classes, 2)
+    return cell(rng), np.concatenate([half, half + np.array([0, 0, 0.5])]), np.tile(classes, 2)
 
 
 def of_primitive(rng: np.random.Generator) -> Arguments:
