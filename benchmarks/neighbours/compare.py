@@ -11,6 +11,7 @@ the contestants taking turns, so that other work on the machine disturbs the rat
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import platform
 import subprocess
@@ -19,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -118,19 +119,21 @@ def main() -> None:
     parser.add_argument("--mofs", type=Path, required=True, help="an archive of MOF CIFs")
     parser.add_argument("--peers", nargs="+", choices=SEARCHES, default=list(SEARCHES), help="only these")
     parser.add_argument("--amd", help="Python whose environment holds average-minimum-distance")
+    parser.add_argument("--k", nargs="+", type=int, default=[10, 100], help="numbers of neighbours")
     parser.add_argument("--out", type=Path, help="write the tables here as well")
+    parser.add_argument("--csv", type=Path, help="write microseconds a site here")
     options = parser.parse_args()
 
     packages = ("numpy", "numba", "vesin", "matscipy", "pymatgen", "ase")
     lines = [
         f"{date.today()}, {processor()}, one thread, Python {platform.python_version()}, "
-        + ", ".join(f"{package} {version(package)}" for package in packages)
+        + ", ".join(f"{package} {found}" for package in packages if (found := version_of(package)))
         + ".",
         "",
     ]
     results = []
     for structures in corpora(options.data, options.mofs):
-        for k in (10, 100):
+        for k in options.k:
             results.append((structures, k, *contest(structures, k, options.peers, options.amd)))
             print(f"{structures.name}, k = {k}: done", file=sys.stderr)
         lines.append(
@@ -142,6 +145,20 @@ def main() -> None:
     print(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
+    if options.csv:
+        with options.csv.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(("structures", "k", "contestant", "us a site"))
+            for structures, k, seconds, _ in results:
+                for name, taken in seconds.items():
+                    writer.writerow((structures.name, k, name, f"{1e6 * taken / structures.sites:.3f}"))
+
+
+def version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def processor() -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from atomsight.geometry.cell import face_distances, invert_transform, reduce_cell
 from atomsight.geometry.neighbours import nearest_neighbours
 from atomsight.geometry.neighbours._direct import search_directly
-from atomsight.geometry.neighbours._kernel import _ascending, search_many
+from atomsight.geometry.neighbours._kernel import ATOM, SPARE, _ascending, search_many
 from cells import KINDS, lattice_of
 
 
@@ -46,12 +46,16 @@ def test_order_of_candidates(count: int, seed: int, distinct: int) -> None:
     values = rng.random(count) ** (2 / 3) * 7
     if distinct:
         values = rng.choice(values[:distinct], count)
-    tags = rng.permutation(count) - count // 2
-    ordered, ordered_tags = np.empty(count), np.empty(count, np.int64)
-    _ascending(values, tags, count, 7.0, ordered, ordered_tags, np.empty((5, count + 2), np.int64))
-    order = np.lexsort((tags, values))
+    shifts = rng.permutation(np.array(list(np.ndindex(2, 5, 100))) - 2)[:count]
+    atoms = rng.integers(0, 3, count)
+    tags = (atoms << ATOM) + np.arange(count)
+    near, ordered, ordered_tags = np.full(count + SPARE, np.nan), np.empty(count), np.empty(count, np.int64)
+    near[:count] = values
+    work = np.empty((5, count + SPARE), np.int64)
+    _ascending(near, tags, count, 7.0, ordered, ordered_tags, work, shifts)
+    order = np.lexsort((*shifts.T[::-1], atoms, values))
     np.testing.assert_array_equal(ordered, values[order])
-    np.testing.assert_array_equal(ordered_tags, tags[order])  # equal values in order of tag
+    np.testing.assert_array_equal(ordered_tags, tags[order])  # equal values in order of atom, then cell
 
 
 @settings(max_examples=60, deadline=None)

@@ -148,10 +148,12 @@ def test_a_very_skewed_cell() -> None:
     )
 
 
-def test_more_neighbours_than_cells_can_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atomsight.geometry.neighbours.knn.MOST_NEIGHBOURS", 10**7)
-    with pytest.raises(InputError, match="k: neighbours so many cells away"):
-        nearest_neighbours(np.diag([1.0, 1e7, 1e7]), [[0, 0, 0]], 1_200_000)
+def test_neighbours_many_cells_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atomsight.geometry.neighbours.knn.MOST_NEIGHBOURS", 10**6)
+    distances, _, images = nearest_neighbours(np.diag([1.0, 1e7, 1e7]), [[0, 0, 0]], 400_000)
+    steps = np.repeat(np.arange(1, 200_001), 2)
+    np.testing.assert_array_equal(distances[0], steps)
+    np.testing.assert_array_equal(images[0, :, 0], steps * np.tile((-1, 1), 200_000))
 
 
 @pytest.mark.parametrize("kind", KINDS)

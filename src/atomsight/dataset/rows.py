@@ -15,7 +15,6 @@ from atomsight.dataset.bonds_column import BondSource, bonds_column, bonds_of
 from atomsight.dataset.chunks import Skip
 from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
 from atomsight.dataset.split import family
-from atomsight.geometry.jit import compiled
 from atomsight.geometry.neighbours import surroundings_in
 
 ROW = "row"
@@ -79,15 +78,16 @@ class ChunkRows:
         distances, neighbours, directions = surroundings_in(flat, self._k)
         numbers, offsets = flat.site_numbers, flat.site_offsets
         counts = np.diff(offsets)
+        starts = np.repeat(offsets[:-1], counts)
         columns = {
             ROW: np.repeat(np.arange(len(crystals)) + len(self.crystals), counts),
-            "site": np.arange(len(numbers)) - np.repeat(offsets[:-1], counts),
+            "site": np.arange(len(numbers)) - starts,
             "label": [label for crystal in crystals for label in crystal.labels],
             "element": numbers,
             "multiplicity": flat.multiplicities,
             "distances": self._lists(distances.astype(np.float32)),
             "neighbours": self._lists(neighbours),
-            "neighbour_elements": self._lists(_elements(numbers, neighbours, offsets)),
+            "neighbour_elements": self._lists(numbers[neighbours + starts[:, None]]),
             "directions": self._lists(directions, 3),
             "bonds": bonds_column(crystals, bonds, self._source, self._schema.field("bonds").type),
         }
@@ -163,16 +163,3 @@ def cell_parameters(lattices: NDArray[np.float64]) -> tuple[NDArray[np.float64],
         axis=1,
     )
     return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
-
-
-@compiled
-def _elements(
-    numbers: NDArray[np.uint8], neighbours: NDArray[np.uint32], offsets: NDArray[np.int64]
-) -> NDArray[np.uint8]:
-    """Atomic numbers of neighbours that are counted within their crystals."""
-    out = np.empty(neighbours.shape, np.uint8)
-    for crystal in range(len(offsets) - 1):
-        for site in range(offsets[crystal], offsets[crystal + 1]):
-            for rank in range(neighbours.shape[1]):
-                out[site, rank] = numbers[offsets[crystal] + np.int64(neighbours[site, rank])]
-    return out

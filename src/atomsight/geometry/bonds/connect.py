@@ -124,7 +124,8 @@ def _candidates(crystal: Crystal) -> BondGraph:
         if (distances[:, -1] > longest[numbers]).all() or k >= 192:
             break
         k *= 2
-    start, first, second, image, reverse = _both_ways(numbers, distances, near, images, _LIMITS)
+    close = distances <= _LIMITS[numbers[:, None], numbers[near]]
+    start, first, second, image, reverse = _both_ways(close, near, images)
     fractional = crystal.fractional
     vector = (fractional[second] + image - fractional[first]) @ crystal.lattice
     length = np.linalg.norm(vector, axis=1)
@@ -139,25 +140,26 @@ def _lead_to(one: NDArray[np.int64], other: NDArray[np.int64], both: NDArray[np.
 
 @compiled(small=20_000)
 def _both_ways(
-    numbers: NDArray[np.int64],
-    distances: NDArray[np.float64],
-    near: NDArray[np.int64],
-    images: NDArray[np.int32],
-    limits: NDArray[np.float64],
+    close: NDArray[np.bool_], near: NDArray[np.int64], images: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Neighbours within the limits that are each other's, sorted by both atoms and the cell of the second.
+    """Neighbours that are each other's, sorted by both atoms and the cell of the second.
+
+    Args:
+        close: (n, k) whether each neighbour is near enough for a bond.
+        near: (n, k) atom of each neighbour.
+        images: (n, k, 3) its cell.
 
     Returns:
         start, first, second, image and reverse of `BondGraph`.
     """
-    n, k = distances.shape
+    n, k = close.shape
     second, image = np.empty(n * k, np.int64), np.empty((n * k, 3), np.int64)
     start = np.zeros(n + 1, np.int64)
     count = 0
     for atom in range(n):
         for rank in range(k):
             other = near[atom, rank]
-            if distances[atom, rank] > limits[numbers[atom], numbers[other]]:
+            if not close[atom, rank]:
                 continue
             place = count
             while place > start[atom]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.geometry.cell import face_distances, invert_transform, reduce_cell
-from atomsight.geometry.neighbours._kernel import _first_reach, _verdict
+from atomsight.geometry.neighbours._kernel import ROUNDING, _first_reach, _verdict
 
 Found = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 
@@ -28,11 +28,11 @@ def search_directly(
         fractional: (n, 3).
         queries: (m,) atoms, or (m, 3) fractional positions.
         k: how many neighbours.
-        most: distances that may be computed.
+        most: distances that may be computed, and copies of points that may be made.
 
     Returns:
         Distances (m, k), indices (m, k) and images (m, k, 3); the verdict on a structure that cannot be
-        searched (``knn.VERDICTS``); None where more than ``most`` distances are needed.
+        searched (``knn.VERDICTS``); None where more than ``most`` are needed.
     """
     free = queries if queries.ndim == 2 else np.empty((0, 3))
     verdict = _verdict(lattice, fractional, free)
@@ -52,21 +52,26 @@ def search_directly(
         centres, moved = points[queries], taken[queries]
     while True:
         cells = np.ceil(reach / height * (1.0 + 1e-9) + 1e-9).astype(np.int64)  # positions lie in [0, 1)
-        shifts = np.array(list(product(*(range(-r, r + 1) for r in cells.tolist()))))
-        if len(shifts) * len(points) * len(centres) > most:
+        if np.prod(2.0 * cells + 1.0) * len(points) > most:
             return None
-        copies = points[None] + _times(shifts, cell)[:, None]
-        apart = copies[None] - centres[:, None, None]
-        squares = (
-            apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1] + apart[..., 2] * apart[..., 2]
-        )
+        shifts = np.array(list(product(*(range(-r, r + 1) for r in cells.tolist()))))
+        copies = (points[None] + _times(shifts, cell)[:, None]).reshape(-1, 3)
+        wide = reach * (1.0 + ROUNDING) + ROUNDING
+        lowest, highest = centres.min(axis=0) - wide, centres.max(axis=0) + wide
+        kept = np.flatnonzero(((copies >= lowest) & (copies <= highest)).all(axis=1))
+        if len(kept) * len(centres) > most:
+            return None
+        x, y, z = (copies[kept, axis] - centres[:, None, axis] for axis in range(3))
+        squares = x * x + y * y + z * z
         if queries.ndim == 1:
-            squares[np.arange(len(queries)), len(shifts) // 2, queries] = np.inf  # the query itself
+            itself = len(shifts) // 2 * len(points) + queries
+            squares[np.arange(len(queries)), np.searchsorted(kept, itself)] = np.inf
         near = squares <= reach * reach
-        if (near.sum(axis=(1, 2)) >= k).all():
+        if (near.sum(axis=1) >= k).all():
             break
         reach *= 1.2
-    query, shift, atom = np.nonzero(near)
+    query, place = np.nonzero(near)
+    shift, atom = np.divmod(kept[place], len(points))
     squares = squares[near]
     images = shifts[shift] @ transform - taken[atom] + moved[query]
     order = np.lexsort((*images.T[::-1], atom, squares, query))

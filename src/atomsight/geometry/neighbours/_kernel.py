@@ -5,10 +5,8 @@ then runs over these, keeps what lies within a bound, and sorts it. The bound is
 found so far. With fewer than k points inside it, it grows and the search is repeated; with k or more, the k
 nearest are among them. The arithmetic is strict IEEE, so that all machines and `_direct` give the same bits.
 
-A point of the infinite set is named by a tag: one integer that holds, from the top, the atom and three digits
-for the cell shift, each with half its range added so that it is never negative. Tags ascend with the atom,
-then with the cell: comparing them settles the order of neighbours at equal distances. Moving a point by whole
-cells adds the same number to its tag whatever the atom.
+A gathered point is named by a tag: the atom in the upper half of an integer, the row of `Room.shifts` that
+holds its cell in the lower half.
 
 The kernels allocate nothing: `knn.solve` hands them `Room`. Reference counts and allocation inside kernels
 would double the time of their compilation.
@@ -46,9 +44,23 @@ AHEAD = 1.06
 MOST_BINS, FEW_BINS = 8, 64
 """A grid has at most so many bins for each point, and so many more."""
 
-
 KEPT = 20_000
 """Structures and blocks of more points than this get room of their own each time."""
+
+ATOM, CELL = 32, (1 << 32) - 1
+"""Bits that a tag is shifted by to get its atom, and its bits for the cell."""
+
+FEW = 48
+"""Candidates up to this number are sorted by comparing all with all, which compilers vectorise."""
+
+VECTOR = 16
+"""Values that compilers compare at once; loops over whole vectors have no slow remainder."""
+
+SPARE = VECTOR
+"""Places of a block behind its points that the loops may write."""
+
+FREE = -1
+"""A place that holds no tag yet."""
 
 
 class Room(NamedTuple):
@@ -57,15 +69,15 @@ class Room(NamedTuple):
     Attributes:
         cell: (4, 3), the reduced lattice, and the distances between its faces.
         middle: (2, 3), the box that holds the queries of a bin.
-        whole: (12, 3), transform, its inverse, digits of a tag for a step along each reduced vector, shape of
-            the grid, first and last bin of a block.
-        frac: (2, 3, p), positions of points and free queries in the reduced cell, [0, 1).
-        cart: (2, 3, p), Cartesian positions of points by bin and of queries by bin, Å.
-        taken: (2, p, 3), cells of the given lattice that wrapping took off points and free queries.
-        tags: (6, p), of each atom; then by bin: atoms, their tags, queries, their atoms; a row to work in.
+        whole: (9, 3), transform, its inverse, shape of the grid, first and last bin of a block.
+        frac: (2, 3, p), positions of points and queries in the reduced cell, [0, 1).
+        cart: (2, 3, p), Cartesian positions of points and queries by bin, Å.
+        taken: (2, p, 3), cells of the given lattice that wrapping took off points and queries.
+        order: (3, p), points by bin, queries by bin, a row to work in.
         bins: (2, bins + 1), where the points and the queries of each bin begin.
         block: (6, size), x, y, z, squared distance; squared distances within the bound, and these in order.
-        block_tags: (5, size), tags; tags within the bound, and these in order; buckets, and where they begin.
+        tags: (5, size), of the block; within the bound, and these in order; buckets, and where they begin.
+        shifts: (size, 3), cells of the given lattice that tags refer to; the first is no shift.
     """
 
     cell: Floats
@@ -74,10 +86,11 @@ class Room(NamedTuple):
     frac: Floats
     cart: Floats
     taken: Ints
-    tags: Ints
+    order: Ints
     bins: Ints
     block: Floats
-    block_tags: Ints
+    tags: Ints
+    shifts: Ints
 
 
 _kept = threading.local()
@@ -100,14 +113,15 @@ def _new_room(n: int, m: int, block: int) -> Room:
     return Room(
         cell=np.empty((4, 3)),
         middle=np.empty((2, 3)),
-        whole=np.empty((12, 3), np.int64),
+        whole=np.empty((9, 3), np.int64),
         frac=np.empty((2, 3, p)),
         cart=np.empty((2, 3, p)),
         taken=np.empty((2, p, 3), np.int64),
-        tags=np.empty((6, p), np.int64),
+        order=np.empty((3, p), np.int64),
         bins=np.empty((2, MOST_BINS * n + FEW_BINS + 2), np.int64),
-        block=np.empty((6, block + 2)),
-        block_tags=np.empty((5, block + 2), np.int64),
+        block=np.empty((6, block)),
+        tags=np.empty((5, block), np.int64),
+        shifts=np.zeros((block, 3), np.int64),
     )
 
 
@@ -174,132 +188,98 @@ def _search(
 ) -> int:
     """Search one structure; see `search_many`."""
     n, m, is_free = len(fractional), len(distances), len(free) > 0
-    cell, whole, tags, frac, cart, taken = room.cell, room.whole, room.tags, room.frac, room.cart, room.taken
+    cell, whole, frac, cart, taken, shifts = (
+        room.cell,
+        room.whole,
+        room.frac,
+        room.cart,
+        room.taken,
+        room.shifts,
+    )
     start, query_start, height = room.bins[0], room.bins[1], room.cell[3]
-    transform, inverse, digits = whole[0:3], whole[3:6], whole[6:9]
-    shape, lo, hi = whole[9], whole[10], whole[11]
+    members, queries, work = room.order[0], room.order[1], room.order[2]
+    transform, inverse, shape, lo, hi = whole[0:3], whole[3:6], whole[6], whole[7], whole[8]
     reduce_cell(lattice, cell, transform)
     invert_transform(transform, inverse)
     volume = face_distances(cell, height)
     reach = _first_reach(n, volume, cell, k)
     width = _first_reach(n, volume, cell, min(max(k, LEAST_K), MOST_K)) / reach
     _wrap(fractional, transform, inverse, frac[0], taken[0])
-    for i in range(n):
-        tags[5, i] = i
     bins = 1
     for _ in range(3):
         bins = _grid_shape(height, reach * width, n, shape)
-        _sort_into_bins(frac[0], tags[5], n, shape, bins, start, tags[1], tags[2])
+        _sort_into_bins(frac[0], n, shape, bins, start, members, work)
         crowding = _crowding(start, bins, n)
         if crowding < CLUSTERED or n < CLUSTERED * k:
             break
         reach *= crowding ** (-1.0 / 3.0)
-    for s in range(n):
-        _to_cartesian(frac[0], tags[1, s], cell, cart[0], s)
-
-    bits = 0
-    while (1 << bits) < n:
-        bits += 1
-    bits = (62 - bits) // 3  # of each of the three digits
-    half = 1 << (bits - 1)
-    apart = 0
-    for i in range(n):
-        a, b, c = taken[0, i, 0], taken[0, i, 1], taken[0, i, 2]
-        tags[0, i] = (i << (3 * bits)) + _step(half - a, half - b, half - c, bits)
-        apart = max(apart, abs(a), abs(b), abs(c))
-    for s in range(n):
-        tags[2, s] = tags[0, tags[1, s]]
-    for i in range(3):
-        for j in range(3):
-            digits[i, j] = transform[i, j]
-    packed = True  # the digits are shifts in the given lattice
-
-    where = 1 if is_free else 0
+    _to_cartesian(frac[0], members, n, cell, cart[0])
     if is_free:
         _wrap(free, transform, inverse, frac[1], taken[1])
-    for t in range(m):
-        tags[5, t] = t if is_free else own[t]
-    _sort_into_bins(frac[where], tags[5], m, shape, bins, query_start, tags[3], tags[4])
-    for t in range(m):
-        tags[4, t] = tags[5, tags[3, t]]
-        _to_cartesian(frac[where], tags[4, t], cell, cart[1], t)
+    else:
+        for q in range(m):
+            for axis in range(3):
+                frac[1, axis, q] = frac[0, axis, own[q]]
+                taken[1, q, axis] = taken[0, own[q], axis]
+    _sort_into_bins(frac[1], m, shape, bins, query_start, queries, work)
+    _to_cartesian(frac[1], queries, m, cell, cart[1])
 
-    near, near_tags = room.block[4], room.block_tags[1]
-    ordered, ordered_tags = room.block[5], room.block_tags[2]
-    bx, by, bz, squares, block_tags = (
-        room.block[0],
-        room.block[1],
-        room.block[2],
-        room.block[3],
-        room.block_tags[0],
-    )
+    bx, by, bz, squares = room.block[0], room.block[1], room.block[2], room.block[3]
+    near, ordered = room.block[4], room.block[5]
+    tags, near_tags, ordered_tags = room.tags[0], room.tags[1], room.tags[2]
     guess = np.inf  # square of the bound for the next query
     for home in range(bins):
         done, end = query_start[home], query_start[home + 1]
         if done == end:
             continue
-        cx, cy, cz, spread = _extent(frac[where], tags[4], done, end, cart[1], cell, room.middle)
+        cx, cy, cz, spread = _extent(frac[1], queries, done, end, cart[1], cell, room.middle)
         block_reach = reach
         while done < end:
             for axis in range(3):
                 wide = block_reach / height[axis] * (1.0 + ROUNDING) + ROUNDING
                 lo[axis] = np.int64(floor((room.middle[0, axis] - wide) * shape[axis]))
                 hi[axis] = np.int64(floor((room.middle[1, axis] + wide) * shape[axis]))
-            if packed and not _fit(lo, hi, shape, digits, apart, half):
-                packed, apart = (
-                    False,
-                    0,
-                )  # the digits are shifts in the reduced lattice
-                for i in range(3):
-                    for j in range(3):
-                        digits[i, j] = i == j
-                for i in range(n):
-                    tags[0, i] = (i << (3 * bits)) + _step(half, half, half, bits)
-                for s in range(n):
-                    tags[2, s] = tags[0, tags[1, s]]
-            if not _fit(lo, hi, shape, digits, apart, half):
-                return 8
-            needed = n
-            for axis in range(3):
-                needed *= hi[axis] // shape[axis] - lo[axis] // shape[axis] + 1
-            if needed > len(bx) - 2:
-                return -needed
             ball = (block_reach + spread) * (1.0 + ROUNDING) + ROUNDING
-            size = _gather(
-                lo, hi, shape, start, cart[0], tags[2], cell, digits, bits, cx, cy, cz, ball * ball, room
-            )
+            size = _gather(lo, hi, shape, start, members, cell, transform, cx, cy, cz, ball * ball, room)
+            if size < 0:
+                return size
             most, block_limit = 0, block_reach * block_reach
             while done < end:
-                x, y, z = cart[1, 0, done], cart[1, 1, done], cart[1, 2, done]
-                itself = np.int64(-1) if is_free else tags[0, tags[4, done]]
+                x, y, z, q = cart[1, 0, done], cart[1, 1, done], cart[1, 2, done], queries[done]
                 for j in range(size):
                     dx, dy, dz = bx[j] - x, by[j] - y, bz[j] - z
                     squares[j] = dx * dx + dy * dy + dz * dz
+                itself = np.int64(-1) if is_free else own[q] << ATOM
                 limit = min(guess, block_limit)
                 while True:
-                    inside, count = 0, 0
+                    inside = np.uint64(0)
                     for j in range(size):  # without a branch: most places are written several times
                         near_tags[inside] = j
-                        inside += squares[j] <= limit
-                    for i in range(inside):
-                        j = near_tags[i]
-                        near[count] = squares[j]
-                        near_tags[count] = block_tags[j]
-                        count += block_tags[j] != itself
-                    if count >= k or limit == block_limit:
+                        inside += np.uint64(squares[j] <= limit)
+                    most = np.int64(inside) - (not is_free)
+                    if most >= k or limit == block_limit:
                         break
                     limit = block_limit
-                if count < k:
-                    most = count
+                if most < k:
                     break
-                _ascending(near, near_tags, count, limit, ordered, ordered_tags, room.block_tags)
-                i, q = tags[4, done], tags[3, done]
+                count = np.uint64(0)
+                for i in range(np.int64(inside)):
+                    j = np.uint64(near_tags[i])
+                    near[count] = squares[j]
+                    near_tags[count] = tags[j]
+                    count += np.uint64(tags[j] != itself)
+                _ascending(near, near_tags, most, limit, ordered, ordered_tags, room.tags, shifts)
                 for t in range(k):
                     distances[q, t] = sqrt(ordered[t])
-                    indices[q, t] = ordered_tags[t] >> (3 * bits)
+                for t in range(k):
+                    indices[q, t] = ordered_tags[t] >> ATOM
                 if len(images):
-                    moved = taken[where, i]
-                    _write_images(ordered_tags, k, bits, moved, images[q], packed, transform, taken[0])
+                    m0, m1, m2 = taken[1, q, 0], taken[1, q, 1], taken[1, q, 2]
+                    for t in range(k):
+                        atom, place = np.uint64(ordered_tags[t] >> ATOM), np.uint64(ordered_tags[t] & CELL)
+                        images[q, t, 0] = shifts[place, 0] - taken[0, atom, 0] + m0
+                        images[q, t, 1] = shifts[place, 1] - taken[0, atom, 1] + m1
+                        images[q, t, 2] = shifts[place, 2] - taken[0, atom, 2] + m2
                 guess = AHEAD * AHEAD * ordered[k - 1] + ROUNDING
                 done += 1
             if done < end:
@@ -308,67 +288,53 @@ def _search(
 
 
 @part
-def _write_images(
-    tags: Ints,
-    k: int,
-    bits: int,
-    moved: Ints,
-    images: NDArray[np.int32],
-    packed: bool,
-    transform: Ints,
-    taken: Ints,
-) -> None:
-    """Cell shifts of k neighbours from the digits of their tags.
-
-    Args:
-        moved: (3,), cells that wrapping took off the query.
-        packed: whether the digits are shifts in the given lattice; otherwise ``transform`` turns them into
-            such, and ``taken`` (n, 3) is what wrapping took off each atom.
-    """
-    half, ones = 1 << (bits - 1), (1 << bits) - 1
-    m0, m1, m2 = moved[0] - half, moved[1] - half, moved[2] - half
-    if packed:
-        for t in range(k):
-            images[t, 0] = ((tags[t] >> (2 * bits)) & ones) + m0
-            images[t, 1] = ((tags[t] >> bits) & ones) + m1
-            images[t, 2] = (tags[t] & ones) + m2
-        return
-    for t in range(k):
-        a = ((tags[t] >> (2 * bits)) & ones) - half
-        b = ((tags[t] >> bits) & ones) - half
-        c = (tags[t] & ones) - half
-        for axis in range(3):
-            shift = a * transform[0, axis] + b * transform[1, axis] + c * transform[2, axis]
-            images[t, axis] = shift - taken[tags[t] >> (3 * bits), axis] + moved[axis]
-
-
-@part
 def _ascending(
-    near: Floats, near_tags: Ints, count: int, limit: float, ordered: Floats, ordered_tags: Ints, room: Ints
+    near: Floats,
+    near_tags: Ints,
+    count: int,
+    limit: float,
+    ordered: Floats,
+    ordered_tags: Ints,
+    room: Ints,
+    shifts: Ints,
 ) -> None:
     """Write ``count`` pairs of a value in [0, limit] and a tag in ascending order.
 
     The points of a crystal are about evenly spread over the volume, so that buckets of equal width of the
     squared distance hold few; a Shell sort within their reach puts these in order.
     """
-    buckets = count
-    scale = (buckets - 1) / limit if limit > 0.0 else 0.0
-    for b in range(buckets + 1):
-        room[4, b] = 0
-    for i in range(count):
-        b = int(near[i] * scale)
-        room[3, i] = b
-        room[4, b + 1] += 1
     most = 0
-    for b in range(1, buckets + 1):
-        most = max(most, room[4, b])
-        room[4, b] += room[4, b - 1]
-    for i in range(count):
-        b = room[3, i]
-        place = room[4, b]
-        room[4, b] = place + 1
-        ordered[place] = near[i]
-        ordered_tags[place] = near_tags[i]
+    if count <= FEW:
+        padded = (count + VECTOR - 1) // VECTOR * VECTOR
+        for i in range(count, padded):
+            near[i] = np.inf
+        for i in range(count):
+            ordered_tags[i] = FREE
+        for i in range(count):
+            value, smaller = near[i], 0
+            for j in range(padded):
+                smaller += near[j] < value
+            place = np.uint64(smaller)
+            while ordered_tags[place] != FREE:  # an equal value is there
+                place += np.uint64(1)
+            ordered[place], ordered_tags[place] = value, near_tags[i]
+    else:
+        scale = (count - 1) / limit if limit > 0.0 else 0.0
+        for b in range(count + 1):
+            room[4, b] = 0
+        for i in range(count):
+            b = int(near[i] * scale)
+            room[3, i] = b
+            room[4, b + 1] += 1
+        for b in range(1, count + 1):
+            most = max(most, room[4, b])
+            room[4, b] += room[4, b - 1]
+        for i in range(count):
+            b = room[3, i]
+            place = room[4, b]
+            room[4, b] = place + 1
+            ordered[place] = near[i]
+            ordered_tags[place] = near_tags[i]
     gap = 1
     while 3 * gap < most // 8:
         gap = 3 * gap + 1
@@ -377,7 +343,8 @@ def _ascending(
             value, tag = ordered[i], ordered_tags[i]
             j = i
             while j >= gap and (
-                ordered[j - gap] > value or (ordered[j - gap] == value and ordered_tags[j - gap] > tag)
+                ordered[j - gap] > value
+                or (ordered[j - gap] == value and _follows(ordered_tags[j - gap], tag, shifts))
             ):
                 ordered[j], ordered_tags[j] = ordered[j - gap], ordered_tags[j - gap]
                 j -= gap
@@ -386,38 +353,47 @@ def _ascending(
 
 
 @part
+def _follows(one: int, other: int, shifts: Ints) -> bool:
+    """Whether a tag comes after another in order of atom, then cell."""
+    if one >> ATOM != other >> ATOM:
+        return one > other
+    a, b = one & CELL, other & CELL
+    for axis in range(3):
+        if shifts[a, axis] != shifts[b, axis]:
+            return shifts[a, axis] > shifts[b, axis]
+    return False
+
+
+@part
 def _gather(
     lo: Ints,
     hi: Ints,
     shape: Ints,
     start: Ints,
-    cart: Floats,
-    tags: Ints,
+    members: Ints,
     cell: Floats,
-    digits: Ints,
-    bits: int,
+    transform: Ints,
     cx: float,
     cy: float,
     cz: float,
     limit: float,
     room: Room,
 ) -> int:
-    """Copy the points of the bins ``lo .. hi`` that lie in a ball into the block; return how many there are.
+    """Copy the points of the bins ``lo .. hi`` that lie in a ball into the block.
 
     Bins count on over the borders of the cell: those beyond hold the same points, moved by whole cells.
+
+    Returns:
+        How many points there are; minus the size that the block must have where it is too small.
     """
-    block, block_tags = room.block, room.block_tags
-    steps = (
-        _step(digits[0, 0], digits[0, 1], digits[0, 2], bits),
-        _step(digits[1, 0], digits[1, 1], digits[1, 2], bits),
-        _step(digits[2, 0], digits[2, 1], digits[2, 2], bits),
-    )
+    bx, by, bz, tags, shifts = room.block[0], room.block[1], room.block[2], room.tags[0], room.shifts
+    px, py, pz = room.cart[0, 0], room.cart[0, 1], room.cart[0, 2]
     na, nb, nc = shape[0], shape[1], shape[2]
     first_b, first_c, last_c = lo[1] // nb, lo[2] // nc, hi[2] // nc
     begin_b, begin_c, end_c = lo[1] - first_b * nb, lo[2] - first_c * nc, hi[2] - last_c * nc
     a = lo[0] // na
     bin_a = lo[0] - a * na
-    size = 0
+    size, rows = np.uint64(0), 1
     for _ in range(lo[0], hi[0] + 1):
         b, bin_b = first_b, begin_b
         for _ in range(lo[1], hi[1] + 1):
@@ -427,46 +403,32 @@ def _gather(
                 s1 = start[row + (end_c if c == last_c else nc - 1) + 1]
                 if s0 == s1:
                     continue
+                needed = max(np.int64(size) + s1 - s0, rows) + SPARE
+                if needed > len(bx):
+                    return -needed
                 sx = a * cell[0, 0] + b * cell[1, 0] + c * cell[2, 0]
                 sy = a * cell[0, 1] + b * cell[1, 1] + c * cell[2, 1]
                 sz = a * cell[0, 2] + b * cell[1, 2] + c * cell[2, 2]
-                moved = a * steps[0] + b * steps[1] + c * steps[2]
+                place = 0
+                if a != 0 or b != 0 or c != 0:
+                    place, rows = rows, rows + 1
+                    for axis in range(3):
+                        shifts[place, axis] = (
+                            a * transform[0, axis] + b * transform[1, axis] + c * transform[2, axis]
+                        )
                 for s in range(s0, s1):
-                    x, y, z = cart[0, s] + sx, cart[1, s] + sy, cart[2, s] + sz
-                    block[0, size], block[1, size], block[2, size] = x, y, z
-                    block_tags[0, size] = tags[s] + moved
+                    x, y, z = px[s] + sx, py[s] + sy, pz[s] + sz
+                    bx[size], by[size], bz[size] = x, y, z
+                    tags[size] = (members[s] << ATOM) + place
                     x, y, z = x - cx, y - cy, z - cz
-                    size += x * x + y * y + z * z <= limit
+                    size += np.uint64(x * x + y * y + z * z <= limit)
             bin_b += 1
             if bin_b == nb:
                 b, bin_b = b + 1, 0
         bin_a += 1
         if bin_a == na:
             a, bin_a = a + 1, 0
-    return size
-
-
-@part
-def _step(a: int, b: int, c: int, bits: int) -> int:
-    """What a tag grows by when its point is moved by (a, b, c) cells."""
-    return a * (1 << (2 * bits)) + b * (1 << bits) + c
-
-
-@part
-def _fit(lo: Ints, hi: Ints, shape: Ints, digits: Ints, apart: int, half: int) -> bool:
-    """Whether the digits of a tag can hold the shifts of all cells that the bins ``lo .. hi`` lie in.
-
-    ``apart`` is how many cells the digits of an atom itself may add.
-    """
-    for digit in range(3):
-        reach = apart
-        for axis in range(3):
-            reach += max(abs(lo[axis] // shape[axis]), abs(hi[axis] // shape[axis])) * abs(
-                digits[axis, digit]
-            )
-        if reach >= half:
-            return False
-    return True
+    return np.int64(size)
 
 
 @part
@@ -497,7 +459,6 @@ def _wrap(positions: Floats, transform: Ints, inverse: Ints, wrapped: Floats, ta
     ``taken`` counts those in the given lattice, not in the reduced one.
     """
     for i in range(len(positions)):
-        cells = (0, 0, 0)
         f0, f1, f2 = positions[i, 0], positions[i, 1], positions[i, 2]
         p0 = f0 * inverse[0, 0] + f1 * inverse[1, 0] + f2 * inverse[2, 0]
         p1 = f0 * inverse[0, 1] + f1 * inverse[1, 1] + f2 * inverse[2, 1]
@@ -511,10 +472,12 @@ def _wrap(positions: Floats, transform: Ints, inverse: Ints, wrapped: Floats, ta
 
 
 @part
-def _to_cartesian(frac: Floats, i: int, cell: Floats, out: Floats, place: int) -> None:
-    a, b, c = frac[0, i], frac[1, i], frac[2, i]
-    for axis in range(3):
-        out[axis, place] = a * cell[0, axis] + b * cell[1, axis] + c * cell[2, axis]
+def _to_cartesian(frac: Floats, order: Ints, count: int, cell: Floats, out: Floats) -> None:
+    """Cartesian positions of points in the order that is given."""
+    for place in range(count):
+        a, b, c = frac[0, order[place]], frac[1, order[place]], frac[2, order[place]]
+        for axis in range(3):
+            out[axis, place] = a * cell[0, axis] + b * cell[1, axis] + c * cell[2, axis]
 
 
 @part
@@ -548,19 +511,18 @@ def _grid_shape(height: Floats, width: float, n: int, shape: Ints) -> int:
 
 @part
 def _sort_into_bins(
-    frac: Floats, which: Ints, m: int, shape: Ints, bins: int, start: Ints, members: Ints, home: Ints
+    frac: Floats, m: int, shape: Ints, bins: int, start: Ints, members: Ints, home: Ints
 ) -> None:
-    """Counting sort of the points ``which[:m]`` by bin; the last axis runs fastest.
+    """Counting sort of m points by bin; the last axis runs fastest.
 
-    ``members[start[bin] : start[bin + 1]]`` receives the positions in ``which`` of the points of a bin;
-    ``home`` is room to work in.
+    ``members[start[bin] : start[bin + 1]]`` receives the points of a bin; ``home`` is room to work in.
     """
     for b in range(bins + 1):
         start[b] = 0
     for i in range(m):
         h = 0
         for axis in range(3):
-            h = h * shape[axis] + min(np.int64(frac[axis, which[i]] * shape[axis]), shape[axis] - 1)
+            h = h * shape[axis] + min(np.int64(frac[axis, i] * shape[axis]), shape[axis] - 1)
         home[i] = h
         start[h] += 1
     total = 0

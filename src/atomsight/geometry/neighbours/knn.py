@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from atomsight.core.errors import InputError
+from atomsight.geometry.neighbours._direct import search_directly
+from atomsight.geometry.neighbours._kernel import room_for, search_many
 
 if TYPE_CHECKING:
     from atomsight.core.crystal import Crystal
@@ -101,9 +103,6 @@ def solve(
 
     ``part`` and ``out`` let several threads fill slices of the same arrays.
     """
-    from atomsight.geometry.neighbours._direct import search_directly
-    from atomsight.geometry.neighbours._kernel import room_for, search_many
-
     first, last = part or (0, len(lattices))
     if out is None:
         m = int(query_offsets[-1])
@@ -126,11 +125,9 @@ def solve(
             verdict = found
             break
         structure += 1
-    n = int(np.diff(offsets[first : last + 1]).max(initial=0))
-    m = int(np.diff(query_offsets[first : last + 1]).max(initial=0))
     block = 1024
     while verdict == 0 and (structure < last or first == last):
-        room = room_for(n, m, block)
+        room = room_for(_largest(offsets, first, last), _largest(query_offsets, first, last), block)
         verdict, structure = search_many(
             lattices, fractional, offsets, own, free, query_offsets, k, *out, structure, last, room
         )
@@ -144,6 +141,13 @@ def solve(
     return out
 
 
+def _largest(bounds: NDArray[np.int64], first: int, last: int) -> int:
+    """Size of the largest structure from `first` to `last`."""
+    if last - first == 1:
+        return int(bounds[last] - bounds[first])
+    return int(np.diff(bounds[first : last + 1]).max(initial=0))
+
+
 VERDICTS = {
     1: "lattice: every component must be a finite number",
     2: "lattice: the three vectors lie in one plane (the cell has no volume)",
@@ -152,7 +156,6 @@ VERDICTS = {
     5: "fractional: a periodic set needs at least one point, got none",
     6: "queries: every coordinate must be a finite number",
     7: "queries: a coordinate lies over a million cells away; wrap it into the cell",
-    8: "k: neighbours so many cells away that their shifts cannot be counted; ask for fewer",
 }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.core.errors import ModelError
-from atomsight.models.isotypes.match import add_votes
+from atomsight.models.isotypes.match import add_votes, may_match
 from atomsight.models.isotypes.types import COMPARED, Group, Scaled, Scales
 
 MOST_SITES = 24
@@ -143,7 +143,10 @@ class Isotypes:
         weight = np.zeros((len(distances), KNOWN))
         others = self.scales.heed * np.log(opinion[order].astype(np.float64) + self.scales.least)
         own, orders = scaled(distances[order]), orders_of(len(distances))
-        if not add_votes(own, group, self.stands, self.size, self.scales, orders, others, weight):
+        chosen = np.flatnonzero(may_match(own.means, group.means, self.scales.most))
+        if not len(chosen):
+            return None
+        if not add_votes(own, group, chosen, self.stands, self.size, self.scales, orders, others, weight):
             return None
         answer = np.empty_like(weight)
         answer[order] = weight

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.geometry.jit import compiled
+from atomsight.geometry.jit import part as kernel_part
 from atomsight.models.isotypes.types import Group, Scaled, Scales
 
 FAR = 1e9
@@ -18,7 +19,7 @@ WAYS = 64
 """Largest number of pairings."""
 
 
-@compiled
+@kernel_part(allocates=True)
 def pairings(
     one: NDArray[np.float32],
     other: NDArray[np.float32],
@@ -91,7 +92,7 @@ def pairings(
     return ways
 
 
-@compiled
+@kernel_part
 def _mean_of(apart: NDArray[np.float64], order: NDArray[np.int64]) -> float:
     """Return the mean of the entries that a permutation selects, one in each row."""
     total = 0.0
@@ -100,7 +101,7 @@ def _mean_of(apart: NDArray[np.float64], order: NDArray[np.int64]) -> float:
     return total / len(order)
 
 
-@compiled
+@kernel_part(allocates=True)
 def _greedily(apart: NDArray[np.float64], most: float, place: NDArray[np.int64]) -> float:
     """Pair the most similar sites first; return the sum of their differences, or `FAR` beyond ``most``."""
     n = len(apart)
@@ -122,28 +123,31 @@ def _greedily(apart: NDArray[np.float64], most: float, place: NDArray[np.int64])
     return total
 
 
-@compiled
-def may_match(one: NDArray[np.float32], other: NDArray[np.float32], most: float) -> bool:
-    """Return whether crystals can differ by at most ``most``, see `pairings`.
+def may_match(one: NDArray[np.float32], others: NDArray[np.float32], most: float) -> NDArray[np.bool_]:
+    """Return whether a crystal can differ from others by at most ``most``, see `pairings`.
 
     The means of two rows differ by no more than the root mean square difference of their entries, and of all
     pairings of numbers the ascending order has the least sum of differences.
 
     Args:
         one: (n,) ascending means of the sites' rows.
-        other: (n,) those of the other crystal.
+        others: (c, n) those of the other crystals.
         most: largest difference.
+
+    Returns:
+        (c,) bool.
     """
-    total = 0.0
-    for i in range(len(one)):
-        total += abs(one[i] - other[i])
-    return total <= len(one) * most * 1.001
+    possible: NDArray[np.bool_] = (
+        np.abs(others - one).sum(axis=1, dtype=np.float64) <= len(one) * most * 1.001
+    )
+    return possible
 
 
 @compiled
 def add_votes(
     own: Scaled,
     group: Group,
+    chosen: NDArray[np.int64],
     stands: NDArray[np.float32],
     size: NDArray[np.float32],
     scales: Scales,
@@ -162,6 +166,7 @@ def add_votes(
     Args:
         own: the crystal.
         group: crystals with as many sites.
+        chosen: indices of those that are compared.
         stands: see `bank.Isotypes`.
         size: see `bank.Isotypes`.
         scales: see `types.Scales`.
@@ -175,9 +180,7 @@ def add_votes(
     share, members = np.zeros(n), np.zeros(n)
     belief = np.zeros((n, others.shape[1]))
     counted = 0
-    for c in range(len(group.lengths)):
-        if not may_match(own.means, group.means[c], scales.most):
-            continue
+    for c in chosen:
         ways = pairings(own.rows, group.rows[c], scales.most, scales.alike, orders, places, near)
         counted += ways > 0
         longer = own.length - group.lengths[c]
@@ -228,7 +231,7 @@ def add_votes(
     return counted
 
 
-@compiled
+@kernel_part
 def likely(step: float) -> float:
     """Return the density of Student's distribution of three degrees of freedom relative to that at 0."""
     return 1.0 / (1.0 + step * step) ** 2
