@@ -244,8 +244,7 @@ class FeatureExtractor:
 
         for i, (crystal, parts) in enumerate(zip(crystals, molecules, strict=True)):
             if inorganic[i]:
-                atoms = primitive_atoms(crystal.lattice, crystal.fractional, crystal.numbers)
-                column["parsimony"][i] = np.log(atoms / crystal.n_sites)
+                column["parsimony"][i] = np.log(primitive_atoms(crystal) / crystal.n_sites)
             elif parts is not None:
                 for name, value in self._of_molecules(crystal, parts).items():
                     column[name][i] = value
