@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import gemmi
 import moyopy
 import numpy as np
@@ -9,10 +12,19 @@ import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
+import atomsight
 from atomsight import nearest_neighbours
 from atomsight.geometry.cell import inverse, lattice_symmetries, reduce_lattice
-from atomsight.geometry.symmetry import expand, find_orbits, first_atoms, primitive_atoms, renumber
+from atomsight.geometry.symmetry import (
+    expand,
+    find_orbits,
+    find_symmetry,
+    first_atoms,
+    primitive_atoms,
+    renumber,
+)
 from atomsight.geometry.symmetry.group import distinct, is_group
+from cells import crystal_of
 
 GROUPS = [
     "P -1",
@@ -105,9 +117,24 @@ def test_a_primitive_cell_has_as_many_atoms_as_moyo_says(name: str) -> None:
     lattice, points, numbers, _ = crystal(name, 7, special=True)
     cell = moyopy.Cell(lattice.tolist(), points.tolist(), numbers.tolist())
     expected = len(moyopy.MoyoDataset(cell, symprec=0.01).prim_std_cell.numbers)
-    assert primitive_atoms(lattice, points, numbers) == expected
+    assert find_symmetry(lattice, points, numbers)[1] == expected
     doubled = np.concatenate([points / [1, 1, 2], points / [1, 1, 2] + [0, 0, 0.5]])
-    assert primitive_atoms(lattice * [[1], [1], [2]], doubled, np.tile(numbers, 2)) == expected
+    twice = crystal_of(lattice * [[1], [1], [2]], doubled)
+    twice = dataclasses.replace(twice, numbers=np.tile(numbers, 2).astype(np.uint8))
+    assert primitive_atoms(twice) == expected
+
+
+def test_a_reader_hands_on_the_size_of_the_primitive_cell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = (
+        "rock salt, twice\n1.0\n5.6 0 0\n0 5.6 0\n0 0 5.6\nNa Cl\n4 4\nDirect\n"
+        "0 0 0\n0 .5 .5\n.5 0 .5\n.5 .5 0\n.5 0 0\n0 .5 0\n0 0 .5\n.5 .5 .5\n"
+    )
+    (tmp_path / "POSCAR").write_text(text, encoding="utf-8")
+    [salt] = atomsight.read(tmp_path / "POSCAR")
+    monkeypatch.delattr("atomsight.geometry.symmetry.search.primitive")
+    assert primitive_atoms(salt) == 2
 
 
 def test_a_skewed_setting_of_the_same_lattice_changes_nothing() -> None:

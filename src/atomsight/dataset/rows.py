@@ -78,15 +78,16 @@ class ChunkRows:
         distances, neighbours, directions = surroundings_in(flat, self._k)
         numbers, offsets = flat.site_numbers, flat.site_offsets
         counts = np.diff(offsets)
+        starts = np.repeat(offsets[:-1], counts)
         columns = {
             ROW: np.repeat(np.arange(len(crystals)) + len(self.crystals), counts),
-            "site": np.arange(len(numbers)) - np.repeat(offsets[:-1], counts),
+            "site": np.arange(len(numbers)) - starts,
             "label": [label for crystal in crystals for label in crystal.labels],
             "element": numbers,
             "multiplicity": flat.multiplicities,
             "distances": self._lists(distances.astype(np.float32)),
             "neighbours": self._lists(neighbours),
-            "neighbour_elements": self._lists(numbers[neighbours + np.repeat(offsets[:-1], counts)[:, None]]),
+            "neighbour_elements": self._lists(numbers[neighbours + starts[:, None]]),
             "directions": self._lists(directions, 3),
             "bonds": bonds_column(crystals, bonds, self._source, self._schema.field("bonds").type),
         }

@@ -16,7 +16,7 @@ from atomsight.core.elements import NUMBERS, SYMBOLS, formula_counts
 from atomsight.geometry.symmetry import (
     determinant,
     expand,
-    find_orbits,
+    find_symmetry,
     first_atoms,
     metric_misfit,
     renumber,
@@ -103,7 +103,10 @@ def assemble(structure: Structure, name: str, source: str, policy: QualityPolicy
         noted.add("duplicates_merged")
         fractional, numbers, rows = fractional[keep], numbers[keep], rows[keep]
     in_p1 = orbits is None
-    sites = find_orbits(lattice, fractional, numbers, policy.symprec) if in_p1 else renumber(rows)
+    if in_p1:
+        sites, primitive = find_symmetry(lattice, fractional, numbers, policy.symprec)
+    else:
+        sites, primitive = renumber(rows), None
     labels = table.labels_at(rows[first_atoms(sites)])
     formula = structure.formula_sum
     if (numbers == 1).any():
@@ -114,6 +117,8 @@ def assemble(structure: Structure, name: str, source: str, policy: QualityPolicy
     crystal = Crystal(
         name, lattice, fractional, numbers, sites, labels, source, group, formula, frozenset(noted)
     )
+    if primitive is not None:
+        crystal.cached(("primitive atoms", policy.symprec), lambda: primitive)
     return Assembled(crystal, table, rows)
 
 

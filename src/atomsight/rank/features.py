@@ -141,8 +141,8 @@ not molecular.
 Tied weights: decoys alone would give nearly all weight to the network that was trained on such decoys, or to
 the symmetry that random structures lack. For unrelaxed inorganic crystals ``closest`` at their own, wrong
 volume counts only below `MENDED`, and there it decides. These multiples were chosen on one half of the
-compositions of ``csp-inorganic``, those of relaxed crystals on ``val``. ``contacts`` has little weight beside
-``cohesion``: on ``val`` both separate random packings from real crystals equally well. The multiple was
+compositions of ``csp-inorganic``, those of relaxed crystals on ``val``. ``contacts`` has little weight next
+to ``cohesion``: on ``val`` both separate random packings from real crystals equally well. The multiple was
 chosen on the landscapes of aspirin and Target I.
 """
 
@@ -244,8 +244,7 @@ class FeatureExtractor:
 
         for i, (crystal, parts) in enumerate(zip(crystals, molecules, strict=True)):
             if inorganic[i]:
-                atoms = primitive_atoms(crystal.lattice, crystal.fractional, crystal.numbers)
-                column["parsimony"][i] = np.log(atoms / crystal.n_sites)
+                column["parsimony"][i] = np.log(primitive_atoms(crystal) / crystal.n_sites)
             elif parts is not None:
                 for name, value in self._of_molecules(crystal, parts).items():
                     column[name][i] = value

@@ -250,8 +250,10 @@ def orbits_of(
     fractional: NDArray[np.float64],
     classes: NDArray[np.int64],
     tolerance: float,
-) -> NDArray[np.int32]:
+) -> tuple[NDArray[np.int32], int]:
     """Orbit of each point under every operation that keeps the set, numbered by first points.
+
+    Also returns how many points a primitive cell has.
 
     Classes (small integers from 0) are never mixed.
 
@@ -296,7 +298,7 @@ def orbits_of(
                     codes = _codes(rotations)
                 _close(rotations, codes, generators[:n_generators], known)
                 break
-    return numbered(parent)
+    return numbered(parent), len(points)
 
 
 @part(allocates=True)

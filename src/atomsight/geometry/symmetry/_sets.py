@@ -54,15 +54,3 @@ def in_order(labels: NDArray[np.int64]) -> NDArray[np.int32]:
             count += 1
         out[i] = number[labels[i]]
     return out
-
-
-@compiled(small=2000)
-def firsts_of(orbits: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Index of the first member of each orbit, for orbits numbered in the order of these."""
-    out = np.empty(len(orbits), np.int64)
-    count = 0
-    for i in range(len(orbits)):
-        if orbits[i] == count:
-            out[count] = i
-            count += 1
-    return out[:count].copy()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from atomsight.core.crystal import Crystal
 from atomsight.geometry.cell import reduce_lattice
 from atomsight.geometry.neighbours import nearest_neighbours
 from atomsight.geometry.symmetry._kernels import orbits_of, primitive
-from atomsight.geometry.symmetry._sets import firsts_of, in_order
+from atomsight.geometry.symmetry._sets import in_order
 
 
 def renumber(parents: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -25,7 +26,7 @@ SEARCHED_AT_ONCE = 96
 
 def first_atoms(orbits: NDArray[np.int32]) -> NDArray[np.int64]:
     """(m,) int64: the index of each orbit's first atom; orbits are numbered in the order of these."""
-    return firsts_of(orbits)
+    return np.flatnonzero(np.diff(np.maximum.accumulate(orbits), prepend=-1))
 
 
 def shortest_translation(lattice: ArrayLike) -> NDArray[np.float64]:
@@ -51,11 +52,18 @@ def find_orbits(
         numbers: (n,) atomic numbers.
         symprec: tolerance, Å.
     """
+    return find_symmetry(lattice, fractional, numbers, symprec)[0]
+
+
+def find_symmetry(
+    lattice: ArrayLike, fractional: ArrayLike, numbers: ArrayLike, symprec: float = 0.01
+) -> tuple[NDArray[np.int32], int]:
+    """Orbits of the atoms, and how many atoms a primitive cell has; arguments as in `find_orbits`."""
     cell = np.ascontiguousarray(lattice, np.float64)
     points = np.ascontiguousarray(fractional, np.float64)
     classes = np.asarray(numbers).astype(np.int64)
     if len(points) == 0:
-        return np.zeros(0, np.int32)
+        return np.zeros(0, np.int32), 0
     if len(points) > SEARCHED_AT_ONCE:
         counts = np.bincount(classes)
         if counts[counts > 0].min() > SEARCHED_AT_ONCE:
@@ -63,16 +71,19 @@ def find_orbits(
     return orbits_of(cell, points, classes, float(symprec))
 
 
-def primitive_atoms(
-    lattice: ArrayLike, fractional: ArrayLike, numbers: ArrayLike, symprec: float = 0.01
-) -> int:
-    """How many atoms a primitive cell of the crystal has; arguments as in `find_orbits`."""
-    cell = np.ascontiguousarray(lattice, np.float64)
-    points = np.ascontiguousarray(fractional, np.float64)
-    if len(points) == 0:
-        return 0
-    classes = np.asarray(numbers).astype(np.int64)
-    return len(primitive(cell, points, classes, float(symprec), np.arange(len(points)))[2])
+def primitive_atoms(crystal: Crystal, symprec: float = 0.01) -> int:
+    """How many atoms a primitive cell of the crystal has, within a tolerance, Å.
+
+    Readers leave it with a crystal whose orbits they searched, see `Crystal.cached`.
+    """
+
+    def search() -> int:
+        cell = np.ascontiguousarray(crystal.lattice, np.float64)
+        points = np.ascontiguousarray(crystal.fractional, np.float64)
+        classes = crystal.numbers.astype(np.int64)
+        return len(primitive(cell, points, classes, symprec, np.arange(len(points)))[2])
+
+    return crystal.cached(("primitive atoms", symprec), search)
 
 
 def _by_surroundings(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.geometry.jit import compiled, part
+from atomsight.geometry.jit import compiled
+from atomsight.geometry.jit import part as kernel_part
 from atomsight.models.isotypes.types import Group, Scaled, Scales
 
 FAR = 1e9
@@ -18,7 +19,7 @@ WAYS = 64
 """Largest number of pairings."""
 
 
-@part(allocates=True)
+@kernel_part(allocates=True)
 def pairings(
     one: NDArray[np.float32],
     other: NDArray[np.float32],
@@ -91,7 +92,7 @@ def pairings(
     return ways
 
 
-@part
+@kernel_part
 def _mean_of(apart: NDArray[np.float64], order: NDArray[np.int64]) -> float:
     """Return the mean of the entries that a permutation selects, one in each row."""
     total = 0.0
@@ -100,7 +101,7 @@ def _mean_of(apart: NDArray[np.float64], order: NDArray[np.int64]) -> float:
     return total / len(order)
 
 
-@part(allocates=True)
+@kernel_part(allocates=True)
 def _greedily(apart: NDArray[np.float64], most: float, place: NDArray[np.int64]) -> float:
     """Pair the most similar sites first; return the sum of their differences, or `FAR` beyond ``most``."""
     n = len(apart)
@@ -129,14 +130,17 @@ def may_match(one: NDArray[np.float32], others: NDArray[np.float32], most: float
     pairings of numbers the ascending order has the least sum of differences.
 
     Args:
-        one: (n,) ascending means of the crystal's rows.
+        one: (n,) ascending means of the sites' rows.
         others: (c, n) those of the other crystals.
         most: largest difference.
 
     Returns:
         (c,) bool.
     """
-    return np.abs(others - one).sum(axis=1, dtype=np.float64) <= len(one) * most * 1.001
+    possible: NDArray[np.bool_] = (
+        np.abs(others - one).sum(axis=1, dtype=np.float64) <= len(one) * most * 1.001
+    )
+    return possible
 
 
 @compiled
@@ -162,7 +166,7 @@ def add_votes(
     Args:
         own: the crystal.
         group: crystals with as many sites.
-        chosen: rows of the group that are compared.
+        chosen: indices of those that are compared.
         stands: see `bank.Isotypes`.
         size: see `bank.Isotypes`.
         scales: see `types.Scales`.
@@ -227,7 +231,7 @@ def add_votes(
     return counted
 
 
-@part
+@kernel_part
 def likely(step: float) -> float:
     """Return the density of Student's distribution of three degrees of freedom relative to that at 0."""
     return 1.0 / (1.0 + step * step) ** 2
