@@ -34,8 +34,8 @@ def command_line() -> str:
         "This page is made from `atomsight --help` when the documentation is built.",
         "",
         "Exit status: 0 if at least one crystal was handled, 1 if none was or the work failed, 2 for wrong",
-        "usage. A crystal that cannot be used is reported on standard error; with `--json` it is a line",
-        '`{"source": ..., "skipped": reason}`.',
+        "usage, 130 after Ctrl-C. A crystal that cannot be used is reported on standard error; with `--json`",
+        'it is a line `{"source": ..., "skipped": reason}`.',
         "",
     ]
     for name, command in _commands("atomsight", get_command(app)):

@@ -24,6 +24,7 @@ from atomsight.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+SOURCE = ROOT / "src" / "atomsight"
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
@@ -59,7 +60,7 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    namespace: dict[str, object] = {"__name__": "__docs__"}
+    namespace: dict[str, object] = {"__name__": "__main__"}
     for language, body in blocks(page):
         if language == "python":
             exec(compile(body, str(page), "exec"), namespace)
@@ -126,6 +127,24 @@ def test_every_page_is_in_the_navigation() -> None:
     assert pages | {hooks().GENERATED} | set(hooks().FROM_ROOT.values()) == listed
 
 
+def test_imports_of_packages_are_those_in_the_architecture() -> None:
+    page = (DOCS / "explanation/architecture.md").read_text(encoding="utf-8")
+    section = page.split("## Packages")[1].split("\n## ")[0]
+    table = re.findall(r"^\| `(\w+)` \| .+? \| (.*?) ?\|$", section, re.MULTILINE)
+    order = [package for package, _ in table]
+    listed = {package: set(names.split(", ")) - {""} for package, names in table}
+    for place, package in enumerate(order):
+        assert listed[package] <= set(order[:place]), package
+    imports: dict[str, set[str]] = {}
+    for path in SOURCE.rglob("*.py"):
+        package = path.relative_to(SOURCE).with_suffix("").parts[0]
+        text = path.read_text(encoding="utf-8")
+        names = re.findall(r"^\s*(?:from|import) atomsight\.(\w+)", text, re.MULTILINE)
+        imports[package] = imports.get(package, set()) | set(names)
+    for package in order:
+        assert imports[package] - {package} == listed[package], package
+
+
 def test_every_command_is_in_the_reference() -> None:
     page = hooks().command_line()
     for command in ("predict", "check", "rank", "train", "evaluate", "dataset build", "dataset split-like"):
@@ -158,6 +177,14 @@ def test_public_names_are_in_the_reference() -> None:
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference/api").glob("*.md"))
     for name in set(atomsight.__all__) - {"__version__"}:
         assert f"`{name}`" in pages
+        directives = re.findall(rf"^::: atomsight\.(?:[\w.]+\.)?{name}$", pages, re.MULTILINE)
+        assert len(directives) == 1, f"{name} is described {len(directives)} times"
+
+
+def test_titles_of_the_two_citations_agree() -> None:
+    title = re.search(r'^title: "(.+)"$', (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert title is not None
+    assert f"title = {{{title[1]}}}" in (SOURCE / "citations.bib").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("verb", ["neighbours", "predict", "check", "rank"])

@@ -183,8 +183,7 @@ def repeated(crystals: Sequence[Crystal], times: int) -> Iterator[Crystal]:
 
 
 def under_pressure(archive: Path) -> frozenset[str]:
-    """Find the CIFs of an archive or folder with a pressure above `PRESSED`, or with pressure in the
-    title."""
+    """Find the CIFs with a pressure above `PRESSED`, or with pressure in the title."""
     found = []
     for member in iter_members(archive):
         pressure, title = PRESSURE.search(member.data), TITLE.search(member.data)

@@ -119,8 +119,10 @@ def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
     """
     found = []
     for n, group in bank.groups.items():
-        possible = np.array([may_match(means, group.means, NEAR) for means in group.means])
-        found.append(_exchanges(group, possible, orders_of(n), NEAR, Scales().alike))
+        orders = orders_of(n)
+        for one, means in enumerate(group.means):
+            chosen = np.flatnonzero(may_match(means, group.means, NEAR))
+            found.append(_exchanges(group, one, chosen[chosen != one], orders, NEAR, Scales().alike))
     old, new, beside, share, volume, other = np.concatenate(found).T
     whole = {"old": old, "new": new, "beside": beside}
     return {name: column.astype(np.int64) for name, column in whole.items()} | {
@@ -132,48 +134,42 @@ def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
 
 @compiled
 def _exchanges(
-    group: Group, possible: NDArray[np.bool_], orders: NDArray[np.int64], most: float, alike: float
+    group: Group,
+    one: int,
+    chosen: NDArray[np.int64],
+    orders: NDArray[np.int64],
+    most: float,
+    alike: float,
 ) -> NDArray[np.float64]:
-    """Return (p, 6) pairs of a group, see `exchanges`.
-
-    Args:
-        group: crystals with as many sites.
-        possible: (c, c) whether two crystals can match.
-        orders: see `pairings`.
-        most: see `pairings`.
-        alike: see `pairings`.
-    """
-    crystals, n = group.elements.shape
+    """Return (p, 6) pairs of one crystal of a group with chosen others, see `exchanges`."""
+    n = group.elements.shape[1]
     places, near = np.zeros((WAYS, n), np.int64), np.zeros(WAYS)
     rows = []
-    for one in range(crystals):
-        for two in range(crystals):
-            if one == two or not possible[one, two]:
-                continue
-            ways = pairings(group.rows[one], group.rows[two], most, alike, orders, places, near)
-            for way in range(ways):
-                # the same crystal with every atom of one element exchanged for one that it did not hold
-                old, new, beside, share = 0, 0, 0, 0.0
-                good = True
-                for i in range(n):
-                    own, theirs = int(group.elements[one, i]), int(group.elements[two, places[way, i]])
-                    if own == theirs:
-                        continue
-                    if old and (own != old or theirs != new):
-                        good = False
-                        break
-                    old, new, beside = own, theirs, int(group.company[one, i])
-                    share += group.shares[one, i]
-                if not good or not old:
+    for two in chosen:
+        ways = pairings(group.rows[one], group.rows[two], most, alike, orders, places, near)
+        for way in range(ways):
+            # the same crystal with every atom of one element exchanged for one that it did not hold
+            old, new, beside, share = 0, 0, 0, 0.0
+            good = True
+            for i in range(n):
+                own, theirs = int(group.elements[one, i]), int(group.elements[two, places[way, i]])
+                if own == theirs:
                     continue
-                for i in range(n):
-                    own = group.elements[one, i]
-                    if own == new or (own == old and group.elements[two, places[way, i]] == old):
-                        good = False
-                if good:
-                    volume, other = float(group.volumes[one]), float(group.volumes[two])
-                    rows.append((float(old), float(new), float(beside), float(share), volume, other))
+                if old and (own != old or theirs != new):
+                    good = False
                     break
+                old, new, beside = own, theirs, int(group.company[one, i])
+                share += group.shares[one, i]
+            if not good or not old:
+                continue
+            for i in range(n):
+                own = group.elements[one, i]
+                if own == new or (own == old and group.elements[two, places[way, i]] == old):
+                    good = False
+            if good:
+                volume, other = float(group.volumes[one]), float(group.volumes[two])
+                rows.append((float(old), float(new), float(beside), float(share), volume, other))
+                break
     found = np.zeros((len(rows), 6))
     for number, row in enumerate(rows):
         found[number, 0], found[number, 1], found[number, 2] = row[0], row[1], row[2]

@@ -19,7 +19,7 @@ from atomsight.core.errors import EngineError, InputError, MissingExtraError
 from atomsight.core.progress import Progress
 from atomsight.dataset import build, chunks
 from atomsight.dataset.add import add
-from atomsight.parallel.executors import engine_failed, executor_of, in_flight
+from atomsight.parallel.executors import default_workers, engine_failed, executor_of, in_flight
 from small_crystals import content, write_cifs
 
 K = 4
@@ -150,8 +150,13 @@ def test_an_unconfigured_batch_system() -> None:
 
 
 def test_names_that_are_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    with executor_of(None) as executor:
-        assert executor is None
+    for workers, expected in (
+        (1, None),
+        (3, 3),
+        (None, default_workers() if default_workers() > 1 else None),
+    ):
+        with executor_of(None, workers) as executor:
+            assert executor == expected
     with pytest.raises(InputError, match=r"no cluster 'slrum'; use tcp://HOST:PORT"), executor_of("slrum"):
         pass
     for name, module in (("tcp://127.0.0.1:1", "distributed"), ("slurm", "dask_jobqueue")):

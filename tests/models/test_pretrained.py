@@ -64,7 +64,7 @@ def test_weights_lie_beside_their_card_and_tell_their_figures(name: str) -> None
     assert card.startswith(f"# {name}\n")
     assert f"| accuracy | {model.metadata['test']['accuracy']:.4f} |" in card
     assert model.metadata["licence"] in card
-    assert ("distances and directions on" in card) == ("directions" in model.columns)
+    assert ("distances and directions to" in card) == ("directions" in model.columns)
 
 
 @pytest.mark.skipif(not bundled_models(), reason="no weights are bundled yet")

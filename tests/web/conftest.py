@@ -23,6 +23,9 @@ from atomsight.web.protocol import TimedProtocol  # noqa: E402
 
 LIMIT = 4 << 20
 
+PATIENCE = 120.0
+"""Longest wait for a job in seconds: numerical kernels may have to be compiled first."""
+
 
 @pytest.fixture(scope="session")
 def large_cell() -> bytes:
@@ -88,7 +91,8 @@ def finish(client: TestClient) -> Finish:
         answer = client.post(path, json=body)
         assert answer.status_code == 202, answer.text
         job = answer.json()["job"]
-        for _ in range(600):
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
             status = client.get(f"/api/jobs/{job}").json()
             if status["state"] in ("done", "failed", "cancelled"):
                 return status

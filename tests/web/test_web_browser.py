@@ -160,7 +160,7 @@ def test_the_keyboard_keeps_its_place(page: Any) -> None:
     page.keyboard.press("ArrowDown")
     api.expect(page.get_by_label("Compare with the distances of")).to_have_value("N")
     api.expect(page.locator("#site svg")).to_have_attribute(
-        "aria-label", "Distances of the site beside those of O and of N"
+        "aria-label", "Distances of the site next to those of O and of N"
     )
     assert page.evaluate("document.activeElement.tagName") == "SELECT"
     page.locator("#tab-structure").focus()

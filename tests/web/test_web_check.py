@@ -111,7 +111,7 @@ def test_the_last_trials_are_kept(client: Any, wrong: str, finish: Any) -> None:
     assert held == [404] * 2 + [200] * api.MOST_TRIED
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until

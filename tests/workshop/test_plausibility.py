@@ -10,6 +10,7 @@ import pytest
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.errors import InputError, ModelError
+from atomsight.core.progress import Progress
 from atomsight.models.plausibility.inference import INORGANIC_UNRELAXED, Plausibility
 from atomsight.training.masked_site.graph import weights_of
 from perovskite import perovskite
@@ -130,8 +131,8 @@ def test_an_interrupted_training_ends_with_the_same_weights(
 ) -> None:
     from workshop.plausibility import train
 
-    def stop(record: dict[str, object]) -> None:
-        if record["event"] == "epoch":
+    def stop(progress: Progress) -> None:
+        if progress.record:
             raise KeyboardInterrupt
 
     whole, parts, further = (tmp_path / name for name in ("whole", "parts", "further"))

@@ -1,0 +1,1 @@
+"""Detection of wrongly assigned elements and other problems in structures."""

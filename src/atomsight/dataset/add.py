@@ -196,7 +196,7 @@ def _exchange_at_once(one: Path, other: Path) -> bool:
         call = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):  # a C library older than the call
         return False
-    return call(here, os.fsencode(one), here, os.fsencode(other), rename_exchange) == 0
+    return bool(call(here, os.fsencode(one), here, os.fsencode(other), rename_exchange) == 0)
 
 
 class _Have:

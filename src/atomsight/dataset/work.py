@@ -87,7 +87,8 @@ def encode(header: Header, crystals: pa.Table, skipped: pa.Table, sites: pa.Tabl
     for table in (crystals, skipped, sites):
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    part: bytes = sink.getvalue().to_pybytes()
+    return part
 
 
 def decode_header(part: pa.Buffer | bytes) -> Header:

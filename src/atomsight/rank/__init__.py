@@ -1,0 +1,1 @@
+"""Ranking of candidate structures by plausibility, with verdicts."""

@@ -141,8 +141,8 @@ not molecular.
 Tied weights: decoys alone would give nearly all weight to the network that was trained on such decoys, or to
 the symmetry that random structures lack. For unrelaxed inorganic crystals ``closest`` at their own, wrong
 volume counts only below `MENDED`, and there it decides. These multiples were chosen on one half of the
-compositions of ``csp-inorganic``, those of relaxed crystals on ``val``. ``contacts`` has little weight beside
-``cohesion``: on ``val`` both separate random packings from real crystals equally well. The multiple was
+compositions of ``csp-inorganic``, those of relaxed crystals on ``val``. ``contacts`` has little weight next
+to ``cohesion``: on ``val`` both separate random packings from real crystals equally well. The multiple was
 chosen on the landscapes of aspirin and Target I.
 """
 

@@ -1,0 +1,1 @@
+"""Contacts, packing and cohesion of molecular crystals."""

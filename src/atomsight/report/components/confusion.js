@@ -3,6 +3,7 @@
 // shaded by its square root so that 1 % is visible next to 95 %. A click filters the table of mistakes.
 
 (() => {
+  const { make } = atomsight;
   const SIDE = 900;
 
   function draw(place, data) {
@@ -11,13 +12,13 @@
     const margin = 34;
     const size = (SIDE - margin) / n;
     const font = Math.max(6, Math.min(15, size * 0.6));
-    const read = atomsight.make("p", { class: "read", "aria-live": "polite" }, "Point at a cell.");
-    const svg = atomsight.make("svg", {
+    const read = make("p", { class: "read", "aria-live": "polite" }, "Point at a cell.");
+    const svg = make("svg", {
       viewBox: `0 0 ${SIDE} ${SIDE}`,
       role: "img",
       "aria-label": "Confusion matrix: true element by row, predicted element by column",
     });
-    const grid = atomsight.make("rect", {
+    const grid = make("rect", {
       x: margin, y: margin, width: n * size, height: n * size, style: "fill:var(--wash)",
     });
     svg.append(grid);
@@ -25,10 +26,9 @@
       const at = margin + (i + 0.5) * size;
       const style = `font-size:${font}px`;
       const stagger = n > 50 ? (i % 2) * 10 : 0;
-      svg.append(
-        atomsight.make("text", { x: margin - 3 - stagger, y: at, "text-anchor": "end", "dominant-baseline": "central", style }, symbol),
-        atomsight.make("text", { x: at, y: margin - 4 - stagger, "text-anchor": "middle", style }, symbol),
-      );
+      const row = { x: margin - 3 - stagger, y: at, "text-anchor": "end", "dominant-baseline": "central", style };
+      const column = { x: at, y: margin - 4 - stagger, "text-anchor": "middle", style };
+      svg.append(make("text", row, symbol), make("text", column, symbol));
     });
     for (const [row, column, count] of cells) {
       const share = count / sites[row];
@@ -37,7 +37,7 @@
         `${elements[row]} ${right ? "found" : `taken for ${elements[column]}`}: ` +
         `${count.toLocaleString("en-GB")} of ${sites[row].toLocaleString("en-GB")} sites, ` +
         `${(100 * share).toFixed(share < 0.01 ? 2 : 1)} %`;
-      const cell = atomsight.make("rect", {
+      const cell = make("rect", {
         class: "cell",
         x: margin + column * size,
         y: margin + row * size,
@@ -50,10 +50,10 @@
           const detail = { true: elements[row], predicted: elements[column] };
           place.dispatchEvent(new CustomEvent("open-cell", { detail, bubbles: true }));
         },
-      }, atomsight.make("title", {}, words));
+      }, make("title", {}, words));
       svg.append(cell);
       if (size >= 26 && share >= 0.005) {
-        svg.append(atomsight.make("text", {
+        svg.append(make("text", {
           x: margin + (column + 0.5) * size, y: margin + (row + 0.5) * size,
           "text-anchor": "middle", "dominant-baseline": "central",
           style: `font-size:${font * 0.8}px;pointer-events:none` +

@@ -5,6 +5,10 @@
   const make = atomsight.make;
   const RANKS = 16;
 
+  const line = (x1, x2, y1, y2, style) => make("line", { x1, x2, y1, y2, style });
+  const label = (x, y, text, attributes = {}) =>
+    make("text", { x, y, "text-anchor": "middle", style: "font-size:12px", ...attributes }, text);
+
   /** Boxes of an element's distances to its n-th neighbour: middle half, 90 %, 98 % of the sites. */
   function boxes(svg, profile, ranks, side, colour, x, y, step) {
     profile.slice(0, ranks).forEach(([p1, p5, p25, p50, p75, p95, p99], n) => {
@@ -18,9 +22,9 @@
           style: `fill:var(--${colour});fill-opacity:${opacity}`,
         });
       svg.append(
-        make("line", { x1: middle, x2: middle, y1: y(p1), y2: y(p99), style: `stroke:var(--${colour})` }),
+        line(middle, middle, y(p1), y(p99), `stroke:var(--${colour})`),
         box(p5, p95, 0.3, 0.6), box(p25, p75, 0.65, 1),
-        make("line", { x1: from, x2: from + width, y1: y(p50), y2: y(p50), style: "stroke:var(--paper);stroke-width:1.5" }),
+        line(from, from + width, y(p50), y(p50), "stroke:var(--paper);stroke-width:1.5"),
       );
     });
   }
@@ -41,22 +45,22 @@
       "aria-label": `Distances of the site next to those of ${names[0]} and of ${names[1]}` });
     for (let d = Math.ceil(low * 2) / 2; d <= high; d += 0.5) {
       svg.append(
-        make("line", { x1: left, x2: width, y1: y(d), y2: y(d), style: "stroke:var(--rule)" }),
-        make("text", { x: left - 6, y: y(d), "text-anchor": "end", "dominant-baseline": "central", style: "font-size:12px" }, d.toFixed(1)),
+        line(left, width, y(d), y(d), "stroke:var(--rule)"),
+        label(left - 6, y(d), d.toFixed(1), { "text-anchor": "end", "dominant-baseline": "central" }),
       );
     }
     boxes(svg, own, ranks, -1, "blue", x, y, step);
     boxes(svg, other, ranks, 1, "orange", x, y, step);
+    const outlined = "font-size:12px;font-weight:600;paint-order:stroke;stroke:var(--paper);stroke-width:3";
     for (let n = 0; n < ranks; n++) {
       const d = site.distances[n];
       svg.append(
-        make("line", { x1: x(n) - 0.46 * step, x2: x(n) + 0.46 * step, y1: y(d), y2: y(d), style: "stroke:var(--ink);stroke-width:2" }),
-        make("text", { x: x(n), y: y(d) - 5, "text-anchor": "middle", style: "font-size:12px;font-weight:600;paint-order:stroke;stroke:var(--paper);stroke-width:3" }, site.elements[n]),
-        make("text", { x: x(n), y: height - bottom + 16, "text-anchor": "middle", style: "font-size:12px" }, String(n + 1)),
+        line(x(n) - 0.46 * step, x(n) + 0.46 * step, y(d), y(d), "stroke:var(--ink);stroke-width:2"),
+        label(x(n), y(d) - 5, site.elements[n], { style: outlined }),
+        label(x(n), height - bottom + 16, String(n + 1)),
       );
     }
-    svg.append(make("text", { x: (left + width) / 2, y: height - 3, "text-anchor": "middle", style: "font-size:12px" },
-      "n: distance to the n-th neighbour, Å"));
+    svg.append(label((left + width) / 2, height - 3, "n: distance to the n-th neighbour, Å"));
     return svg;
   }
 
@@ -83,6 +87,11 @@
     const field = (index, key) =>
       table.data.rows[index][table.data.columns.findIndex((column) => column.key === key)];
 
+    function move(by) {
+      place += by;
+      show();
+    }
+
     function show() {
       const index = shown[place];
       const raw = data.sites[index];
@@ -94,12 +103,11 @@
         nearer_predicted: raw[4],
       };
       const names = [field(index, "true"), field(index, "predicted")];
-      const move = (by) => { place += by; show(); };
-      const back = make("button", { type: "button", onclick: () => move(-1) }, "Back");
-      const next = make("button", { type: "button", onclick: () => move(1) }, "Next");
+      const back = atomsight.button("Back", () => move(-1));
+      const next = atomsight.button("Next", () => move(1));
       back.disabled = place === 0;
       next.disabled = place === shown.length - 1;
-      const close = make("button", { type: "button", onclick: () => dialog.close() }, "Close");
+      const close = atomsight.button("Close", () => dialog.close());
       const probability = (key) => (100 * field(index, key)).toFixed(2) + " %";
       dialog.replaceChildren(
         make("div", { class: "bar" }, back, next, close),
@@ -122,8 +130,8 @@
     }
 
     dialog.addEventListener("keydown", (event) => {
-      if (event.key === "ArrowRight" && place < shown.length - 1) { place += 1; show(); }
-      if (event.key === "ArrowLeft" && place > 0) { place -= 1; show(); }
+      if (event.key === "ArrowRight" && place < shown.length - 1) move(1);
+      if (event.key === "ArrowLeft" && place > 0) move(-1);
     });
     table.element.addEventListener("open-row", ({ detail }) => {
       shown = detail.shown;

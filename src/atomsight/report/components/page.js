@@ -16,6 +16,11 @@ const atomsight = {
     return element;
   },
 
+  /** Make a button. */
+  button(text, onclick, ...children) {
+    return atomsight.make("button", { type: "button", onclick }, text, ...children);
+  },
+
   /** Read the data of a JSON block. */
   data(identifier) {
     const block = document.getElementById(identifier);

@@ -23,9 +23,7 @@
       this.heads.forEach((head, i) => {
         const { title } = this.data.columns[i];
         const mark = atomsight.make("span", { "aria-hidden": "true" });
-        head.replaceChildren(
-          atomsight.make("button", { type: "button", onclick: () => this.sortBy(i) }, title, mark),
-        );
+        head.replaceChildren(atomsight.button(title, () => this.sortBy(i), mark));
       });
     }
 
@@ -41,12 +39,12 @@
         },
       });
       this.count = atomsight.make("span", { class: "count", "aria-live": "polite" });
-      const save = atomsight.make("button", { type: "button", onclick: () => this.save() }, "Save as CSV");
+      const save = atomsight.button("Save as CSV", () => this.save());
       this.element.querySelector(".tools").replaceChildren(
         ...(this.data.rows.length > 5 ? [this.filterBox] : []), this.count, save,
       );
-      this.back = atomsight.make("button", { type: "button", onclick: () => this.turn(-1) }, "Back");
-      this.next = atomsight.make("button", { type: "button", onclick: () => this.turn(1) }, "Next");
+      this.back = atomsight.button("Back", () => this.turn(-1));
+      this.next = atomsight.button("Next", () => this.turn(1));
       this.place = atomsight.make("span", { class: "count" });
       const pages = atomsight.make("div", { class: "pages" }, this.back, this.place, this.next);
       pages.hidden = !many;
@@ -112,10 +110,7 @@
         ...here.map((index) =>
           atomsight.make("tr", { "data-row": index }, ...columns.map(({ kind }, i) => {
             const text = atomsight.written(rows[index][i], kind);
-            const open = () => this.open(index);
-            const inside = opens && i === 0
-              ? atomsight.make("button", { type: "button", onclick: open }, text)
-              : text;
+            const inside = opens && i === 0 ? atomsight.button(text, () => this.open(index)) : text;
             const wide = kind === "text" && text.length > 60;
             return atomsight.make("td", { class: kind === "text" ? (wide ? "wide" : null) : "right" }, inside);
           })),
