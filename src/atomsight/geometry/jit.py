@@ -174,8 +174,9 @@ def _announce() -> None:
         )
 
 
-SECONDS = "5 to 20"
-"""Time of the compilations of one command on one core, as measured by benchmarks/first_run.py."""
+SECONDS = "8 to 30"
+"""Processor time of the compilations of one command on a busy core: 8 s for `predict` of an inorganic
+crystal, 30 s for a dataset. Other commands compile nothing for one small crystal."""
 
 
 def _cache_folder() -> str | None:

@@ -136,10 +136,8 @@ def _candidates(crystal: Crystal) -> BondGraph:
 @part
 def _lead_to(one: NDArray[np.int64], other: NDArray[np.int64], both: NDArray[np.int64]) -> bool:
     """Whether two steps from cell to cell, (3,), lead where a third does."""
-    for axis in range(3):
-        if one[axis] + other[axis] != both[axis]:
-            return False
-    return True
+    x, y, z = one[0] + other[0] - both[0], one[1] + other[1] - both[1], one[2] + other[2] - both[2]
+    return bool(x == 0 and y == 0 and z == 0)
 
 
 @compiled(small=20_000)

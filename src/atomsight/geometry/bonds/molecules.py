@@ -119,7 +119,8 @@ would make their contacts look longer than those of computed structures."""
 def normalised(crystal: Crystal, molecules: Molecules) -> Crystal:
     """Return the crystal with its X-H bonds at `HYDROGEN_LENGTHS`, without flags and listed bonds.
 
-    Its molecules, cell and orbits stay. Positions are not wrapped into the cell again, so that `molecules` holds for the result.
+    Its molecules, cell and orbits stay. Positions are not wrapped into the cell again, so that `molecules`
+    holds for the result.
     """
     graph = molecules.graph
     wanted = np.zeros(256)

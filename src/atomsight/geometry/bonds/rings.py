@@ -35,8 +35,8 @@ def aromatic_bonds(graph: BondGraph, hydrogens: NDArray[np.int64]) -> NDArray[np
     obstacle and a polymer that closes on itself through the cell is no ring. A ring is aromatic when it is
     flat, when its bonds are short enough on average, and when its atoms give six electrons: a carbon with
     three neighbours and a nitrogen with two give one; in a ring of five one atom gives two: a nitrogen with
-    three neighbours, oxygen, sulphur, or a nitrogen of an azolate anion. A carbonyl in the ring ends it. A ring of five carbons counts when a metal
-    binds all of them.
+    three neighbours, oxygen, sulphur, or a nitrogen of an azolate anion. A carbonyl in the ring ends it. A
+    ring of five carbons counts when a metal binds all of them.
 
     Args:
         graph: the bonds.

@@ -261,14 +261,14 @@ def _search(
                     for j in range(size):  # without a branch: most places are written several times
                         near_tags[inside] = j
                         inside += np.uint64(squares[j] <= limit)
-                    most = int(inside) - (not is_free)
+                    most = int(np.int64(inside)) - (not is_free)
                     if most >= k or limit == block_limit:
                         break
                     limit = block_limit
                 if most < k:
                     break
                 count = np.uint64(0)
-                for i in range(int(inside)):
+                for i in range(int(np.int64(inside))):
                     place = np.uint64(near_tags[i])
                     near[count] = squares[place]
                     near_tags[count] = tags[place]
@@ -434,7 +434,7 @@ def _gather(
         bin_a += 1
         if bin_a == na:
             a, bin_a = a + 1, 0
-    return int(size)
+    return int(np.int64(size))
 
 
 @part
