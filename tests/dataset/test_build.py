@@ -139,9 +139,9 @@ def test_order_of_finishing_does_not_matter(
     executor = Backwards()
     waited = scheduler.wait
 
-    def wait(pending: Any, **options: Any) -> Any:
+    def wait(*arguments: Any, **options: Any) -> Any:
         executor.run()
-        return waited(pending, **options)
+        return waited(*arguments, **options)
 
     monkeypatch.setattr(scheduler, "wait", wait)
     build(cifs, tmp_path / "d", K, executor=executor)

@@ -38,4 +38,5 @@ class DangerousJob(ReadJob):
 
     def open(self) -> Work:
         """Return the work."""
+        super().open()
         return dangerous

@@ -19,7 +19,7 @@ from dangerous import DangerousJob, crash
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
 HALITE = (Path(__file__).parents[1] / "data" / "halite.cif").read_bytes()
-LIMITS = Limits(seconds=5, memory=2**30)
+LIMITS = Limits(seconds=10, memory=2**30)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ FILES = {"a.cif": HALITE, "crash.cif": HALITE, "greedy.cif": HALITE, "hang.cif":
 REASONS = {
     "crash.cif": "it ended its worker process",
     "greedy.cif": "reading it takes more memory than there is",
-    "hang.cif": "it took longer than 5 s",
+    "hang.cif": "it took longer than 10 s",
 }
 
 
