@@ -70,7 +70,8 @@ class Sites:
         """
         rows = np.repeat(chosen, self.sizes)
         own: tuple[NDArray[Any], ...] = (self.neighbours, self.directions, self.element, self.weight)
-        return Sites(distances[rows], *(column[rows] for column in own), self.sizes[chosen])
+        columns = [distances[rows], *(column[rows] for column in own), self.sizes[chosen]]
+        return Sites(*columns)
 
 
 def site_log_odds(network: Plausibility, sites: Sites) -> NDArray[np.float32]:
