@@ -10,7 +10,7 @@ from atomsight.core.errors import InputError
 from atomsight.evaluate import Calibration, normalise_rows
 from atomsight.plots import confusion_figure, recall_figure, reliability_figure, save
 from atomsight.plots.confusion import by_atomic_number
-from atomsight.plots.style import headline, new_figure, save_both, thousands
+from atomsight.plots.style import new_figure, save_both, thousands
 
 MATRIX = np.array([[80, 20, 0], [1, 9, 0], [0, 300, 700]])
 ELEMENTS = (8, 1, 6)  # not in the order of the atomic number
@@ -156,10 +156,8 @@ def test_matrices_are_ordered_together() -> None:
 
 
 def test_a_figure_is_saved_as_png_and_svg(tmp_path: Path) -> None:
-    figure = new_figure(2, 1)
-    headline(figure, "")
-    assert figure.get_suptitle() == ""
-    headline(figure, "Version 1.5")
+    assert new_figure(2, 1).get_suptitle() == ""
+    figure = new_figure(2, 1, "Version 1.5")
     save_both(figure, tmp_path / "figure.1")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.1.png", "figure.1.svg"]
     assert "Version 1.5" in (tmp_path / "figure.1.svg").read_text(encoding="utf-8")

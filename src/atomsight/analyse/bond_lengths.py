@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
     from atomsight.dataset import Dataset
 
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
 SAME = 0.005
 """Å. Tolerance for a bond and a neighbour on the same orbit; both lengths were rounded to float32."""
 
@@ -81,9 +85,8 @@ class BondStudy:
         rows = self._of(None, way)
         codes, inverse = np.unique(rows["centre"].astype(int) * 256 + rows["neighbour"], return_inverse=True)
         counts = np.bincount(inverse, weights=rows["sites"], minlength=len(codes)).astype(np.int64)
-        return {
-            Pair(*divmod(int(codes[i]), 256)): int(counts[i]) for i in np.lexsort((codes, -counts)).tolist()
-        }
+        order = np.lexsort((codes, -counts)).tolist()
+        return {Pair(*divmod(int(codes[i]), 256)): int(counts[i]) for i in order}
 
     def type_counts(self, pair: Pair | None = None, way: int = NEAREST) -> dict[str, int]:
         """Return the counts by type, of one ordered pair or of all, in the order of `TYPES`."""
@@ -238,14 +241,7 @@ class _Tally:
         nearest, length = columns["neighbour_elements"][known, 0], distances[known, 0].astype(np.float64)
         self._count(NEAREST, element[known], nearest, of_nearest[known], length)
 
-    def _count(
-        self,
-        way: int,
-        centre: NDArray[Any],
-        neighbour: NDArray[Any],
-        types: NDArray[Any],
-        length: NDArray[np.float64],
-    ) -> None:
+    def _count(self, way: int, centre: Bytes, neighbour: Bytes, types: Ints, length: Floats) -> None:
         import pyarrow as pa
 
         bins = np.clip(np.floor((length - LOW) / STEP), -1, _BINS - 2).astype(np.int32) + 1
@@ -272,9 +268,5 @@ def _add_up(tables: list[Any]) -> Any:
     """Add up the sites of rows with the same keys."""
     import pyarrow as pa
 
-    return (
-        pa.concat_tables(tables)
-        .group_by(_KEYS)
-        .aggregate([("sites", "sum")])
-        .rename_columns([*_KEYS, "sites"])
-    )
+    sums = pa.concat_tables(tables).group_by(_KEYS).aggregate([("sites", "sum")])
+    return sums.rename_columns([*_KEYS, "sites"])

@@ -75,11 +75,8 @@ def summarise_pairs(
             peaks = find_peaks(histogram, edges, resolution=resolution, observations=inside)
         mean, median = _middle(histogram, edges)
         typed = tuple((peak, bond_type(centre, neighbour, peak.position)) for peak in peaks)
-        atoms, share, outside = (
-            counts.total(pair, "atoms"),
-            total / of_centre[centre],
-            counts.outside(pair, weight),
-        )
+        atoms, share = counts.total(pair, "atoms"), total / of_centre[centre]
+        outside = counts.outside(pair, weight)
         summaries.append(PairSummary(pair, sites, atoms, share, *outside, mean, median, typed))
     return summaries
 

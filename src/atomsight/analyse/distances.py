@@ -107,11 +107,7 @@ class DistanceCounts:
         return int(rows[weight][below].sum()), int(rows[weight][above].sum())
 
     def histogram(
-        self,
-        pair: Pair = ALL_PAIRS,
-        weight: Weight = "sites",
-        rank: int | None = None,
-        fine: bool = False,
+        self, pair: Pair = ALL_PAIRS, weight: Weight = "sites", rank: int | None = None, fine: bool = False
     ) -> NDArray[np.int64]:
         """Return the (bins,) counts of a pair within the range, of one rank or of all.
 

@@ -188,21 +188,11 @@ def _pairs(
         largest = min(sites_of, key=lambda name: (-sites_of[name], str(name)))
         own, other = columns["deviation_true"][chosen], columns["deviation_predicted"][chosen]
         repeated = sum(n for name, n in sites_of.items() if crystals_of[name] > 1)
-        pairs.append(
-            PairOfElements(
-                true,
-                predicted,
-                sites,
-                len(np.unique(rows)),
-                len(sites_of),
-                sites / of_element[true],
-                repeated / sites,
-                str(largest),
-                sites_of[largest],
-                None if np.isnan(own + other).any() else float((other < own).mean()),
-                none_if_nan(np.median(own)),
-                none_if_nan(np.median(other)),
-                float(table.probability[chosen].mean()),
-            )
-        )
+        numbers = (sites, len(np.unique(rows)), len(sites_of))
+        shares = (sites / of_element[true], repeated / sites)
+        closer = None if np.isnan(own + other).any() else float((other < own).mean())
+        medians = (none_if_nan(np.median(own)), none_if_nan(np.median(other)))
+        p = float(table.probability[chosen].mean())
+        in_group = (str(largest), sites_of[largest])
+        pairs.append(PairOfElements(true, predicted, *numbers, *shares, *in_group, closer, *medians, p))
     return pairs

@@ -24,6 +24,8 @@ MOST_NEIGHBOURS = 17
 LEAST_SHARE = 0.02
 """Smallest share of a pair's mistaken sites with the same neighbours for a trait; there are many."""
 
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
 Batch = dict[str, NDArray[Any]]
 
 
@@ -115,13 +117,7 @@ class TraitCounts:
         self._crystal = np.zeros((256, len(self.names)), dtype=np.int64)
         self._shells: Counter[tuple[int, int]] = Counter()
 
-    def add(
-        self,
-        element: NDArray[np.uint8],
-        count: NDArray[np.int64],
-        neighbour_elements: NDArray[np.uint8],
-        row: NDArray[np.int64],
-    ) -> None:
+    def add(self, element: Bytes, count: Ints, neighbour_elements: Bytes, row: Ints) -> None:
         """Add right sites.
 
         Args:

@@ -22,6 +22,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
 FREEDOM = 4.0
 """Degrees of freedom of the t components."""
 
@@ -29,6 +32,9 @@ _FWHM = 2 * np.sqrt(2 * np.log(2))
 _T_FWHM = 2 * np.sqrt(FREEDOM * (2 ** (2 / (FREEDOM + 1)) - 1))
 """Full width at half maximum of a normal density of unit standard deviation, and of a t density of unit
 scale."""
+
+_STEPS = 300
+"""Largest number of steps of the fit."""
 
 _SIGNIFICANT = 5.0
 """Standard deviations by which a peak must exceed the minimum next to it."""
@@ -58,8 +64,8 @@ class Peak:
 
 
 def find_peaks(
-    counts: NDArray[np.int64],
-    edges: NDArray[np.float64],
+    counts: Ints,
+    edges: Floats,
     *,
     resolution: float = 0.01,
     depth: float = 0.2,
@@ -105,7 +111,7 @@ def find_peaks(
     return [Peak(*(float(value) for value in values)) for values in zip(*columns, strict=True)]
 
 
-def smooth_counts(counts: NDArray[np.floating] | NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
+def smooth_counts(counts: NDArray[np.floating] | Ints, sigma: float) -> Floats:
     """Smooth counts per bin by a Gaussian kernel of standard deviation ``sigma`` bins.
 
     The kernel is reflected at the ends, so that a slope at the end of the range gives no false maximum.
@@ -116,7 +122,7 @@ def smooth_counts(counts: NDArray[np.floating] | NDArray[np.int64], sigma: float
     return np.asarray(smooth, dtype=np.float64)
 
 
-def isj_bandwidth(counts: NDArray[np.int64], observations: float) -> float:
+def isj_bandwidth(counts: Ints, observations: float) -> float:
     """Return the bandwidth of a Gaussian kernel, in bins, by the improved Sheather-Jones rule.
 
     The fixed point of Botev et al. (2010) is solved on the cosine transform of the histogram. The bandwidth
@@ -151,7 +157,7 @@ def isj_bandwidth(counts: NDArray[np.int64], observations: float) -> float:
     return float(np.sqrt(brentq(fixed_point, least, most)) * n_bins)
 
 
-def _modes(smooth: NDArray[np.float64], sigma: float, depth: float) -> NDArray[np.int64]:
+def _modes(smooth: Floats, sigma: float, depth: float) -> Ints:
     """Return the bins of the maxima that exceed the minima next to them by depth and beyond noise."""
     from scipy.signal import find_peaks as maxima
 
@@ -164,20 +170,20 @@ def _modes(smooth: NDArray[np.float64], sigma: float, depth: float) -> NDArray[n
     return np.asarray(modes[excess >= _SIGNIFICANT], dtype=np.int64)
 
 
-def _valleys(smooth: NDArray[np.float64], modes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _valleys(smooth: Floats, modes: Ints) -> Ints:
     """Return the (modes + 1,) first bins of the ranges of the peaks, and the number of bins."""
     between = [int(a + np.argmin(smooth[a:b])) for a, b in pairwise(modes)]
     return np.array([0, *between, len(smooth)])
 
 
-def _summit(smooth: NDArray[np.float64], i: int, centres: NDArray[np.float64], width: float) -> float:
+def _summit(smooth: Floats, i: int, centres: Floats, width: float) -> float:
     """Return the maximum of the parabola through a maximum and its two neighbours."""
     left, top, right = smooth[i - 1], smooth[i], smooth[i + 1]
     bend = left - 2 * top + right
     return float(centres[i] + (width * (left - right) / (2 * bend) if bend < 0 else 0.0))
 
 
-def _across(smooth: NDArray[np.float64], i: int) -> float | None:
+def _across(smooth: Floats, i: int) -> float | None:
     """Return the full width in bins at half the height of the maximum i.
 
     It is twice the half width where only one side falls that low, and None where neither does.
@@ -192,14 +198,8 @@ def _across(smooth: NDArray[np.float64], i: int) -> float | None:
 
 
 def _fit(
-    counts: NDArray[np.int64],
-    centres: NDArray[np.float64],
-    positions: NDArray[np.float64],
-    bounds: NDArray[np.float64],
-    counted: NDArray[np.float64],
-    width: float,
-    steps: int = 300,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    counts: Ints, centres: Floats, positions: Floats, bounds: Floats, counted: Floats, width: float
+) -> tuple[Floats, Floats]:
     """Fit the scales and weights of the t components.
 
     Each component stays between the minima next to it, and its half width ends at the nearer minimum.
@@ -211,7 +211,7 @@ def _fit(
     widest = np.maximum(2 * np.minimum(positions - lower, upper - positions) / _T_FWHM, width)
     location, scale = positions.copy(), np.minimum(4 * width, widest)
     weight, background = 0.95 * counted, 0.05 * counted
-    for _ in range(steps):
+    for _ in range(_STEPS):
         # The density of t with four degrees of freedom: 3/8 (1 + t²/4)^(-5/2) / scale.
         spread = FREEDOM + ((x - location) / scale) ** 2
         density = weight * 0.375 * (spread / FREEDOM) ** (-(FREEDOM + 1) / 2) / scale

@@ -188,28 +188,19 @@ class Checker:
         most = int(found.score.argmax())
         sites = []
         for site, label in enumerate(crystal.labels):
-            flagged = bool(suspicion[site] >= FLAGGED)
+            flagged, own = bool(suspicion[site] >= FLAGGED), SYMBOLS[element[site]]
             evidence: list[str] = []
             if element[site] not in model.elements:
-                evidence = [f"the model does not know {SYMBOLS[element[site]]}"]
+                evidence = [f"the model does not know {own}"]
             elif flagged or site == most:
                 evidence = explain(site, found, model.elements, given)
                 if self.precedents is not None:
                     similar = self.precedents.nearest_sites(given.distances[site], crystal.name)
                     evidence.append(f"most alike: {similar}")
-            sites.append(
-                CheckedSite(
-                    site,
-                    label,
-                    SYMBOLS[element[site]],
-                    float(probability[site]),
-                    SYMBOLS[model.elements[found.suggested[site]]],
-                    float(suspicion[site]),
-                    flagged,
-                    float(found.gain[site]) if found.tried[site] else None,
-                    tuple(evidence),
-                )
-            )
+            p, value = float(probability[site]), float(suspicion[site])
+            suggested = SYMBOLS[model.elements[found.suggested[site]]]
+            gain = float(found.gain[site]) if found.tried[site] else None
+            sites.append(CheckedSite(site, label, own, p, suggested, value, flagged, gain, tuple(evidence)))
         findings = find_problems(crystal)
         if self.against is not None:
             findings += self.against.same_geometry(crystal, distances)
@@ -293,20 +284,13 @@ def check(
         ...     print(checked.crystal.name, [site.label for site in checked.flagged])
         7105573 []
     """
-    if executor is not None and any(
-        isinstance(one, Model | ReferenceSites | Dataset) for one in (model, precedents, against)
-    ):
+    held = any(isinstance(one, Model | ReferenceSites | Dataset) for one in (model, precedents, against))
+    if executor is not None and held:
         raise InputError("workers load models and datasets themselves; give their names or paths")
     tracker = Tracker("checking", progress, on_skip)
     watch = tracker.reach if executor is None and progress is not None else None
-    job = CheckJob(
-        model,
-        None if calibration is None else Path(calibration),
-        precedents,
-        against,
-        threads or int(executor is not None),
-        watch,
-    )
+    file = None if calibration is None else Path(calibration)
+    job = CheckJob(model, file, precedents, against, threads or int(executor is not None), watch)
     return results_of(source, job, Checked, tracker, executor)
 
 

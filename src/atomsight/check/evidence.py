@@ -31,8 +31,9 @@ def explain(site: int, found: SiteScores, elements: tuple[int, ...], given: Chec
     own, other = int(given.element[site]), int(elements[found.suggested[site]])
     distances, around = given.distances[site], given.element[given.neighbours[site]]
     near = [_bonded(z, distances, around) for z in (own, other)]
+    either = near[0] | near[1]
     sentences = [
-        *_distances(own, other, distances, around, near[0] | near[1]),
+        *_distances(own, other, distances[either], around[either]),
         *_coordination(own, other, *(int(mask.sum()) for mask in near)),
         f"the geometry alone means {_ranked(found.blind[site], elements)}; with the other elements known: "
         f"{_ranked(found.conditional[site], elements)}",
@@ -53,18 +54,13 @@ def _bonded(z: int, distances: NDArray[np.floating], around: NDArray[np.integer]
 
 
 def _distances(
-    own: int,
-    other: int,
-    distances: NDArray[np.floating],
-    around: NDArray[np.integer],
-    near: NDArray[np.bool_],
+    own: int, other: int, distances: NDArray[np.floating], around: NDArray[np.integer]
 ) -> list[str]:
-    """Describe unusual distances to the nearest neighbour of each element."""
+    """Describe unusual distances to the nearest of the bonded neighbours of each element."""
     table = load().distances
-    bonded = np.flatnonzero(near)
     sentences = []
-    for place in bonded[np.unique(around[near], return_index=True)[1]].tolist():
-        partner, length = int(around[place]), float(distances[place])
+    partners, first = np.unique(around, return_index=True)
+    for partner, length in zip(partners.tolist(), distances[first].tolist(), strict=True):
         usual, better = table.get((own, partner)), table.get((other, partner))
         if usual is None or usual[0] <= length <= usual[4]:
             continue

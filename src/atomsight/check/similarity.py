@@ -25,15 +25,9 @@ def _table() -> NDArray[np.float64]:
         group[[NUMBERS[symbol] for symbol in symbols.split()]] = place
     number = np.arange(119)
     apart = np.abs(number[:, None] - number)
-    return np.stack(
-        [
-            apart == 1,
-            (apart == 2) | (apart == 3),
-            group[:, None] == group,
-            (number[:, None] == 1) | (number == 1),
-        ],
-        axis=-1,
-    ).astype(np.float64)
+    same, hydrogen = group[:, None] == group, (number[:, None] == 1) | (number == 1)
+    similar = np.stack([apart == 1, (apart == 2) | (apart == 3), same, hydrogen], axis=-1)
+    return similar.astype(np.float64)
 
 
 SIMILARITY = _table()

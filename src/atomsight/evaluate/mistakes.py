@@ -8,7 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -68,23 +68,13 @@ class MistakeLog:
         self._folder: Path | None = None
         self._runs: list[Path] = []
 
-    def add(
-        self,
-        crystal: NDArray[np.object_],
-        site: NDArray[np.integer],
-        label: NDArray[np.object_],
-        true: NDArray[np.integer],
-        predicted: NDArray[np.integer],
-        probability: NDArray[np.floating],
-        probability_true: NDArray[np.floating],
-        rank: NDArray[np.integer],
-    ) -> None:
+    def add(self, **columns: NDArray[Any]) -> None:
         """Add a batch of mistakes, one array per field of `Mistake`, all of the same length."""
-        columns = (crystal, site, label, true, predicted, probability, probability_true, rank)
-        arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
-        self._held.append(pa.record_batch(arrays, schema=_SCHEMA))
-        self._n_held += len(crystal)
-        self.count += len(crystal)
+        arrays = [pa.array(columns[field.name]).cast(field.type) for field in _SCHEMA]
+        batch = pa.record_batch(arrays, schema=_SCHEMA)
+        self._held.append(batch)
+        self._n_held += len(batch)
+        self.count += len(batch)
         if self._n_held > self._limit:
             self._spill()
 

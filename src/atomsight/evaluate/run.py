@@ -179,9 +179,7 @@ def evaluate_model(
         if mistakes is not None and rank.any():
             wrong, rows = np.flatnonzero(rank), np.flatnonzero(known)[rank > 0]
             mistakes.add(
-                crystal=batch["crystal"][rows],
-                site=batch["site"][rows],
-                label=batch["label"][rows],
+                **{name: batch[name][rows] for name in ("crystal", "site", "label")},
                 true=batch["element"][rows],
                 predicted=np.asarray(model.elements, dtype=np.uint8)[predicted[rows]],
                 probability=probabilities[rows, predicted[rows]],
@@ -192,7 +190,8 @@ def evaluate_model(
         if progress is not None:
             progress(Progress("evaluating", done, total))
 
-    groups = _groups(dataset)
+    table = dataset.crystals(["crystal", "group"]).to_pydict()
+    groups = dict(zip(table["crystal"], table["group"], strict=True))
     return Evaluation(
         model=model.name,
         split=split,
@@ -217,10 +216,9 @@ def _check_fit(model: Model, dataset: Dataset, split: str) -> None:
     present = dataset.element_counts(split)
     if not present:
         sizes = Counter(dataset.crystals(["split"]).to_pydict()["split"])
-        held = (
-            ", ".join(f"{name} ({counted(n, 'crystal')})" for name, n in sizes.items()) or "no crystal at all"
-        )
-        raise DatasetError(f"the split {split!r} of {dataset.path} holds no site; the dataset holds {held}")
+        held = ", ".join(f"{name} ({counted(n, 'crystal')})" for name, n in sizes.items())
+        holds = f"the dataset holds {held or 'no crystal at all'}"
+        raise DatasetError(f"the split {split!r} of {dataset.path} holds no site; {holds}")
     if not set(present) & set(model.elements):
         raise ModelError(
             f"the model {model.name} knows none of the elements in the split {split!r} of {dataset.path}: "
@@ -239,12 +237,6 @@ def _probabilities(model: Model, batch: Mapping[str, NDArray[Any]]) -> NDArray[n
     if probabilities.shape != expected:
         raise ModelError(f"the model {model.name} answered with shape {probabilities.shape}, not {expected}")
     if not np.isfinite(probabilities).all():
-        raise ModelError(
-            f"the model {model.name} answered with numbers that are not finite; is its file damaged?"
-        )
+        problem = "answered with numbers that are not finite; is its file damaged?"
+        raise ModelError(f"the model {model.name} {problem}")
     return probabilities
-
-
-def _groups(dataset: Dataset) -> dict[str, str]:
-    table = dataset.crystals(["crystal", "group"]).to_pydict()
-    return dict(zip(table["crystal"], table["group"], strict=True))

@@ -10,17 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from atomsight.analyse.bond_lengths import DIFFERENCE_STEP, EVERY, NEAREST, STEP, TYPES, BondStudy, edges
 from atomsight.analyse.distances import Pair
-from atomsight.plots.style import (
-    BLUE,
-    DASHED,
-    GREY,
-    ORANGE,
-    headline,
-    light_grid,
-    look,
-    new_figure,
-    thousands,
-)
+from atomsight.plots.style import BLUE, DASHED, GREY, ORANGE, light_grid, look, new_figure, thousands
 
 COLOURS = dict(
     zip(
@@ -50,7 +40,7 @@ def difference_figure(study: BondStudy, *, title: str = "") -> Figure:
     counts = study.differences
     starts = np.arange(len(counts)) * DIFFERENCE_STEP
     share = np.cumsum(counts) / counts.sum()
-    figure = new_figure(7.2, 3.2)
+    figure = new_figure(7.2, 3.2, title)
     left, right = figure.subplots(1, 2)
     left.bar(starts, counts, width=DIFFERENCE_STEP, align="edge", color=BLUE)
     left.set(yscale="log", ylabel="sites", xlim=(-0.02, starts[-1] + 2 * DIFFERENCE_STEP), ylim=(0.7, None))
@@ -64,7 +54,6 @@ def difference_figure(study: BondStudy, *, title: str = "") -> Figure:
     share_within = f"{100 * study.within / study.bonded:.2f} % of {thousands(study.bonded)} sites"
     text = f"{share_within}\nwithin {study.threshold:g} Å"
     right.text(0.97, 0.08, text, transform=right.transAxes, ha="right", fontsize=8.5)
-    headline(figure, title)
     return figure
 
 
@@ -78,7 +67,7 @@ def nearest_figure(study: BondStudy, *, most: int = 24, title: str = "") -> Figu
         title: Title of the figure.
     """
     pairs = list(study.pairs().items())[:most]
-    figure = new_figure(7.2, 0.9 + 0.2 * len(pairs))
+    figure = new_figure(7.2, 0.9 + 0.2 * len(pairs), title)
     axes = figure.add_subplot()
     place = np.arange(len(pairs))
     left = np.zeros(len(pairs))
@@ -97,7 +86,6 @@ def nearest_figure(study: BondStudy, *, most: int = 24, title: str = "") -> Figu
     axes.set(xlim=(0, 100), ylim=(len(pairs) - 0.4, -0.6), xlabel="% of nearest neighbours")
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower center", ncols=5, fontsize=8)
-    headline(figure, title)
     return figure
 
 
@@ -126,7 +114,7 @@ def length_figure(study: BondStudy, pair: Pair, *, title: str = "") -> Figure:
     # Bins outside the drawn range would only make the files large.
     seen = slice(*np.searchsorted(all_edges, (low - 0.1, high + 0.1)))
     drawn_edges = all_edges[seen.start : seen.stop + 1]
-    figure = new_figure(6.4, 2.6 + 0.95 * len(drawn))
+    figure = new_figure(6.4, 2.6 + 0.95 * len(drawn), title)
     heights = [2.4, *[1] * len(drawn)]
     panels = figure.subplots(1 + len(drawn), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     below = np.zeros(len(drawn_edges) - 1)
@@ -148,5 +136,4 @@ def length_figure(study: BondStudy, pair: Pair, *, title: str = "") -> Figure:
         axes.set_xlim(low - 0.05, high + 0.05)
         axes.set_ylim(0, 1.25 * axes.dataLim.y1)
     panels[-1].set_xlabel(f"{pair} distance (Å), each bond seen from both ends")
-    headline(figure, title)
     return figure

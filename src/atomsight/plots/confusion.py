@@ -61,11 +61,8 @@ def confusion_figure(matrix: NDArray[np.int64], elements: Sequence[int], *, titl
     main = place(0, 0, side, side)
     recall = place(side + gap, 0, strip, side)
     precision = place(0, -gap - strip, side, strip)
-    for axes, values in (
-        (main, shares),
-        (recall, scores.recall[:, None]),
-        (precision, scores.precision[None]),
-    ):
+    panels = ((main, shares), (recall, scores.recall[:, None]), (precision, scores.precision[None]))
+    for axes, values in panels:
         _paint(axes, values)
         if n <= SHARES_UP_TO:
             _write(axes, values, counts if axes is main and n <= COUNTS_UP_TO else None, font)

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from atomsight.analyse.distance_summary import PairSummary
 from atomsight.analyse.distances import ALL_PAIRS, DistanceCounts, Pair, Weight
 from atomsight.core.elements import SYMBOLS
-from atomsight.plots.style import BLUE, GREY, INK, headline, light_grid, look, new_figure, thousands
+from atomsight.plots.style import BLUE, GREY, INK, light_grid, look, new_figure, thousands
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Window = tuple[float, float]
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Palette of Okabe and Ito (2008) without its yellow, which is too pale for lines."""
@@ -35,7 +39,7 @@ def overall_figure(counts: DistanceCounts, weight: Weight = "sites", *, title: s
     edges = counts.edges()
     total = counts.histogram(ALL_PAIRS, weight)
     centres = sorted(counts.elements, key=lambda z: -counts.total(Pair(z, None), weight))[: len(HUES)]
-    figure = new_figure(6.6, 5.2)
+    figure = new_figure(6.6, 5.2, title)
     panels = figure.subplots(2, 1)
     window = _window(total, edges, [])
     for axes in panels:
@@ -45,7 +49,6 @@ def overall_figure(counts: DistanceCounts, weight: Weight = "sites", *, title: s
             axes.stairs(counts.histogram(Pair(z, None), weight), edges, color=hue, lw=1, label=label)
     _set_axes(panels, counts, weight, window)
     panels[0].legend(title="centre", fontsize=8, title_fontsize=8, loc="upper right", ncols=2)
-    headline(figure, title)
     return figure
 
 
@@ -62,7 +65,7 @@ def pair_figure(
     edges = counts.edges()
     histogram = counts.histogram(summary.pair, weight)
     window = _window(histogram, edges, [peak.position for peak, _ in summary.peaks])
-    figure = new_figure(6.6, 5.2)
+    figure = new_figure(6.6, 5.2, f"{title or summary.pair}\n")
     linear, logarithmic = panels = figure.subplots(2, 1)
     ranks = counts.ranks
     lines = range(ranks.first, ranks.last + 1) if ranks.apart and ranks.first < ranks.last else ()
@@ -83,18 +86,13 @@ def pair_figure(
         f"{summary.sites if weight == 'sites' else summary.atoms:,} {weight}, "
         f"{100 * summary.share:.1f} % of the {which} neighbours of {SYMBOLS[summary.pair.centre or 0]}"
     )
-    headline(figure, f"{title or summary.pair}\n")
     figure.text(0.0125, 0.957, line, fontsize=8.5, va="top")
     return figure
 
 
 @look()
 def pair_matrix_figure(
-    counts: DistanceCounts,
-    summaries: Sequence[PairSummary],
-    weight: Weight = "sites",
-    *,
-    title: str = "",
+    counts: DistanceCounts, summaries: Sequence[PairSummary], weight: Weight = "sites", *, title: str = ""
 ) -> Figure:
     """Draw the distributions of all ordered pairs of some elements, rows centres, columns neighbours.
 
@@ -111,14 +109,7 @@ def pair_matrix_figure(
     # Margins by hand: the automatic layout takes seconds for a hundred cells.
     width, height = 0.6 + cell * (n + 1), 1.35 + 0.8 * cell * n
     figure = Figure(figsize=(width, height))
-    figure.subplots_adjust(
-        left=0.42 / width,
-        right=1 - 0.12 / width,
-        bottom=0.68 / height,
-        top=1 - 0.6 / height,
-        wspace=0.09,
-        hspace=0.14,
-    )
+    figure.subplots_adjust(0.42 / width, 0.68 / height, 1 - 0.12 / width, 1 - 0.6 / height, 0.09, 0.14)
     grid = figure.subplots(n, n + 1, squeeze=False, sharex=True)
     for i, centre in enumerate(elements):
         total = counts.total(Pair(centre, None), weight)
@@ -132,9 +123,8 @@ def pair_matrix_figure(
             marks = [peak.position for peak, _ in peaks if window[0] < peak.position < window[1]]
             _cell(grid[i, j], histogram, edges, count, total, marks)
         _cell(grid[i, n], others, edges, other_count, total, [])
-        grid[i, 0].set_ylabel(
-            SYMBOLS[centre], rotation=0, ha="right", va="center", fontsize=10, fontweight="bold"
-        )
+        style = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 10, "fontweight": "bold"}
+        grid[i, 0].set_ylabel(SYMBOLS[centre], **style)
     for axes, name in zip(grid[0], [*(SYMBOLS[z] for z in elements), "other"], strict=True):
         axes.set_title(name, loc="center", fontsize=10)
     for axes in grid[-1]:
@@ -146,14 +136,7 @@ def pair_matrix_figure(
     return figure
 
 
-def _cell(
-    axes: Axes,
-    histogram: NDArray[np.int64],
-    edges: NDArray[np.float64],
-    count: int,
-    total: int,
-    marks: Sequence[float],
-) -> None:
+def _cell(axes: Axes, histogram: Ints, edges: Floats, count: int, total: int, marks: Sequence[float]) -> None:
     share = count / total if total else 0.0
     axes.set_yticks([])
     axes.tick_params(labelbottom=False, length=2)
@@ -165,8 +148,7 @@ def _cell(
         return
     step = max(len(histogram) // 200, 1)
     used = len(histogram) // step * step
-    coarse = histogram[:used].reshape(-1, step).sum(axis=1)
-    heights = np.sqrt(coarse)
+    heights = np.sqrt(histogram[:used].reshape(-1, step).sum(axis=1))
     axes.stairs(heights, edges[: used + 1 : step], fill=True, color=BLUE)
     axes.plot(marks, np.zeros(len(marks)), "|", color=INK, markersize=6, clip_on=False, in_layout=False)
     percent = f"{100 * share:.0f} %" if share >= 0.005 else "< 0.5 %"
@@ -175,13 +157,7 @@ def _cell(
     axes.set_ylim(0, max(heights.max(), 1) * 1.35)
 
 
-def _peaks(
-    axes: Axes,
-    summary: PairSummary,
-    histogram: NDArray[np.int64],
-    edges: NDArray[np.float64],
-    window: tuple[float, float],
-) -> None:
+def _peaks(axes: Axes, summary: PairSummary, histogram: Ints, edges: Floats, window: Window) -> None:
     """Label each peak in the window above its maximum, in several rows where labels would overlap."""
     top = max(int(histogram.max()), 1)
     axes.set_ylim(0, 1.75 * top)
@@ -203,9 +179,7 @@ def _peaks(
         label.set_in_layout(False)
 
 
-def _window(
-    histogram: NDArray[np.int64], edges: NDArray[np.float64], positions: Sequence[float]
-) -> tuple[float, float]:
+def _window(histogram: Ints, edges: Floats, positions: Sequence[float]) -> Window:
     """Return the range that holds these positions and all but 0.4 % of the counts, with a margin."""
     if histogram.sum() == 0:
         return float(edges[0]), float(edges[-1])
@@ -216,9 +190,7 @@ def _window(
     return max(float(low - margin), float(edges[0])), min(float(high + margin), float(edges[-1]))
 
 
-def _set_axes(
-    panels: Sequence[Axes], counts: DistanceCounts, weight: Weight, window: tuple[float, float]
-) -> None:
+def _set_axes(panels: Sequence[Axes], counts: DistanceCounts, weight: Weight, window: Window) -> None:
     """Set scales, limits and labels of the linear and the logarithmic panel.
 
     The linear panel shows the window alone. The logarithmic one shows the whole range, the window shaded.

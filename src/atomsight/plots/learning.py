@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from atomsight.plots.style import BLUE, GREY, ORANGE, headline, light_grid, look, new_figure
+from atomsight.plots.style import BLUE, GREY, ORANGE, light_grid, look, new_figure
 
 
 @look()
@@ -21,7 +21,7 @@ def learning_figure(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> 
     """
     stages = [str(record.get("stage", "")) for record in epochs]
     borders = [i + 0.5 for i in range(1, len(stages)) if stages[i] != stages[i - 1]]
-    figure = new_figure(7.6, 3.0)
+    figure = new_figure(7.6, 3.0, title)
     loss, score = figure.subplots(1, 2)
     lines = (
         (loss, "train_loss", GREY, "o", "train", 1.0),
@@ -43,5 +43,4 @@ def learning_figure(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> 
         if axes.lines:
             axes.legend(fontsize=7.5)
         light_grid(axes, "y")
-    headline(figure, title)
     return figure

@@ -15,7 +15,7 @@ from atomsight.analyse.profiles import STEP, Profiles
 from atomsight.analyse.site import OpenSite
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.wording import counted
-from atomsight.plots.style import BLUE, GREY, INK, ORANGE, headline, light_grid, look, new_figure
+from atomsight.plots.style import BLUE, GREY, INK, ORANGE, light_grid, look, new_figure
 
 PAIRS_DRAWN, TRAITS_DRAWN, RANKS_DRAWN = 20, 10, 12
 _PALE_BLUE, _PALE_ORANGE = "#9CC7E3", "#F0B48F"
@@ -29,7 +29,7 @@ def mistaken_pairs_figure(pairs: Sequence[PairOfElements], *, title: str = "") -
     times.
     """
     shown = list(pairs)[:PAIRS_DRAWN]
-    figure = new_figure(5.6, 1.1 + 0.22 * len(shown))
+    figure = new_figure(5.6, 1.1 + 0.22 * len(shown), title)
     axes = figure.add_subplot()
     place = np.arange(len(shown))
     sites = np.array([pair.sites for pair in shown])
@@ -45,7 +45,6 @@ def mistaken_pairs_figure(pairs: Sequence[PairOfElements], *, title: str = "") -
     axes.set_xlabel("sites; next to the bars: share of the true element's sites")
     axes.legend(fontsize=7.5, loc="lower right")
     light_grid(axes, "x")
-    headline(figure, title)
     return figure
 
 
@@ -61,7 +60,9 @@ def mistaken_pair_figure(analysis: MistakeAnalysis, pair: PairOfElements, *, tit
     # Without a right site to compare with, the traits met most often are shown.
     gain = {t: t.share - (t.share_right or 0.0) for t in traits if max(t.share, t.share_right or 0) >= 0.02}
     shown = sorted(sorted(gain, key=lambda t: -abs(gain[t]))[:TRAITS_DRAWN], key=lambda t: -gain[t])
-    figure = new_figure(8.2, 3.6)
+    places = f"{counted(pair.crystals, 'crystal')} of {counted(pair.groups, 'group')}"
+    count = f"{counted(pair.sites, 'site')} in {places}"
+    figure = new_figure(8.2, 3.6, f"{title or f'{true} taken for {predicted}'}: {count}")
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
     place = np.arange(len(shown))
     mistaken = 100 * np.array([t.share for t in shown])
@@ -76,10 +77,6 @@ def mistaken_pair_figure(analysis: MistakeAnalysis, pair: PairOfElements, *, tit
     left.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.4, -0.14), ncols=2)
     light_grid(left, "x")
     _distances(right, analysis, pair)
-    places = f"{counted(pair.crystals, 'crystal')} of {counted(pair.groups, 'group')}"
-    count = f"{counted(pair.sites, 'site')} in {places}"
-    head = f"{title or f'{true} taken for {predicted}'}: {count}"
-    headline(figure, head)
     return figure
 
 
@@ -97,7 +94,8 @@ def site_figure(site: OpenSite, profiles: Profiles, predicted: int | None, *, ti
     top = max(*longest, float(site.distances[ranks - 1]), 0.0) * 1.06
     shortest = [float(profiles.quantile(z, 0.01)[0]) for z in drawn]
     bottom = max(min(*shortest, float(site.distances[0]), top) - 0.3, 0.0)
-    figure = new_figure(max(4.4, 0.6 * ranks + 1.2), 4.2)
+    head = _plain(title or f"{site.crystal}: {site.label}")
+    figure = new_figure(max(4.4, 0.6 * ranks + 1.2), 4.2, head)
     axes = figure.add_subplot()
     _violins(axes, profiles.of(site.element)[:ranks], -1, _PALE_BLUE, f"{SYMBOLS[site.element]} (true)")
     if predicted is not None:
@@ -114,7 +112,6 @@ def site_figure(site: OpenSite, profiles: Profiles, predicted: int | None, *, ti
     axes.set(xlabel="n", ylabel="distance to the n-th neighbour (Å)")
     axes.legend(fontsize=7.5, loc="upper left")
     light_grid(axes, "y")
-    headline(figure, _plain(title or f"{site.crystal}: {site.label}"))
     return figure
 
 

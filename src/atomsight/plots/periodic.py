@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from atomsight.core.elements import SYMBOLS
-from atomsight.plots.style import BLUE, DASHED, GREY, INK, headline, light_grid, look, new_figure, thousands
+from atomsight.plots.style import BLUE, DASHED, GREY, INK, light_grid, look, new_figure, thousands
 
 _NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
 
@@ -42,7 +42,7 @@ def periodic_figure(counts: Mapping[int, int], *, title: str = "") -> Figure:
         title: Title of the figure.
     """
     largest = np.log1p(max(counts.values(), default=1))
-    figure = new_figure(8.6, 4.4)
+    figure = new_figure(8.6, 4.4, title)
     axes = figure.add_subplot()
     middle: dict[str, Any] = {"ha": "center", "va": "center"}
     for number in range(1, len(SYMBOLS)):
@@ -58,7 +58,6 @@ def periodic_figure(counts: Mapping[int, int], *, title: str = "") -> Figure:
         axes.text(column + 0.47, y + 0.36, SYMBOLS[number], fontsize=size, color=colour, **middle)
     axes.set(xlim=(-0.1, 18.1), ylim=(9.5, -0.1), aspect="equal")
     axes.set_axis_off()
-    headline(figure, title)
     return figure
 
 
@@ -70,7 +69,7 @@ def sizes_figure(sizes: Mapping[str, NDArray[np.floating]], *, title: str = "") 
         sizes: (crystals,) positive numbers by the name of the quantity, such as ``sites``.
         title: Title of the figure.
     """
-    figure = new_figure(2.7 * len(sizes), 2.4)
+    figure = new_figure(2.7 * len(sizes), 2.4, title)
     panels = np.atleast_1d(figure.subplots(1, len(sizes)))
     for axes, (name, values) in zip(panels, sizes.items(), strict=True):
         used = values[values > 0]
@@ -83,5 +82,4 @@ def sizes_figure(sizes: Mapping[str, NDArray[np.floating]], *, title: str = "") 
             axes.set_xscale("log")
         axes.set(xlabel=name, ylabel="crystals")
         light_grid(axes, "y")
-    headline(figure, title)
     return figure

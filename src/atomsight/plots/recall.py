@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from atomsight.core.elements import SYMBOLS
 from atomsight.core.scores import macro
 from atomsight.evaluate.metrics import ElementScores, element_scores
-from atomsight.plots.style import DASHED, GREY, ORANGE, headline, light_grid, look, new_figure, thousands
+from atomsight.plots.style import DASHED, GREY, ORANGE, light_grid, look, new_figure, thousands
 
 _PER_ROW = 46
 _PALE = "#8DBFE0"
@@ -35,13 +35,12 @@ def recall_figure(matrix: NDArray[np.int64], elements: Sequence[int], *, title: 
     order = present[np.lexsort((np.asarray(elements)[present], -scores.recall[present]))]
     n_rows = max(-(-len(order) // _PER_ROW), 1)
     per_row = max(-(-len(order) // n_rows), 1)
-    figure = new_figure(max(4.2, 0.165 * per_row + 0.7), 0.6 + 2.4 * n_rows)
+    figure = new_figure(max(4.2, 0.165 * per_row + 0.7), 0.6 + 2.4 * n_rows, title)
     for row in range(n_rows):
         axes = figure.add_subplot(n_rows, 1, row + 1)
         _row(axes, scores, order[row * per_row : (row + 1) * per_row], elements)
         axes.set_xlim(-0.7, per_row - 0.3)
     figure.supxlabel("bars: recall; dots: precision; above: sites; dashed: macro recall", fontsize=8)
-    headline(figure, title)
     return figure
 
 

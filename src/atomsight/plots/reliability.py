@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from atomsight.core.scores import BINS
 from atomsight.evaluate.calibration import Calibration
-from atomsight.plots.style import BLUE, DASHED, GREY, ORANGE, headline, light_grid, look, new_figure
+from atomsight.plots.style import BLUE, DASHED, GREY, ORANGE, light_grid, look, new_figure
 
 _LEAST_COVERAGE = 0.02
 """Coverage at which the curve begins. Below it, the accuracy is one of small numbers."""
@@ -24,7 +24,7 @@ def reliability_figure(calibration: Calibration, *, title: str = "") -> Figure:
         title: Title of the figure.
     """
     confidence, accuracy, _ = calibration.reliability()
-    figure = new_figure(7.2, 3.9)
+    figure = new_figure(7.2, 3.9, title)
     grid = figure.add_gridspec(2, 2, height_ratios=[3.2, 1])
     curve = figure.add_subplot(grid[0, 0])
     histogram = figure.add_subplot(grid[1, 0], sharex=curve)
@@ -58,5 +58,4 @@ def reliability_figure(calibration: Calibration, *, title: str = "") -> Figure:
         text = f"99 % accurate on {100 * best:.0f} %\nof the sites: those with\nconfidence ≥ {threshold:.3f}"
         x, side = (best + 0.02, "left") if best < 0.45 else (best - 0.02, "right")
         coverage.text(x, 0.04, text, transform=coverage.transAxes, ha=side, fontsize=8.5)
-    headline(figure, title)
     return figure

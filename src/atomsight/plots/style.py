@@ -55,18 +55,15 @@ def look() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of this size, inches.
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """Return an empty figure of this size, inches, with a title at its upper left.
 
     It belongs to no window and no global state, so it needs no closing.
     """
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def headline(figure: Figure, text: str) -> None:
-    """Write a title at the upper left of a figure, unless it is empty."""
-    if text:
-        figure.suptitle(text, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    return figure
 
 
 def light_grid(axes: Axes, axis: str) -> None:

@@ -16,18 +16,7 @@ from atomsight.evaluate.metrics import accuracy
 from atomsight.evaluate.sweep.report import SweepReport, element_rows, pair_rates, worst_pairs
 from atomsight.evaluate.sweep.suggest import SCORES
 from atomsight.plots.confusion import by_atomic_number, colour_bar, share_image
-from atomsight.plots.style import (
-    BLUE,
-    DASHED,
-    GREY,
-    INK,
-    ORANGE,
-    headline,
-    light_grid,
-    look,
-    new_figure,
-    thousands,
-)
+from atomsight.plots.style import BLUE, DASHED, GREY, INK, ORANGE, light_grid, look, new_figure, thousands
 
 _PER_ROW = 5
 
@@ -41,7 +30,8 @@ def scores_figure(report: SweepReport, *, title: str = "") -> Figure:
     """
     rows = report.rows
     ks = [row["k"] for row in rows]
-    figure = new_figure(9.6, 3.3)
+    text = f"k = {report.suggestion.k} suggested ({100 * report.suggestion.sureness:.0f} % of resamples)"
+    figure = new_figure(9.6, 3.3, f"{title}: {text}" if title else text)
     panels = figure.subplots(1, 3)
     for axes, score in zip(panels, SCORES, strict=False):
         for split, colour, mark in (("val", GREY, "s-"), ("test", BLUE, "o-")):
@@ -63,8 +53,6 @@ def scores_figure(report: SweepReport, *, title: str = "") -> Figure:
     for axes in panels:
         _k_axis(axes, ks, report.suggestion.k)
     panels[0].legend(loc="lower right", fontsize=8)
-    text = f"k = {report.suggestion.k} suggested ({100 * report.suggestion.sureness:.0f} % of resamples)"
-    headline(figure, f"{title}: {text}" if title else text)
     return figure
 
 
@@ -73,7 +61,7 @@ def elements_figure(report: SweepReport, *, title: str = "") -> Figure:
     """Draw the recall of each element on test against k, one panel each, with one standard error."""
     table = [row for row in element_rows(report.sweep, report.resampled["test"]) if row["sites"]]
     names = list(dict.fromkeys(row["element"] for row in table))
-    figure, panels = _grid(len(names), 1.75, 1.5)
+    figure, panels = _grid(len(names), 1.75, 1.5, title)
     for axes, name in zip(panels, names, strict=True):
         rows = [row for row in table if row["element"] == name]
         ks = [row["k"] for row in rows]
@@ -85,7 +73,6 @@ def elements_figure(report: SweepReport, *, title: str = "") -> Figure:
         axes.set_ylim(0, 104)
         _k_axis(axes, ks, report.suggestion.k)
     figure.supylabel("recall on test (%)", fontsize=9)
-    headline(figure, title)
     return figure
 
 
@@ -97,7 +84,7 @@ def pairs_figure(report: SweepReport, *, title: str = "", most: int = 10) -> Fig
     """
     sweep = report.sweep
     pairs = worst_pairs(sweep, most)
-    figure, panels = _grid(len(pairs), 1.75, 1.5)
+    figure, panels = _grid(len(pairs), 1.75, 1.5, title)
     for axes, pair in zip(panels, pairs, strict=True):
         rates = 100 * pair_rates(sweep, pair)
         axes.fill_between(sweep.ks, rates.min(axis=1), rates.max(axis=1), color=BLUE, alpha=0.2, lw=0)
@@ -106,7 +93,6 @@ def pairs_figure(report: SweepReport, *, title: str = "", most: int = 10) -> Fig
         axes.set_ylim(bottom=0)
         _k_axis(axes, sweep.ks, report.suggestion.k)
     figure.supylabel("confused with each other (% of both)", fontsize=9)
-    headline(figure, title)
     return figure
 
 
@@ -124,7 +110,7 @@ def confusions_figure(
     """
     counts, symbols = by_atomic_number(matrices, elements)
     size = float(np.clip(60 / max(len(symbols), 1), 2.2, 6))
-    figure, panels = _grid(len(ks), 2.3, 2.5)
+    figure, panels = _grid(len(ks), 2.3, 2.5, title)
     for axes, k, matrix in zip(panels, ks, counts, strict=True):
         share_image(axes, normalise_rows(matrix))
         axes.set_xticks(range(len(symbols)), symbols, fontsize=size, rotation=90)
@@ -135,15 +121,14 @@ def confusions_figure(
     colour_bar(figure, ax=panels, shrink=0.6, aspect=30, pad=0.01)
     figure.supylabel("true element", fontsize=9)
     figure.supxlabel("predicted element (above: accuracy / macro recall)", fontsize=9)
-    headline(figure, title)
     return figure
 
 
-def _grid(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def _grid(count: int, width: float, height: float, title: str) -> tuple[Figure, list[Axes]]:
     """Return a figure with this number of panels of this size, inches, in rows of five."""
     columns = max(min(count, _PER_ROW), 1)
     rows = max(-(-count // columns), 1)
-    figure = new_figure(max(columns * width, 3.6) + 0.5, rows * height + 0.5)
+    figure = new_figure(max(columns * width, 3.6) + 0.5, rows * height + 0.5, title)
     return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
 
 

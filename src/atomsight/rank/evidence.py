@@ -20,6 +20,8 @@ UNLIKELY = -3.0
 SHORT = -0.03
 """Log ratio of a distance and the shortest usual distance below which it is reported."""
 
+_CLOSE = "closest neighbour at {:.0f} % of the shortest usual distance"
+
 
 def explain(crystal: Crystal, features: Features, place: int) -> tuple[str, ...]:
     """Describe the evidence against one candidate, evidence on single sites first.
@@ -33,12 +35,7 @@ def explain(crystal: Crystal, features: Features, place: int) -> tuple[str, ...]
     log_probs = features.log_probs[place]
     sentences = []
     for values, shown, limit, sentence in (
-        (
-            closest,
-            100 * np.exp(closest),
-            SHORT,
-            "closest neighbour at {:.0f} % of the shortest usual distance",
-        ),
+        (closest, 100 * np.exp(closest), SHORT, _CLOSE),
         (log_odds, log_odds, ODD, "implausible surroundings, log-odds {:.1f}"),
         (log_probs, log_probs, UNLIKELY, "improbable element at these distances, log p {:.1f}"),
     ):

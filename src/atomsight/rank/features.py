@@ -26,6 +26,8 @@ from atomsight.rank.sites import Sites, element_log_probs, site_log_odds
 from atomsight.rank.tables import Tables
 from atomsight.rank.volume import expected_volume
 
+Floats = NDArray[np.float64]
+
 SCORE_CLASSES = (*CLASSES, "unrelaxed")
 """Classes of candidates that have their own weights. ``unrelaxed`` are inorganic candidates without
 ``--relaxed``."""
@@ -71,48 +73,32 @@ class Feature:
     sentence: Callable[[float], str] = str
 
 
+def _volume(share: float, side: str) -> str:
+    return f"cell volume {100 * share:.0f} % {side} the value expected for this formula"
+
+
+def _clash(value: float) -> str:
+    return f"a contact between molecules {value + TOLERATED:.2f} Å shorter than the radii"
+
+
+def _unmet(share: float) -> str:
+    return f"{100 * share:.0f} % of the hydrogens on N, O, S have no acceptor"
+
+
 FEATURES = (
     Feature("plausibility", 1, ("inorganic", "framework")),
     Feature("pressed", 1, ("unrelaxed",)),
     Feature("blind", 1, ("framework",), {"unrelaxed": 1}),
     Feature("worst_blind", 1, ("framework",), {"unrelaxed": 1}),
     Feature("parsimony", tied={"unrelaxed": 1, "inorganic": 1}),
-    Feature(
-        "dense",
-        -1,
-        ("inorganic", "framework"),
-        threshold=VOLUME,
-        sentence=lambda v: (
-            f"cell volume {100 * (1 - np.exp(-v)):.0f} % below the value expected for this formula"
-        ),
-    ),
-    Feature(
-        "loose",
-        -1,
-        ("inorganic",),
-        threshold=VOLUME,
-        sentence=lambda v: (
-            f"cell volume {100 * (np.exp(v) - 1):.0f} % above the value expected for this formula"
-        ),
-    ),
+    Feature("dense", -1, ("inorganic", "framework"), {}, VOLUME, lambda v: _volume(1 - np.exp(-v), "below")),
+    Feature("loose", -1, ("inorganic",), {}, VOLUME, lambda v: _volume(np.exp(v) - 1, "above")),
     Feature("closest", 1, ("inorganic", "framework", "molecular")),
     Feature("crushed", tied={"unrelaxed": 100}),
     Feature("contacts", tied={"molecular": 0.05}),
-    Feature(
-        "clash",
-        -1,
-        ("molecular",),
-        threshold=0,
-        sentence=lambda v: f"a contact between molecules {v + TOLERATED:.2f} Å shorter than the radii",
-    ),
+    Feature("clash", -1, ("molecular",), {}, 0, _clash),
     Feature("packing"),
-    Feature(
-        "unmet",
-        -1,
-        ("molecular",),
-        threshold=0,
-        sentence=lambda v: f"{100 * v:.0f} % of the hydrogens on N, O, S have no acceptor",
-    ),
+    Feature("unmet", -1, ("molecular",), {}, 0, _unmet),
     Feature("cohesion", 1, ("molecular",)),
 )
 """All features, in the order of the columns:
@@ -254,9 +240,7 @@ class FeatureExtractor:
         of_sites = np.split(log_odds, ends), np.split(log_probs, ends), np.split(closest, ends)
         return Features(classes, values, *of_sites)
 
-    def _log_volume_ratio(
-        self, crystals: Sequence[Crystal], classes: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def _log_volume_ratio(self, crystals: Sequence[Crystal], classes: NDArray[np.int64]) -> Floats:
         """Compute the (c,) logarithm of volume over expected volume."""
         pairs = zip(crystals, self.tables.volumes[classes], strict=True)
         expected = np.array([expected_volume(crystal.numbers, volumes) for crystal, volumes in pairs])

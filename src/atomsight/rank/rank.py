@@ -190,16 +190,8 @@ def rank(
         (1, 'keep')
     """
     tracker = Tracker("scoring", progress, on_skip)
-    scores = score(
-        sources_of(source),
-        risk=risk,
-        explain=explain,
-        relaxed=relaxed,
-        model=model,
-        threads=threads,
-        on_skip=tracker.skip,
-        executor=executor,
-    )
+    options: dict[str, Any] = {"risk": risk, "explain": explain, "relaxed": relaxed, "model": model}
+    scores = score(sources_of(source), threads=threads, on_skip=tracker.skip, executor=executor, **options)
 
     def ordered() -> Iterator[Ranked]:
         with Ledger(Verdicts(RankCalibration.load().combination(relaxed), risk)) as ledger:

@@ -135,10 +135,7 @@ def _tail(values: NDArray[np.float64], risk: float) -> float:
 
 
 def fit_logistic(
-    values: NDArray[np.float64],
-    real: NDArray[np.bool_],
-    signs: NDArray[np.float64],
-    ridge: float = 1e-3,
+    values: NDArray[np.float64], real: NDArray[np.bool_], signs: NDArray[np.float64], ridge: float = 1e-3
 ) -> tuple[NDArray[np.float64], float]:
     """Fit a logistic regression that gives both classes equal weight.
 

@@ -69,14 +69,9 @@ class Sites:
             distances: (n, k) Å, of all sites.
         """
         rows = np.repeat(chosen, self.sizes)
-        return Sites(
-            distances[rows],
-            self.neighbours[rows],
-            self.directions[rows],
-            self.element[rows],
-            self.weight[rows],
-            self.sizes[chosen],
-        )
+        own: tuple[NDArray[Any], ...] = (self.neighbours, self.directions, self.element, self.weight)
+        columns = [distances[rows], *(column[rows] for column in own), self.sizes[chosen]]
+        return Sites(*columns)
 
 
 def site_log_odds(network: Plausibility, sites: Sites) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from atomsight.report.sections.citations import citations_section
 from atomsight.report.sections.dataset import dataset_section
 from atomsight.report.sections.distances import distances_section
 from atomsight.report.sections.evaluation import evaluation_section
-from atomsight.report.sections.mistakes import mistakes_section
+from atomsight.report.sections.mistakes import MistakeOptions, mistakes_section
 from atomsight.report.sections.run import run_section
 from atomsight.report.sections.sweep import sweep_section
 from atomsight.report.works import find_works
@@ -75,7 +75,8 @@ def write_report(
     inputs = recognise(paths)
     if not inputs:
         raise InputError("name at least one dataset, run or result folder")
-    maker = _SectionMaker(inputs, near_duplicates, most_sites, threads, out.resolve().parent, on_step)
+    options = MistakeOptions(near_duplicates, most_sites, out.resolve().parent)
+    maker = _SectionMaker(inputs, options, threads, on_step)
     sections = [section for number, one in enumerate(inputs, 1) for section in maker.sections(one, number)]
     works = {name for section in sections for name in section.cites}.union(find_works(inputs).names)
     sections.append(citations_section(works, [one.path for one in inputs]))
@@ -99,10 +100,8 @@ class _SectionMaker:
     """Makes the sections of each folder, and keeps the opened datasets by fingerprint."""
 
     inputs: Sequence[Input]
-    near_duplicates: Mapping[str, set[str]] | None
-    most: int
+    options: MistakeOptions
     threads: int
-    page_folder: Path
     on_step: Callable[[str], None]
 
     def __post_init__(self) -> None:
@@ -121,7 +120,7 @@ class _SectionMaker:
         if one.content == "evaluation":
             return [self._evaluation(one.path, number)]
         if one.content == "mistakes":
-            return [mistakes_section(one.path, number, self.page_folder, self.most)]
+            return [mistakes_section(one.path, number, self.options)]
         return [_RESULT_SECTIONS[one.content](one.path, number)]
 
     def _open(self, path: Path) -> Dataset:
@@ -135,7 +134,7 @@ class _SectionMaker:
 
     def _evaluation(self, path: Path, number: int) -> Section:
         dataset = self._find(read_json(path / "summary.json"), path, "dataset_fingerprint")
-        return evaluation_section(path, number, dataset, self.near_duplicates, self.most, self.page_folder)
+        return evaluation_section(path, number, dataset, self.options)
 
     def _run(self, path: Path, number: int) -> list[Section]:
         sections = [run_section(path, number)]

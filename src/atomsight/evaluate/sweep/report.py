@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,28 @@ class SweepReport:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """A row per k: parameters, seconds, and each split's scores with their standard errors."""
-        return k_rows(self.sweep, self.resampled)
+        """A row per k: parameters, seconds, and each split's scores, as means over the seeds.
+
+        ``_error`` is the standard error over groups and seeds, ``_of_seeds`` the standard deviation of the
+        seeds.
+        """
+        rows = []
+        for i, k in enumerate(self.sweep.ks):
+            runs = [self.sweep.runs[k, seed] for seed in self.sweep.seeds]
+            row: dict[str, Any] = {
+                "k": k,
+                "runs": len(runs),
+                "parameters": runs[0].parameters,
+                "seconds": round(float(np.mean([run.seconds for run in runs])), 2),
+            }
+            for split, score in product(SPLITS, SCORES):
+                values = self.sweep.counts[split].scores(score)[i]
+                name, drawn = f"{split}_{score}", self.resampled[split].of(score)[:, i]
+                row[name] = float(values.mean())
+                row[f"{name}_error"] = float(np.std(drawn, ddof=1))
+                row[f"{name}_of_seeds"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            rows.append(row)
+        return rows
 
     @property
     def unseen(self) -> dict[str, list[str]]:
@@ -66,10 +87,12 @@ class SweepReport:
     def holds(self) -> str:
         """Describe the stability of the suggestion in one sentence."""
         k = self.suggestion.k
-        parts = [f"{_percent(self.suggestion.sureness)} of the resamples suggest k = {k}"]
-        parts.append(f"{_percent(self.on_halves.get(k, 0.0))} of random halves of val and test do")
         agrees = "does too" if self.on_test == k else f"gives k = {self.on_test}"
-        parts.append(f"the same rule on test {agrees}")
+        parts = [
+            f"{100 * self.suggestion.sureness:.0f} % of the resamples suggest k = {k}",
+            f"{100 * self.on_halves.get(k, 0.0):.0f} % of random halves of val and test do",
+            f"the same rule on test {agrees}",
+        ]
         if self.on_splits:
             same = sum(other == k for other in self.on_splits)
             found = ", ".join(map(str, self.on_splits))
@@ -145,31 +168,6 @@ def report_sweep(
     return SweepReport(sweep, score, useful, resampled, found["val"], on_test, on_halves, tuple(on_splits))
 
 
-def k_rows(sweep: Sweep, resampled: dict[str, Resampled]) -> list[dict[str, Any]]:
-    """Return `SweepReport.rows`, with means over the seeds.
-
-    ``_error`` is the standard error over groups and seeds, ``_of_seeds`` the standard deviation of the seeds.
-    """
-    rows = []
-    for i, k in enumerate(sweep.ks):
-        runs = [sweep.runs[k, seed] for seed in sweep.seeds]
-        row: dict[str, Any] = {
-            "k": k,
-            "runs": len(runs),
-            "parameters": runs[0].parameters,
-            "seconds": round(float(np.mean([run.seconds for run in runs])), 2),
-        }
-        for split in SPLITS:
-            for score in SCORES:
-                values = sweep.counts[split].scores(score)[i]
-                drawn = resampled[split].of(score)[:, i]
-                row[f"{split}_{score}"] = float(values.mean())
-                row[f"{split}_{score}_error"] = float(np.std(drawn, ddof=1))
-                row[f"{split}_{score}_of_seeds"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        rows.append(row)
-    return rows
-
-
 def element_rows(sweep: Sweep, resampled: Resampled, split: str = "test") -> list[dict[str, Any]]:
     """Return a row per element and k: sites, recall (mean over the seeds) and its standard error.
 
@@ -177,21 +175,15 @@ def element_rows(sweep: Sweep, resampled: Resampled, split: str = "test") -> lis
     """
     counts = sweep.counts[split]
     sites, recall = counts.sites.sum(axis=0), counts.recall().mean(axis=1)
-    rows = []
-    for e, symbol in enumerate(sweep.symbols):
-        for i, k in enumerate(sweep.ks):
-            drawn = resampled.recall[:, i, e]
-            drawn = drawn[~np.isnan(drawn)]
-            rows.append(
-                {
-                    "element": symbol,
-                    "k": k,
-                    "sites": int(sites[e]),
-                    "groups": int(np.count_nonzero(counts.sites[:, e])),
-                    "recall": float(recall[i, e]) if sites[e] else None,
-                    "error": float(np.std(drawn, ddof=1)) if sites[e] and len(drawn) > 1 else None,
-                }
-            )
+    rows: list[dict[str, Any]] = []
+    for (e, symbol), (i, k) in product(enumerate(sweep.symbols), enumerate(sweep.ks)):
+        drawn = resampled.recall[:, i, e]
+        drawn = drawn[~np.isnan(drawn)]
+        row: dict[str, Any] = {"element": symbol, "k": k, "sites": int(sites[e])}
+        row["groups"] = int(np.count_nonzero(counts.sites[:, e]))
+        row["recall"] = float(recall[i, e]) if sites[e] else None
+        row["error"] = float(np.std(drawn, ddof=1)) if sites[e] and len(drawn) > 1 else None
+        rows.append(row)
     return rows
 
 
@@ -216,20 +208,14 @@ def pair_rows(sweep: Sweep, most: int = 50) -> list[dict[str, Any]]:
     It has the confused sites (mean over the seeds), their share, and the smallest and the largest share among
     the seeds.
     """
-    matrices, rows = sweep.matrices("test"), []
+    matrices = sweep.matrices("test")
+    rows: list[dict[str, Any]] = []
     for i, j in worst_pairs(sweep, most):
-        rates = pair_rates(sweep, (i, j))
-        for a, k in enumerate(sweep.ks):
-            rows.append(
-                {
-                    "pair": f"{sweep.symbols[i]}/{sweep.symbols[j]}",
-                    "k": k,
-                    "sites": float(matrices[a, i, j] + matrices[a, j, i]) / len(sweep.seeds),
-                    "share": float(rates[a].mean()),
-                    "least": float(rates[a].min()),
-                    "largest": float(rates[a].max()),
-                }
-            )
+        for k, matrix, rate in zip(sweep.ks, matrices, pair_rates(sweep, (i, j)), strict=True):
+            row: dict[str, Any] = {"pair": f"{sweep.symbols[i]}/{sweep.symbols[j]}", "k": k}
+            row["sites"] = float(matrix[i, j] + matrix[j, i]) / len(sweep.seeds)
+            row |= {"share": float(rate.mean()), "least": float(rate.min()), "largest": float(rate.max())}
+            rows.append(row)
     return rows
 
 
@@ -264,7 +250,3 @@ def write_sweep(report: SweepReport, settings: dict[str, Any], folder: Path) -> 
         counts = ((symbol, *row) for symbol, row in zip(symbols, matrix.tolist(), strict=True))
         write_csv(paths[-1], ("true", *symbols), counts)
     return paths
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"

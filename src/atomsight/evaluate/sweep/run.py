@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,11 +156,8 @@ def sweep_k(
         skipped = all((place / split).is_dir() for split in SPLITS)
         run = _run(dataset, place, replace(settings, k=k, seed=seed), threads, progress)
         runs[k, seed] = run
-        scores = {
-            f"{split}_{name}": run.scores[split][name]
-            for split in SPLITS
-            for name in ("accuracy", "macro_recall")
-        }
+        names = product(SPLITS, ("accuracy", "macro_recall"))
+        scores = {f"{split}_{name}": run.scores[split][name] for split, name in names}
         record = {"event": "run", "k": k, "seed": seed, "done": len(runs), "runs": len(wanted)}
         spent = {"skipped": skipped, "seconds": run.seconds, "parameters": run.parameters}
         progress(Progress("sweep", len(runs), len(wanted), record={**record, **spent, **scores}))

@@ -159,13 +159,11 @@ def resample(counts: GroupCounts, resamples: int = RESAMPLES, seed: int = 0) -> 
     return Resampled(macro, accuracy, by_element)
 
 
-def compare(
-    ks: Sequence[int], scores: Floats, errors: Floats, useful: float = USEFUL, level: float = LEVEL
-) -> list[Comparison]:
+def compare(ks: Sequence[int], scores: Floats, errors: Floats, useful: float = USEFUL) -> list[Comparison]:
     """Compare every larger k with every smaller one.
 
     The k are tested in ascending order, and the first without a better larger one is chosen. These hypotheses
-    have a fixed order, so each is tested at the full level (Westfall and Krishen 2001,
+    have a fixed order, so each is tested at the full `LEVEL` (Westfall and Krishen 2001,
     10.1016/S0378-3758(01)00077-5). The comparisons of one k with all larger ones share the level by Holm's
     step-down procedure (1979, jstor.org/stable/4615733).
 
@@ -174,14 +172,13 @@ def compare(
         scores: (ks,) means over the seeds.
         errors: (ks, ks) standard errors of the differences.
         useful: Smallest gain that counts.
-        level: See `LEVEL`.
     """
     found = []
     for i, k in enumerate(ks):
         gains = scores[i + 1 :] - scores[i]
         p = np.array([_one_sided(gain, error) for gain, error in zip(gains, errors[i, i + 1 :], strict=True)])
         for j, adjusted in enumerate(holm(p)):
-            better = bool(adjusted < level and gains[j] >= useful)
+            better = bool(adjusted < LEVEL and gains[j] >= useful)
             gain, error = float(gains[j]), float(errors[i, i + 1 + j])
             found.append(Comparison(k, ks[i + 1 + j], gain, error, float(p[j]), float(adjusted), better))
     return found
@@ -208,10 +205,7 @@ def suggest(
     score: Score = "macro_recall",
     *,
     useful: float = USEFUL,
-    level: float = LEVEL,
     resampled: Resampled | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Suggestion:
     """Suggest a k.
 
@@ -223,18 +217,15 @@ def suggest(
         counts: Counts of the split on which k is chosen.
         score: ``macro_recall`` or ``accuracy``.
         useful: Smallest gain that counts.
-        level: See `LEVEL`.
         resampled: Result of `resample`, if it is known.
-        resamples: Number of resamples.
-        seed: Seed of the resampling.
     """
-    drawn = (resampled or resample(counts, resamples, seed)).of(score)
+    drawn = (resampled or resample(counts)).of(score)
     scores = counts.scores(score).mean(axis=1)
     ks = counts.ks
     errors = _errors(drawn)
-    comparisons = compare(ks, scores, errors, useful, level)
+    comparisons = compare(ks, scores, errors, useful)
     chosen = smallest_sufficient(ks, comparisons)
-    again = [smallest_sufficient(ks, compare(ks, row, errors, useful, level)) for row in drawn]
+    again = [smallest_sufficient(ks, compare(ks, row, errors, useful)) for row in drawn]
     shares = {k: again.count(k) / len(again) for k in ks if k in again}
     best = int(scores.argmax())
     near = scores >= scores[best] - np.std(drawn[:, best], ddof=1)
@@ -253,7 +244,6 @@ def suggest_on_halves(
     score: Score = "macro_recall",
     *,
     useful: float = USEFUL,
-    level: float = LEVEL,
     halvings: int = 50,
     resamples: int = 200,
     seed: int = 0,
@@ -277,7 +267,7 @@ def suggest_on_halves(
             part = counts.subset(half)
             drawn = resample(part, resamples, int(generator.integers(2**31))).of(score)
             scores = part.scores(score).mean(axis=1)
-            comparisons = compare(counts.ks, scores, _errors(drawn), useful, level)
+            comparisons = compare(counts.ks, scores, _errors(drawn), useful)
             found.append(smallest_sufficient(counts.ks, comparisons))
     return {k: found.count(k) / len(found) for k in counts.ks if k in found}
 

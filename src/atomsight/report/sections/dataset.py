@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,20 +24,13 @@ from atomsight.report.works import DISTANCES
 CENTRES, PAIRS_DRAWN, SKIPPED_SHOWN, CORPORA_SHOWN, GROUPS_SHOWN = 6, 6, 2000, 60, 300
 
 _SHARE = ui.Column("share", format="percent")
-_ELEMENTS = (
-    *ui.text_columns("element"),
-    *ui.count_columns("sites"),
-    _SHARE,
-    *ui.count_columns("train", "val", "test"),
-)
-_SPLITS = (
-    ui.Column("split"),
-    *ui.count_columns("crystals", "sites"),
-    ui.Column("share", "of sites", "percent"),
-)
+_SPLIT_COUNTS = ui.count_columns("train", "val", "test")
+_ELEMENTS = (ui.Column("element"), *ui.count_columns("sites"), _SHARE, *_SPLIT_COUNTS)
+_CRYSTALS_SITES = ui.count_columns("crystals", "sites")
+_SPLITS = (ui.Column("split"), *_CRYSTALS_SITES, ui.Column("share", "of sites", "percent"))
 _CORPORA = (
     ui.Column("corpus", "source"),
-    *ui.count_columns("crystals", "sites"),
+    *_CRYSTALS_SITES,
     ui.Column("atoms", "atoms in the cells", "count"),
     ui.Column("hydrogen", "with hydrogen", "percent", "of the crystals"),
     ui.Column("licence"),
@@ -59,23 +53,18 @@ def dataset_section(dataset: Dataset, number: int) -> ui.Section:
         "size on disk": f"{held['bytes'] / 1e6:,.1f} MB in {counted(held['files'], 'file')}",
         **{key: _text(value) for key, value in held["build"].items() if value is not None},
     }
-    splits = [
-        {"split": split, "share": row["sites"] / max(held["sites"], 1), **row}
-        for split, row in held["splits"].items()
-    ]
-    groups = ui.tag(
-        "p",
+    splits = _with_shares("split", held["splits"], "sites", held["sites"])
+    groups = (
         "Crystals that share a reduced formula or a family are one group, and a group lies in one split; "
-        f"the largest holds {held['largest_group']:,}.",
+        f"the largest holds {held['largest_group']:,}."
     )
-    flags = [
-        {"flag": flag, "crystals": n, "share": n / held["crystals"]} for flag, n in held["flags"].items()
-    ]
+    split_tables = ui.join(ui.table(f"{name}-splits-table", _SPLITS, splits), ui.tag("p", groups))
+    counted_flags = {flag: {"crystals": n} for flag, n in held["flags"].items()}
+    flags = _with_shares("flag", counted_flags, "crystals", held["crystals"])
+    flags_caption = "Flags that the reader set on crystals"
     corpora = ui.join(
         ui.table(f"{name}-corpora-table", _CORPORA, _corpora(crystals)[:CORPORA_SHOWN]),
-        ui.table(f"{name}-flags", _FLAGS, flags, caption="Flags that the reader set on crystals")
-        if flags
-        else None,
+        ui.table(f"{name}-flags", _FLAGS, flags, caption=flags_caption) if flags else None,
     )
     return ui.section(
         name,
@@ -91,7 +80,7 @@ def dataset_section(dataset: Dataset, number: int) -> ui.Section:
             }
         ),
         ui.Part("composition", "Composition", _composition(held, name)),
-        ui.Part("splits", "Splits", ui.join(ui.table(f"{name}-splits-table", _SPLITS, splits), groups)),
+        ui.Part("splits", "Splits", split_tables),
         ui.Part("corpora", "Sources of the crystals", corpora, "Corpora"),
         ui.Part("skipped", "Skipped crystals", _skipped(dataset, name), "Skipped"),
         ui.Part("sizes", "Sizes", _sizes(crystals, name)),
@@ -106,10 +95,7 @@ def dataset_section(dataset: Dataset, number: int) -> ui.Section:
 def _composition(held: dict[str, Any], name: str) -> ui.Html:
     from atomsight.plots.periodic import periodic_figure
 
-    rows = [
-        {"element": symbol, "share": row["sites"] / held["sites"], **row}
-        for symbol, row in held["elements"].items()
-    ]
+    rows = _with_shares("element", held["elements"], "sites", held["sites"])
     figure = periodic_figure({NUMBERS[row["element"]]: row["sites"] for row in rows})
     label, caption = "Sites of each element on the periodic table", "Symmetry-unique sites of each element."
     return ui.join(
@@ -121,22 +107,18 @@ def _corpora(crystals: dict[str, list[Any]]) -> list[dict[str, Any]]:
     """Return a row per archive or folder of the crystals, most crystals first."""
     rows: dict[str, dict[str, Any]] = {}
     keys = ("source", "licence", "flags", "n_sites", "n_atoms")
+    counts = ("crystals", "sites", "atoms", "hydrogen")
     for source, licence, flags, sites, atoms in zip(*(crystals[key] for key in keys), strict=True):
         archive, inside, _ = source.partition("::")
         name = archive if inside else (source.rpartition("/")[0] or source)
-        row = rows.setdefault(name, {"corpus": name, "licence": set(), "counts": Counter()})
-        row["counts"].update(crystals=1, sites=sites, atoms=atoms, hydrogen="has_hydrogen" in flags)
+        row = rows.setdefault(name, {"corpus": name, "licence": set(), **dict.fromkeys(counts, 0)})
+        for key, n in zip(counts, (1, sites, atoms, "has_hydrogen" in flags), strict=True):
+            row[key] += n
         row["licence"].add(licence)
-    found = [
-        {
-            "corpus": name,
-            **row["counts"],
-            "hydrogen": row["counts"]["hydrogen"] / row["counts"]["crystals"],
-            "licence": ", ".join(sorted(filter(None, row["licence"]))),
-        }
-        for name, row in rows.items()
-    ]
-    return sorted(found, key=lambda row: (-row["crystals"], row["corpus"]))
+    for row in rows.values():
+        row["hydrogen"] /= row["crystals"]
+        row["licence"] = ", ".join(sorted(filter(None, row["licence"])))
+    return sorted(rows.values(), key=lambda row: (-row["crystals"], row["corpus"]))
 
 
 def _skipped(dataset: Dataset, name: str) -> ui.Html:
@@ -161,10 +143,8 @@ def _sizes(crystals: dict[str, list[Any]], name: str) -> ui.Html:
     names = {"unique sites": "n_sites", "atoms in the cell": "n_atoms", "volume of the cell, Å³": "volume"}
     sizes = {text: np.array(crystals[key], dtype=float) for text, key in names.items()}
     groups = Counter(group or "not stated" for group in crystals["space_group"])
-    rows = [
-        {"space_group": group, "crystals": n, "share": n / groups.total()}
-        for group, n in groups.most_common(GROUPS_SHOWN)
-    ]
+    most = {group: {"crystals": n} for group, n in groups.most_common(GROUPS_SHOWN)}
+    rows = _with_shares("space_group", most, "crystals", groups.total())
     return ui.join(
         ui.plot(sizes_figure(sizes), f"{name}-sizes-figure", "Histograms of sites, atoms and volume"),
         ui.details("Space groups", ui.table(f"{name}-groups", _GROUPS, rows)),
@@ -182,18 +162,16 @@ def _distances(dataset: Dataset, name: str) -> ui.Html:
         ui.plot(pair_figure(counts, one), f"{name}-d{n}", f"Nearest neighbours {one.pair}")
         for n, one in enumerate(shown)
     ]
+    what = (
+        "The nearest neighbour of every site among all atoms, for the most abundant elements. Each unique "
+        "site counts once. "
+    )
+    command, distances = ui.tag("code", "atomsight distances"), "Nearest-neighbour distances"
+    matrix = pair_matrix_figure(counts, pairs)
     return ui.join(
-        ui.tag(
-            "p",
-            "The nearest neighbour of every site among all atoms, for the most abundant elements. Each "
-            "unique site counts once. ",
-            ui.tag("code", "atomsight distances"),
-            " does the same for any elements and neighbours.",
-        ),
-        ui.plot(overall_figure(counts), f"{name}-overall", "Nearest-neighbour distances by centre element"),
-        ui.plot(
-            pair_matrix_figure(counts, pairs), f"{name}-matrix", "Nearest-neighbour distances of all pairs"
-        ),
+        ui.tag("p", what, command, " does the same for any elements and neighbours."),
+        ui.plot(overall_figure(counts), f"{name}-overall", f"{distances} by centre element"),
+        ui.plot(matrix, f"{name}-matrix", f"{distances} of all pairs"),
         pair_tables([pair.as_dict() for pair in pairs], f"{name}-distances"),
         ui.gallery(f"{counted(len(single), 'pair')} drawn", single),
     )
@@ -214,6 +192,13 @@ def _bonds(dataset: Dataset, name: str) -> ui.Html:
         ui.plot(difference_figure(study), f"{name}-differences", difference) if study.bonded else None,
         ui.plot(nearest_figure(study), f"{name}-nearest", "Nearest neighbours that are bonds, by pair"),
     )
+
+
+def _with_shares(
+    key: str, rows: Mapping[str, Mapping[str, Any]], counted_as: str, total: int
+) -> list[dict[str, Any]]:
+    """Return rows with their name under ``key`` and their share of a total."""
+    return [{key: name, "share": row[counted_as] / max(total, 1), **row} for name, row in rows.items()]
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from atomsight.core.wording import counted
 from atomsight.dataset import Dataset
 from atomsight.report import components as ui
 from atomsight.report.inputs import read_json, read_rows
-from atomsight.report.sections.mistakes import bare_sites, link_to, opened_sites
+from atomsight.report.sections.mistakes import MistakeOptions, bare_sites, opened_sites
 from atomsight.report.works import EVALUATION
 
 CRYSTALS_SHOWN, CONFUSED_SHOWN = 1000, 500
@@ -45,12 +44,7 @@ _CRYSTALS = (
 
 
 def evaluation_section(
-    path: Path,
-    number: int,
-    dataset: Dataset | None,
-    near_duplicates: Mapping[str, set[str]] | None,
-    most: int,
-    page_folder: Path,
+    path: Path, number: int, dataset: Dataset | None, options: MistakeOptions
 ) -> ui.Section:
     """Make the section about a folder that ``atomsight evaluate --out`` wrote.
 
@@ -58,17 +52,15 @@ def evaluation_section(
         path: The folder.
         number: Number of the section.
         dataset: Its dataset, if it is there. The misclassified sites can then be opened.
-        near_duplicates: See `analyse_mistakes`.
-        most: Largest number of misclassified sites in the page.
-        page_folder: Folder of the page, for links.
+        options: How its misclassified sites are shown.
     """
     name = f"evaluation-{number}"
     summary = read_json(path / "summary.json")
     elements = [row for row in read_rows(path / "per_element.csv") if row["sites"] or row["predicted"]]
     if dataset is not None:
-        mistakes = opened_sites(path, dataset, name, near_duplicates, most, page_folder)
+        mistakes = opened_sites(path, dataset, name, options)
     else:
-        mistakes = bare_sites(path, name, most, page_folder)
+        mistakes = bare_sites(path, name, options)
     crystals = [
         row | {"share": row["mistakes"] / row["sites_evaluated"]}
         for row in read_rows(path / "crystals.csv")
@@ -84,6 +76,7 @@ def evaluation_section(
         ),
         ui.table(f"{name}-confused", _CONFUSED, pairs, caption="Confused pairs"),
     )
+    element_table = ui.table(f"{name}-elements-table", _ELEMENTS, elements)
     recall = ui.picture(path / "recall", f"{name}-recall", "Recall and precision of every element")
     reliability = ui.picture(
         path / "reliability",
@@ -92,7 +85,7 @@ def evaluation_section(
         "Left: accuracy against confidence; calibrated probabilities lie on the line. Right: the accuracy "
         "when only the most confident sites are answered.",
     )
-    link = link_to(path / "crystals.csv", page_folder)
+    link = options.link(path / "crystals.csv")
     wrong = ui.join(
         ui.tag("p", f"{len(crystals):,} crystals hold a misclassified site; all are in ", link, "."),
         ui.table(f"{name}-crystals-table", _CRYSTALS, crystals[:CRYSTALS_SHOWN]),
@@ -103,9 +96,7 @@ def evaluation_section(
         _headline(summary),
         _warnings(summary),
         ui.Part("confusion", "Confusion matrix", confusion),
-        ui.Part(
-            "elements", "Elements", ui.join(ui.table(f"{name}-elements-table", _ELEMENTS, elements), recall)
-        ),
+        ui.Part("elements", "Elements", ui.join(element_table, recall)),
         ui.Part("reliability", "Reliability", ui.join(reliability)),
         ui.Part("crystals", "Misclassified crystals", wrong),
         *mistakes,

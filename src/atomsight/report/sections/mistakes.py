@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -54,6 +55,16 @@ SITE_COLUMNS = (
 BARE_COLUMNS = SITE_COLUMNS[:6]
 """Columns that are known without the dataset."""
 
+_TRAIT_NOTE = (
+    "A trait is listed if at least a tenth of the mistaken sites have it, 1.5 times the share of the right "
+    "sites of the same element, in three or more groups of crystals. Traits correlate with mistakes and need "
+    "not cause them."
+)
+_MISSING_NOTE = (
+    "The dataset of this evaluation is missing, so its sites cannot be opened. Name the dataset together "
+    "with the evaluation."
+)
+
 _TRAITS = (
     *ui.text_columns("true", "predicted", "trait", "value"),
     *ui.count_columns("sites", "crystals", "groups"),
@@ -63,13 +74,45 @@ _TRAITS = (
 )
 
 
+@dataclass(frozen=True)
+class MistakeOptions:
+    """How a page shows misclassified sites.
+
+    Attributes:
+        near_duplicates: See `analyse_mistakes`.
+        most: Largest number of sites in a table.
+        page_folder: Folder of the page, for links.
+    """
+
+    near_duplicates: Mapping[str, set[str]] | None
+    most: int
+    page_folder: Path
+
+    def link(self, path: Path) -> ui.Html:
+        """Make a link from the page to a file."""
+        relative = Path(os.path.relpath(path.resolve(), self.page_folder.resolve())).as_posix()
+        return ui.tag("a", path.name, href=quote(relative))
+
+    def count(self, shown: int, total: int, path: Path) -> ui.Html:
+        """Make a note on the number of rows in the page, with a link to the file that holds all."""
+        link = self.link(path)
+        if shown == total:
+            return ui.tag("p", f"All {total:,}; as a file: ", link, ".")
+        which = "the first of every pair, then the most confident. All are in "
+        return ui.note(f"The page holds {shown:,} of {total:,}: {which}", link, ".")
+
+    def first_rows(
+        self, identifier: str, columns: Sequence[ui.Column], file: Path, caption: str = ""
+    ) -> ui.Html:
+        """Make the table of the first rows of a file, after a note on their number."""
+        rows = read_rows(file)
+        shown = rows[: self.most]
+        table = ui.table(identifier, columns, shown, caption=caption)
+        return ui.join(self.count(len(shown), len(rows), file), table)
+
+
 def opened_sites(
-    evaluation: Path,
-    dataset: Dataset,
-    name: str,
-    near_duplicates: Mapping[str, set[str]] | None,
-    most: int,
-    page_folder: Path,
+    evaluation: Path, dataset: Dataset, name: str, options: MistakeOptions
 ) -> tuple[object, ...]:
     """Analyse the pairs and sites of an evaluation on its dataset.
 
@@ -77,34 +120,23 @@ def opened_sites(
         evaluation: Folder of the evaluation.
         dataset: Its dataset.
         name: Identifier of the section. The confusion matrix filters the table ``NAME-sites``.
-        near_duplicates: See `analyse_mistakes`.
-        most: Largest number of sites in the page.
-        page_folder: Folder of the page, for links.
+        options: See `MistakeOptions`.
     """
     from atomsight.plots.mistakes import mistaken_pair_figure, mistaken_pairs_figure
 
     mistakes = read_mistakes(evaluation, dataset)
     if len(mistakes) == 0:
         return (ui.tag("p", "No site of a known element was misclassified."),)
-    analysis = analyse_mistakes(mistakes, dataset, near_duplicates)
-    chosen = choose_mistakes(mistakes, most)
+    analysis = analyse_mistakes(mistakes, dataset, options.near_duplicates)
+    chosen = choose_mistakes(mistakes, options.most)
     opened = open_mistakes(analysis, chosen.tolist(), dataset)
-    figures = [
-        ui.plot(
-            mistaken_pair_figure(analysis, pair),
-            f"{name}-pair{n}",
-            f"{SYMBOLS[pair.true]} taken for {SYMBOLS[pair.predicted]}: traits and distances",
-        )
-        for n, pair in enumerate(analysis.pairs[:PAIRS_DRAWN])
-    ]
+    figures = []
+    for n, pair in enumerate(analysis.pairs[:PAIRS_DRAWN]):
+        label = f"{SYMBOLS[pair.true]} taken for {SYMBOLS[pair.predicted]}: traits and distances"
+        figures.append(ui.plot(mistaken_pair_figure(analysis, pair), f"{name}-pair{n}", label))
     overview = mistaken_pairs_figure(analysis.pairs)
     pairs = ui.join(
-        ui.tag(
-            "p",
-            "A trait is listed if at least a tenth of the mistaken sites have it, 1.5 times the share of "
-            "the right sites of the same element, in three or more groups of crystals. Traits correlate "
-            "with mistakes and need not cause them.",
-        ),
+        ui.tag("p", _TRAIT_NOTE),
         ui.plot(overview, f"{name}-overview", "Most frequent pairs of misclassified elements"),
         _pair_table(analysis, f"{name}-pairs-table"),
         ui.details(f"The {len(figures)} most frequent pairs drawn", *figures),
@@ -112,82 +144,35 @@ def opened_sites(
     caption = "The name of a crystal opens the site: its distances next to those of both elements."
     rows = [site_row(analysis, int(i)) for i in chosen]
     sites = ui.join(
-        _count_note(len(chosen), len(mistakes), evaluation / "mistakes.csv", page_folder),
+        options.count(len(chosen), len(mistakes), evaluation / "mistakes.csv"),
         ui.table(f"{name}-sites", SITE_COLUMNS, rows, caption=caption, opens=True),
         ui.json_block(f"{name}-sites-sites", _site_data(analysis, opened)),
     )
     return ui.Part("pairs", "Pairs of elements", pairs), ui.Part("opened", "Misclassified sites", sites)
 
 
-def bare_sites(evaluation: Path, name: str, most: int, page_folder: Path) -> tuple[object, ...]:
+def bare_sites(evaluation: Path, name: str, options: MistakeOptions) -> tuple[object, ...]:
     """List the misclassified sites of an evaluation whose dataset is missing."""
-    path = evaluation / "mistakes.csv"
-    rows = read_rows(path)
-    body = ui.join(
-        ui.note(
-            "The dataset of this evaluation is missing, so its sites cannot be opened. Name the dataset "
-            "together with the evaluation."
-        ),
-        *_first_rows(f"{name}-sites", BARE_COLUMNS, rows, most, path, page_folder),
-    )
+    rows = options.first_rows(f"{name}-sites", BARE_COLUMNS, evaluation / "mistakes.csv")
+    body = ui.join(ui.note(_MISSING_NOTE), rows)
     return (ui.Part("opened", "Misclassified sites", body, link=None),)
 
 
-def mistakes_section(path: Path, number: int, page_folder: Path, most: int) -> ui.Section:
+def mistakes_section(path: Path, number: int, options: MistakeOptions) -> ui.Section:
     """Make the section about a folder that ``atomsight mistakes --out`` wrote."""
     name = f"mistakes-{number}"
     figures = [
         ui.picture(found.with_suffix(""), f"{name}-figure{n}", found.stem, found.stem)
         for n, found in enumerate(sorted(path.glob("*.png"))[:FIGURES_SHOWN])
     ]
-    tables = [
-        part
-        for key, columns, title in (
-            ("traits", _TRAITS, "Traits"),
-            ("sites", SITE_COLUMNS, "Misclassified sites"),
-        )
-        for file in [path / f"{key}.csv"]
-        for part in _first_rows(f"{name}-{key}", columns, read_rows(file), most, file, page_folder, title)
-    ]
     return ui.section(
         name,
         "Mistakes",
         ui.table(f"{name}-pairs", PAIR_COLUMNS[:-1], read_rows(path / "pairs.csv"), caption="Pairs"),
         ui.tag("div", *figures, class_="gallery"),
-        *tables,
+        options.first_rows(f"{name}-traits", _TRAITS, path / "traits.csv", "Traits"),
+        options.first_rows(f"{name}-sites", SITE_COLUMNS, path / "sites.csv", "Misclassified sites"),
         source=path,
-    )
-
-
-def link_to(path: Path, page_folder: Path) -> ui.Html:
-    """Make a link from the page to a file."""
-    relative = Path(os.path.relpath(path.resolve(), page_folder.resolve())).as_posix()
-    return ui.tag("a", path.name, href=quote(relative))
-
-
-def _first_rows(
-    identifier: str,
-    columns: Sequence[ui.Column],
-    rows: Sequence[Mapping[str, Any]],
-    most: int,
-    file: Path,
-    page_folder: Path,
-    caption: str = "",
-) -> tuple[ui.Html, ui.Html]:
-    """Return the table of the first rows of a file, after a note on their number."""
-    count = _count_note(min(most, len(rows)), len(rows), file, page_folder)
-    return count, ui.table(identifier, columns, rows[:most], caption=caption)
-
-
-def _count_note(shown: int, total: int, path: Path, page_folder: Path) -> ui.Html:
-    link = link_to(path, page_folder)
-    if shown == total:
-        return ui.tag("p", f"All {total:,}; as a file: ", link, ".")
-    return ui.note(
-        f"The page holds {shown:,} of {total:,}: the first of every pair, then the most confident. All are "
-        "in ",
-        link,
-        ".",
     )
 
 
@@ -213,21 +198,18 @@ def _site_data(analysis: MistakeAnalysis, opened: OpenedMistakes) -> dict[str, A
         if np.isfinite(values).all():
             bands[SYMBOLS[z]] = np.round(values, 3).tolist()
     numbers = np.unique(opened.neighbour_elements)
-    place = {int(z): i for i, z in enumerate(numbers)}
+    columns = (
+        np.round(opened.distances.astype(float), 3).tolist(),
+        np.searchsorted(numbers, opened.neighbour_elements).tolist(),
+        map(list, opened.labels),
+        map(_permille, opened.nearer_true),
+        map(_permille, opened.nearer_predicted),
+    )
     return {
         "profiles": bands,
         "reference": f"the {profiles.split} split" if profiles.split else "the dataset",
         "elements": [SYMBOLS[z] for z in numbers],
-        "sites": [
-            [
-                np.round(opened.distances[i].astype(float), 3).tolist(),
-                [place[int(z)] for z in opened.neighbour_elements[i]],
-                list(opened.labels[i]),
-                _permille(opened.nearer_true[i]),
-                _permille(opened.nearer_predicted[i]),
-            ]
-            for i in range(len(opened.chosen))
-        ],
+        "sites": [list(site) for site in zip(*columns, strict=True)],
     }
 
 

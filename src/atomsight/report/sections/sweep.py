@@ -53,6 +53,7 @@ def sweep_section(path: Path, number: int) -> ui.Section:
     sweep: dict[str, Any] = read_json(path / "sweep.json")
     suggestion = sweep["suggestion"]
     comparisons = [row | {"better": "yes" if row["better"] else "no"} for row in suggestion["comparisons"]]
+    agree = suggestion["resamples"].get(str(suggestion["k"]), 0.0)
     chosen = next(row for row in sweep["table"] if row["k"] == suggestion["k"])
     settings = {
         "dataset": sweep.get("dataset"),
@@ -76,9 +77,7 @@ def sweep_section(path: Path, number: int) -> ui.Section:
         ui.tiles(
             {
                 "suggested k": suggestion["k"],
-                "of the resamples agree": ui.percent(
-                    suggestion["resamples"].get(str(suggestion["k"]), 0.0), 0
-                ),
+                "of the resamples agree": ui.percent(agree, 0),
                 "macro recall on test with it": ui.percent(chosen["test_macro_recall"]),
                 "accuracy on test with it": ui.percent(chosen["test_accuracy"]),
             }
