@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, interruptible, out
@@ -22,7 +22,7 @@ def check(
     paths: options.Sources,
     model: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="NAME|RUN",
             help="Masked-site model: name, run folder or .onnx file.",
             show_default="the bundled model",
@@ -30,21 +30,20 @@ def check(
     ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Calibration file; needed for any model but the bundled one."),
+        Option(metavar="FILE", help="Calibration file; needed for any model but the bundled one."),
     ] = None,
     precedents: Annotated[
-        Path | None,
-        typer.Option(metavar="DATASET", help="Report the most similar sites in this dataset."),
+        Path | None, Option(metavar="DATASET", help="Report the most similar sites in this dataset.")
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="DATASET",
             help="Search this dataset for crystals with the same geometry and other elements.",
         ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also print crystals without flagged sites and other findings.")
+        bool, Option("--all", help="Also print crystals without flagged sites and other findings.")
     ] = False,
     threads: options.Threads = 0,
     workers: options.Workers = 1,

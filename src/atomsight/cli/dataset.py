@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar, show_table
@@ -25,28 +26,28 @@ app = typer.Typer(help="Build a dataset, show its contents, or download a corpus
 def build(
     paths: options.Sources,
     to: options.NewDataset,
-    k: Annotated[int, typer.Option("-k", help="Neighbours of each site.", min=1)] = 24,
+    k: Annotated[int, Option("-k", help="Neighbours of each site.", min=1)] = 24,
     workers: options.WorkersOrCores = None,
     cluster: options.Cluster = None,
     max_seconds: options.MaxSeconds = None,
     max_memory: options.MaxMemory = None,
     one_per_refcode: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--one-per-refcode", help="Skip a file if an earlier PATH has a crystal of the same CSD refcode."
         ),
     ] = False,
     licence: options.Licence = None,
     bonds: Annotated[
         str,
-        typer.Option(
+        Option(
             metavar="none|file|perceive",
             help="Source of bonds: none, tables in the files, or tables and perception from the geometry.",
         ),
     ] = "file",
     policy: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Change a reading rule, for example min_distance=0.7."),
+        Option(metavar="NAME=VALUE", help="Change a reading rule, for example min_distance=0.7."),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -96,7 +97,7 @@ def build(
 @app.command(epilog="Example: [bold]atomsight dataset info mofs[/]")
 def info(
     path: options.DatasetPath,
-    verify: Annotated[bool, typer.Option("--verify", help="Check the checksum of every file.")] = False,
+    verify: Annotated[bool, Option("--verify", help="Check the checksum of every file.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Show the contents of a dataset: crystals, sites, splits, elements by abundance, skips by reason."""
@@ -119,7 +120,7 @@ def info(
     show_counts(dataset.metadata)
     out.print(
         f"{counted(record['families'], 'family', 'families')} in {counted(record['groups'], 'group')}, "
-        f"the largest of {counted(record['largest_group'], 'crystal')}",
+        f"the largest of {counted(record['largest_group'], 'crystal')}"
     )
     columns = ("sites", "train", "val", "test")
     rows = ((e, *(f"{count[name]:,}" for name in columns)) for e, count in record["elements"].items())
@@ -137,10 +138,10 @@ def info(
 @interruptible(f"the archives already in --out are complete; {AGAIN}")
 def get(
     name: Annotated[
-        str | None, typer.Argument(metavar="[CORPUS]", help="Name of a corpus.", show_default="list all")
+        str | None, Argument(metavar="[CORPUS]", help="Name of a corpus.", show_default="list all")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the archives of the corpus.")
+        Path | None, Option("--out", metavar="DIR", help="Folder for the archives of the corpus.")
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:

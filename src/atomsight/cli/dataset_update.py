@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar
@@ -17,7 +17,7 @@ from atomsight.core.wording import counted
 @app.command(epilog="Example: [bold]atomsight dataset merge part1 part2 --out whole[/]")
 @interruptible(f"the new dataset is not finished; {AGAIN}")
 def merge(
-    parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Dataset folders, in order.")],
+    parts: Annotated[list[Path], Argument(metavar="PART...", help="Dataset folders, in order.")],
     to: options.NewDataset,
     as_json: options.AsJson = False,
 ) -> None:
@@ -54,10 +54,8 @@ def merge(
 )
 @interruptible(f"the new dataset is not finished; {AGAIN}")
 def split_like(
-    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Dataset with the wanted splits.")],
-    dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Dataset with the same crystals and more.")
-    ],
+    reference: Annotated[Path, Argument(metavar="REFERENCE", help="Dataset with the wanted splits.")],
+    dataset: Annotated[Path, Argument(metavar="DATASET", help="Dataset with the same crystals and more.")],
     to: options.NewDataset,
     as_json: options.AsJson = False,
 ) -> None:
@@ -97,8 +95,7 @@ def add(
     dataset: options.DatasetPath,
     paths: options.Sources,
     replace: Annotated[
-        bool,
-        typer.Option("--replace", help="Replace crystals of the same name and other content."),
+        bool, Option("--replace", help="Replace crystals of the same name and other content.")
     ] = False,
     workers: options.WorkersOrCores = None,
     cluster: options.Cluster = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar, show_table
@@ -25,10 +25,9 @@ SHOWN = 15
 def dedupe(
     path: options.DatasetPath,
     tolerance: Annotated[
-        float,
-        typer.Option(help="Largest earth mover's distance of a pair, Å; 0.01 allows for rounding."),
+        float, Option(help="Largest earth mover's distance of a pair, Å; 0.01 allows for rounding.")
     ] = 0.01,
-    to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="CSV file for all pairs.")] = None,
+    to: Annotated[Path | None, Option("--out", metavar="FILE", help="CSV file for all pairs.")] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Find near-duplicate crystals by geometry, and report pairs with different elements.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar, show_pairs, show_table
@@ -23,21 +23,19 @@ SHOWN = 10
 
 @interruptible(FILES)
 def evaluate(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Run folder, .onnx file, or name of a bundled model.")
-    ],
+    run: Annotated[str, Argument(metavar="RUN", help="Run folder, .onnx file, or name of a bundled model.")],
     dataset_path: options.DatasetPath,
     folder: options.ResultFolder = None,
     split: options.Split = "test",
     trained_on: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="DATASET",
             help="Training dataset of the model, used to count crystals that were seen in training.",
             show_default="from the run folder",
         ),
     ] = None,
-    model_name: Annotated[str | None, typer.Option(help="Name of the model in tables and figures.")] = None,
+    model_name: Annotated[str | None, Option(help="Name of the model in tables and figures.")] = None,
     threads: options.Threads = 0,
     as_json: options.AsJson = False,
 ) -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
+from typer import Option
 
 from atomsight.cli import dataset
 from atomsight.cli._output import err
@@ -36,7 +37,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Predict the elements of crystal structures from atomic positions, and find errors in structures."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from atomsight.cli import options
 from atomsight.cli._display import save_figures, show_table
@@ -27,25 +27,23 @@ EPILOG = "Example: atomsight mistakes evaluation mofs --pair Al,Li --out mistake
 @interruptible(FILES)
 def mistakes(
     evaluation: Annotated[
-        Path, typer.Argument(metavar="EVALUATION", help="Folder that atomsight evaluate --out wrote.")
+        Path, Argument(metavar="EVALUATION", help="Folder that atomsight evaluate --out wrote.")
     ],
     dataset_path: options.DatasetPath,
     pair: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="TRUE,PREDICTED",
             help="True and predicted element, such as Al,Li.",
             show_default="all pairs",
         ),
     ] = None,
     site: Annotated[
-        str | None, typer.Option(metavar="CRYSTAL:LABEL", help="Show one site; CRYSTAL:#INDEX works too.")
+        str | None, Option(metavar="CRYSTAL:LABEL", help="Show one site; CRYSTAL:#INDEX works too.")
     ] = None,
     folder: options.ResultFolder = None,
     duplicates: options.Duplicates = None,
-    shown: Annotated[
-        int, typer.Option("--top", min=1, help="Maximum number of pairs to print and draw.")
-    ] = 10,
+    shown: Annotated[int, Option("--top", min=1, help="Maximum number of pairs to print and draw.")] = 10,
     as_json: options.AsJson = False,
 ) -> None:
     """Compare misclassified sites with correctly classified sites of the same element, pair by pair.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, interruptible, out
@@ -25,25 +25,24 @@ def predict(
     paths: options.Sources,
     model: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="NAME|RUN",
             help="Name of a bundled model, run folder or .onnx file.",
             show_default="see atomsight models",
         ),
     ] = None,
     composition: Annotated[
-        bool,
-        typer.Option("--composition", help="Constrain the prediction to the composition in the file."),
+        bool, Option("--composition", help="Constrain the prediction to the composition in the file.")
     ] = False,
     formula: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="FORMULA|stated",
             help="Constrain the prediction to this formula, or to the one stated in each file. Hydrogen or "
             "solvent atoms may be missing.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(help="Number of elements printed for each site.", min=1)] = 3,
+    top: Annotated[int, Option(help="Number of elements printed for each site.", min=1)] = 3,
     threads: options.Threads = 0,
     workers: options.Workers = 1,
     cluster: options.Cluster = None,

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar
@@ -32,26 +32,23 @@ FORMATS = (".csv", ".json", ".jsonl", ".parquet")
 def rank(
     paths: options.Sources,
     risk: Annotated[
-        float,
-        typer.Option(help="Largest probability of the verdict unlikely for a real structure, 0 to 0.5."),
+        float, Option(help="Largest probability of the verdict unlikely for a real structure, 0 to 0.5.")
     ] = 0.005,
     relaxed: Annotated[
-        bool,
-        typer.Option("--relaxed", help="Inorganic candidates are relaxed, so that their volume counts."),
+        bool, Option("--relaxed", help="Inorganic candidates are relaxed, so that their volume counts.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Report the sites and contacts that lower a score.")
+        bool, Option("--explain", help="Report the sites and contacts that lower a score.")
     ] = False,
     to: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Output file: .csv, .json, .jsonl or .parquet."),
+        Option("--out", "-o", metavar="FILE", help="Output file: .csv, .json, .jsonl or .parquet."),
     ] = None,
     keep_dir: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="New folder for copies of the files with the verdict keep."),
+        Path | None, Option(metavar="DIR", help="New folder for copies of the files with the verdict keep.")
     ] = None,
     show: Annotated[
-        int, typer.Option(min=0, help="Maximum number of printed candidates of each formula; 0 prints all.")
+        int, Option(min=0, help="Maximum number of printed candidates of each formula; 0 prints all.")
     ] = 10,
     threads: options.Threads = 0,
     workers: options.Workers = 1,
@@ -121,7 +118,7 @@ def rank(
     if handled and not as_json:
         err.print(
             f"{counted(handled, 'candidate')}: {kept:,} to keep, {handled - kept:,} unlikely; a real "
-            f"structure is called unlikely with a probability of at most {100 * risk:g} %",
+            f"structure is called unlikely with a probability of at most {100 * risk:g} %"
         )
     finish(handled, saving)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar
@@ -17,9 +17,7 @@ from atomsight.cli.dataset import app
 @interruptible(f"the shards repaired so far are complete; {AGAIN} to continue")
 def repair(
     dataset: options.DatasetPath,
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Files that the dataset was built from.")
-    ],
+    paths: Annotated[list[Path], Argument(metavar="PATH...", help="Files that the dataset was built from.")],
     workers: options.WorkersOrCores = None,
     max_seconds: options.MaxSeconds = None,
     max_memory: options.MaxMemory = None,
