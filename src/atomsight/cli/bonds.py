@@ -75,9 +75,8 @@ def bonds(
         "split": split or "all",
         **summarise_bonds(study),
     }
-    saving = Saving()
-    if folder is not None:
-        with saving:
+    with Saving() as saving:
+        if folder is not None:
             write_bonds(study, summary, folder)
             save_figures(folder, _figures(study, figures))
     rows = pair_rows(study)

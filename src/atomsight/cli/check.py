@@ -9,6 +9,7 @@ from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, interruptible, out
+from atomsight.cli.options import executor_of
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -59,12 +60,10 @@ def check(
     more. Such sites are flagged.
     """
     from atomsight.check.check import check as check_crystals
-    from atomsight.parallel.executors import executor_of
 
     skips = Skips(as_json)
     handled = flagged = 0
-    limits = options.limits_of(max_seconds, max_memory)
-    with executor_of(cluster, workers, limits) as executor, err.status("checking") as status:
+    with executor_of(cluster, workers, max_seconds, max_memory) as executor, err.status("checking") as status:
         for found in check_crystals(
             paths,
             model,

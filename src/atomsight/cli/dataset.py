@@ -12,6 +12,7 @@ from typer import Argument, Option
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar, show_table
 from atomsight.cli._output import AGAIN, emit, err, finish, interruptible, out
+from atomsight.cli.options import executor_of
 from atomsight.core.errors import DatasetError, InputError
 from atomsight.core.wording import counted
 
@@ -60,13 +61,11 @@ def build(
 
     from atomsight.core.files import check_folder
     from atomsight.dataset import build as build_dataset
-    from atomsight.parallel.executors import executor_of
 
     check_folder("--out", to)
     started = monotonic()
     rules = _policy(policy or [])
-    limits = options.limits_of(max_seconds, max_memory)
-    with executor_of(cluster, workers, limits) as executor, progress_bar("crystal") as progress:
+    with executor_of(cluster, workers, max_seconds, max_memory) as executor, progress_bar("crystal") as show:
         summary = build_dataset(
             paths,
             to,
@@ -76,7 +75,7 @@ def build(
             licence=options.licences_of(licence),
             bonds=bonds,
             on_skip=emit_skip if as_json else None,
-            progress=progress,
+            progress=show,
             executor=executor,
         )
     seconds = monotonic() - started
@@ -151,11 +150,9 @@ def get(
 
     if name is None:
         for known in KNOWN:
-            how = (
-                f"atomsight dataset get {known.name} --out {known.name}"
-                if known.package
-                else f"by hand: {known.by_hand}"
-            )
+            how = f"atomsight dataset get {known.name} --out {known.name}"
+            if not known.package:
+                how = f"by hand: {known.by_hand}"
             if as_json:
                 facts = {key: getattr(known, key) for key in ("contents", "licence", "citation")}
                 emit({"corpus": known.name, **facts, "get": how})
@@ -192,16 +189,15 @@ def _policy(changes: list[str]) -> QualityPolicy:
     from atomsight.io.policy import DEFAULT
 
     known = {field.name: getattr(DEFAULT, field.name) for field in fields(DEFAULT)}
+    truth = {"true": True, "false": False}
     values: dict[str, Any] = {}
     for change in changes:
         name, _, text = change.partition("=")
         if name not in known:
             raise InputError(f"{name!r} is no rule of the policy; the rules are {', '.join(known)}")
         try:
-            if isinstance(known[name], bool):
-                values[name] = {"true": True, "false": False}[text.lower()]
-            else:
-                values[name] = type(known[name])(text)
+            is_bool = isinstance(known[name], bool)
+            values[name] = truth[text.lower()] if is_bool else type(known[name])(text)
         except (ValueError, KeyError) as error:
             example = str(known[name]).lower()
             raise InputError(f"--policy {name} takes a value such as {example}, not {text!r}") from error

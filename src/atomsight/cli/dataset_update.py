@@ -11,6 +11,7 @@ from atomsight.cli import options
 from atomsight.cli._display import progress_bar
 from atomsight.cli._output import AGAIN, emit, err, finish, interruptible
 from atomsight.cli.dataset import app, emit_skip, show_counts
+from atomsight.cli.options import executor_of
 from atomsight.core.wording import counted
 
 
@@ -73,16 +74,8 @@ def split_like(
     copy = copy_split_like(open_dataset(reference), source, to)
     left_out = source.n_crystals - copy.n_crystals
     if as_json:
-        emit(
-            {
-                "dataset": str(to),
-                "k": copy.k,
-                "crystals": copy.n_crystals,
-                "sites": copy.n_sites(),
-                "left_out": left_out,
-                "fingerprint": copy.fingerprint,
-            }
-        )
+        counts = {"k": copy.k, "crystals": copy.n_crystals, "sites": copy.n_sites(), "left_out": left_out}
+        emit({"dataset": str(to), **counts, "fingerprint": copy.fingerprint})
     else:
         err.print(f"split {to} like {reference}; {counted(left_out, 'crystal')} of {dataset} left out")
         show_counts(copy.metadata)
@@ -110,10 +103,8 @@ def add(
     in one step. The same command continues an interrupted addition.
     """
     from atomsight.dataset.add import add as add_to
-    from atomsight.parallel.executors import executor_of
 
-    limits = options.limits_of(max_seconds, max_memory)
-    with executor_of(cluster, workers, limits) as executor, progress_bar("crystal") as progress:
+    with executor_of(cluster, workers, max_seconds, max_memory) as executor, progress_bar("crystal") as show:
         summary = add_to(
             dataset,
             paths,
@@ -121,7 +112,7 @@ def add(
             executor=executor,
             licence=options.licences_of(licence),
             on_skip=emit_skip if as_json else None,
-            progress=progress,
+            progress=show,
         )
     if as_json:
         keys = ("added", "changed", "replaced", "known", "resumed")

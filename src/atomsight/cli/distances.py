@@ -90,9 +90,8 @@ def distances(
     with err.status("finding peaks"):
         pairs = summarise_pairs(counts, chosen_weight, resolution)
     summary = _settings(dataset, counts, split, chosen_weight, resolution)
-    saving = Saving()
-    if folder is not None:
-        with saving:
+    with Saving() as saving:
+        if folder is not None:
             write_distances(counts, pairs, summary, folder)
             save_figures(folder, _figures(counts, pairs, dataset.path.name, summary, figures))
     if as_json:

@@ -10,7 +10,7 @@ from typer import Argument, Option
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar
 from atomsight.cli._output import RESUME, emit, err, finish, interruptible, note
-from atomsight.cli.train import epoch_printer, show_result
+from atomsight.cli.train import show_epoch, show_result
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -49,12 +49,11 @@ def grow(
 
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
-    show_epoch = epoch_printer(as_json)
 
     def show(now: Progress) -> None:
         record = now.record
         if now.stage != "grown" or as_json:
-            show_epoch(now)
+            show_epoch(now, as_json)
         else:
             err.print(
                 f"before training: the predictions equal those of {record['from']['run']} within "

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 if TYPE_CHECKING:
-    from atomsight.parallel.pool import Limits
+    from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
 
 Sources = Annotated[
     list[Path], Argument(metavar="PATH...", help="Structure files, folders, tar or zip archives.")
@@ -104,17 +105,17 @@ Accelerator = Annotated[str, Option(help="Device for training: cpu, gpu or auto.
 Resume = Annotated[bool, Option("--resume", help="Continue the interrupted run in --out.")]
 
 
-def limits_of(max_seconds: float | None, max_memory: float | None) -> Limits | None:
-    """Return the limits of ``--max-seconds`` and ``--max-memory``; None if neither is used."""
-    if max_seconds is None and max_memory is None:
-        return None
+def executor_of(
+    cluster: str | None, workers: int | None, max_seconds: float | None, max_memory: float | None
+) -> AbstractContextManager[Executor | int | None]:
+    """Open the executor of ``--cluster``, ``--workers``, ``--max-seconds`` and ``--max-memory``."""
+    from atomsight.parallel import executors
     from atomsight.parallel.pool import Limits
 
     default = Limits()
-    return Limits(
-        default.seconds if max_seconds is None else max_seconds,
-        default.memory if max_memory is None else int(max_memory * 2**30),
-    )
+    memory = int(max_memory * 2**30) if max_memory else default.memory
+    limits = Limits(max_seconds or default.seconds, memory) if max_seconds or max_memory else None
+    return executors.executor_of(cluster, workers, limits)
 
 
 def licences_of(texts: list[str] | None) -> str | list[str] | None:

@@ -8,6 +8,7 @@ from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, interruptible, out
+from atomsight.cli.options import executor_of
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -57,12 +58,10 @@ def predict(
     prediction set contains the true element in 99 of 100 cases. JSON omits probabilities below 0.001.
     """
     from atomsight.models.predict import predict as predict_crystals
-    from atomsight.parallel.executors import executor_of
 
     skips = Skips(as_json)
     handled = agreeing = sites = 0
-    limits = options.limits_of(max_seconds, max_memory)
-    with executor_of(cluster, workers, limits) as executor:
+    with executor_of(cluster, workers, max_seconds, max_memory) as executor:
         for prediction in predict_crystals(
             paths,
             model,

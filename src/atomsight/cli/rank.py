@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ from typer import Option
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar
 from atomsight.cli._output import AGAIN, Saving, Skips, emit, err, finish, interruptible, out
+from atomsight.cli.options import executor_of
 from atomsight.core.errors import InputError, OutputError
 from atomsight.core.files import write_bytes
 from atomsight.core.wording import counted
@@ -63,7 +64,6 @@ def rank(
     """
     from atomsight.core.files import check_file, check_folder
     from atomsight.core.progress import Progress
-    from atomsight.parallel.executors import executor_of
     from atomsight.parallel.jobs import sources_of
     from atomsight.rank.calibration import RankCalibration
     from atomsight.rank.ledger import Ledger
@@ -84,12 +84,8 @@ def rank(
     if survivors is not None:
         sources = survivors.watch(sources)
     handled = 0
-    with ExitStack() as contexts:
-        ledger = contexts.enter_context(Ledger(verdicts))
-        if survivors is not None:
-            contexts.enter_context(survivors)
-        limits = options.limits_of(max_seconds, max_memory)
-        with executor_of(cluster, workers, limits) as executor, progress_bar("candidate") as progress:
+    with Ledger(verdicts) as ledger, survivors or nullcontext():
+        with executor_of(cluster, workers, max_seconds, max_memory) as pool, progress_bar("candidate") as bar:
             for scored in score(
                 sources,
                 risk=risk,
@@ -97,14 +93,13 @@ def rank(
                 relaxed=relaxed,
                 threads=threads,
                 on_skip=skips,
-                executor=executor,
+                executor=pool,
             ):
                 ledger.add(scored, survivors.add(scored) if survivors is not None else None)
                 handled += 1
-                progress(Progress("scoring", handled, skipped=skips.count))
+                bar(Progress("scoring", handled, skipped=skips.count))
         kept = ledger.kept()
-        saving = Saving()
-        with saving:
+        with Saving() as saving:
             if to is not None and handled:
                 write_ranking(ledger.ordered(), to)
         with saving:

@@ -11,6 +11,7 @@ from atomsight.cli import options
 from atomsight.cli._display import progress_bar
 from atomsight.cli._output import AGAIN, emit, err, interruptible
 from atomsight.cli.dataset import app
+from atomsight.cli.options import executor_of
 
 
 @app.command(epilog="Example: [bold]atomsight dataset repair mofs cifs/ more.tar.xz[/]")
@@ -25,11 +26,9 @@ def repair(
 ) -> None:
     """Rebuild truncated, edited or missing shards from their sources, byte for byte."""
     from atomsight.dataset.repair import repair as repair_shards
-    from atomsight.parallel.executors import executor_of
 
-    limits = options.limits_of(max_seconds, max_memory)
-    with executor_of(None, workers, limits) as executor, progress_bar("crystal") as progress:
-        repaired = repair_shards(dataset, paths, executor=executor, progress=progress)
+    with executor_of(None, workers, max_seconds, max_memory) as executor, progress_bar("crystal") as show:
+        repaired = repair_shards(dataset, paths, executor=executor, progress=show)
     for name in repaired:
         if as_json:
             emit({"dataset": str(dataset), "mended": name})

@@ -105,8 +105,7 @@ def sweep(
         "settings": {name: v for name, v in settings.as_dict().items() if name not in ("k", "seed")},
         "preset": preset,
     }
-    saving = Saving()
-    with saving:
+    with Saving() as saving:
         write_sweep(report, written, folder)
         title = f"{dataset.path.name}, {counted(len(swept.elements), 'element')}"
         save_figures(folder, _figures(report, title))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,7 +98,7 @@ def train(
     )
     if start_from is not None and (model, k, elements) != ("two-stage", 10, "top20"):
         raise InputError("--from sets architecture, k and elements; leave out --model, -k and --elements")
-    with progress_bar(on_record=epoch_printer(as_json)) as progress:
+    with progress_bar(on_record=partial(show_epoch, as_json=as_json)) as progress:
         trained = train_model(
             dataset_path,
             folder,
@@ -123,22 +123,18 @@ def train(
     finish(1)
 
 
-def epoch_printer(as_json: bool) -> Callable[[Progress], None]:
-    """Return a function that prints the scores at the end of an epoch."""
-
-    def show(now: Progress) -> None:
-        record = now.record
-        if as_json:
-            emit(dict(record))
-        else:
-            place = f"{now.stage} {now.epoch}/{now.epochs}"
-            err.print(
-                f"{place:16} loss {record['train_loss']:.4f}, val {record['val_loss']:.4f}, "
-                f"accuracy {record['val_accuracy']:.4f}, macro recall {record['val_macro_recall']:.4f}, "
-                f"{record['seconds']:.1f} s"
-            )
-
-    return show
+def show_epoch(now: Progress, as_json: bool) -> None:
+    """Print the scores at the end of an epoch."""
+    record = now.record
+    if as_json:
+        emit(dict(record))
+        return
+    place = f"{now.stage} {now.epoch}/{now.epochs}"
+    err.print(
+        f"{place:16} loss {record['train_loss']:.4f}, val {record['val_loss']:.4f}, accuracy "
+        f"{record['val_accuracy']:.4f}, macro recall {record['val_macro_recall']:.4f}, "
+        f"{record['seconds']:.1f} s"
+    )
 
 
 def show_result(folder: Path, k: int, elements: int, result: dict[str, Any]) -> None:
