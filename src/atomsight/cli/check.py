@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,19 +62,10 @@ def check(
     """
     from atomsight.check.check import check as check_crystals
 
-    skips = Skips(as_json)
     handled = flagged = 0
     with executor_of(cluster, workers, max_seconds, max_memory) as executor, err.status("checking") as status:
-        for found in check_crystals(
-            paths,
-            model,
-            calibration=calibration,
-            precedents=precedents,
-            against=against,
-            threads=threads,
-            on_skip=skips,
-            executor=executor,
-        ):
+        work = partial(check_crystals, threads=threads, on_skip=Skips(as_json), executor=executor)
+        for found in work(paths, model, calibration=calibration, precedents=precedents, against=against):
             handled += 1
             flagged += bool(found.flagged)
             status.update(f"{counted(handled, 'crystal')} checked, {flagged:,} flagged")

@@ -1,4 +1,4 @@
-"""The verbs ``dataset merge``, ``add`` and ``split-like``: datasets made from datasets."""
+"""The verbs ``dataset merge``, ``split-like``, ``add`` and ``repair``: datasets made from datasets."""
 
 from __future__ import annotations
 
@@ -125,3 +125,27 @@ def add(
             text += f"; {summary.changed:,} of the new crystals with a known name {effect}"
         err.print(f"{text}; {dataset} now contains {counted(summary.index['crystals'], 'crystal')}")
     finish(summary.index["crystals"])
+
+
+@app.command(epilog="Example: [bold]atomsight dataset repair mofs cifs/ more.tar.xz[/]")
+@interruptible(f"the shards repaired so far are complete; {AGAIN} to continue")
+def repair(
+    dataset: options.DatasetPath,
+    paths: Annotated[list[Path], Argument(metavar="PATH...", help="Files that the dataset was built from.")],
+    workers: options.WorkersOrCores = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Rebuild truncated, edited or missing shards from their sources, byte for byte."""
+    from atomsight.dataset.repair import repair as repair_shards
+
+    with executor_of(None, workers, max_seconds, max_memory) as executor, progress_bar("crystal") as show:
+        repaired = repair_shards(dataset, paths, executor=executor, progress=show)
+    for name in repaired:
+        if as_json:
+            emit({"dataset": str(dataset), "mended": name})
+        else:
+            err.print(f"repaired {dataset / name}")
+    if not repaired and not as_json:
+        err.print(f"{dataset} is complete: no file is damaged")

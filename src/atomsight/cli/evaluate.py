@@ -116,6 +116,7 @@ def _show(result: EvaluationResult) -> None:
     sizes = f"{counted(summary['crystals'], 'crystal')}, {counted(summary['sites'], 'site')}"
     error = summary["accuracy_standard_error"]
     spread = f" ± {percent(error)}" if error else ""
+    macro = percent(summary["top3_macro_recall"])
     coverage = percent(summary["coverage_at_99_percent_accuracy"])
     threshold = summary["confidence_for_99_percent_accuracy"]
     at_99 = "at no threshold" if threshold is None else f"on {coverage} % of the sites ({threshold:.3f})"
@@ -125,10 +126,7 @@ def _show(result: EvaluationResult) -> None:
             ("split", f"{evaluation.split}: {sizes}"),
             ("accuracy", Text.assemble((f"{percent(summary['accuracy'])} %", "bold"), spread)),
             ("macro recall", Text(f"{percent(summary['macro_recall'])} %", "bold")),
-            (
-                "top 3",
-                f"{percent(summary['top3_accuracy'])} % (macro {percent(summary['top3_macro_recall'])} %)",
-            ),
+            ("top 3", f"{percent(summary['top3_accuracy'])} % (macro {macro} %)"),
             ("calibration error", f"{percent(summary['expected_calibration_error'])} %"),
             ("99 % accurate", at_99),
             ("all sites correct", counted(summary["crystals_all_right"], "crystal")),

@@ -43,7 +43,7 @@ def _main(
     """Predict the elements of crystal structures from atomic positions, and find errors in structures."""
 
 
-for _name in ("dedupe", "dataset_update", "repair"):
+for _name in ("dedupe", "dataset_update"):
     import_module(f"atomsight.cli.{_name}")
 app.add_typer(dataset.app, name="dataset")
 for _name in VERBS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
@@ -59,18 +60,10 @@ def predict(
     """
     from atomsight.models.predict import predict as predict_crystals
 
-    skips = Skips(as_json)
     handled = agreeing = sites = 0
     with executor_of(cluster, workers, max_seconds, max_memory) as executor:
-        for prediction in predict_crystals(
-            paths,
-            model,
-            composition=composition,
-            formula=formula,
-            threads=threads,
-            on_skip=skips,
-            executor=executor,
-        ):
+        work = partial(predict_crystals, threads=threads, on_skip=Skips(as_json), executor=executor)
+        for prediction in work(paths, model, composition=composition, formula=formula):
             handled += 1
             agreeing += int(prediction.agrees.sum())
             sites += prediction.crystal.n_sites

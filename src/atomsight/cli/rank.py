@@ -6,6 +6,7 @@ import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,15 +87,8 @@ def rank(
     handled = 0
     with Ledger(verdicts) as ledger, survivors or nullcontext():
         with executor_of(cluster, workers, max_seconds, max_memory) as pool, progress_bar("candidate") as bar:
-            for scored in score(
-                sources,
-                risk=risk,
-                explain=explain,
-                relaxed=relaxed,
-                threads=threads,
-                on_skip=skips,
-                executor=pool,
-            ):
+            work = partial(score, threads=threads, on_skip=skips, executor=pool)
+            for scored in work(sources, risk=risk, explain=explain, relaxed=relaxed):
                 ledger.add(scored, survivors.add(scored) if survivors is not None else None)
                 handled += 1
                 bar(Progress("scoring", handled, skipped=skips.count))

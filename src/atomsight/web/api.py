@@ -134,12 +134,8 @@ def upload(
         if to is None:
             state.uploads.drop(target)
         raise
-    return {
-        "upload": target.identifier,
-        "files": len(target.names),
-        "bytes": target.size,
-        "skipped": _skips(target),
-    }
+    sizes = {"files": len(target.names), "bytes": target.size}
+    return {"upload": target.identifier, **sizes, "skipped": _skips(target)}
 
 
 @router.delete("/uploads/{identifier}", status_code=204, tags=["uploads"])
