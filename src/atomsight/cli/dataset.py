@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,17 +67,12 @@ def build(
     started = monotonic()
     rules = _policy(policy or [])
     with executor_of(cluster, workers, max_seconds, max_memory) as executor, progress_bar("crystal") as show:
-        summary = build_dataset(
-            paths,
-            to,
-            k,
-            policy=rules,
-            one_per_refcode=one_per_refcode,
-            licence=options.licences_of(licence),
-            bonds=bonds,
-            on_skip=emit_skip if as_json else None,
-            progress=show,
-            executor=executor,
+        work = partial(
+            build_dataset, on_skip=emit_skip if as_json else None, progress=show, executor=executor
+        )
+        licences = options.licences_of(licence)
+        summary = work(
+            paths, to, k, policy=rules, one_per_refcode=one_per_refcode, licence=licences, bonds=bonds
         )
     seconds = monotonic() - started
     index = summary.index

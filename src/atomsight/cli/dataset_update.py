@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -105,15 +106,8 @@ def add(
     from atomsight.dataset.add import add as add_to
 
     with executor_of(cluster, workers, max_seconds, max_memory) as executor, progress_bar("crystal") as show:
-        summary = add_to(
-            dataset,
-            paths,
-            replace=replace,
-            executor=executor,
-            licence=options.licences_of(licence),
-            on_skip=emit_skip if as_json else None,
-            progress=show,
-        )
+        work = partial(add_to, on_skip=emit_skip if as_json else None, progress=show, executor=executor)
+        summary = work(dataset, paths, replace=replace, licence=options.licences_of(licence))
     if as_json:
         keys = ("added", "changed", "replaced", "known", "resumed")
         counts = {key: summary.index[key] for key in ("crystals", "sites", "fingerprint")}

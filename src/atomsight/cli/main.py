@@ -65,10 +65,8 @@ def run() -> None:
     except BrokenPipeError:
         _discard_output()
         sys.exit(1)
-    except InputError as error:
-        _fail(str(error), 2)
     except AtomsightError as error:
-        _fail(str(error), 1)
+        _fail(str(error), 2 if isinstance(error, InputError) else 1)
     except Exception as error:
         message = _system_error(error)
         if message is None:

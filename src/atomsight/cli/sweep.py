@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -87,14 +88,13 @@ def sweep(
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
     with progress_bar(on_record=_emit_run if as_json else _show_run) as progress:
-        swept = sweep_k(dataset, folder, ks, settings, seeds=seeds, threads=threads, progress=progress)
+        work = partial(sweep_k, ks=ks, settings=settings, seeds=seeds, threads=threads, progress=progress)
+        swept = work(dataset, folder)
         others = []
         for number in range(1, splits + 1):
             place = folder / "splits" / f"{number}"
             other = resplit(dataset, place / "dataset", salt=str(number))
-            others.append(
-                sweep_k(other, place, ks, settings, seeds=seeds, threads=threads, progress=progress)
-            )
+            others.append(work(other, place))
     with err.status("resampling"):
         metric = cast("Score", wanted)
         on_splits = [suggest(other.counts["val"], metric, useful=useful).k for other in others]

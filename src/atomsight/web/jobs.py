@@ -76,11 +76,6 @@ class Job:
     stop: Event = field(default_factory=Event)
     _file: str = ""
 
-    @property
-    def finished(self) -> bool:
-        """Whether the job has ended."""
-        return self.state in ("done", "failed", "cancelled")
-
     def advance(self, marked: bool | None = None) -> None:
         """Count a crystal.
 
