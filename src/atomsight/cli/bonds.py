@@ -129,7 +129,7 @@ def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     ]
     if summary["bonds_beyond_k"]:
         facts.append(("", f"beyond the k neighbours of the dataset: {summary['bonds_beyond_k']:,}"))
-    show_pairs(facts)
+    show_pairs(*facts)
     shown = [name for name in TYPES if any(row[name] for row in rows[:SHOWN])]
 
     def cells(row: dict[str, Any]) -> list[str]:

@@ -121,16 +121,14 @@ def _show(result: EvaluationResult) -> None:
     threshold = summary["confidence_for_99_percent_accuracy"]
     at_99 = "at no threshold" if threshold is None else f"on {coverage} % of the sites ({threshold:.3f})"
     show_pairs(
-        (
-            ("model", Text.assemble((evaluation.model, "bold"), known)),
-            ("split", f"{evaluation.split}: {sizes}"),
-            ("accuracy", Text.assemble((f"{percent(summary['accuracy'])} %", "bold"), spread)),
-            ("macro recall", Text(f"{percent(summary['macro_recall'])} %", "bold")),
-            ("top 3", f"{percent(summary['top3_accuracy'])} % (macro {macro} %)"),
-            ("calibration error", f"{percent(summary['expected_calibration_error'])} %"),
-            ("99 % accurate", at_99),
-            ("all sites correct", counted(summary["crystals_all_right"], "crystal")),
-        )
+        ("model", Text.assemble((evaluation.model, "bold"), known)),
+        ("split", f"{evaluation.split}: {sizes}"),
+        ("accuracy", Text.assemble((f"{percent(summary['accuracy'])} %", "bold"), spread)),
+        ("macro recall", Text(f"{percent(summary['macro_recall'])} %", "bold")),
+        ("top 3", f"{percent(summary['top3_accuracy'])} % (macro {macro} %)"),
+        ("calibration error", f"{percent(summary['expected_calibration_error'])} %"),
+        ("99 % accurate", at_99),
+        ("all sites correct", counted(summary["crystals_all_right"], "crystal")),
     )
 
     def element_cells(row: dict[str, Any]) -> list[str]:

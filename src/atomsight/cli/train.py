@@ -143,12 +143,10 @@ def show_result(folder: Path, k: int, elements: int, result: dict[str, Any]) -> 
     epochs = ", ".join(f"{stage} {n}" for stage, n in result["epochs"].items())
     error, before = val["calibration_error"], val["calibration_error_uncalibrated"]
     show_pairs(
-        (
-            ("model", f"{folder / 'model.onnx'}: k = {k}, {counted(elements, 'element')}"),
-            ("epochs", f"{epochs}; {result['seconds']:.1f} s"),
-            ("val", counted(val["sites"], "site")),
-            ("accuracy", f"{100 * val['accuracy']:.1f} %"),
-            ("macro recall", f"{100 * val['macro_recall']:.1f} %"),
-            ("calibration error", f"{100 * error:.2f} % ({100 * before:.2f} % before calibration)"),
-        )
+        ("model", f"{folder / 'model.onnx'}: k = {k}, {counted(elements, 'element')}"),
+        ("epochs", f"{epochs}; {result['seconds']:.1f} s"),
+        ("val", counted(val["sites"], "site")),
+        ("accuracy", f"{100 * val['accuracy']:.1f} %"),
+        ("macro recall", f"{100 * val['macro_recall']:.1f} %"),
+        ("calibration error", f"{100 * error:.2f} % ({100 * before:.2f} % before calibration)"),
     )
