@@ -42,7 +42,7 @@ def show_table(
     out.print(table)
 
 
-def show_pairs(pairs: Iterable[tuple[str, str | Text]]) -> None:
+def show_pairs(*pairs: tuple[str, str | Text]) -> None:
     """Print names and values in two columns on standard output."""
     from rich.table import Table
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 import typer
@@ -94,9 +93,7 @@ class Saving:
     def __enter__(self) -> Saving:
         return self
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, OutputError):
             return False
         self.failure = self.failure or error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar, save_figures, show_pairs, show_table
@@ -31,18 +31,16 @@ def bonds(
     folder: options.ResultFolder = None,
     threshold: Annotated[
         float,
-        typer.Option(
-            min=0.0, help="Largest difference in Å of shortest bond and nearest-neighbour distance."
-        ),
+        Option(min=0.0, help="Largest difference in Å of shortest bond and nearest-neighbour distance."),
     ] = 0.05,
     elements: Annotated[
-        str | None, typer.Option(help="Elements of the sites, such as C,H,N,O.", show_default="all")
+        str | None, Option(help="Elements of the sites, such as C,H,N,O.", show_default="all")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Split of the dataset: train, val or test.", show_default="all")
+        str | None, Option(help="Split of the dataset: train, val or test.", show_default="all")
     ] = None,
     figures: Annotated[
-        int, typer.Option(min=0, help="Maximum number of element pairs with a figure, most frequent first.")
+        int, Option(min=0, help="Maximum number of element pairs with a figure, most frequent first.")
     ] = 12,
     as_json: options.AsJson = False,
 ) -> None:
@@ -77,9 +75,8 @@ def bonds(
         "split": split or "all",
         **summarise_bonds(study),
     }
-    saving = Saving()
-    if folder is not None:
-        with saving:
+    with Saving() as saving:
+        if folder is not None:
             write_bonds(study, summary, folder)
             save_figures(folder, _figures(study, figures))
     rows = pair_rows(study)
@@ -132,7 +129,7 @@ def _show(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     ]
     if summary["bonds_beyond_k"]:
         facts.append(("", f"beyond the k neighbours of the dataset: {summary['bonds_beyond_k']:,}"))
-    show_pairs(facts)
+    show_pairs(*facts)
     shown = [name for name in TYPES if any(row[name] for row in rows[:SHOWN])]
 
     def cells(row: dict[str, Any]) -> list[str]:

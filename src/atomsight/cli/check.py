@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, interruptible, out
+from atomsight.cli.options import executor_of
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ def check(
     paths: options.Sources,
     model: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="NAME|RUN",
             help="Masked-site model: name, run folder or .onnx file.",
             show_default="the bundled model",
@@ -30,21 +32,20 @@ def check(
     ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Calibration file; needed for any model but the bundled one."),
+        Option(metavar="FILE", help="Calibration file; needed for any model but the bundled one."),
     ] = None,
     precedents: Annotated[
-        Path | None,
-        typer.Option(metavar="DATASET", help="Report the most similar sites in this dataset."),
+        Path | None, Option(metavar="DATASET", help="Report the most similar sites in this dataset.")
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="DATASET",
             help="Search this dataset for crystals with the same geometry and other elements.",
         ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also print crystals without flagged sites and other findings.")
+        bool, Option("--all", help="Also print crystals without flagged sites and other findings.")
     ] = False,
     threads: options.Threads = 0,
     workers: options.Workers = 1,
@@ -60,22 +61,11 @@ def check(
     more. Such sites are flagged.
     """
     from atomsight.check.check import check as check_crystals
-    from atomsight.parallel.executors import executor_of
 
-    skips = Skips(as_json)
     handled = flagged = 0
-    limits = options.limits_of(max_seconds, max_memory)
-    with executor_of(cluster, workers, limits) as executor, err.status("checking") as status:
-        for found in check_crystals(
-            paths,
-            model,
-            calibration=calibration,
-            precedents=precedents,
-            against=against,
-            threads=threads,
-            on_skip=skips,
-            executor=executor,
-        ):
+    with executor_of(cluster, workers, max_seconds, max_memory) as executor, err.status("checking") as status:
+        work = partial(check_crystals, threads=threads, on_skip=Skips(as_json), executor=executor)
+        for found in work(paths, model, calibration=calibration, precedents=precedents, against=against):
             handled += 1
             flagged += bool(found.flagged)
             status.update(f"{counted(handled, 'crystal')} checked, {flagged:,} flagged")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument
 
 from atomsight.citations import find_citations, is_known
 from atomsight.cli import options
@@ -18,7 +19,7 @@ EPILOG = "Example: atomsight cite mofs run sweep > references.bib"
 def cite(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
+        Argument(
             metavar="[NAME|PATH]...",
             help="Works, topics (software, method, data), or folders of datasets, runs and results.",
             show_default="all works",

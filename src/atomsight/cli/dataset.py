@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar, show_table
 from atomsight.cli._output import AGAIN, emit, err, finish, interruptible, out
+from atomsight.cli.options import executor_of
 from atomsight.core.errors import DatasetError, InputError
 from atomsight.core.wording import counted
 
@@ -25,28 +28,28 @@ app = typer.Typer(help="Build a dataset, show its contents, or download a corpus
 def build(
     paths: options.Sources,
     to: options.NewDataset,
-    k: Annotated[int, typer.Option("-k", help="Neighbours of each site.", min=1)] = 24,
+    k: Annotated[int, Option("-k", help="Neighbours of each site.", min=1)] = 24,
     workers: options.WorkersOrCores = None,
     cluster: options.Cluster = None,
     max_seconds: options.MaxSeconds = None,
     max_memory: options.MaxMemory = None,
     one_per_refcode: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--one-per-refcode", help="Skip a file if an earlier PATH has a crystal of the same CSD refcode."
         ),
     ] = False,
     licence: options.Licence = None,
     bonds: Annotated[
         str,
-        typer.Option(
+        Option(
             metavar="none|file|perceive",
             help="Source of bonds: none, tables in the files, or tables and perception from the geometry.",
         ),
     ] = "file",
     policy: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Change a reading rule, for example min_distance=0.7."),
+        Option(metavar="NAME=VALUE", help="Change a reading rule, for example min_distance=0.7."),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -59,24 +62,17 @@ def build(
 
     from atomsight.core.files import check_folder
     from atomsight.dataset import build as build_dataset
-    from atomsight.parallel.executors import executor_of
 
     check_folder("--out", to)
     started = monotonic()
     rules = _policy(policy or [])
-    limits = options.limits_of(max_seconds, max_memory)
-    with executor_of(cluster, workers, limits) as executor, progress_bar("crystal") as progress:
-        summary = build_dataset(
-            paths,
-            to,
-            k,
-            policy=rules,
-            one_per_refcode=one_per_refcode,
-            licence=options.licences_of(licence),
-            bonds=bonds,
-            on_skip=emit_skip if as_json else None,
-            progress=progress,
-            executor=executor,
+    with executor_of(cluster, workers, max_seconds, max_memory) as executor, progress_bar("crystal") as show:
+        work = partial(
+            build_dataset, on_skip=emit_skip if as_json else None, progress=show, executor=executor
+        )
+        licences = options.licences_of(licence)
+        summary = work(
+            paths, to, k, policy=rules, one_per_refcode=one_per_refcode, licence=licences, bonds=bonds
         )
     seconds = monotonic() - started
     index = summary.index
@@ -96,7 +92,7 @@ def build(
 @app.command(epilog="Example: [bold]atomsight dataset info mofs[/]")
 def info(
     path: options.DatasetPath,
-    verify: Annotated[bool, typer.Option("--verify", help="Check the checksum of every file.")] = False,
+    verify: Annotated[bool, Option("--verify", help="Check the checksum of every file.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Show the contents of a dataset: crystals, sites, splits, elements by abundance, skips by reason."""
@@ -119,7 +115,7 @@ def info(
     show_counts(dataset.metadata)
     out.print(
         f"{counted(record['families'], 'family', 'families')} in {counted(record['groups'], 'group')}, "
-        f"the largest of {counted(record['largest_group'], 'crystal')}",
+        f"the largest of {counted(record['largest_group'], 'crystal')}"
     )
     columns = ("sites", "train", "val", "test")
     rows = ((e, *(f"{count[name]:,}" for name in columns)) for e, count in record["elements"].items())
@@ -137,10 +133,10 @@ def info(
 @interruptible(f"the archives already in --out are complete; {AGAIN}")
 def get(
     name: Annotated[
-        str | None, typer.Argument(metavar="[CORPUS]", help="Name of a corpus.", show_default="list all")
+        str | None, Argument(metavar="[CORPUS]", help="Name of a corpus.", show_default="list all")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the archives of the corpus.")
+        Path | None, Option("--out", metavar="DIR", help="Folder for the archives of the corpus.")
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -150,11 +146,9 @@ def get(
 
     if name is None:
         for known in KNOWN:
-            how = (
-                f"atomsight dataset get {known.name} --out {known.name}"
-                if known.package
-                else f"by hand: {known.by_hand}"
-            )
+            how = f"atomsight dataset get {known.name} --out {known.name}"
+            if not known.package:
+                how = f"by hand: {known.by_hand}"
             if as_json:
                 facts = {key: getattr(known, key) for key in ("contents", "licence", "citation")}
                 emit({"corpus": known.name, **facts, "get": how})
@@ -191,16 +185,15 @@ def _policy(changes: list[str]) -> QualityPolicy:
     from atomsight.io.policy import DEFAULT
 
     known = {field.name: getattr(DEFAULT, field.name) for field in fields(DEFAULT)}
+    truth = {"true": True, "false": False}
     values: dict[str, Any] = {}
     for change in changes:
         name, _, text = change.partition("=")
         if name not in known:
             raise InputError(f"{name!r} is no rule of the policy; the rules are {', '.join(known)}")
         try:
-            if isinstance(known[name], bool):
-                values[name] = {"true": True, "false": False}[text.lower()]
-            else:
-                values[name] = type(known[name])(text)
+            is_bool = isinstance(known[name], bool)
+            values[name] = truth[text.lower()] if is_bool else type(known[name])(text)
         except (ValueError, KeyError) as error:
             example = str(known[name]).lower()
             raise InputError(f"--policy {name} takes a value such as {example}, not {text!r}") from error

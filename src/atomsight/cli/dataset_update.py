@@ -1,23 +1,25 @@
-"""The verbs ``dataset merge``, ``add`` and ``split-like``: datasets made from datasets."""
+"""The verbs ``dataset merge``, ``split-like``, ``add`` and ``repair``: datasets made from datasets."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar
 from atomsight.cli._output import AGAIN, emit, err, finish, interruptible
 from atomsight.cli.dataset import app, emit_skip, show_counts
+from atomsight.cli.options import executor_of
 from atomsight.core.wording import counted
 
 
 @app.command(epilog="Example: [bold]atomsight dataset merge part1 part2 --out whole[/]")
 @interruptible(f"the new dataset is not finished; {AGAIN}")
 def merge(
-    parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Dataset folders, in order.")],
+    parts: Annotated[list[Path], Argument(metavar="PART...", help="Dataset folders, in order.")],
     to: options.NewDataset,
     as_json: options.AsJson = False,
 ) -> None:
@@ -54,10 +56,8 @@ def merge(
 )
 @interruptible(f"the new dataset is not finished; {AGAIN}")
 def split_like(
-    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Dataset with the wanted splits.")],
-    dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Dataset with the same crystals and more.")
-    ],
+    reference: Annotated[Path, Argument(metavar="REFERENCE", help="Dataset with the wanted splits.")],
+    dataset: Annotated[Path, Argument(metavar="DATASET", help="Dataset with the same crystals and more.")],
     to: options.NewDataset,
     as_json: options.AsJson = False,
 ) -> None:
@@ -75,16 +75,8 @@ def split_like(
     copy = copy_split_like(open_dataset(reference), source, to)
     left_out = source.n_crystals - copy.n_crystals
     if as_json:
-        emit(
-            {
-                "dataset": str(to),
-                "k": copy.k,
-                "crystals": copy.n_crystals,
-                "sites": copy.n_sites(),
-                "left_out": left_out,
-                "fingerprint": copy.fingerprint,
-            }
-        )
+        counts = {"k": copy.k, "crystals": copy.n_crystals, "sites": copy.n_sites(), "left_out": left_out}
+        emit({"dataset": str(to), **counts, "fingerprint": copy.fingerprint})
     else:
         err.print(f"split {to} like {reference}; {counted(left_out, 'crystal')} of {dataset} left out")
         show_counts(copy.metadata)
@@ -97,8 +89,7 @@ def add(
     dataset: options.DatasetPath,
     paths: options.Sources,
     replace: Annotated[
-        bool,
-        typer.Option("--replace", help="Replace crystals of the same name and other content."),
+        bool, Option("--replace", help="Replace crystals of the same name and other content.")
     ] = False,
     workers: options.WorkersOrCores = None,
     cluster: options.Cluster = None,
@@ -113,19 +104,10 @@ def add(
     in one step. The same command continues an interrupted addition.
     """
     from atomsight.dataset.add import add as add_to
-    from atomsight.parallel.executors import executor_of
 
-    limits = options.limits_of(max_seconds, max_memory)
-    with executor_of(cluster, workers, limits) as executor, progress_bar("crystal") as progress:
-        summary = add_to(
-            dataset,
-            paths,
-            replace=replace,
-            executor=executor,
-            licence=options.licences_of(licence),
-            on_skip=emit_skip if as_json else None,
-            progress=progress,
-        )
+    with executor_of(cluster, workers, max_seconds, max_memory) as executor, progress_bar("crystal") as show:
+        work = partial(add_to, on_skip=emit_skip if as_json else None, progress=show, executor=executor)
+        summary = work(dataset, paths, replace=replace, licence=options.licences_of(licence))
     if as_json:
         keys = ("added", "changed", "replaced", "known", "resumed")
         counts = {key: summary.index[key] for key in ("crystals", "sites", "fingerprint")}
@@ -137,3 +119,27 @@ def add(
             text += f"; {summary.changed:,} of the new crystals with a known name {effect}"
         err.print(f"{text}; {dataset} now contains {counted(summary.index['crystals'], 'crystal')}")
     finish(summary.index["crystals"])
+
+
+@app.command(epilog="Example: [bold]atomsight dataset repair mofs cifs/ more.tar.xz[/]")
+@interruptible(f"the shards repaired so far are complete; {AGAIN} to continue")
+def repair(
+    dataset: options.DatasetPath,
+    paths: Annotated[list[Path], Argument(metavar="PATH...", help="Files that the dataset was built from.")],
+    workers: options.WorkersOrCores = None,
+    max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Rebuild truncated, edited or missing shards from their sources, byte for byte."""
+    from atomsight.dataset.repair import repair as repair_shards
+
+    with executor_of(None, workers, max_seconds, max_memory) as executor, progress_bar("crystal") as show:
+        repaired = repair_shards(dataset, paths, executor=executor, progress=show)
+    for name in repaired:
+        if as_json:
+            emit({"dataset": str(dataset), "mended": name})
+        else:
+            err.print(f"repaired {dataset / name}")
+    if not repaired and not as_json:
+        err.print(f"{dataset} is complete: no file is damaged")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar, show_table
@@ -25,10 +25,9 @@ SHOWN = 15
 def dedupe(
     path: options.DatasetPath,
     tolerance: Annotated[
-        float,
-        typer.Option(help="Largest earth mover's distance of a pair, Å; 0.01 allows for rounding."),
+        float, Option(help="Largest earth mover's distance of a pair, Å; 0.01 allows for rounding.")
     ] = 0.01,
-    to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="CSV file for all pairs.")] = None,
+    to: Annotated[Path | None, Option("--out", metavar="FILE", help="CSV file for all pairs.")] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Find near-duplicate crystals by geometry, and report pairs with different elements.
@@ -45,9 +44,8 @@ def dedupe(
     dataset = open_dataset(path)
     with progress_bar() as progress:
         pairs = near_duplicates(dataset, tolerance, progress=progress)
-    saving = Saving()
-    if to is not None:
-        with saving:
+    with Saving() as saving:
+        if to is not None:
             write_csv(to, [field.name for field in fields(DuplicatePair)], map(astuple, pairs))
     if as_json:
         for pair in pairs:
@@ -58,24 +56,18 @@ def dedupe(
     finish(dataset.n_crystals, saving)
 
 
+def _cells(pair: DuplicatePair) -> tuple[str, ...]:
+    names = pair.first, pair.second, pair.first_formula, pair.first_only, pair.second_only
+    return *names, str(pair.sites), f"{pair.distance:.4f}"
+
+
 def _show(pairs: list[DuplicatePair], crystals: int, tolerance: float) -> None:
     from atomsight.dataset.dedupe import DIFFERENT, EXCHANGED, SAME
 
     columns = ("first", "second", "formula", "only in first", "only in second", "sites", "distance, Å")
     for relation in (DIFFERENT, EXCHANGED, SAME):
         found = [pair for pair in pairs if pair.relation == relation]
-        rows = [
-            (
-                p.first,
-                p.second,
-                p.first_formula,
-                p.first_only,
-                p.second_only,
-                str(p.sites),
-                f"{p.distance:.4f}",
-            )
-            for p in found[:SHOWN]
-        ]
-        if rows:
-            show_table(columns, "lllllrr", rows, f"Same geometry, {relation}: {counted(len(found), 'pair')}")
+        if found:
+            title = f"Same geometry, {relation}: {counted(len(found), 'pair')}"
+            show_table(columns, "lllllrr", map(_cells, found[:SHOWN]), title)
     out.print(f"{counted(len(pairs), 'pair')} within {tolerance:g} Å among {counted(crystals, 'crystal')}")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._display import save_figures, show_table
@@ -33,29 +33,27 @@ WEIGHTS = ("sites", "atoms")
 def distances(
     dataset_path: options.DatasetPath,
     elements: Annotated[
-        str, typer.Option(help="Elements of the sites: symbols such as C,H,N,O, top4, or all.")
+        str, Option(help="Elements of the sites: symbols such as C,H,N,O, top4, or all.")
     ] = "top4",
     neighbour: Annotated[
-        str, typer.Option(help="Neighbour numbers: 1 the nearest, 1-4 the first four, any all of them.")
+        str, Option(help="Neighbour numbers: 1 the nearest, 1-4 the first four, any all of them.")
     ] = "1",
     folder: options.ResultFolder = None,
-    bins: Annotated[int, typer.Option(help="Number of histogram bins.")] = 800,
-    span: Annotated[
-        str, typer.Option("--range", metavar="LOW,HIGH", help="Range of the histograms in Å.")
-    ] = "0,4",
+    bins: Annotated[int, Option(help="Number of histogram bins.")] = 800,
+    span: Annotated[str, Option("--range", metavar="LOW,HIGH", help="Range of the histograms in Å.")] = "0,4",
     split: options.Split = "all",
     weight: Annotated[
-        str, typer.Option(help="sites: each symmetry-unique site counts once; atoms: each atom of the cell.")
+        str, Option(help="sites: each symmetry-unique site counts once; atoms: each atom of the cell.")
     ] = "sites",
     resolution: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="Peaks closer than about twice this value (Å) are one.")
+        float, Option(min=0.001, max=0.5, help="Peaks closer than about twice this value (Å) are one.")
     ] = 0.01,
     figures: Annotated[
-        int, typer.Option(min=0, help="Maximum number of element pairs with a figure, most frequent first.")
+        int, Option(min=0, help="Maximum number of element pairs with a figure, most frequent first.")
     ] = 24,
-    memory: Annotated[int, typer.Option(min=100, metavar="MB", help="Memory of the aggregation.")] = 400,
+    memory: Annotated[int, Option(min=100, metavar="MB", help="Memory of the aggregation.")] = 400,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the aggregation.", show_default="cores, at most 4")
+        int | None, Option(min=1, help="Threads of the aggregation.", show_default="cores, at most 4")
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -92,9 +90,8 @@ def distances(
     with err.status("finding peaks"):
         pairs = summarise_pairs(counts, chosen_weight, resolution)
     summary = _settings(dataset, counts, split, chosen_weight, resolution)
-    saving = Saving()
-    if folder is not None:
-        with saving:
+    with Saving() as saving:
+        if folder is not None:
             write_distances(counts, pairs, summary, folder)
             save_figures(folder, _figures(counts, pairs, dataset.path.name, summary, figures))
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar, show_pairs, show_table
@@ -23,21 +23,19 @@ SHOWN = 10
 
 @interruptible(FILES)
 def evaluate(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Run folder, .onnx file, or name of a bundled model.")
-    ],
+    run: Annotated[str, Argument(metavar="RUN", help="Run folder, .onnx file, or name of a bundled model.")],
     dataset_path: options.DatasetPath,
     folder: options.ResultFolder = None,
     split: options.Split = "test",
     trained_on: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="DATASET",
             help="Training dataset of the model, used to count crystals that were seen in training.",
             show_default="from the run folder",
         ),
     ] = None,
-    model_name: Annotated[str | None, typer.Option(help="Name of the model in tables and figures.")] = None,
+    model_name: Annotated[str | None, Option(help="Name of the model in tables and figures.")] = None,
     threads: options.Threads = 0,
     as_json: options.AsJson = False,
 ) -> None:
@@ -118,23 +116,19 @@ def _show(result: EvaluationResult) -> None:
     sizes = f"{counted(summary['crystals'], 'crystal')}, {counted(summary['sites'], 'site')}"
     error = summary["accuracy_standard_error"]
     spread = f" ± {percent(error)}" if error else ""
+    macro = percent(summary["top3_macro_recall"])
     coverage = percent(summary["coverage_at_99_percent_accuracy"])
     threshold = summary["confidence_for_99_percent_accuracy"]
     at_99 = "at no threshold" if threshold is None else f"on {coverage} % of the sites ({threshold:.3f})"
     show_pairs(
-        (
-            ("model", Text.assemble((evaluation.model, "bold"), known)),
-            ("split", f"{evaluation.split}: {sizes}"),
-            ("accuracy", Text.assemble((f"{percent(summary['accuracy'])} %", "bold"), spread)),
-            ("macro recall", Text(f"{percent(summary['macro_recall'])} %", "bold")),
-            (
-                "top 3",
-                f"{percent(summary['top3_accuracy'])} % (macro {percent(summary['top3_macro_recall'])} %)",
-            ),
-            ("calibration error", f"{percent(summary['expected_calibration_error'])} %"),
-            ("99 % accurate", at_99),
-            ("all sites correct", counted(summary["crystals_all_right"], "crystal")),
-        )
+        ("model", Text.assemble((evaluation.model, "bold"), known)),
+        ("split", f"{evaluation.split}: {sizes}"),
+        ("accuracy", Text.assemble((f"{percent(summary['accuracy'])} %", "bold"), spread)),
+        ("macro recall", Text(f"{percent(summary['macro_recall'])} %", "bold")),
+        ("top 3", f"{percent(summary['top3_accuracy'])} % (macro {macro} %)"),
+        ("calibration error", f"{percent(summary['expected_calibration_error'])} %"),
+        ("99 % accurate", at_99),
+        ("all sites correct", counted(summary["crystals_all_right"], "crystal")),
     )
 
     def element_cells(row: dict[str, Any]) -> list[str]:

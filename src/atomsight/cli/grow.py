@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar
 from atomsight.cli._output import RESUME, emit, err, finish, interruptible, note
-from atomsight.cli.train import epoch_printer, show_result
+from atomsight.cli.train import show_epoch, show_result
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ EPILOG = "Example: atomsight grow runs/k10 mofs -k 11 --out runs/k11"
 
 @interruptible(RESUME)
 def grow(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
+    run: Annotated[Path, Argument(metavar="RUN", help="Folder of a finished training run.")],
     dataset_path: options.DatasetPath,
-    k: Annotated[int, typer.Option("-k", help="New k, larger than that of RUN.")],
-    folder: Annotated[Path, typer.Option("--out", "-o", metavar="RUN2", help="New run folder.")],
-    epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs in each stage.")] = 4,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of the schedule.")] = 0.03,
+    k: Annotated[int, Option("-k", help="New k, larger than that of RUN.")],
+    folder: Annotated[Path, Option("--out", "-o", metavar="RUN2", help="New run folder.")],
+    epochs: Annotated[int, Option(min=1, help="Maximum number of epochs in each stage.")] = 4,
+    learning_rate: Annotated[float, Option(help="Peak learning rate of the schedule.")] = 0.03,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the order of the sites.", show_default="that of RUN")
+        int | None, Option(min=0, help="Seed of the order of the sites.", show_default="that of RUN")
     ] = None,
     resume: options.Resume = False,
     threads: options.TorchThreads = None,
@@ -49,12 +49,11 @@ def grow(
 
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
-    show_epoch = epoch_printer(as_json)
 
     def show(now: Progress) -> None:
         record = now.record
         if now.stage != "grown" or as_json:
-            show_epoch(now)
+            show_epoch(now, as_json)
         else:
             err.print(
                 f"before training: the predictions equal those of {record['from']['run']} within "

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
+from typer import Option
 
 from atomsight.cli import dataset
 from atomsight.cli._output import err
@@ -36,13 +37,13 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Predict the elements of crystal structures from atomic positions, and find errors in structures."""
 
 
-for _name in ("dedupe", "dataset_update", "repair"):
+for _name in ("dedupe", "dataset_update"):
     import_module(f"atomsight.cli.{_name}")
 app.add_typer(dataset.app, name="dataset")
 for _name in VERBS:
@@ -64,10 +65,8 @@ def run() -> None:
     except BrokenPipeError:
         _discard_output()
         sys.exit(1)
-    except InputError as error:
-        _fail(str(error), 2)
     except AtomsightError as error:
-        _fail(str(error), 1)
+        _fail(str(error), 2 if isinstance(error, InputError) else 1)
     except Exception as error:
         message = _system_error(error)
         if message is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from atomsight.cli import options
 from atomsight.cli._display import save_figures, show_table
@@ -27,25 +27,23 @@ EPILOG = "Example: atomsight mistakes evaluation mofs --pair Al,Li --out mistake
 @interruptible(FILES)
 def mistakes(
     evaluation: Annotated[
-        Path, typer.Argument(metavar="EVALUATION", help="Folder that atomsight evaluate --out wrote.")
+        Path, Argument(metavar="EVALUATION", help="Folder that atomsight evaluate --out wrote.")
     ],
     dataset_path: options.DatasetPath,
     pair: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="TRUE,PREDICTED",
             help="True and predicted element, such as Al,Li.",
             show_default="all pairs",
         ),
     ] = None,
     site: Annotated[
-        str | None, typer.Option(metavar="CRYSTAL:LABEL", help="Show one site; CRYSTAL:#INDEX works too.")
+        str | None, Option(metavar="CRYSTAL:LABEL", help="Show one site; CRYSTAL:#INDEX works too.")
     ] = None,
     folder: options.ResultFolder = None,
     duplicates: options.Duplicates = None,
-    shown: Annotated[
-        int, typer.Option("--top", min=1, help="Maximum number of pairs to print and draw.")
-    ] = 10,
+    shown: Annotated[int, Option("--top", min=1, help="Maximum number of pairs to print and draw.")] = 10,
     as_json: options.AsJson = False,
 ) -> None:
     """Compare misclassified sites with correctly classified sites of the same element, pair by pair.
@@ -54,7 +52,7 @@ def mistakes(
     deviations of the distances from those typical of the true and of the predicted element.
     """
     from atomsight.analyse.evaluation import read_mistakes
-    from atomsight.analyse.mistake_tables import write_mistakes
+    from atomsight.analyse.mistake_tables import distinctive_traits, pair_row, trait_row, write_mistakes
     from atomsight.analyse.mistakes import analyse_mistakes
     from atomsight.analyse.mistakes_duplicates import read_near_duplicates
     from atomsight.core.files import check_folder
@@ -77,13 +75,14 @@ def mistakes(
     with err.status("comparing"):
         analysis = analyse_mistakes(table, dataset, near)
     chosen = [p for p in analysis.pairs if wanted in (None, (p.true, p.predicted))]
-    saving = Saving()
-    if folder is not None:
-        with saving:
+    with Saving() as saving:
+        if folder is not None:
             write_mistakes(analysis, chosen, folder)
             save_figures(folder, _figures(analysis, chosen, shown))
     if as_json:
-        _emit(analysis, chosen)
+        for one in chosen:
+            traits = list(map(trait_row, distinctive_traits(analysis, one, most=8)))
+            emit({**pair_row(one), "traits": traits})
     else:
         _show(analysis, chosen, shown)
         saving.report(folder)
@@ -121,13 +120,6 @@ def _figures(
         yield name, mistaken_pair_figure(analysis, pair)
 
 
-def _emit(analysis: MistakeAnalysis, chosen: list[PairOfElements]) -> None:
-    from atomsight.analyse.mistake_tables import distinctive_traits, pair_row, trait_row
-
-    for pair in chosen:
-        emit({**pair_row(pair), "traits": list(map(trait_row, distinctive_traits(analysis, pair, most=8)))})
-
-
 def _show(analysis: MistakeAnalysis, chosen: list[PairOfElements], most: int) -> None:
     from atomsight.analyse.mistake_tables import distinctive_traits, pair_row, site_row
 
@@ -148,11 +140,8 @@ def _show(analysis: MistakeAnalysis, chosen: list[PairOfElements], most: int) ->
     show_table(columns, "lrrrrrr", rows)
     for line in lines:
         out.print(line, soft_wrap=True)
-    err.print(
-        "repeated: in groups with several misclassified crystals; closer: to the distances of the predicted "
-        "element",
-        soft_wrap=True,
-    )
+    where = "repeated: in groups with several misclassified crystals"
+    err.print(f"{where}; closer: to the distances of the predicted element", soft_wrap=True)
     if len(chosen) > 1:
         return
     table, wanted = analysis.table, (chosen[0].true, chosen[0].predicted)
@@ -186,11 +175,10 @@ def _show_site(table: MistakeTable, dataset: Dataset, name: str, folder: Path | 
     else:
         verdict = f"in the {site.split} split, which was not evaluated"
     symbol = SYMBOLS[site.element]
-    saving = Saving()
-    if folder is not None:
-        name = "site-" + re.sub(r"[^\w.-]+", "_", f"{site.crystal}-{site.label}-{site.site}")
-        title = f"{site.label} of {site.crystal}: {symbol} {verdict}"
-        with saving:
+    with Saving() as saving:
+        if folder is not None:
+            name = "site-" + re.sub(r"[^\w.-]+", "_", f"{site.crystal}-{site.label}-{site.site}")
+            title = f"{site.label} of {site.crystal}: {symbol} {verdict}"
             save_figures(folder, [(name, site_figure(site, profiles, predicted, title=title))])
     if as_json:
         names = {key: getattr(site, key) for key in ("crystal", "site", "label")}

@@ -20,18 +20,10 @@ def models(as_json: options.AsJson = False) -> None:
         model = load_model(name, threads=1)
         test = model.metadata.get("test") or {}
         if as_json:
-            emit(
-                {
-                    "model": name,
-                    "default": name == DEFAULT,
-                    "kind": model.kind,
-                    "k": model.k,
-                    "elements": [SYMBOLS[z] for z in model.elements],
-                    "licence": model.metadata.get("licence"),
-                    "test": test or None,
-                    "card": str(PRETRAINED / f"{name}.md"),
-                }
-            )
+            facts = {"model": name, "default": name == DEFAULT, "kind": model.kind, "k": model.k}
+            licence = {"licence": model.metadata.get("licence")}
+            known = {"elements": [SYMBOLS[z] for z in model.elements], **licence, "test": test or None}
+            emit({**facts, **known, "card": str(PRETRAINED / f"{name}.md")})
         scores = [f"{100 * test[key]:.1f} %" if key in test else "" for key in ("accuracy", "macro_recall")]
         label = f"{name} (default)" if name == DEFAULT else name
         rows.append((label, model.kind, str(model.k), str(len(model.elements)), *scores))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._output import PRINTED, Skips, emit, finish, interruptible, out
@@ -16,7 +16,7 @@ EPILOG = "Example: [bold]atomsight neighbours quartz.cif -k 6[/]"
 @interruptible(PRINTED)
 def neighbours(
     paths: options.Sources,
-    k: Annotated[int, typer.Option("-k", help="Neighbours of each site.", min=1)] = 10,
+    k: Annotated[int, Option("-k", help="Neighbours of each site.", min=1)] = 10,
     as_json: options.AsJson = False,
 ) -> None:
     """Print the distances in Å from each symmetry-unique site to its k nearest neighbours.

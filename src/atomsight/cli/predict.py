@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._output import PRINTED, Skips, emit, err, finish, interruptible, out
+from atomsight.cli.options import executor_of
 from atomsight.core.wording import counted
 
 if TYPE_CHECKING:
@@ -25,25 +27,24 @@ def predict(
     paths: options.Sources,
     model: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="NAME|RUN",
             help="Name of a bundled model, run folder or .onnx file.",
             show_default="see atomsight models",
         ),
     ] = None,
     composition: Annotated[
-        bool,
-        typer.Option("--composition", help="Constrain the prediction to the composition in the file."),
+        bool, Option("--composition", help="Constrain the prediction to the composition in the file.")
     ] = False,
     formula: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="FORMULA|stated",
             help="Constrain the prediction to this formula, or to the one stated in each file. Hydrogen or "
             "solvent atoms may be missing.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(help="Number of elements printed for each site.", min=1)] = 3,
+    top: Annotated[int, Option(help="Number of elements printed for each site.", min=1)] = 3,
     threads: options.Threads = 0,
     workers: options.Workers = 1,
     cluster: options.Cluster = None,
@@ -58,21 +59,11 @@ def predict(
     prediction set contains the true element in 99 of 100 cases. JSON omits probabilities below 0.001.
     """
     from atomsight.models.predict import predict as predict_crystals
-    from atomsight.parallel.executors import executor_of
 
-    skips = Skips(as_json)
     handled = agreeing = sites = 0
-    limits = options.limits_of(max_seconds, max_memory)
-    with executor_of(cluster, workers, limits) as executor:
-        for prediction in predict_crystals(
-            paths,
-            model,
-            composition=composition,
-            formula=formula,
-            threads=threads,
-            on_skip=skips,
-            executor=executor,
-        ):
+    with executor_of(cluster, workers, max_seconds, max_memory) as executor:
+        work = partial(predict_crystals, threads=threads, on_skip=Skips(as_json), executor=executor)
+        for prediction in work(paths, model, composition=composition, formula=formula):
             handled += 1
             agreeing += int(prediction.agrees.sum())
             sites += prediction.crystal.n_sites

@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar
 from atomsight.cli._output import AGAIN, Saving, Skips, emit, err, finish, interruptible, out
+from atomsight.cli.options import executor_of
 from atomsight.core.errors import InputError, OutputError
 from atomsight.core.files import write_bytes
 from atomsight.core.wording import counted
@@ -32,26 +34,23 @@ FORMATS = (".csv", ".json", ".jsonl", ".parquet")
 def rank(
     paths: options.Sources,
     risk: Annotated[
-        float,
-        typer.Option(help="Largest probability of the verdict unlikely for a real structure, 0 to 0.5."),
+        float, Option(help="Largest probability of the verdict unlikely for a real structure, 0 to 0.5.")
     ] = 0.005,
     relaxed: Annotated[
-        bool,
-        typer.Option("--relaxed", help="Inorganic candidates are relaxed, so that their volume counts."),
+        bool, Option("--relaxed", help="Inorganic candidates are relaxed, so that their volume counts.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Report the sites and contacts that lower a score.")
+        bool, Option("--explain", help="Report the sites and contacts that lower a score.")
     ] = False,
     to: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Output file: .csv, .json, .jsonl or .parquet."),
+        Option("--out", "-o", metavar="FILE", help="Output file: .csv, .json, .jsonl or .parquet."),
     ] = None,
     keep_dir: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="New folder for copies of the files with the verdict keep."),
+        Path | None, Option(metavar="DIR", help="New folder for copies of the files with the verdict keep.")
     ] = None,
     show: Annotated[
-        int, typer.Option(min=0, help="Maximum number of printed candidates of each formula; 0 prints all.")
+        int, Option(min=0, help="Maximum number of printed candidates of each formula; 0 prints all.")
     ] = 10,
     threads: options.Threads = 0,
     workers: options.Workers = 1,
@@ -66,7 +65,6 @@ def rank(
     """
     from atomsight.core.files import check_file, check_folder
     from atomsight.core.progress import Progress
-    from atomsight.parallel.executors import executor_of
     from atomsight.parallel.jobs import sources_of
     from atomsight.rank.calibration import RankCalibration
     from atomsight.rank.ledger import Ledger
@@ -87,27 +85,15 @@ def rank(
     if survivors is not None:
         sources = survivors.watch(sources)
     handled = 0
-    with ExitStack() as contexts:
-        ledger = contexts.enter_context(Ledger(verdicts))
-        if survivors is not None:
-            contexts.enter_context(survivors)
-        limits = options.limits_of(max_seconds, max_memory)
-        with executor_of(cluster, workers, limits) as executor, progress_bar("candidate") as progress:
-            for scored in score(
-                sources,
-                risk=risk,
-                explain=explain,
-                relaxed=relaxed,
-                threads=threads,
-                on_skip=skips,
-                executor=executor,
-            ):
+    with Ledger(verdicts) as ledger, survivors or nullcontext():
+        with executor_of(cluster, workers, max_seconds, max_memory) as pool, progress_bar("candidate") as bar:
+            work = partial(score, threads=threads, on_skip=skips, executor=pool)
+            for scored in work(sources, risk=risk, explain=explain, relaxed=relaxed):
                 ledger.add(scored, survivors.add(scored) if survivors is not None else None)
                 handled += 1
-                progress(Progress("scoring", handled, skipped=skips.count))
+                bar(Progress("scoring", handled, skipped=skips.count))
         kept = ledger.kept()
-        saving = Saving()
-        with saving:
+        with Saving() as saving:
             if to is not None and handled:
                 write_ranking(ledger.ordered(), to)
         with saving:
@@ -121,7 +107,7 @@ def rank(
     if handled and not as_json:
         err.print(
             f"{counted(handled, 'candidate')}: {kept:,} to keep, {handled - kept:,} unlikely; a real "
-            f"structure is called unlikely with a probability of at most {100 * risk:g} %",
+            f"structure is called unlikely with a probability of at most {100 * risk:g} %"
         )
     finish(handled, saving)
 

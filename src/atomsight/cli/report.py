@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from atomsight.cli import options
 from atomsight.cli._output import AGAIN, emit, err, finish, interruptible
@@ -17,17 +17,17 @@ EPILOG = "Example: atomsight report run crystals --out report.html"
 def report(
     paths: Annotated[
         list[Path],
-        typer.Argument(
+        Argument(
             metavar="PATH...",
             help="Dataset folders, run folders, and folders that evaluate, mistakes, sweep, distances or "
             "bonds wrote with --out.",
         ),
     ],
-    out_path: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="HTML file to write.")],
-    title: Annotated[str, typer.Option(help="Title of the page.", show_default="names of the folders")] = "",
+    out_path: Annotated[Path, Option("--out", "-o", metavar="FILE", help="HTML file to write.")],
+    title: Annotated[str, Option(help="Title of the page.", show_default="names of the folders")] = "",
     duplicates: options.Duplicates = None,
     sites: Annotated[
-        int, typer.Option(min=1, help="Maximum number of misclassified sites of an evaluation.")
+        int, Option(min=1, help="Maximum number of misclassified sites of an evaluation.")
     ] = 3000,
     threads: options.Threads = 0,
     as_json: options.AsJson = False,

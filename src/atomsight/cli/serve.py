@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._output import emit, err, interruptible, note
@@ -17,30 +17,28 @@ EPILOG = "Example: [bold]atomsight serve[/], then drop a CIF on the page"
 def serve(
     port: Annotated[
         int | None,
-        typer.Option(
+        Option(
             min=0, max=65535, help="Port; 0 uses any free port.", show_default="8421 or the next free port"
         ),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Any other than 127.0.0.1 admits other machines.")
+        str, Option(help="Address to listen on. Any other than 127.0.0.1 admits other machines.")
     ] = "127.0.0.1",
     dataset: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="DATASET",
             help="Dataset for similar sites and distance distributions.",
             show_default="tables of the training data",
         ),
     ] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a web browser.")] = False,
-    max_upload: Annotated[
-        int, typer.Option(min=1, metavar="MB", help="Total size of all uploaded files.")
-    ] = 1024,
+    no_browser: Annotated[bool, Option("--no-browser", help="Do not open a web browser.")] = False,
+    max_upload: Annotated[int, Option(min=1, metavar="MB", help="Total size of all uploaded files.")] = 1024,
     max_seconds: Annotated[
-        float, typer.Option(min=0.001, metavar="S", help="Skip a file if reading it takes more time.")
+        float, Option(min=0.001, metavar="S", help="Skip a file if reading it takes more time.")
     ] = 60,
     max_memory: Annotated[
-        float, typer.Option(min=0.5, metavar="GIB", help="Skip a file if reading it takes more memory.")
+        float, Option(min=0.5, metavar="GIB", help="Skip a file if reading it takes more memory.")
     ] = 4,
     threads: options.Threads = 0,
     as_json: options.AsJson = False,

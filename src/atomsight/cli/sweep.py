@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar, save_figures, show_table
@@ -28,32 +29,31 @@ EPILOG = "Example: atomsight sweep mofs -k 1-10 --preset twenty --out sweep"
 def sweep(
     dataset_path: options.DatasetPath,
     folder: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder for runs, tables and figures."),
+        Path, Option("--out", "-o", metavar="DIR", help="Folder for runs, tables and figures.")
     ],
-    k: Annotated[str, typer.Option("-k", help="Values of k: 1-10, or 4,8,16.")] = "1-10",
+    k: Annotated[str, Option("-k", help="Values of k: 1-10, or 4,8,16.")] = "1-10",
     preset: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="ten: C N O Li Na K Al Si P S with --cap 10000; twenty: the twenty most abundant elements."
         ),
     ] = None,
     elements: Annotated[
         str | None,
-        typer.Option(help="topN, twenty, ten, all, or H,C,N,O instead of a preset.", show_default="top20"),
+        Option(help="topN, twenty, ten, all, or H,C,N,O instead of a preset.", show_default="top20"),
     ] = None,
     cap: options.ElementCap = None,
     model: options.Architecture = "two-stage",
-    seeds: Annotated[int, typer.Option(help="Number of runs with different seeds for each k.")] = 3,
+    seeds: Annotated[int, Option(help="Number of runs with different seeds for each k.")] = 3,
     epochs: options.Epochs = None,
     score: Annotated[
-        str, typer.Option(help="Score for the suggestion: macro-recall or accuracy.")
+        str, Option(help="Score for the suggestion: macro-recall or accuracy.")
     ] = "macro-recall",
     useful: Annotated[
-        float, typer.Option(min=0, max=1, help="Smallest gain in the score that justifies a larger k.")
+        float, Option(min=0, max=1, help="Smallest gain in the score that justifies a larger k.")
     ] = 0.005,
     splits: Annotated[
-        int, typer.Option(min=0, help="Repeat the sweep with this number of other splits of the crystals.")
+        int, Option(min=0, help="Repeat the sweep with this number of other splits of the crystals.")
     ] = 0,
     threads: options.TorchThreads = None,
     as_json: options.AsJson = False,
@@ -88,14 +88,13 @@ def sweep(
     check_folder("--out", folder)
     dataset = open_dataset(dataset_path)
     with progress_bar(on_record=_emit_run if as_json else _show_run) as progress:
-        swept = sweep_k(dataset, folder, ks, settings, seeds=seeds, threads=threads, progress=progress)
+        work = partial(sweep_k, ks=ks, settings=settings, seeds=seeds, threads=threads, progress=progress)
+        swept = work(dataset, folder)
         others = []
         for number in range(1, splits + 1):
             place = folder / "splits" / f"{number}"
             other = resplit(dataset, place / "dataset", salt=str(number))
-            others.append(
-                sweep_k(other, place, ks, settings, seeds=seeds, threads=threads, progress=progress)
-            )
+            others.append(work(other, place))
     with err.status("resampling"):
         metric = cast("Score", wanted)
         on_splits = [suggest(other.counts["val"], metric, useful=useful).k for other in others]
@@ -106,8 +105,7 @@ def sweep(
         "settings": {name: v for name, v in settings.as_dict().items() if name not in ("k", "seed")},
         "preset": preset,
     }
-    saving = Saving()
-    with saving:
+    with Saving() as saving:
         write_sweep(report, written, folder)
         title = f"{dataset.path.name}, {counted(len(swept.elements), 'element')}"
         save_figures(folder, _figures(report, title))

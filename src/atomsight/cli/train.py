@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from atomsight.cli import options
 from atomsight.cli._display import progress_bar, show_pairs
@@ -23,19 +23,17 @@ EPILOG = "Example: [bold]atomsight train dataset --model two-stage -k 10 --eleme
 def train(
     dataset_path: options.DatasetPath,
     folder: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="RUN", help="Run folder for metrics, checkpoints and the model."),
+        Path, Option("--out", "-o", metavar="RUN", help="Run folder for metrics, checkpoints and the model.")
     ],
     model: options.Architecture = "two-stage",
-    k: Annotated[int, typer.Option("-k", help="Number of neighbours of each site.")] = 10,
+    k: Annotated[int, Option("-k", help="Number of neighbours of each site.")] = 10,
     elements: Annotated[
-        str,
-        typer.Option(help="topN (the N most abundant in the training split), twenty, ten, all, or H,C,N,O."),
+        str, Option(help="topN (the N most abundant in the training split), twenty, ten, all, or H,C,N,O.")
     ] = "top20",
     cap: options.ElementCap = None,
     per_crystal: Annotated[
         int | None,
-        typer.Option(
+        Option(
             metavar="N",
             help="In each epoch use a crystal of n > N sites with probability N / n, so that large crystals "
             "do not dominate.",
@@ -44,16 +42,14 @@ def train(
     ] = None,
     epochs: options.Epochs = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Sites per step.", show_default="depends on the model")
+        int | None, Option(help="Sites per step.", show_default="depends on the model")
     ] = None,
     learning_rate: options.LearningRate = None,
-    patience: Annotated[
-        int, typer.Option(help="Early stopping: epochs without a better validation score.")
-    ] = 12,
-    seed: Annotated[int, typer.Option(help="Seed of the weights, the cap and the order of the sites.")] = 0,
+    patience: Annotated[int, Option(help="Early stopping: epochs without a better validation score.")] = 12,
+    seed: Annotated[int, Option(help="Seed of the weights, the cap and the order of the sites.")] = 0,
     start_from: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--from",
             metavar="MODEL",
             help="Fine-tune this masked-site model: bundled name, run folder or file. Architecture, k and "
@@ -64,14 +60,13 @@ def train(
     threads: options.TorchThreads = None,
     accelerator: options.Accelerator = "cpu",
     devices: Annotated[
-        int, typer.Option(min=1, help="Processes per machine, one per GPU; they share each step.")
+        int, Option(min=1, help="Processes per machine, one per GPU; they share each step.")
     ] = 1,
     nodes: Annotated[
-        int, typer.Option(min=1, help="Machines; run the same command on each, see the documentation.")
+        int, Option(min=1, help="Machines; run the same command on each, see the documentation.")
     ] = 1,
     in_memory: Annotated[
-        bool,
-        typer.Option("--in-memory", help="Keep the sites in the memory of the device; faster on a GPU."),
+        bool, Option("--in-memory", help="Keep the sites in the memory of the device; faster on a GPU.")
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -103,7 +98,7 @@ def train(
     )
     if start_from is not None and (model, k, elements) != ("two-stage", 10, "top20"):
         raise InputError("--from sets architecture, k and elements; leave out --model, -k and --elements")
-    with progress_bar(on_record=epoch_printer(as_json)) as progress:
+    with progress_bar(on_record=partial(show_epoch, as_json=as_json)) as progress:
         trained = train_model(
             dataset_path,
             folder,
@@ -128,22 +123,18 @@ def train(
     finish(1)
 
 
-def epoch_printer(as_json: bool) -> Callable[[Progress], None]:
-    """Return a function that prints the scores at the end of an epoch."""
-
-    def show(now: Progress) -> None:
-        record = now.record
-        if as_json:
-            emit(dict(record))
-        else:
-            place = f"{now.stage} {now.epoch}/{now.epochs}"
-            err.print(
-                f"{place:16} loss {record['train_loss']:.4f}, val {record['val_loss']:.4f}, "
-                f"accuracy {record['val_accuracy']:.4f}, macro recall {record['val_macro_recall']:.4f}, "
-                f"{record['seconds']:.1f} s",
-            )
-
-    return show
+def show_epoch(now: Progress, as_json: bool) -> None:
+    """Print the scores at the end of an epoch."""
+    record = now.record
+    if as_json:
+        emit(dict(record))
+        return
+    place = f"{now.stage} {now.epoch}/{now.epochs}"
+    err.print(
+        f"{place:16} loss {record['train_loss']:.4f}, val {record['val_loss']:.4f}, accuracy "
+        f"{record['val_accuracy']:.4f}, macro recall {record['val_macro_recall']:.4f}, "
+        f"{record['seconds']:.1f} s"
+    )
 
 
 def show_result(folder: Path, k: int, elements: int, result: dict[str, Any]) -> None:
@@ -152,12 +143,10 @@ def show_result(folder: Path, k: int, elements: int, result: dict[str, Any]) -> 
     epochs = ", ".join(f"{stage} {n}" for stage, n in result["epochs"].items())
     error, before = val["calibration_error"], val["calibration_error_uncalibrated"]
     show_pairs(
-        (
-            ("model", f"{folder / 'model.onnx'}: k = {k}, {counted(elements, 'element')}"),
-            ("epochs", f"{epochs}; {result['seconds']:.1f} s"),
-            ("val", counted(val["sites"], "site")),
-            ("accuracy", f"{100 * val['accuracy']:.1f} %"),
-            ("macro recall", f"{100 * val['macro_recall']:.1f} %"),
-            ("calibration error", f"{100 * error:.2f} % ({100 * before:.2f} % before calibration)"),
-        )
+        ("model", f"{folder / 'model.onnx'}: k = {k}, {counted(elements, 'element')}"),
+        ("epochs", f"{epochs}; {result['seconds']:.1f} s"),
+        ("val", counted(val["sites"], "site")),
+        ("accuracy", f"{100 * val['accuracy']:.1f} %"),
+        ("macro recall", f"{100 * val['macro_recall']:.1f} %"),
+        ("calibration error", f"{100 * error:.2f} % ({100 * before:.2f} % before calibration)"),
     )

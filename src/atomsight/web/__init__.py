@@ -3,7 +3,7 @@
 | module | contents |
 |---|---|
 | `app` | `create_app`: the ASGI app, static files, error answers |
-| `api`, `api_explore` | routes of the API |
+| `api`, `api_explore` | routes of the API: checks and rankings; distributions and confusion matrix |
 | `state` | what the routes of one server share |
 | `run` | `serve`: the server and the browser |
 | `guard`, `protocol`, `addresses` | allowed hosts and origins, limits of size and time of requests |
@@ -14,7 +14,6 @@
 | `scene` | atoms and bonds for the 3D view |
 | `corrected` | CIFs with other elements on some sites |
 | `ranking` | rankings, tables and files to download |
-| `explore` | distance distributions and confusion matrix |
 | `tables`, `precedents` | distance distributions and similar sites, bundled or computed from a dataset |
 | `shapes` | requests and answers of the API for its OpenAPI description |
 | `static/` | the page; `static/vendor` contains 3Dmol.js |

@@ -82,11 +82,10 @@ TryJob = Annotated[Job, Depends(job_finder("try"))]
 
 def find_crystal(job: CheckJob, index: int) -> Checked:
     """Return the checked crystal of a request."""
-    found = job.result or []
+    found: list[Checked] = job.result or []
     if not 0 <= index < len(found):
         raise HTTPException(404, f"there is no crystal {index}; the check has found {len(found)} so far")
-    crystal: Checked = found[index]
-    return crystal
+    return found[index]
 
 
 TheCrystal = Annotated[Checked, Depends(find_crystal)]
@@ -134,19 +133,14 @@ def upload(
         if to is None:
             state.uploads.drop(target)
         raise
-    return {
-        "upload": target.identifier,
-        "files": len(target.names),
-        "bytes": target.size,
-        "skipped": _skips(target),
-    }
+    sizes = {"files": len(target.names), "bytes": target.size}
+    return {"upload": target.identifier, **sizes, "skipped": _skips(target)}
 
 
 @router.delete("/uploads/{identifier}", status_code=204, tags=["uploads"])
-def delete_upload(state: TheState, target: Annotated[Upload, Depends(find_upload)]) -> Response:
+def delete_upload(state: TheState, target: Annotated[Upload, Depends(find_upload)]) -> None:
     """Delete an upload and its files."""
     state.uploads.drop(target)
-    return Response(status_code=204)
 
 
 @router.post("/checks", response_model=shapes.JobStatus, status_code=202, tags=["check"])
@@ -221,12 +215,11 @@ def cancel(state: TheState, job: AnyJob) -> dict[str, Any]:
 
 
 @router.delete("/jobs/{identifier}", status_code=204, tags=["jobs"])
-def forget(state: TheState, job: AnyJob) -> Response:
+def forget(state: TheState, job: AnyJob) -> None:
     """Cancel a job, delete its results, and delete its upload if no other job uses it."""
     state.jobs.forget(job)
     if not state.jobs.uses(job.upload):
         state.uploads.drop(job.upload)
-    return Response(status_code=204)
 
 
 @router.get("/checks/{identifier}", response_model=shapes.CrystalList, tags=["check"])

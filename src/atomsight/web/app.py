@@ -16,7 +16,6 @@ from atomsight.core.version import __version__
 from atomsight.parallel.pool import Limits
 from atomsight.report.components import asset
 from atomsight.web.checking import Resources
-from atomsight.web.explore import Explorer
 from atomsight.web.guard import Guard
 from atomsight.web.jobs import BusyError, Jobs
 from atomsight.web.reading import LIMITS
@@ -57,7 +56,7 @@ def create_app(
     async def life(app: FastAPI) -> AsyncIterator[None]:
         resources = Resources(dataset, threads, limits)
         with Uploads(max_upload) as uploads, Jobs() as jobs:
-            app.state.shared = State(uploads, jobs, resources, Explorer(resources))
+            app.state.shared = State(uploads, jobs, resources)
             yield
 
     app = FastAPI(

@@ -21,7 +21,7 @@ from atomsight.web.jobs import Job
 from atomsight.web.precedents import Precedents, dataset_precedents, training_precedents
 from atomsight.web.reading import LIMITS, Capacity, read_upload
 from atomsight.web.scene import scene
-from atomsight.web.tables import RANKS, profiles_table, shipped
+from atomsight.web.tables import RANKS, distances_table, profiles_table, shipped
 
 if TYPE_CHECKING:
     from atomsight.dataset import Dataset
@@ -59,6 +59,7 @@ class Resources:
     threads: int = 0
     limits: Limits = LIMITS
     _lock: Lock = field(default_factory=Lock)
+    _counting: Lock = field(default_factory=Lock)
 
     @cached_property
     def model(self) -> MaskedSiteModel:
@@ -97,6 +98,19 @@ class Resources:
         if self.dataset is None:
             return shipped("profiles")
         return profiles_table(self.dataset, list(self.dataset.element_counts()))
+
+    @cached_property
+    def _distances(self) -> dict[str, Any]:
+        dataset = self.dataset
+        if dataset is None:
+            return shipped("distances")
+        bonded = dataset if dataset.metadata.get("build", {}).get("bonds") == "perceive" else None
+        return distances_table(dataset, list(dataset.element_counts()), bonded=bonded)
+
+    def distances(self) -> dict[str, Any]:
+        """Return histograms of neighbour distances: those of the dataset, else of the training data."""
+        with self._counting:
+            return self._distances
 
     def profile(self, symbol: str) -> list[list[float]]:
         """Return quantiles of the n-th neighbour distance of an element in Å; empty if it is unknown."""

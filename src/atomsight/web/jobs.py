@@ -76,11 +76,6 @@ class Job:
     stop: Event = field(default_factory=Event)
     _file: str = ""
 
-    @property
-    def finished(self) -> bool:
-        """Whether the job has ended."""
-        return self.state in ("done", "failed", "cancelled")
-
     def advance(self, marked: bool | None = None) -> None:
         """Count a crystal.
 
@@ -148,10 +143,6 @@ class Job:
             "skipped": self.n_skipped,
         }
 
-    def _enter(self, state: State, message: str = "") -> None:
-        self.message = message or self.message
-        self.state = state
-
 
 class Jobs:
     """The jobs of one server; one job of each task runs at a time.
@@ -195,7 +186,7 @@ class Jobs:
             KeyError: there is no such job with this task.
         """
         job = self._held[identifier]
-        if task is not None and job.task != task:
+        if task not in (None, job.task):
             raise KeyError(identifier)
         return job
 
@@ -222,19 +213,18 @@ class Jobs:
 
 
 def _run(job: Job, work: Callable[[Job], None]) -> None:
-    if job.stop.is_set():
-        job._enter("cancelled")
-        return
-    job._enter("running")
+    end: State = "failed"
     try:
+        job.advance()
+        job.state = "running"
         work(job)
+        end = "done"
     except Cancelled:
-        job._enter("cancelled")
+        end = "cancelled"
     except AtomsightError as error:
-        job._enter("failed", str(error).replace(f"{job.upload.folder}/", ""))
+        job.message = str(error).replace(f"{job.upload.folder}/", "") or job.message
     except MemoryError:
-        job._enter("failed", "not enough memory; use fewer or smaller crystals")
+        job.message = "not enough memory; use fewer or smaller crystals"
     except Exception as error:
-        job._enter("failed", f"unexpected error ({type(error).__name__}: {error})")
-    else:
-        job._enter("done")
+        job.message = f"unexpected error ({type(error).__name__}: {error})"
+    job.state = end

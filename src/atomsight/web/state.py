@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from atomsight.web.checking import Resources
-from atomsight.web.explore import Explorer
 from atomsight.web.jobs import Jobs
 from atomsight.web.uploads import Uploads
 
@@ -19,7 +18,6 @@ class State:
     uploads: Uploads
     jobs: Jobs
     resources: Resources
-    explorer: Explorer
 
 
 def get_state(request: Request) -> State:

@@ -143,11 +143,9 @@ def _bonds(dataset: Dataset, elements: Sequence[int], split: str | None, fewest:
         for bond_type, total in study.type_counts(pair, EVERY).items():
             if total < fewest:
                 continue
-            fine = study.histogram(pair, bond_type, EVERY)
-            coarse = fine.reshape(-1, finer).sum(axis=1)
-            found.append(
-                _histogram(pair, {"type": bond_type}, total, np.pad(coarse, (0, BINS - len(coarse))))
-            )
+            coarse = study.histogram(pair, bond_type, EVERY).reshape(-1, finer).sum(axis=1)
+            coarse = np.pad(coarse, (0, BINS - len(coarse)))
+            found.append(_histogram(pair, {"type": bond_type}, total, coarse))
     return found
 
 

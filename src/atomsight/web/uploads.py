@@ -140,31 +140,25 @@ class Uploads:
             with target.open("xb") as copy:
                 while piece := file.read(_PIECE):
                     written += len(piece)
-                    if self._total() + written > self.most_bytes:
-                        break
+                    if sum(one.size for one in list(self._held.values())) + written > self.most_bytes:
+                        raise TooLargeError(
+                            f"{cleaned}: all uploads together exceed {self.most_bytes >> 20:,} MB; close "
+                            "other pages, increase --max-upload, or use the command line, which has no limit"
+                        )
                     copy.write(piece)
-                else:
-                    upload.size += written
-                    return
-        except OSError as error:
+            upload.size += written
+        except (OSError, TooLargeError) as error:
             del upload.names[cleaned]
             with suppress(OSError):
                 target.unlink()
+            if isinstance(error, TooLargeError):
+                raise
             raise InputError(f"it could not be stored: {error.strerror or type(error).__name__}") from error
-        target.unlink()
-        del upload.names[cleaned]
-        raise TooLargeError(
-            f"{cleaned}: all uploads together exceed {self.most_bytes >> 20:,} MB; close other pages, "
-            "increase --max-upload, or use the command line, which has no limit"
-        )
 
     def drop(self, upload: Upload) -> None:
         """Delete an upload and its files."""
         if self._held.pop(upload.identifier, None) is not None and upload.temporary:
             shutil.rmtree(upload.folder, ignore_errors=True)
-
-    def _total(self) -> int:
-        return sum(upload.size for upload in list(self._held.values()))
 
 
 def crystal_examples() -> list[str]:
