@@ -18,7 +18,8 @@ from atomsight.models import load_model
 from atomsight.models.isotypes.bank import Isotypes, chemistry
 from atomsight.rank.calibration import RankCalibration
 
-Elements, Shares = NDArray[np.uint8], NDArray[np.float32]
+Elements = NDArray[np.uint8]
+Shares = NDArray[np.float32]
 
 OFTEN = 0.5
 """Default probability of an exchange."""

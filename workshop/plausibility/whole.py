@@ -12,14 +12,7 @@ from torch import Tensor
 
 from atomsight.rank.volume import element_counts, fit_volumes
 from atomsight.training.plausibility.batch import Structures, batch_of
-from workshop.plausibility.examples import (
-    SPLITS,
-    Examples,
-    bank_of,
-    examples_of,
-    inorganic_cells,
-    split_crystals,
-)
+from workshop.plausibility.examples import Examples, bank_of, examples_of, inorganic_cells, split_crystals
 from workshop.plausibility.exchange import Exchanges
 
 Elements = NDArray[np.uint8]
@@ -142,12 +135,12 @@ def examples_of_splits(
     Raises:
         InputError: a split holds no crystal.
     """
-    files = {split: folder / f"{split}.npz" for split in SPLITS}
+    files = {split: folder / f"{split}.npz" for split in ("train", "val")}
     if all(file.is_file() for file in files.values()):
         return {split: Examples.load(file) for split, file in files.items()}
     generator = np.random.default_rng(choice.seed)
     found: dict[str, Examples] = {}
-    inorganic = {split: inorganic_cells(dataset, small, split, choice.leave_out) for split in SPLITS}
+    inorganic = {split: inorganic_cells(dataset, small, split, choice.leave_out) for split in files}
     train = inorganic["train"]
     bank = bank_of(train)
     volumes = fit_volumes(element_counts(train), np.array([crystal.volume for crystal in train]))

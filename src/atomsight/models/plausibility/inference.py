@@ -14,7 +14,9 @@ from atomsight.core.errors import ModelError
 from atomsight.models.artefacts import fingerprint_of
 from atomsight.models.onnx.session import open_session, run_crystals, uses_directions
 
-Floats, Rows, Ways = NDArray[np.float32], NDArray[np.int64], NDArray[np.int8]
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Ways = NDArray[np.int8]
 
 POOL = 1.0
 """Temperature of the soft minimum over the sites: a few implausible sites make a crystal implausible."""
