@@ -33,7 +33,10 @@ def test_the_graph_computes_the_two_stages(tmp_path: Path) -> None:
     ]
     last = (generator.normal(size=(n, 6 + k)).astype(np.float32), generator.normal(size=n).astype(np.float32))
     mean, scale = (generator.random(k).astype(np.float32) + 0.5 for _ in range(2))
-    graph = two_stage_graph(mean, scale, layers, last, temperature)
+    weights = {"mean": mean, "scale": scale, "stage_two.weight": last[0], "stage_two.bias": last[1]}
+    for number, (weight, bias) in enumerate(layers):
+        weights |= {f"stage_one.{2 * number}.weight": weight, f"stage_one.{2 * number}.bias": bias}
+    graph = two_stage_graph(weights, temperature)
     write_model(graph, {"kind": "two-stage", "k": k, "elements": "H,C"}, tmp_path / "hand.onnx")
 
     distances = generator.random((50, k)) * 4

@@ -201,5 +201,6 @@ def examples_of(
             structures.append((group, place == 0, crystal.n_atoms <= SMALL and bool(bank)))
     number = np.repeat(np.arange(len(columns), dtype=np.int32), [len(parts[-1]) for parts in columns])
     groups, real, small = map(np.array, zip(*structures, strict=True))
-    joined = map(np.concatenate, zip(*columns, strict=True))
-    return Examples(*joined, number, groups.astype(np.int32), real, small)
+    arrays: list[NDArray[Any]] = [np.concatenate(parts) for parts in zip(*columns, strict=True)]
+    arrays += [number, groups.astype(np.int32), real, small]
+    return Examples(*arrays)

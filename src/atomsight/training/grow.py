@@ -147,19 +147,19 @@ def grow_model(
         batch = next(iter(val))
         cut = {name: t[:, : old.k] if t.ndim == 2 else t for name, t in batch.items()}
         with torch.no_grad():
-            answers = [
+            small, large = (
                 softmax(one.logits(sites).numpy(), parent.temperature)
                 for one, sites in ((before, cut), (architecture, batch))
-            ]
+            )
         text = f"the grown network differs from {parent.path}"
-        difference = checked_difference(*answers, TOLERANCE, text, " before its training")
+        difference = checked_difference(small, large, TOLERANCE, text, " before its training")
         record = {
             "from": origin,
             "k": k,
             "parameters": architecture.n_parameters,
             "parameters_before": before.n_parameters,
             "difference": difference,
-            "sites": len(answers[0]),
+            "sites": len(large),
         }
         write_text(Path(out) / GROWN_FILE, json.dumps(record, indent=1) + "\n")
         if progress is not None:
