@@ -153,8 +153,8 @@ def _exchanges(
                 break
     found = np.zeros((len(rows), 6))
     for number, row in enumerate(rows):
-        for column in range(6):
-            found[number, column] = row[column]
+        found[number, 0], found[number, 1], found[number, 2] = row[0], row[1], row[2]
+        found[number, 3], found[number, 4], found[number, 5] = row[3], row[4], row[5]
     return found
 
 
