@@ -145,8 +145,7 @@ def calibrate(
         raise InputError(f"{dataset.path} has {len(chosen)} crystals to calibrate on; 200 are needed")
     generator = np.random.default_rng(seed)
     network = Plausibility(threads=1)
-    features: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-    wrong: dict[str, list[NDArray[np.bool_]]] = defaultdict(list)
+    examples: dict[str, list[tuple[NDArray[np.float64], NDArray[np.bool_]]]] = defaultdict(list)
     fitting, referring = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]
     if more is not None:
         referring = [c for split in more_splits for c in known(sample(more, split, crystals))] + referring
@@ -155,35 +154,28 @@ def calibrate(
         name = weights_class(given.reference_class)
         found = score_sites(model, given, FIRST, network)
         rows = _most_suspicious(found.score)
-        features[name].append(found.features[rows])
-        wrong[name].append(np.zeros(len(rows), dtype=bool))
+        examples[name].append((found.features[rows], np.zeros(len(rows), dtype=bool)))
         swap = None if generator.random() < ANY else random_swap(given.element, generator)
         site, new = swap or any_swap(given.element, model.elements, generator)
         swapped = given.with_element(site, new)
         found = score_sites(model, swapped, FIRST, network, blind=found.blind, also=site)
         rows = np.union1d(_most_suspicious(found.score), [site])
-        features[name].append(found.features[rows])
-        wrong[name].append(rows == site)
+        examples[name].append((found.features[rows], rows == site))
     weights = {
-        name: fit_weights(np.concatenate(features[name]), np.concatenate(wrong[name])) for name in features
+        name: fit_weights(*map(np.concatenate, zip(*some, strict=True))) for name, some in examples.items()
     }
     largest: dict[str, list[float]] = defaultdict(list)
     for crystal in referring:
-        for version in (
-            (crystal, without_hydrogen(crystal)) if (crystal["element"] == 1).any() else (crystal,)
-        ):
+        versions = [crystal, without_hydrogen(crystal)] if 1 in crystal["element"] else [crystal]
+        for version in versions:
             given = CheckInput.of(model, version)
             name = given.reference_class
             if (version is crystal or name.endswith(WITHOUT_HYDROGEN)) and weights_class(name) in weights:
                 found = score_sites(model, given, weights[weights_class(name)], network)
                 largest[name].append(float(found.score.max()))
-    return Calibration(
-        model.fingerprint,
-        network.fingerprint,
-        weights,
-        {name: fit_reference(np.array(v)) for name, v in largest.items()},
-        f"{len(fitting)} + {len(referring)} validation crystals of a dataset {dataset.fingerprint[:12]}",
-    )
+    references = {name: fit_reference(np.array(v)) for name, v in largest.items()}
+    text = f"{len(fitting)} + {len(referring)} validation crystals of a dataset {dataset.fingerprint[:12]}"
+    return Calibration(model.fingerprint, network.fingerprint, weights, references, text)
 
 
 def _most_suspicious(score: NDArray[np.float64]) -> NDArray[np.int64]:

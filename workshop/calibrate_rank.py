@@ -169,13 +169,24 @@ def left_out(options: argparse.Namespace) -> list[str]:
     return file.read_text().split() if file else []
 
 
+def molecular_archive(options: argparse.Namespace) -> list[tuple[Crystal, Molecules]]:
+    """Read the molecular crystals of ``--molecular``, those of ``train`` first."""
+    home, archive = options.molecular
+    crystals = [c for split in ("train", "val") for c in split_crystals(home, [archive], split)]
+    return molecular_crystals(crystals)
+
+
+def inorganic_bank(options: argparse.Namespace) -> Bank:
+    """Read the small crystals of ``train`` as templates."""
+    train = split_crystals(options.dataset, options.small, "train", left_out(options))
+    return bank_of(crystal for crystal in train if crystal.n_atoms <= 80)
+
+
 def compute_tables(options: argparse.Namespace) -> Tables:
     """Compute volumes and shortest distances of the ``train`` split; the contacts are 0."""
-    home, archive = options.molecular
     left = left_out(options)
-    crystals = [c for split in ("train", "val") for c in split_crystals(home, [archive], split)]
     sets = (
-        [crystal for crystal, _ in molecular_crystals(crystals)],
+        [crystal for crystal, _ in molecular_archive(options)],
         list(split_crystals(options.dataset, options.large, "train", left, options.most)),
         list(split_crystals(options.dataset, options.small, "train", left)),
     )
@@ -191,15 +202,10 @@ def molecular_sample(options: argparse.Namespace, extractor: FeatureExtractor) -
         The sample, and the tables with the contacts of all crystals.
     """
     generator = np.random.default_rng([0, 0])
-    home, archive = options.molecular
-    crystals = [c for split in ("train", "val") for c in split_crystals(home, [archive], split)]
-    groups = [
-        (crystal, parts, packings_of(crystal, parts, PACKINGS, generator))
-        if crystal.n_atoms <= MOST_ATOMS
-        else (crystal, parts, [])
-        for crystal, parts in molecular_crystals(crystals)
-    ]
-    seen = []
+    groups, seen = [], []
+    for crystal, parts in molecular_archive(options):
+        wanted = PACKINGS if crystal.n_atoms <= MOST_ATOMS else 0
+        groups.append((crystal, parts, packings_of(crystal, parts, wanted, generator)))
     for crystal, parts, packings in groups:
         contacts = [contacts_of(one, molecules_of(one)) for one in packings]
         relaxed = [histogram(one) for one in contacts if packing(one)[1] == 0]  # without a clash
@@ -218,12 +224,9 @@ def sample_of(name: str, options: argparse.Namespace, extractor: FeatureExtracto
     generator = np.random.default_rng([0, SCORE_CLASSES.index(name)])
     sample, left = Sample(name), left_out(options)
     volumes = extractor.tables.volumes[CLASSES.index("inorganic")]
-    bank: Bank = {}
-    archives, most = options.large, options.most
+    archives, most, bank = options.large, options.most, Bank()
     if name != "framework":
-        archives, most = options.small, 5 * options.most
-        train = split_crystals(options.dataset, archives, "train", left)
-        bank = bank_of(crystal for crystal in train if crystal.n_atoms <= 80)
+        archives, most, bank = options.small, 5 * options.most, inorganic_bank(options)
     for crystal in split_crystals(options.dataset, archives, "val", left, most, 1):
         others = [decoy for decoy in decoys_of(crystal, bank, volumes, generator) if no_overlap(decoy)]
         structures = [crystal, *others]

@@ -26,17 +26,9 @@ from atomsight.models.plausibility.inference import Networks
 from atomsight.rank.calibration import FILE, MODEL, RankCalibration
 from atomsight.rank.features import FeatureExtractor
 from atomsight.rank.score import Limits
-from workshop import decoys
-from workshop.calibrate_rank import (
-    MOST_ATOMS,
-    arguments,
-    left_out,
-    molecular_crystals,
-    no_overlap,
-    packings_of,
-)
+from workshop import calibrate_rank, decoys
 from workshop.margins import Margins, archive_of, margins_of
-from workshop.plausibility.examples import Bank, bank_of, split_crystals
+from workshop.plausibility.examples import Bank, split_crystals
 from workshop.plausibility.prototypes import same_prototype
 from workshop.write_artefacts import write_artefacts
 
@@ -117,7 +109,7 @@ def mixed_decoys(
         else:
             template = templates[int(generator.integers(len(templates)))]
             decoy = decoys.decorated(template, crystal, generator, volume)
-        if decoy is None or not no_overlap(decoy):
+        if decoy is None or not calibrate_rank.no_overlap(decoy):
             continue
         if (which in (0, 4) or (which in (1, 2) and not copies)) and same_prototype(decoy, crystal):
             continue
@@ -150,23 +142,18 @@ def groups_of(name: str, options: argparse.Namespace) -> Iterator[list[Crystal]]
 
 
 def _molecular(name: str, options: argparse.Namespace, generator: np.random.Generator) -> Pairs:
-    home, archive = options.molecular
-    pressed = under_pressure(archive)
-    for split in ("train", "val"):
-        for crystal, parts in molecular_crystals(list(split_crystals(home, [archive], split))):
-            if crystal.n_atoms <= MOST_ATOMS and crystal.source.partition("#")[0] not in pressed:
-                yield crystal, packings_of(crystal, parts, DECOYS[name], generator)
+    pressed = under_pressure(options.molecular[1])
+    for crystal, parts in calibrate_rank.molecular_archive(options):
+        if crystal.n_atoms <= calibrate_rank.MOST_ATOMS and crystal.source.partition("#")[0] not in pressed:
+            yield crystal, calibrate_rank.packings_of(crystal, parts, DECOYS[name], generator)
 
 
 def _other(name: str, options: argparse.Namespace, generator: np.random.Generator) -> Pairs:
-    archives, left = options.small if name == "inorganic" else options.large, left_out(options)
+    archives, left = options.small if name == "inorganic" else options.large, calibrate_rank.left_out(options)
     crystals = list(split_crystals(options.dataset, archives, "val", left, options.most * 5, 1))
-    bank: Bank = {}
-    if name == "inorganic":
-        train = split_crystals(options.dataset, archives, "train", left)
-        bank = bank_of(crystal for crystal in train if crystal.n_atoms <= 80)
+    bank = calibrate_rank.inorganic_bank(options) if name == "inorganic" else Bank()
     forms = by_formula(crystals) if bank else {}
-    crystals = [crystal for crystal in crystals if crystal.n_atoms <= MOST_ATOMS]
+    crystals = [crystal for crystal in crystals if crystal.n_atoms <= calibrate_rank.MOST_ATOMS]
     for crystal in repeated(crystals, DRAWS.get(name, 1)):
         known = forms.get(crystal.formula, ())
         yield crystal, list(mixed_decoys(crystal, bank, DECOYS[name], generator, known))
@@ -205,7 +192,7 @@ def write(found: dict[str, Margins], path: Path) -> None:
 
 def main() -> None:
     """Run the command line."""
-    parser = arguments(__doc__)
+    parser = calibrate_rank.arguments(__doc__)
     parser.add_argument("--kinds", nargs="+", choices=CLASSES, default=CLASSES)
     options = parser.parse_args()
     model = load_model(options.model or MODEL, threads=1)

@@ -25,15 +25,7 @@ from atomsight.dataset import Dataset, open_dataset
 from atomsight.geometry.jit import compiled
 from atomsight.models.base import Model
 from atomsight.models.conformal import fit_sets
-from atomsight.models.isotypes.bank import (
-    ANIONS,
-    CARBON,
-    KNOWN,
-    MOST_SITES,
-    Isotypes,
-    orders_of,
-    scaled,
-)
+from atomsight.models.isotypes.bank import ANIONS, CARBON, KNOWN, MOST_SITES, Isotypes, orders_of, scaled
 from atomsight.models.isotypes.match import WAYS, may_match, pairings
 from atomsight.models.isotypes.types import COMPARED, Group, Scales
 from atomsight.models.load import MODEL_FILE, load_model, model_file
@@ -83,18 +75,16 @@ def crystals_of(dataset: Dataset) -> Iterator[dict[str, Any]]:
 
 def isotypes(dataset: Dataset) -> Isotypes:
     """Return the isotypes of a dataset's ``train`` crystals."""
-    sites, rows, elements, shares, lengths, volumes = [], [], [], [], [], []
+    found: list[tuple[Any, ...]] = []
     for crystal in crystals_of(dataset):
         own = scaled(crystal["distances"])
         order = np.argsort(crystal["element"], kind="stable")
-        sites.append(len(own.rows))
-        rows.append(own.rows[order])
-        elements.append(crystal["element"][order])
-        shares.append(crystal["multiplicity"][order] / crystal["multiplicity"].sum())
-        lengths.append(own.length)
-        volumes.append(crystal["volume"])
-    if not sites:
+        shares = crystal["multiplicity"][order] / crystal["multiplicity"].sum()
+        columns = (own.rows[order], crystal["element"][order], shares, own.length, crystal["volume"])
+        found.append((len(own.rows), *columns))
+    if not found:
         raise ModelError("the dataset has no train crystal without carbon of few sites to learn from")
+    sites, rows, elements, shares, lengths, volumes = zip(*found, strict=True)
     bank = Isotypes(
         np.array(sites, np.uint8),
         np.concatenate(rows).astype(np.float16),
@@ -106,8 +96,8 @@ def isotypes(dataset: Dataset) -> Isotypes:
         np.zeros((CHEMISTRIES, KNOWN), np.float32),
     )
     pairs = exchanges(bank)
-    found = substitution_frequencies(pairs).astype(np.float32), element_volumes(pairs).astype(np.float32)
-    return replace(bank, stands=found[0], size=found[1])
+    stands, size = substitution_frequencies(pairs), element_volumes(pairs)
+    return replace(bank, stands=stands.astype(np.float32), size=size.astype(np.float32))
 
 
 def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
@@ -123,23 +113,14 @@ def exchanges(bank: Isotypes) -> dict[str, NDArray[Any]]:
         for one, means in enumerate(group.means):
             chosen = np.flatnonzero(may_match(means, group.means, NEAR))
             found.append(_exchanges(group, one, chosen[chosen != one], orders, NEAR, Scales().alike))
-    old, new, beside, share, volume, other = np.concatenate(found).T
-    whole = {"old": old, "new": new, "beside": beside}
-    return {name: column.astype(np.int64) for name, column in whole.items()} | {
-        "share": share,
-        "volume": volume,
-        "other": other,
-    }
+    numbers, (share, volume, other) = np.split(np.concatenate(found).T, 2)
+    whole = dict(zip(("old", "new", "beside"), numbers.astype(np.int64), strict=True))
+    return {**whole, "share": share, "volume": volume, "other": other}
 
 
 @compiled
 def _exchanges(
-    group: Group,
-    one: int,
-    chosen: NDArray[np.int64],
-    orders: NDArray[np.int64],
-    most: float,
-    alike: float,
+    group: Group, one: int, chosen: NDArray[np.int64], orders: NDArray[np.int64], most: float, alike: float
 ) -> NDArray[np.float64]:
     """Return (p, 6) pairs of one crystal of a group with chosen others, see `exchanges`."""
     n = group.elements.shape[1]
@@ -194,10 +175,8 @@ def element_volumes(pairs: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
     """
     slope = pairs["share"] / pairs["volume"]
     wanted = pairs["other"] / pairs["volume"] - 1
-    new, old = (
-        np.stack([pairs[name], KNOWN * (1 + pairs["beside"]) + pairs[name]]) for name in ("new", "old")
-    )
-    places = np.concatenate([new, old])
+    chemistry = KNOWN * (1 + pairs["beside"])
+    places = np.stack([shift + pairs[name] for name in ("new", "old") for shift in (0, chemistry)])
     signs = np.array([1.0, 1.0, -1.0, -1.0])[:, None] * slope
     unknown = KNOWN * (1 + CHEMISTRIES)
     weight = np.ones(len(slope))

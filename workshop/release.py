@@ -91,10 +91,7 @@ def release(
 
 
 def _card(
-    model: Model,
-    result: dict[str, Any],
-    elements: list[dict[str, str]],
-    parts: list[dict[str, str]] | None,
+    model: Model, result: dict[str, Any], elements: list[dict[str, str]], parts: list[dict[str, str]] | None
 ) -> str:
     metadata = model.metadata
     symbols = " ".join(SYMBOLS[z] for z in model.elements)

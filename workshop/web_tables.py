@@ -106,18 +106,14 @@ def confusion_table(dataset: Any, evaluation: Path) -> dict[str, Any]:
     for example in wanted.values():
         example["formula"] = formula[example["crystal"]]
     cells = [[int(i), int(j), int(matrix[i, j])] for i, j in np.argwhere(matrix)]
+    pairs = sorted(kept, key=lambda pair: [NUMBERS[symbol] for symbol in pair])
     facts = ("split", "crystals", "sites", "accuracy", "macro_recall", "top3_accuracy")
     return {
         **{name: summary[name] for name in facts},
         "elements": elements,
         "sites_of": matrix.sum(axis=1).tolist(),
         "cells": cells,
-        "examples": [
-            {"true": true, "predicted": predicted, "sites": sites}
-            for (true, predicted), sites in sorted(
-                kept.items(), key=lambda item: [NUMBERS[symbol] for symbol in item[0]]
-            )
-        ],
+        "examples": [{"true": pair[0], "predicted": pair[1], "sites": kept[pair]} for pair in pairs],
     }
 
 

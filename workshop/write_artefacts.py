@@ -21,44 +21,39 @@ from atomsight.models import artefacts
 from atomsight.models.artefacts import Artefact, sha256_of
 from atomsight.rank.calibration import VERSION, RankCalibration
 
-FILES: dict[str, tuple[Callable[[Path], dict[str, str]], str, int]] = {
-    "models/pretrained/*.onnx": (lambda path: {}, "", 1),
+FILES: dict[str, tuple[Callable[[Path], dict[str, str]], str]] = {
+    "models/pretrained/*.onnx": (lambda path: {}, ""),
     "models/pretrained/*.sets.json": (
         lambda path: {_name(path).removesuffix(".sets"): _json(path)["model"]},
         "remove the file, then python -m workshop.sets MODEL DATASET",
-        1,
     ),
     "check/check.json": (
         lambda path: {reference.MODEL: _json(path)["fingerprint"], "general": _json(path)["network"]},
         "python -m workshop.calibrate_check DATASET",
-        1,
     ),
-    "check/usual_distances.json": (
-        lambda path: {},
-        "python -m workshop.calibrate_check DATASET --usual",
-        1,
-    ),
-    "models/pretrained/plausibility/*.onnx": (lambda path: {}, "", 1),
+    "check/usual_distances.json": (lambda path: {}, "python -m workshop.calibrate_check DATASET --usual"),
+    "models/pretrained/plausibility/*.onnx": (lambda path: {}, ""),
     "rank/rank.npz": (
         lambda path: RankCalibration.read(path).fitted_with,
         "python -m workshop.calibrate_rank, then calibrate_verdicts",
-        VERSION,
     ),
     "web/shipped/*.json.gz": (
         lambda path: json.loads(gzip.decompress(path.read_bytes())).get("fitted_with", {}),
         "python -m workshop.web_tables",
-        1,
     ),
 }
-"""By pattern: a function that reads what a file was fitted with, the command that makes the file, and its
-format version."""
+"""By pattern: a function that reads what a file was fitted with, and the command that makes the file."""
+
+VERSIONS = {"rank/rank.npz": VERSION}
+"""Format versions other than 1."""
 
 
 def shipped() -> Iterator[Artefact]:
     """Yield the present shipped files in the order of `FILES`."""
-    for pattern, (fitted_with, made_by, version) in FILES.items():
+    for pattern, (fitted_with, made_by) in FILES.items():
         for path in sorted(artefacts.ROOT.glob(pattern)):
             place = path.relative_to(artefacts.ROOT).as_posix()
+            version = VERSIONS.get(place, 1)
             yield Artefact(_name(path), place, sha256_of(path), version, fitted_with(path), made_by)
 
 

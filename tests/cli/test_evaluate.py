@@ -19,6 +19,7 @@ from atomsight.dataset import build, open_dataset
 from atomsight.dataset.split import split_of
 from atomsight.training.model_file import write_model
 from atomsight.training.two_stage.graph import two_stage_graph
+from two_stage_weights import two_stage_weights
 
 FILES = {
     *(
@@ -73,7 +74,8 @@ def write_run(folder: Path, k: int, elements: str, fingerprint: str, dataset: Pa
     n = len(elements.split(","))
     last = (rng.normal(size=(n, 118 + k)).astype(np.float32), np.zeros(n, np.float32))
     folder.mkdir()
-    graph = two_stage_graph(np.full(k, 2, np.float32), np.ones(k, np.float32), layers, last, 1.0)
+    weights = two_stage_weights(np.full(k, 2, np.float32), np.ones(k, np.float32), layers, last)
+    graph = two_stage_graph(weights, 1.0)
     metadata = {"kind": "two-stage", "k": k, "elements": elements, "data": {"fingerprint": fingerprint}}
     write_model(graph, metadata, folder / "model.onnx")
     (folder / "settings.json").write_text(json.dumps({"dataset": str(dataset)}))

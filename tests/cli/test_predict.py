@@ -13,6 +13,7 @@ from atomsight.cli import main
 from atomsight.core.elements import SYMBOLS
 from atomsight.training.model_file import write_model
 from atomsight.training.two_stage.graph import two_stage_graph
+from two_stage_weights import two_stage_weights
 
 K, ELEMENTS = 4, (1, 6, 7, 8, 11)
 """Halite's chlorine is left out, so that one element of the tests' crystals is unknown to the model."""
@@ -64,7 +65,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mean, scale = np.full(K, 2, dtype=np.float32), np.full(K, 1, dtype=np.float32)
     path = tmp_path_factory.mktemp("model") / "random.onnx"
     metadata = {"kind": "two-stage", "k": K, "elements": ",".join(SYMBOLS[z] for z in ELEMENTS)}
-    write_model(two_stage_graph(mean, scale, layers[:2], layers[2], 1.0), metadata, path)
+    weights = two_stage_weights(mean, scale, layers[:2], layers[2])
+    write_model(two_stage_graph(weights, 1.0), metadata, path)
     return path
 
 

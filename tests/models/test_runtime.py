@@ -12,6 +12,7 @@ from atomsight.models import Model, load_model
 from atomsight.training.model_file import add_metadata, write_model
 from atomsight.training.two_stage.graph import two_stage_graph
 from learnable_crystals import PAIR_LENGTH, learnable_crystals
+from two_stage_weights import two_stage_weights
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_the_graph_computes_the_two_stages(tmp_path: Path) -> None:
     ]
     last = (generator.normal(size=(n, 6 + k)).astype(np.float32), generator.normal(size=n).astype(np.float32))
     mean, scale = (generator.random(k).astype(np.float32) + 0.5 for _ in range(2))
-    graph = two_stage_graph(mean, scale, layers, last, temperature)
+    graph = two_stage_graph(two_stage_weights(mean, scale, layers, last), temperature)
     write_model(graph, {"kind": "two-stage", "k": k, "elements": "H,C"}, tmp_path / "hand.onnx")
 
     distances = generator.random((50, k)) * 4

@@ -14,6 +14,7 @@ from atomsight.report import Report, write_report
 from atomsight.training.model_file import write_model
 from atomsight.training.two_stage.graph import two_stage_graph
 from hostile_crystals import HOSTILE, hostile_crystals
+from two_stage_weights import two_stage_weights
 
 
 def write_run(folder: Path, dataset: Path, k: int = 4) -> Path:
@@ -25,7 +26,8 @@ def write_run(folder: Path, dataset: Path, k: int = 4) -> Path:
     ]
     last = (rng.normal(size=(3, 118 + k)).astype(np.float32), np.zeros(3, np.float32))
     folder.mkdir()
-    graph = two_stage_graph(np.full(k, 2, np.float32), np.ones(k, np.float32), layers, last, 1.0)
+    weights = two_stage_weights(np.full(k, 2, np.float32), np.ones(k, np.float32), layers, last)
+    graph = two_stage_graph(weights, 1.0)
     fingerprint = open_dataset(dataset).fingerprint
     metadata = {"kind": "two-stage", "k": k, "elements": "H,C,O", "data": {"fingerprint": fingerprint}}
     write_model(graph, metadata, folder / "model.onnx")

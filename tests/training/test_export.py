@@ -15,7 +15,8 @@ from atomsight.dataset import Dataset, build
 from atomsight.models import load_model
 from atomsight.models.plausibility.inference import INORGANIC_UNRELAXED, Plausibility
 from atomsight.training import export, train_model
-from atomsight.training.export import check_agreement, export_run
+from atomsight.training.calibrate import checked_difference
+from atomsight.training.export import TOLERANCE, export_run
 from atomsight.training.model_file import add_metadata
 from atomsight.training.run_folder import RunFolder
 from learnable_crystals import QUICK, learnable_crystals
@@ -111,7 +112,8 @@ def test_a_model_of_another_format_is_refused(run: Path, tmp_path: Path) -> None
 
 
 def test_an_export_that_differs_is_refused() -> None:
-    assert check_agreement(np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]])) == 0
+    text, same = "the exported model differs from the trained one", np.array([[0.5, 0.5]])
+    assert checked_difference(same, same, TOLERANCE, text) == 0
     for wrong in (0.5001, np.nan):
         with pytest.raises(ModelError, match="differs from the trained one"):
-            check_agreement(np.array([[0.5, 0.5]]), np.array([[wrong, 0.5]]))
+            checked_difference(same, np.array([[wrong, 0.5]]), TOLERANCE, text)

@@ -11,7 +11,7 @@ from atomsight.dataset import build
 from atomsight.rank.calibration import FILE
 from atomsight.rank.verdicts import LEAST
 from salts import ROCK_SALT, ZINC_BLENDE, archive_of, cubic
-from workshop import calibrate_verdicts
+from workshop import calibrate_rank, calibrate_verdicts
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "crystals.tar.xz"
 
@@ -51,7 +51,7 @@ def test_limits_are_found_from_archives(
     assert LEAST < once["crowd_inorganic"] <= few + 1
     assert (once["margins_inorganic"] <= 0).all()
     assert (once["margins_molecular"] == shipped["margins_molecular"]).all()  # what was not asked for stays
-    options = calibrate_verdicts.arguments(None).parse_args(arguments)
+    options = calibrate_rank.arguments(None).parse_args(arguments)
     places = [
         [
             one.fractional.tolist()

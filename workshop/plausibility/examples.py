@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ TOO_CLOSE = 0.5
 SPLITS = ("train", "val")
 """Training and validation split of a dataset."""
 
-Bank = Mapping[tuple[int, ...], Sequence[Crystal]]
+Bank = dict[tuple[int, ...], list[Crystal]]
+Volumes = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -136,14 +137,14 @@ def inorganic_cells(
 
 def bank_of(crystals: Iterable[Crystal]) -> Bank:
     """Return crystals by their stoichiometry, as templates."""
-    bank: dict[tuple[int, ...], list[Crystal]] = defaultdict(list)
+    bank: Bank = defaultdict(list)
     for crystal in crystals:
         bank[decoys.stoichiometry(crystal)].append(crystal)
     return bank
 
 
 def decoys_of(
-    crystal: Crystal, bank: Bank, volumes: NDArray[np.float64], generator: np.random.Generator
+    crystal: Crystal, bank: Bank, volumes: Volumes, generator: np.random.Generator
 ) -> list[Crystal]:
     """Return some decoys of one crystal, of every kind that is possible for it.
 
@@ -184,36 +185,22 @@ def decoys_of(
 
 
 def examples_of(
-    crystals: Iterable[Crystal],
-    bank: Bank,
-    volumes: NDArray[np.float64],
-    k: int,
-    generator: np.random.Generator,
+    crystals: Iterable[Crystal], bank: Bank, volumes: Volumes, k: int, generator: np.random.Generator
 ) -> Examples:
     """Return all crystals with their decoys as arrays, without decoys with distances below `TOO_CLOSE`."""
-    columns: dict[str, list[NDArray[Any]]] = {
-        name: [] for name in ("distances", "neighbours", "directions", "element", "weight")
-    }
-    sizes, groups, real, small = [], [], [], []
+    columns: list[tuple[NDArray[Any], ...]] = []
+    structures: list[tuple[int, bool, bool]] = []
     for group, crystal in enumerate(crystals):
         for place, structure in enumerate([crystal, *decoys_of(crystal, bank, volumes, generator)]):
             distances, neighbours, directions = site_surroundings(structure, k)
             if place and distances[:, 0].min() < TOO_CLOSE:
                 continue
-            columns["distances"].append(distances.astype(np.float32))
-            columns["neighbours"].append(neighbours.astype(np.int32))
-            columns["directions"].append(directions)
-            columns["element"].append(structure.site_numbers)
-            columns["weight"].append((structure.multiplicities / structure.n_atoms).astype(np.float32))
-            sizes.append(structure.n_sites)
-            groups.append(group)
-            real.append(place == 0)
-            small.append(crystal.n_atoms <= SMALL and bool(bank))
-    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return Examples(
-        **joined,
-        structure=np.repeat(np.arange(len(sizes), dtype=np.int32), sizes),
-        group=np.array(groups, np.int32),
-        real=np.array(real),
-        small=np.array(small),
-    )
+            around = distances.astype(np.float32), neighbours.astype(np.int32), directions
+            weight = (structure.multiplicities / structure.n_atoms).astype(np.float32)
+            columns.append((*around, structure.site_numbers, weight))
+            structures.append((group, place == 0, crystal.n_atoms <= SMALL and bool(bank)))
+    number = np.repeat(np.arange(len(columns), dtype=np.int32), [len(parts[-1]) for parts in columns])
+    groups, real, small = map(np.array, zip(*structures, strict=True))
+    arrays: list[NDArray[Any]] = [np.concatenate(parts) for parts in zip(*columns, strict=True)]
+    arrays += [number, groups.astype(np.int32), real, small]
+    return Examples(*arrays)

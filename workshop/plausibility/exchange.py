@@ -18,6 +18,9 @@ from atomsight.models import load_model
 from atomsight.models.isotypes.bank import Isotypes, chemistry
 from atomsight.rank.calibration import RankCalibration
 
+Elements = NDArray[np.uint8]
+Shares = NDArray[np.float32]
+
 OFTEN = 0.5
 """Default probability of an exchange."""
 
@@ -62,12 +65,7 @@ class Exchanges:
         inorganic = RankCalibration.load().tables.volumes[-1]
         return cls(isotypes, inorganic, often)
 
-    def apply(
-        self,
-        structures: Sequence[NDArray[np.uint8]],
-        weight: NDArray[np.float32],
-        generator: np.random.Generator,
-    ) -> float:
+    def apply(self, structures: Sequence[Elements], weight: Shares, generator: np.random.Generator) -> float:
         """Exchange elements in all structures of a formula, in place.
 
         Args:
@@ -91,7 +89,7 @@ class Exchanges:
         return factor
 
     def _one(
-        self, element: NDArray[np.uint8], weight: NDArray[np.float32], generator: np.random.Generator
+        self, element: Elements, weight: Shares, generator: np.random.Generator
     ) -> tuple[int, int, float] | None:
         """Return the old element, the new one, and the factor of the lengths."""
         kinds = np.unique(element)

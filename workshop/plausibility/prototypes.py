@@ -128,9 +128,8 @@ def match_prototypes(geometries: Sequence[Geometry]) -> list[Matches]:
             same, different = [], []
             for way in ways:
                 turned = list(way)
-                difference = _difference(
-                    lengths[:, turned], shares[:, turned][:, :, turned], lengths[place], shares[place]
-                )
+                length = lengths[:, turned] - lengths[place]
+                difference = _difference(length, shares[:, turned][:, :, turned] - shares[place], (1, 2))
                 same += [(other, way) for other in numbers[difference < ALIKE].tolist() if other != number]
                 different.append((way, numbers[difference > UNLIKE]))
             found[number] = Matches(tuple(same), tuple(different))
@@ -149,10 +148,8 @@ def same_prototype(one: Crystal, other: Crystal) -> bool:
         return False
     geometries = [Geometry.of(crystal, NEAREST) for crystal in (one, other)]
     distances, shares = zip(*(_near(geometry) for geometry in geometries), strict=True)
-    difference = np.maximum(
-        np.sqrt(((np.log(distances[0])[:, None] - np.log(distances[1])) ** 2).mean(axis=2)),
-        np.abs(_normal(shares[0])[:, None] - _normal(shares[1])).mean(axis=2),
-    )
+    lengths = np.log(distances[0])[:, None] - np.log(distances[1])
+    difference = _difference(lengths, _normal(shares[0])[:, None] - _normal(shares[1]), 2)
     difference[geometries[0].role[:, None] != geometries[1].role] = np.inf
     return bool(max(difference.min(axis=0).max(), difference.min(axis=1).max()) < ALIKE)
 
@@ -168,22 +165,14 @@ def _near(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
 def _normal(share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rows that sum to 1."""
-    normal: NDArray[np.float64] = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
-    return normal
+    return np.asarray(share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9))
 
 
 def _difference(
-    lengths: NDArray[np.float64],
-    shares: NDArray[np.float64],
-    of_one: NDArray[np.float64],
-    shares_of_one: NDArray[np.float64],
+    lengths: NDArray[np.float64], shares: NDArray[np.float64], axis: int | tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """Return (g,) differences of several shapes from one."""
-    difference: NDArray[np.float64] = np.maximum(
-        np.sqrt(((lengths - of_one) ** 2).mean(axis=(1, 2))),
-        np.abs(shares - shares_of_one).mean(axis=(1, 2)),
-    )
-    return difference
+    """Return the difference of geometries, see `match_prototypes`, from differences of their parts."""
+    return np.maximum(np.sqrt((lengths**2).mean(axis=axis)), np.abs(shares).mean(axis=axis))
 
 
 def orders(counts: tuple[int, ...]) -> list[tuple[int, ...]]:

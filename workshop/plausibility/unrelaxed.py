@@ -22,6 +22,8 @@ from workshop import decoys
 from workshop.plausibility.examples import SMALL, TOO_CLOSE, inorganic_cells
 from workshop.plausibility.prototypes import Geometry, Matches, match_prototypes, with_elements
 
+Geometries = Sequence[Geometry]
+
 LIKE, UNLIKE = 3, 7
 """Largest number of structures in a group of the same prototype and of other prototypes."""
 
@@ -59,10 +61,7 @@ class Unrelaxed:
     real_weight = 1.0
 
     def __init__(
-        self,
-        geometries: Sequence[Geometry],
-        lengths: NDArray[np.float64],
-        distorted: Sequence[Sequence[Geometry]],
+        self, geometries: Geometries, lengths: NDArray[np.float64], distorted: Sequence[Geometries]
     ) -> None:
         self._geometries, self._lengths, self._distorted = geometries, lengths, distorted
         self._matches: list[Matches] = match_prototypes(geometries)
@@ -76,11 +75,8 @@ class Unrelaxed:
         crystals = inorganic_cells(dataset, archives, split, leave_out)
         volumes = fit_volumes(element_counts(crystals), np.array([crystal.volume for crystal in crystals]))
         lengths = [(expected_volume(c.numbers, volumes) / c.n_atoms) ** (1 / 3) for c in crystals]
-        made = cls(
-            [Geometry.of(crystal, k) for crystal in crystals],
-            np.array(lengths),
-            [distorted(crystal, k, generator) for crystal in crystals],
-        )
+        geometries = [Geometry.of(crystal, k) for crystal in crystals]
+        made = cls(geometries, np.array(lengths), [distorted(c, k, generator) for c in crystals])
         alone = np.mean([not one.same for one in made._matches])
         print(f"{split}: {len(crystals)} inorganic crystals, {alone:.0%} without another of their prototype")
         return made

@@ -12,18 +12,13 @@ from torch import Tensor
 
 from atomsight.rank.volume import element_counts, fit_volumes
 from atomsight.training.plausibility.batch import Structures, batch_of
-from workshop.plausibility.examples import (
-    SPLITS,
-    Bank,
-    Examples,
-    bank_of,
-    examples_of,
-    inorganic_cells,
-    split_crystals,
-)
+from workshop.plausibility.examples import Examples, bank_of, examples_of, inorganic_cells, split_crystals
 from workshop.plausibility.exchange import Exchanges
 
 Elements = NDArray[np.uint8]
+
+Held = tuple[int, Elements | None, int]
+"""A structure of a batch: its number, other elements than its own, and the number of its group."""
 
 SITES_PER_STEP = 3000
 STRAIN = 0.02
@@ -84,7 +79,7 @@ class Whole:
     def batches(self, generator: np.random.Generator) -> Iterator[dict[str, Tensor]]:
         """Yield one pass over all groups in random order, several in a batch, strained and with noise."""
         structures, groups = self._structures, self._groups
-        held: list[tuple[int, NDArray[np.uint8] | None, int]] = []
+        held: list[Held] = []
         sites = number = 0
         for group in generator.permutation(len(groups) - 1):
             first, last = groups[group], groups[group + 1]
@@ -97,10 +92,30 @@ class Whole:
                 sites += len(elements)
             number += 1
             if sites >= SITES_PER_STEP:
-                yield _batch(self._examples, structures, held, generator, self._exchanges)
+                yield self._batch(held, generator)
                 held, sites, number = [], 0, 0
         if held:
-            yield _batch(self._examples, structures, held, generator, self._exchanges)
+            yield self._batch(held, generator)
+
+    def _batch(self, held: list[Held], generator: np.random.Generator) -> dict[str, Tensor]:
+        examples, structures = self._examples, self._structures
+        rows = [np.arange(structures[s], structures[s + 1]) for s, _, _ in held]
+        at = np.concatenate(rows)
+        stretch = np.exp(generator.normal(0, STRAIN, len(held)))
+        elements = [examples.element[r] if e is None else e for r, (_, e, _) in zip(rows, held, strict=True)]
+        groups = np.array([g for _, _, g in held])
+        if self._exchanges is not None:
+            for group in range(groups[-1] + 1):
+                first, last = np.searchsorted(groups, [group, group + 1])
+                if examples.small[held[first][0]]:
+                    own = [elements[i] for i in range(first, last) if held[i][1] is None]
+                    weight = examples.weight[rows[first]]
+                    stretch[first:last] *= self._exchanges.apply(own, weight, generator)
+        around = (examples.distances[at], examples.neighbours[at], examples.directions[at])
+        sizes = np.array([len(r) for r in rows])
+        drawn = Structures(*around, np.concatenate(elements), examples.weight[at], sizes)
+        real = [e is None and bool(examples.real[s]) for s, e, _ in held]
+        return batch_of(drawn, groups.tolist(), real, stretch, NOISE, generator)
 
 
 def examples_of_splits(
@@ -120,23 +135,18 @@ def examples_of_splits(
     Raises:
         InputError: a split holds no crystal.
     """
-    files = {split: folder / f"{split}.npz" for split in SPLITS}
+    files = {split: folder / f"{split}.npz" for split in ("train", "val")}
     if all(file.is_file() for file in files.values()):
         return {split: Examples.load(file) for split, file in files.items()}
     generator = np.random.default_rng(choice.seed)
     found: dict[str, Examples] = {}
-    bank: Bank = {}
-    volumes = np.empty(0)
-    for split in SPLITS:
-        cells = inorganic_cells(dataset, small, split, choice.leave_out)
-        if split == "train":
-            bank = bank_of(cells)
-            volumes = fit_volumes(element_counts(cells), np.array([crystal.volume for crystal in cells]))
-        frameworks = [
-            crystal
-            for crystal in split_crystals(dataset, large, split, choice.leave_out, choice.most, choice.seed)
-            if crystal.n_sites <= 300
-        ]
+    inorganic = {split: inorganic_cells(dataset, small, split, choice.leave_out) for split in files}
+    train = inorganic["train"]
+    bank = bank_of(train)
+    volumes = fit_volumes(element_counts(train), np.array([crystal.volume for crystal in train]))
+    for split, cells in inorganic.items():
+        drawn = split_crystals(dataset, large, split, choice.leave_out, choice.most, choice.seed)
+        frameworks = [crystal for crystal in drawn if crystal.n_sites <= 300]
         examples = examples_of(cells, bank, volumes, choice.k, generator)
         if frameworks:
             examples = joined(examples, examples_of(frameworks, {}, volumes, choice.k, generator))
@@ -194,33 +204,3 @@ class _Donors:
                 table[kinds] = other
                 answer.append(table[element])
         return answer
-
-
-def _batch(
-    examples: Examples,
-    structures: NDArray[np.int64],
-    held: list[tuple[int, NDArray[np.uint8] | None, int]],
-    generator: np.random.Generator,
-    exchanges: Exchanges | None,
-) -> dict[str, Tensor]:
-    rows = [np.arange(structures[s], structures[s + 1]) for s, _, _ in held]
-    at = np.concatenate(rows)
-    stretch = np.exp(generator.normal(0, STRAIN, len(held)))
-    elements = [examples.element[r] if e is None else e for r, (_, e, _) in zip(rows, held, strict=True)]
-    groups = np.array([g for _, _, g in held])
-    if exchanges is not None:
-        for group in range(groups[-1] + 1):
-            first, last = np.searchsorted(groups, [group, group + 1])
-            if examples.small[held[first][0]]:
-                own = [elements[i] for i in range(first, last) if held[i][1] is None]
-                stretch[first:last] *= exchanges.apply(own, examples.weight[rows[first]], generator)
-    structures_held = Structures(
-        examples.distances[at],
-        examples.neighbours[at],
-        examples.directions[at],
-        np.concatenate(elements),
-        examples.weight[at],
-        np.array([len(r) for r in rows]),
-    )
-    real = [e is None and bool(examples.real[s]) for s, e, _ in held]
-    return batch_of(structures_held, groups.tolist(), real, stretch, NOISE, generator)

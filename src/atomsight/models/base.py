@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from atomsight.models.conformal import SetRule
 
+Columns = dict[str, NDArray[Any]]
+
 SITES_PER_RUN = 8192
 """Sites gathered over crystals before the network runs: enough for all cores, few enough for the cache."""
 
@@ -107,32 +109,26 @@ class Model(ABC):
         if composition and formula is not None:
             raise InputError("composition takes the formula from the sites; give it or a formula, not both")
         constraint = CompositionConstraint(self.name, self.elements, composition, formula)
-        held: list[Crystal] = []
-        rows: list[dict[str, NDArray[Any]]] = []
+        held: list[tuple[Crystal, Columns]] = []
         sites = 0
         for crystal in [crystals] if isinstance(crystals, Crystal) else crystals:
             if not constraint.applies_to(crystal, on_skip):
                 continue
-            held.append(crystal)
-            rows.append(self.columns_of(crystal))
+            held.append((crystal, self.columns_of(crystal)))
             sites += crystal.n_sites
             if sites >= SITES_PER_RUN:
-                yield from self._predict_batch(held, rows, constraint, on_skip)
-                held, rows, sites = [], [], 0
+                yield from self._predict_batch(held, constraint, on_skip)
+                held, sites = [], 0
         if held:
-            yield from self._predict_batch(held, rows, constraint, on_skip)
+            yield from self._predict_batch(held, constraint, on_skip)
 
     def _predict_batch(
-        self,
-        crystals: list[Crystal],
-        rows: list[dict[str, NDArray[Any]]],
-        constraint: CompositionConstraint,
-        on_skip: OnSkip | None,
+        self, held: list[tuple[Crystal, Columns]], constraint: CompositionConstraint, on_skip: OnSkip | None
     ) -> Iterator[Prediction]:
-        joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+        joined = {name: np.concatenate([rows[name] for _, rows in held]) for name in held[0][1]}
         answer = self.probabilities(joined)
-        ends = np.cumsum([crystal.n_sites for crystal in crystals])
-        for crystal, part in zip(crystals, np.split(answer, ends[:-1]), strict=True):
+        ends = np.cumsum([crystal.n_sites for crystal, _ in held])
+        for (crystal, _), part in zip(held, np.split(answer, ends[:-1]), strict=True):
             members = None if self.set_rule is None else self.set_rule.members(part)
             prediction = constraint.apply(crystal, part, members, on_skip)
             if prediction is not None:

@@ -87,21 +87,12 @@ class Prediction(Record):
         """
         crystal, fit = self.crystal, self.fit
         sets = None if self.members is None else self.sets()
-        rows = zip(
-            crystal.labels,
-            crystal.multiplicities.tolist(),
-            crystal.site_numbers.tolist(),
-            self.predicted.tolist(),
-            strict=True,
-        )
-        record: dict[str, Any] = {
-            "crystal": crystal.name,
-            "source": crystal.source,
-            "formula": crystal.formula,
-        }
+        columns = (crystal.multiplicities, crystal.site_numbers, self.predicted)
+        rows = zip(crystal.labels, *(column.tolist() for column in columns), strict=True)
+        record: dict[str, Any] = {"crystal": crystal.name, "source": crystal.source}
+        record["formula"] = crystal.formula
         if fit is not None:
-            record["formula_units"] = fit.units
-            record["missing_atoms"] = fit.missing
+            record["formula_units"], record["missing_atoms"] = fit.units, fit.missing
             record["extra_hydrogens"] = fit.extra_hydrogens
         record["sites"] = [
             {
@@ -111,9 +102,7 @@ class Prediction(Record):
                 "element": SYMBOLS[element],
                 "predicted": SYMBOLS[predicted],
                 **({} if sets is None else {"set": list(sets[site])}),
-                "probabilities": {
-                    symbol: round(p, 4) for symbol, p in self.ranked(site, LEAST_SHOWN).items()
-                },
+                "probabilities": {name: round(p, 4) for name, p in self.ranked(site, LEAST_SHOWN).items()},
             }
             for site, (label, multiplicity, element, predicted) in enumerate(rows)
         ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from atomsight.core.errors import InputError
@@ -75,6 +76,10 @@ class Architecture(ABC):
     def n_parameters(self) -> int:
         """Number of trainable parameters."""
         return sum(p.numel() for p in self.network.parameters())
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the state of the network as arrays."""
+        return {name: t.detach().cpu().numpy() for name, t in self.network.state_dict().items()}
 
     @abstractmethod
     def __init__(self, k: int, elements: tuple[int, ...]) -> None:

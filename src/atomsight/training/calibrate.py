@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.core import scores
+from atomsight.core.errors import ModelError
 
 Logits = NDArray[np.floating]
 Targets = NDArray[np.integer]
@@ -18,6 +19,27 @@ def softmax(logits: Logits, temperature: float = 1.0) -> NDArray[np.float64]:
     from scipy import special
 
     return np.asarray(special.softmax(np.asarray(logits, np.float64) / temperature, axis=1))
+
+
+def checked_difference(
+    before: NDArray[np.floating], after: NDArray[np.floating], most: float, text: str, when: str = ""
+) -> float:
+    """Return the largest difference between probabilities of two networks that are to be the same.
+
+    Args:
+        before: (n, elements) of one.
+        after: (n, elements) of the other.
+        most: largest difference allowed.
+        text: beginning of the message: what differs from what.
+        when: end of its first part.
+
+    Raises:
+        ModelError: they differ by more.
+    """
+    difference = float(np.abs(before - after).max(initial=0.0))
+    if not difference <= most:
+        raise ModelError(f"{text} by {difference:.2g} in probability{when}; {most} is allowed")
+    return difference
 
 
 def log_loss(logits: Logits, targets: Targets, temperature: float = 1.0) -> float:

@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from atomsight.core.elements import SYMBOLS, parse_elements
-from atomsight.core.errors import AtomsightError, InputError, ModelError
+from atomsight.core.errors import AtomsightError, InputError
 from atomsight.core.version import __version__
 from atomsight.dataset import open_dataset
 from atomsight.models.conformal import CALIBRATION_SITES, fit_sets
 from atomsight.models.load import load_model
 from atomsight.training.architecture import Architecture
-from atomsight.training.calibrate import best_temperature, softmax, validation_scores
+from atomsight.training.calibrate import best_temperature, checked_difference, softmax, validation_scores
 from atomsight.training.data import Task
 from atomsight.training.loop import read_checkpoint
 from atomsight.training.model_file import write_model
@@ -36,21 +35,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5
 """Largest allowed difference of a probability between PyTorch and ONNX Runtime."""
-
-
-def check_agreement(expected: NDArray[np.floating], answer: NDArray[np.floating]) -> float:
-    """Return the largest difference between probabilities from PyTorch and from ONNX Runtime.
-
-    Raises:
-        ModelError: it is larger than ``TOLERANCE``, so that the exported file would not be the trained model.
-    """
-    difference = float(np.abs(expected - answer).max(initial=0.0))
-    if not difference <= TOLERANCE:
-        raise ModelError(
-            f"the exported model differs from the trained one by {difference:.2g} in probability; "
-            f"{TOLERANCE} is allowed"
-        )
-    return difference
 
 
 def finish(
@@ -92,6 +76,7 @@ def finish(
             **{f"{name}_uncalibrated": before[name] for name in ("log_loss", "calibration_error")},
         },
     }
+    crystals = task.dataset.crystals()
     metadata = {
         "kind": task.settings.model,
         "k": task.settings.k,
@@ -100,7 +85,12 @@ def finish(
         "settings": task.settings.as_dict(),
         "temperature": temperature,
         "val": result["val"],
-        "data": _description(task),
+        "data": {
+            "fingerprint": task.dataset.fingerprint,
+            "crystals": Counter(crystals["split"].to_pylist()),
+            "train_sites": task.train_sites(),
+            "licences": sorted({text for text in crystals["licence"].unique().to_pylist() if text}),
+        },
         "sets": fit_sets(probabilities, target).as_dict(task.elements),
     }
     draft = run.path / "draft.onnx"
@@ -108,22 +98,10 @@ def finish(
     assert sample is not None
     first = sample.pop("target") >= 0
     answers = load_model(draft).probabilities(sample)[first]
-    result["export_difference"] = check_agreement(probabilities[: len(answers)], answers)
+    trained, text = probabilities[: len(answers)], "the exported model differs from the trained one"
+    result["export_difference"] = checked_difference(trained, answers, TOLERANCE, text)
     run.write_result(result)
     draft.replace(run.model)
-
-
-def _description(task: Task) -> dict[str, Any]:
-    """Return sizes, licences and fingerprint of the dataset."""
-    crystals = task.dataset.crystals()
-    licences = sorted({licence for licence in crystals["licence"].unique().to_pylist() if licence})
-    splits = Counter(crystals["split"].to_pylist())
-    return {
-        "fingerprint": task.dataset.fingerprint,
-        "crystals": splits,
-        "train_sites": task.train_sites(),
-        "licences": licences,
-    }
 
 
 def export_run(run: str | Path, dataset: str | Path | None = None) -> Model:

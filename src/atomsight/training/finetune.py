@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atomsight.core.elements import SYMBOLS
-from atomsight.core.errors import ModelError
 from atomsight.models.load import load_model, model_file
+from atomsight.training.calibrate import checked_difference
 from atomsight.training.extra import require_training_packages
 from atomsight.training.model_file import constants_of
 from atomsight.training.run_folder import check_origin
 from atomsight.training.train import Start, train_model
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from atomsight.dataset import Dataset
     from atomsight.models.base import Model
     from atomsight.training.architecture import Architecture, SiteBatch
@@ -61,23 +64,22 @@ def train_further(
 
     def start(architecture: Architecture, val: Iterable[SiteBatch]) -> None:
         architecture.restore(constants, temperature)
-        difference = _difference(architecture, old, next(iter(val)), temperature)
-        if not difference <= TOLERANCE:
-            raise ModelError(
-                f"the network differs from {old.name} by {difference:.2g} in probability before its "
-                f"training; {TOLERANCE} is allowed"
-            )
+        now, before = _probabilities(architecture, old, next(iter(val)), temperature)
+        text = f"the network differs from {old.name}"
+        checked_difference(now, before, TOLERANCE, text, " before its training")
 
     beginning = Start(start, {"further_from": origin}, all_present=False)
     return train_model(dataset, out, settings, start=beginning, **how)
 
 
-def _difference(architecture: Architecture, old: Model, batch: SiteBatch, temperature: float) -> float:
+def _probabilities(
+    architecture: Architecture, old: Model, batch: SiteBatch, temperature: float
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Return the probabilities of a network and those of the old model on a batch."""
     import torch
 
     architecture.network.eval()
     with torch.no_grad():
         now = torch.softmax(architecture.logits(batch) / temperature, dim=1).numpy()
     architecture.network.train()
-    before = old.probabilities({name: rows.numpy() for name, rows in batch.items() if name != "target"})
-    return float(abs(now - before).max())
+    return now, old.probabilities({name: rows.numpy() for name, rows in batch.items() if name != "target"})

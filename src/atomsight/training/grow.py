@@ -11,16 +11,15 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atomsight.core.elements import parse_elements
 from atomsight.core.errors import InputError, ModelError
 from atomsight.core.files import write_text
 from atomsight.core.progress import OnProgress, Progress
 from atomsight.models.artefacts import fingerprint_of
-from atomsight.training.calibrate import softmax
+from atomsight.training.calibrate import checked_difference, softmax
 from atomsight.training.extra import require_training_packages
-from atomsight.training.hardware import Hardware
 from atomsight.training.registry import architecture_class
 from atomsight.training.run_folder import RunFolder, check_origin, read_settings
 from atomsight.training.settings import Settings, check_dataset
@@ -99,9 +98,8 @@ def grow_model(
     epochs: int = EPOCHS,
     learning_rate: float = LEARNING_RATE,
     seed: int | None = None,
-    resume: bool = False,
-    hardware: Hardware | None = None,
     progress: OnProgress | None = None,
+    **how: Any,
 ) -> Model:
     """Grow a trained model to a larger k and fine-tune it.
 
@@ -117,10 +115,9 @@ def grow_model(
         epochs: passes in each stage.
         learning_rate: peak of the schedule.
         seed: of the order of the sites; None takes the run's.
-        resume: continue the grown run in ``out``.
-        hardware: where; None is this process, on the CPU.
         progress: receives the progress; first that of the stage ``grown``, whose `Progress.record` holds the
             largest difference of the two networks.
+        **how: ``resume`` and ``hardware``, see `train_model`.
 
     Raises:
         InputError: k is not larger than the run's, this architecture cannot grow, or ``out`` holds something
@@ -129,6 +126,8 @@ def grow_model(
         DatasetError: the dataset holds too few neighbours, or lacks an element of the run.
     """
     require_training_packages()
+    import torch
+
     parent = read_parent(run)
     old = parent.settings
     if k <= old.k:
@@ -145,45 +144,26 @@ def grow_model(
         architecture.adopt(parent.weights)
         before = parent.architecture(old.k)
         before.network.load_state_dict(parent.weights)
-        difference, sites = _largest_difference(before, architecture, next(iter(val)), parent)
-        if not difference <= TOLERANCE:
-            raise ModelError(
-                f"the grown network differs from {parent.path} by {difference:.2g} in probability before its "
-                f"training; {TOLERANCE} is allowed"
+        batch = next(iter(val))
+        cut = {name: t[:, : old.k] if t.ndim == 2 else t for name, t in batch.items()}
+        with torch.no_grad():
+            small, large = (
+                softmax(one.logits(sites).numpy(), parent.temperature)
+                for one, sites in ((before, cut), (architecture, batch))
             )
+        text = f"the grown network differs from {parent.path}"
+        difference = checked_difference(small, large, TOLERANCE, text, " before its training")
         record = {
             "from": origin,
             "k": k,
             "parameters": architecture.n_parameters,
             "parameters_before": before.n_parameters,
             "difference": difference,
-            "sites": sites,
+            "sites": len(large),
         }
         write_text(Path(out) / GROWN_FILE, json.dumps(record, indent=1) + "\n")
         if progress is not None:
             progress(Progress("grown", record={"event": "grown", **record}))
 
-    return train_model(
-        dataset,
-        out,
-        settings,
-        resume=resume,
-        hardware=hardware,
-        progress=progress,
-        start=Start(start, {"grown_from": origin}),
-    )
-
-
-def _largest_difference(
-    old: Architecture, grown: Architecture, batch: SiteBatch, parent: Parent
-) -> tuple[float, int]:
-    """Return the largest difference of their probabilities on a batch, and its number of sites."""
-    import torch
-
-    cut = {name: t[:, : parent.settings.k] if t.ndim == 2 else t for name, t in batch.items()}
-    with torch.no_grad():
-        before, after = (
-            softmax(one.logits(sites).numpy(), parent.temperature)
-            for one, sites in ((old, cut), (grown, batch))
-        )
-    return float(abs(before - after).max()), len(after)
+    beginning = Start(start, {"grown_from": origin})
+    return train_model(dataset, out, settings, progress=progress, start=beginning, **how)

@@ -28,6 +28,8 @@ from atomsight.training.run_folder import RunFolder
 CHECKPOINT_FORMAT = 1
 """Version of what `Keeper` writes into a checkpoint. Checkpoints without the field are of version 1."""
 
+Records = list[dict[str, Any]]
+
 WARM_UP = 0.2
 """Share of the steps in which the learning rate rises. Then it falls along a cosine to zero."""
 
@@ -137,15 +139,11 @@ class Keeper(lightning.Callback):
     _KEPT = ("history", "best_score", "best_epoch", "best_weights", "finished")
 
     def __init__(
-        self,
-        checkpoint: Path,
-        patience: int,
-        write: Callable[[list[dict[str, Any]]], None],
-        progress: OnProgress | None,
+        self, checkpoint: Path, patience: int, write: Callable[[Records], None], progress: OnProgress | None
     ) -> None:
         self.checkpoint, self.patience, self.write = checkpoint, patience, write
         self.progress: OnProgress = progress or (lambda done: None)
-        self.history: list[dict[str, Any]] = []
+        self.history: Records = []
         self.best_score, self.best_epoch = -float("inf"), -1
         self.best_weights: dict[str, Tensor] = {}
         self.finished = False
@@ -193,9 +191,8 @@ class Keeper(lightning.Callback):
         self, trainer: lightning.Trainer, module: Any, done: int, record: Mapping[str, Any] | None = None
     ) -> None:
         stage, epoch = module.stage, trainer.current_epoch + 1
-        self.progress(
-            Progress(stage.name, done, module.steps, epoch=epoch, epochs=stage.epochs, record=record or {})
-        )
+        when = {"epoch": epoch, "epochs": stage.epochs}
+        self.progress(Progress(stage.name, done, module.steps, **when, record=record or {}))
 
 
 @dataclass(frozen=True)
@@ -264,13 +261,9 @@ class Training:
 
     def _fit(self, stage: Stage, earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Train what is left of a stage; return the records of its epochs."""
-        checkpoint, network = self.run.checkpoint(stage.name), self.architecture.network
-        keeper = Keeper(
-            checkpoint,
-            self.schedule.patience,
-            lambda history: self.run.write_epochs(earlier + history),
-            self.progress,
-        )
+        run, network, patience = self.run, self.architecture.network, self.schedule.patience
+        checkpoint = run.checkpoint(stage.name)
+        keeper = Keeper(checkpoint, patience, lambda new: run.write_epochs(earlier + new), self.progress)
         resumed = checkpoint if checkpoint.is_file() else None
         if resumed:
             keeper.load_state_dict(read_checkpoint(checkpoint))

@@ -60,11 +60,6 @@ def train(
         >>> model = atomsight.train("crystals", "runs/first", k=10, elements="top20")  # doctest: +SKIP
     """
     begin = train_model if start_from is None else partial(train_further, start_from)
-    return begin(
-        dataset if isinstance(dataset, Dataset) else open_dataset(dataset),
-        out,
-        replace(settings or Settings(), **options),
-        resume=resume,
-        hardware=hardware,
-        progress=progress,
-    )
+    opened = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
+    how: dict[str, Any] = {"resume": resume, "hardware": hardware, "progress": progress}
+    return begin(opened, out, replace(settings or Settings(), **options), **how)

@@ -109,23 +109,20 @@ def dataset_record(dataset: Dataset, elements: tuple[int, ...]) -> dict[str, Any
 
 def _check_architecture(settings: Settings, hardware: Hardware) -> None:
     """Refuse settings that the architecture cannot serve."""
-    kind = architecture_class(settings.model)
-    if not kind.names_elements:
-        raise InputError(
-            f"a {settings.model} model learns from crystals and decoys, not from a dataset alone; "
-            f"train it with: python -m workshop.{settings.model}.train"
-        )
-    if settings.cap and kind.whole_crystals:
-        raise InputError(f"a {settings.model} model learns from whole crystals; train it without a cap")
-    if settings.per_crystal:
-        if not kind.whole_crystals:
-            raise InputError(
-                f"a {settings.model} model learns from single sites; train it without per_crystal"
-            )
-        if hardware.in_memory:
-            raise InputError("per_crystal draws crystals as they are read; train without in_memory")
-    if hardware.in_memory and (hardware.processes > 1 or not kind.whole_crystals):
-        raise InputError("in_memory is for models that learn from whole crystals, on one device")
+    kind, name = architecture_class(settings.model), f"a {settings.model} model"
+    whole, draws, in_memory = kind.whole_crystals, settings.per_crystal, hardware.in_memory
+    refused = {
+        f"{name} learns from crystals and decoys, not from a dataset alone; train it with: "
+        f"python -m workshop.{settings.model}.train": not kind.names_elements,
+        f"{name} learns from whole crystals; train it without a cap": settings.cap and whole,
+        f"{name} learns from single sites; train it without per_crystal": draws and not whole,
+        "per_crystal draws crystals as they are read; train without in_memory": draws and in_memory,
+        "in_memory is for models that learn from whole crystals, on one device": in_memory
+        and (hardware.processes > 1 or not whole),
+    }
+    for text, applies in refused.items():
+        if applies:
+            raise InputError(text)
 
 
 def _train(

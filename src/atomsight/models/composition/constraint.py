@@ -14,6 +14,8 @@ from atomsight.models.composition.assignment import among, assign
 from atomsight.models.composition.formula import HYDROGEN, fit_formula, parse_formula
 from atomsight.models.prediction import Prediction
 
+Mask = NDArray[np.bool_]
+
 STATED = "stated"
 """Stands for the formula that each file states."""
 
@@ -63,11 +65,7 @@ class CompositionConstraint:
         return not unknown
 
     def apply(
-        self,
-        crystal: Crystal,
-        blind: NDArray[np.float32],
-        members: NDArray[np.bool_] | None,
-        on_skip: OnSkip | None,
+        self, crystal: Crystal, blind: NDArray[np.float32], members: Mask | None, on_skip: OnSkip | None
     ) -> Prediction | None:
         """Return the prediction for a crystal, or None if it went to ``on_skip``.
 

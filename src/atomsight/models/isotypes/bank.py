@@ -36,6 +36,9 @@ MOST_CARBON = 0.5
 KNOWN = 119
 """Number of columns of a table over atomic numbers."""
 
+Floats = NDArray[np.float32]
+Integers = NDArray[np.integer]
+
 ANIONS = ((9,), (8,), (7,), (17, 35, 53), (16, 34, 52))
 """Anions that define the chemistry of a crystal: the first group with an element of it counts. All other
 crystals form a sixth chemistry. Volumes and substitutions of an element depend on it."""
@@ -113,16 +116,9 @@ class Isotypes:
             place = first[which][:, None] + np.arange(n)
             rows = self.rows[place].astype(np.float32)
             means = np.sort(rows.mean(axis=2), axis=1)
-            elements = self.elements[place]
-            found[int(n)] = Group(
-                rows,
-                means,
-                self.lengths[which],
-                elements,
-                self.shares[place],
-                self.volumes[which],
-                company(elements),
-            )
+            elements, shares = self.elements[place], self.shares[place]
+            lengths, volumes = self.lengths[which], self.volumes[which]
+            found[int(n)] = Group(rows, means, lengths, elements, shares, volumes, company(elements))
         return found
 
     def weights(
@@ -153,12 +149,8 @@ class Isotypes:
         return answer
 
     def pooled(
-        self,
-        probabilities: NDArray[np.float32],
-        distances: NDArray[np.floating],
-        site: NDArray[np.integer],
-        elements: tuple[int, ...],
-    ) -> NDArray[np.float32]:
+        self, probabilities: Floats, distances: Floats, site: Integers, elements: tuple[int, ...]
+    ) -> Floats:
         """Return (n, e) probabilities of a network pooled with the isotypes of each crystal.
 
         Args:
@@ -185,12 +177,12 @@ class Isotypes:
 
     def given(
         self,
-        probabilities: NDArray[np.float32],
-        hidden: NDArray[np.integer],
-        distances: NDArray[np.floating],
-        element: NDArray[np.integer],
+        probabilities: Floats,
+        hidden: Integers,
+        distances: Floats,
+        element: Integers,
         elements: tuple[int, ...],
-    ) -> NDArray[np.float32]:
+    ) -> Floats:
         """Return (m, e) probabilities as `pooled`, for some sites of one crystal given all other elements.
 
         Args:
@@ -214,8 +206,7 @@ class Isotypes:
         votes = weight / (total + self.scales.scarce) + self.scales.floor
         own = self.scales.own * (1 - self.scales.yields * total / (total + self.scales.much))
         joined = np.maximum(probabilities, TINY) ** own * votes**self.scales.trust
-        answer: NDArray[np.float32] = (joined / joined.sum(axis=1, keepdims=True)).astype(np.float32)
-        return answer
+        return np.asarray(joined / joined.sum(axis=1, keepdims=True), np.float32)
 
     def text(self) -> str:
         """Return the isotypes as a line of text for a model's metadata."""

@@ -137,10 +137,8 @@ def may_match(one: NDArray[np.float32], others: NDArray[np.float32], most: float
     Returns:
         (c,) bool.
     """
-    possible: NDArray[np.bool_] = (
-        np.abs(others - one).sum(axis=1, dtype=np.float64) <= len(one) * most * 1.001
-    )
-    return possible
+    difference = np.abs(others - one).sum(axis=1, dtype=np.float64)
+    return np.asarray(difference <= len(one) * most * 1.001)
 
 
 @compiled

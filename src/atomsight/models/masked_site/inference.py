@@ -65,7 +65,7 @@ class MaskedSiteModel(Model):
         hidden = np.zeros(len(distances), dtype=np.int64)
         begins = np.flatnonzero(columns["site"] == 0)
         ways = self.directions_of(columns)
-        answer = self._run(distances, neighbours + first[:, None], hidden, begins, ways)
+        answer = self._run(begins, distances, neighbours + first[:, None], hidden, ways)
         if self.isotypes is None:
             return answer
         return self.isotypes.pooled(answer, distances, columns["site"], self.elements)
@@ -106,13 +106,9 @@ class MaskedSiteModel(Model):
             asked = self.own_probabilities(answer, element) < sure
         for rows in np.split(np.arange(len(first)), np.flatnonzero(np.diff(first)) + 1):
             hidden = np.flatnonzero(asked[rows])
-            answer[rows[hidden]] = self.hidden_one_by_one(
-                distances[rows],
-                neighbours[rows],
-                element[rows],
-                hidden,
-                None if directions is None else directions[rows],
-            )
+            ways = None if directions is None else directions[rows]
+            sites = (distances[rows], neighbours[rows], element[rows])
+            answer[rows[hidden]] = self.hidden_one_by_one(*sites, hidden, ways)
         return answer
 
     def own_probabilities(
@@ -165,7 +161,7 @@ class MaskedSiteModel(Model):
             shown[begins + sites] = 0
             shifted = np.tile(neighbours, repeats) + np.repeat(begins, n)[:, None]
             ways = None if directions is None else np.tile(directions, (*repeats, 1))
-            whole = self._run(np.tile(distances, repeats), shifted, shown, begins[:1], ways)
+            whole = self._run(begins[:1], np.tile(distances, repeats), shifted, shown, ways)
             answer[start : start + copies] = whole[begins + sites]
         if self.isotypes is None:
             return answer
@@ -220,23 +216,10 @@ class MaskedSiteModel(Model):
             raise ModelError(f"the model {self.name} was given neighbours that are no sites of their crystal")
         return distances, neighbours, first
 
-    def _run(
-        self,
-        distances: NDArray[np.float32],
-        neighbours: NDArray[np.int64],
-        element: NDArray[np.int64],
-        begins: NDArray[np.integer],
-        directions: NDArray[np.int8] | None,
-    ) -> NDArray[np.float32]:
+    def _run(self, begins: NDArray[np.integer], *inputs: NDArray[Any] | None) -> NDArray[np.float32]:
         """Run the network on whole crystals that begin at the given rows."""
-        inputs: dict[str, NDArray[Any]] = {
-            "distances": distances,
-            "neighbours": neighbours,
-            "element": element,
-        }
-        if directions is not None:
-            inputs["directions"] = directions
-        return run_crystals(self._session, inputs, begins, len(self.elements))
+        named = dict(zip(("distances", "neighbours", "element", "directions"), inputs, strict=True))
+        return run_crystals(self._session, begins, len(self.elements), **named)
 
 
 MODEL = MaskedSiteModel

@@ -57,31 +57,31 @@ def open_session(path: Path, threads: int) -> InferenceSession:
 def run(session: InferenceSession, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     """Return the network's only output, with denormal numbers taken as zero, see `floats`."""
     with flushed():
-        answer: NDArray[Any] = session.run(None, dict(inputs))[0]
-    return answer
+        return np.asarray(session.run(None, dict(inputs))[0])
 
 
 def run_crystals(
-    session: InferenceSession, inputs: Mapping[str, NDArray[Any]], begins: NDArray[np.integer], columns: int
+    session: InferenceSession, begins: NDArray[np.integer], columns: int, **inputs: NDArray[Any] | None
 ) -> NDArray[np.float32]:
     """Run a network on whole crystals, about `SITES_PER_CALL` sites together.
 
     Args:
         session: the network.
-        inputs: n rows each; ``neighbours`` holds rows.
         begins: (s,) first row of each crystal, or of each part of which none is to be split.
         columns: of the output.
+        **inputs: n rows each; ``neighbours`` holds rows. None is left out.
 
     Returns:
         (n, columns) float32.
     """
-    rows = len(inputs["distances"])
+    held = {name: values for name, values in inputs.items() if values is not None}
+    rows = len(held["distances"])
     parts = [np.empty((0, columns), np.float32)]
     start = 0
     ends = np.append(begins[1:], rows)
     while start < rows:
         end = int(ends[min(int(np.searchsorted(ends, start + SITES_PER_CALL)), len(ends) - 1)])
-        some = {name: values[start:end] for name, values in inputs.items()}
+        some = {name: values[start:end] for name, values in held.items()}
         parts.append(run(session, {**some, "neighbours": some["neighbours"] - start}))
         start = end
     return np.concatenate(parts)

@@ -14,6 +14,10 @@ from atomsight.core.errors import ModelError
 from atomsight.models.artefacts import fingerprint_of
 from atomsight.models.onnx.session import open_session, run_crystals, uses_directions
 
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Ways = NDArray[np.int8]
+
 POOL = 1.0
 """Temperature of the soft minimum over the sites: a few implausible sites make a crystal implausible."""
 
@@ -55,12 +59,7 @@ class Plausibility:
         self.k = int(self._session.get_modelmeta().custom_metadata_map["k"])
 
     def site_logits(
-        self,
-        distances: NDArray[np.float32],
-        neighbours: NDArray[np.int64],
-        element: NDArray[np.int64],
-        begins: NDArray[np.int64],
-        directions: NDArray[np.int8] | None = None,
+        self, distances: Floats, neighbours: Rows, element: Rows, begins: Rows, directions: Ways | None = None
     ) -> NDArray[np.float32]:
         """Compute the log-odds of real against decoy for the sites of complete structures.
 
@@ -78,24 +77,19 @@ class Plausibility:
         Raises:
             ModelError: the directions are missing.
         """
-        inputs: dict[str, NDArray[Any]] = {
-            "distances": distances,
-            "neighbours": neighbours,
-            "element": element,
-        }
-        if self.sees_directions:
-            if directions is None:
-                raise ModelError("the plausibility network needs directions")
-            inputs["directions"] = directions
-        return run_crystals(self._session, inputs, begins, 1)[:, 0]
+        if self.sees_directions and directions is None:
+            raise ModelError("the plausibility network needs directions")
+        ways = directions if self.sees_directions else None
+        sites: dict[str, NDArray[Any]] = {"distances": distances, "neighbours": neighbours}
+        return run_crystals(self._session, begins, 1, **sites, element=element, directions=ways)[:, 0]
 
     def assignment_logits(
         self,
-        distances: NDArray[np.float32],
-        neighbours: NDArray[np.int64],
-        elements: Sequence[NDArray[np.int64]],
+        distances: Floats,
+        neighbours: Rows,
+        elements: Sequence[Rows],
         weight: NDArray[np.floating],
-        directions: NDArray[np.int8] | None = None,
+        directions: Ways | None = None,
     ) -> NDArray[np.float64]:
         """Compute the log-odds of one geometry with several assignments of elements.
 
@@ -111,13 +105,10 @@ class Plausibility:
         """
         n, v, k = len(weight), len(elements), self.k
         begins = n * np.arange(v)
-        logits = self.site_logits(
-            np.tile(distances[:, :k], (v, 1)),
-            np.tile(neighbours[:, :k], (v, 1)) + np.repeat(begins, n)[:, None],
-            np.concatenate(elements),
-            begins,
-            None if directions is None else np.tile(directions[:, :k], (v, 1, 1)),
-        )
+        lengths = np.tile(distances[:, :k], (v, 1))
+        rows = np.tile(neighbours[:, :k], (v, 1)) + np.repeat(begins, n)[:, None]
+        ways = None if directions is None else np.tile(directions[:, :k], (v, 1, 1))
+        logits = self.site_logits(lengths, rows, np.concatenate(elements), begins, ways)
         return crystal_logits(logits, np.tile(weight, v), np.full(v, n))
 
 

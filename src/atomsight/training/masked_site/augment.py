@@ -88,19 +88,13 @@ def augment(batch: SiteBatch, k: int, generator: torch.Generator) -> Augmented:
 
     without = (draw(crystals) < WITHOUT_HYDROGEN)[crystal]
     left_out = without & (element == 1)
-    distances, directions, neighbours = nearest_left(
-        distances, directions, neighbours, left_out[neighbours], k
-    )
+    gone = left_out[neighbours]
+    distances, directions, neighbours = nearest_left(distances, directions, neighbours, gone, k)
 
     rate = torch.where(draw(crystals) < ALL_HIDDEN, torch.ones(crystals, device=device), draw(crystals))
     hidden = draw(len(site)) < rate[crystal]
-    return Augmented(
-        distances,
-        directions,
-        neighbours,
-        element.masked_fill(hidden, 0),
-        hidden & (batch["target"] >= 0) & ~left_out,
-    )
+    scored = hidden & (batch["target"] >= 0) & ~left_out
+    return Augmented(distances, directions, neighbours, element.masked_fill(hidden, 0), scored)
 
 
 def nearest_left(

@@ -105,8 +105,7 @@ class MaskedSite(Architecture):
 
     def graph(self, temperature: float) -> GraphProto:
         """Return the network as an ONNX graph."""
-        weights = {name: t.detach().cpu().numpy() for name, t in self.network.state_dict().items()}
-        return masked_site_graph(weights, self.k, temperature)
+        return masked_site_graph(self.state(), self.k, temperature)
 
     def _loss(self, batch: SiteBatch) -> tuple[Tensor, Tensor]:
         device, n = batch["site"].device.type, len(batch["site"])

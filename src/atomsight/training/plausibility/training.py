@@ -102,21 +102,17 @@ class Plausibility(Architecture):
         network = network_of(self.k, channels, weights["element.weight"].shape[1], layers)
         state = network.state_dict()
         last = {"out.weight", "out.bias"} if weights["out.bias"].size > 1 else set()
-        sizes = {name: array.size for name, array in weights.items() if name not in last}
+        taken = {name: array for name, array in weights.items() if name not in last}
+        sizes = {name: array.size for name, array in taken.items()}
         if sizes != {name: state[name].numel() for name in state.keys() - last - set(NOT_WEIGHTS)}:
             raise other
-        taken = {
-            name: torch.from_numpy(array.copy()).reshape(state[name].shape)
-            for name, array in weights.items()
-            if name not in last
-        }
-        network.load_state_dict({**state, **taken})
+        new = {name: torch.from_numpy(a.copy()).reshape(state[name].shape) for name, a in taken.items()}
+        network.load_state_dict({**state, **new})
         self.network, self._forward = network, None
 
     def graph(self, temperature: float) -> GraphProto:
         """Return the network as an ONNX graph; its output is the logits of the sites."""
-        weights = {name: t.detach().cpu().numpy() for name, t in self.network.state_dict().items()}
-        return masked_site_graph(weights, self.k, temperature, softmax=False)
+        return masked_site_graph(self.state(), self.k, temperature, softmax=False)
 
     def _loss(self, batch: SiteBatch) -> tuple[Tensor, Tensor]:
         if self.network.training:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from atomsight.core.errors import DatasetError
@@ -80,15 +80,7 @@ class TwoStage(Architecture):
 
     def graph(self, temperature: float) -> GraphProto:
         """Return the network as an ONNX graph."""
-        network = self.network
-        linear = [layer for layer in network.stage_one if isinstance(layer, nn.Linear)]
-        weights = [
-            (layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())
-            for layer in [*linear, network.stage_two]
-        ]
-        return two_stage_graph(
-            network.mean.cpu().numpy(), network.scale.cpu().numpy(), weights[:-1], weights[-1], temperature
-        )
+        return two_stage_graph(self.state(), temperature)
 
     def _loss_one(self, batch: SiteBatch) -> tuple[Tensor, Tensor]:
         scores = self.network.scores(batch["distances"])
