@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from atomsight.core.crystal import Crystal
 from atomsight.io._atoms import has_atoms, read_atoms
 from atomsight.io._operations import operations, space_group_name
-from atomsight.io._syntax import parse
-from atomsight.io._tags import text_of
+from atomsight.io._syntax import parse, text_of
 from atomsight.io.assemble import Structure, assemble, lattice_of
 from atomsight.io.bond_tables import with_bond_table
 from atomsight.io.member import Member, OnSkip

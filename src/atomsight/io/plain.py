@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
-from atomsight.io._atoms import AtomTable
-from atomsight.io._elements import element_of
+from atomsight.io._atoms import AtomTable, element_of
 from atomsight.io.assemble import Structure, assemble
 from atomsight.io.member import Member
 from atomsight.io.policy import QualityPolicy, SkipError

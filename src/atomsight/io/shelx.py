@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
-from atomsight.io._atoms import AtomTable
-from atomsight.io._elements import DEUTERIUM, element_of
+from atomsight.io._atoms import DEUTERIUM, AtomTable, element_of
 from atomsight.io._operations import CENTRINGS, Operations, operations_of
 from atomsight.io.assemble import Structure, assemble, lattice_of
 from atomsight.io.member import Member
@@ -200,10 +199,11 @@ def _element(found: _File, atom: int) -> int:
 
 
 def _operations(found: _File) -> Operations | None:
-    if abs(found.centring) not in CENTRINGS:
+    if not 1 <= abs(found.centring) <= len(CENTRINGS):
         raise SkipError("bad_symmetry", f"LATT {found.centring} is no lattice type")
     # A positive LATT stands for an inversion at the origin.
-    return operations_of(found.triplets, CENTRINGS[abs(found.centring)], inverted=found.centring > 0)
+    centring = list(CENTRINGS.values())[abs(found.centring) - 1]
+    return operations_of(found.triplets, centring, inverted=found.centring > 0)
 
 
 def _site_symmetry(
