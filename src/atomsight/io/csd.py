@@ -149,9 +149,7 @@ def structure_from(entry: Any, policy: QualityPolicy) -> Structure:
     if not entry.has_3d_structure:
         raise SkipError("no_sites", "the entry has no coordinates")
     crystal = entry.crystal
-    lattice = lattice_of(*crystal.cell_lengths, *crystal.cell_angles)
-    if lattice is None:
-        raise SkipError("bad_cell", "the cell closes to no volume")
+    lattice = lattice_of([*crystal.cell_lengths, *crystal.cell_angles])
     atoms = list(crystal.asymmetric_unit_molecule.atoms)
     minor = np.array([atom.label.endswith("?") for atom in atoms], dtype=bool)
     occupancy = np.array([1.0 if atom.occupancy is None else float(atom.occupancy) for atom in atoms])

@@ -11,15 +11,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 
-from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS, formula_counts, parse_elements
 from atomsight.core.errors import InputError, UnreachableError
-from atomsight.io.assemble import Structure, assemble
+from atomsight.io.assemble import Structure
 from atomsight.io.budgets import Budget
 from atomsight.io.http import HttpClient, absolute, count_range, same_host
 from atomsight.io.member import Member, OnSkip
 from atomsight.io.plain import lattice_from, structure_of
-from atomsight.io.policy import QualityPolicy, Reason, SkipError
+from atomsight.io.policy import Reason, SkipError
 
 PROVIDERS = "https://providers.optimade.org/v1/links"
 """The consortium's list of providers, unless ``ATOMSIGHT_OPTIMADE`` names another."""
@@ -248,12 +247,12 @@ def _error_text(problem: object) -> str:
     return str(problem)
 
 
-def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
-    """The crystal of one structure resource."""
-    attributes = json.loads(member.data).get("attributes") or {}
+def decode(data: bytes) -> Structure:
+    """The structure of a structure resource."""
+    attributes = json.loads(data).get("attributes") or {}
     if not isinstance(attributes, dict):
         raise SkipError("syntax", "the attributes of the entry are no object")
-    return assemble(parse(attributes), member.name, member.source, policy).crystal
+    return parse(attributes)
 
 
 def parse(attributes: Mapping[str, Any]) -> Structure:
