@@ -8,7 +8,7 @@
 | `budgets`, `meter` | limits on what one input may cost |
 | `formats` | which format a file is in, by its name |
 | `cif`, `shelx`, `poscar`, `extxyz` | a file's text to crystals |
-| `ase`, `pymatgen`, `objects` | structures of other libraries: databases, trajectories, objects in memory |
+| `ase`, `objects` | structures of other libraries: databases, trajectories, objects in memory |
 | `cod`, `optimade`, `csd` | databases |
 | `assemble` | the one way from a lattice, atoms and operations to a crystal |
 | `quality` | the one policy on imperfect crystals |

@@ -211,9 +211,7 @@ def atomic_numbers(
                 allowed = frozenset(formula_counts(text_of(block, "_chemical_formula_sum") or ""))
             number = element_of_label(label, allowed)
             if number is None:
-                raise SkipError(
-                    "unknown_element",
-                    f"atom {label!r} has no type symbol and its label leaves the element in doubt",
-                )
+                text = f"atom {label!r} has no type symbol and its label leaves the element in doubt"
+                raise SkipError("unknown_element", text)
         out[i] = number
     return out

@@ -41,9 +41,8 @@ def ascii_bytes(data: bytes) -> bytes:
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     if "\0" in text:
-        raise SkipError(
-            "not_text", "the file holds null bytes: it is no text, or text of an unknown encoding"
-        )
+        text = "the file holds null bytes: it is no text, or text of an unknown encoding"
+        raise SkipError("not_text", text)
     return unicodedata.normalize("NFKD", text).encode("ascii", "replace")
 
 

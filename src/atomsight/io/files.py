@@ -121,27 +121,23 @@ def _members(
 
 def _frames(stream: IO[bytes], name: str, source: str, report: OnSkip, budget: Budget) -> Iterator[Member]:
     """The frames of an extended XYZ; a file with only one gives it the file's own name."""
-    base, number, held = stem(name), 0, None
-    cut = frames(stream, budget)
+    base, held, number = stem(name), b"", 0
     problem: Exception | None = None
-    while True:
-        try:
-            frame = next(cut, None)
-        except Exception as error:  # what came before is read all the same
-            frame, problem = None, error
-        if held is not None:
-            alone = frame is None and number == 1
-            place = number - 1
-            yield Member(
-                base if alone else f"{base}/{place}", source if alone else f"{source}#{place}", held, "extxyz"
-            )
-        if frame is None:
-            break
-        held, number = frame, number + 1
+    try:
+        for number, frame in enumerate(frames(stream, budget), start=1):
+            if number > 1:
+                yield Member(f"{base}/{number - 2}", f"{source}#{number - 2}", held, "extxyz")
+            held = frame
+    except Exception as error:  # what came before is read all the same
+        problem = error
+    if number == 1:
+        yield Member(base, source, held, "extxyz")
+    elif number:
+        yield Member(f"{base}/{number - 1}", f"{source}#{number - 1}", held, "extxyz")
+    elif problem is None:
+        problem = SkipError("no_sites", "the file is empty")
     if problem is not None:
         raise problem
-    if not number:
-        raise SkipError("no_sites", "the file is empty")
 
 
 def _read(stream: IO[bytes], limit: int) -> bytes:
