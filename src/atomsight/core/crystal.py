@@ -20,10 +20,7 @@ from atomsight.core.elements import SYMBOLS, hill_formula, reduced_counts
 from atomsight.core.optional import optional
 from atomsight.core.wording import counted
 
-BOND_TYPES: tuple[str, ...] = (
-    *("unknown", "single", "double", "triple", "quadruple"),
-    *("aromatic", "delocalised", "pi"),
-)
+BOND_TYPES: tuple[str, ...] = tuple("unknown single double triple quadruple aromatic delocalised pi".split())
 """Types of bonds of the Cambridge Structural Database; `Bonds.types` holds indices of this tuple."""
 
 

@@ -5,7 +5,7 @@
 | `sources` | paths, lists of them and databases, streamed one structure at a time |
 | `files`, `archives` | files and folders; tar and zip |
 | `member` | the unit that is streamed: the bytes of one structure |
-| `budgets`, `meter` | limits on what one input may cost |
+| `budgets` | limits on what one input may cost |
 | `formats` | which format a file is in, by its name |
 | `cif`, `shelx`, `poscar`, `extxyz` | a file's text to crystals |
 | `ase`, `objects` | structures of other libraries: databases, trajectories, objects in memory |
