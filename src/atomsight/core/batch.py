@@ -56,10 +56,7 @@ class Flat(NamedTuple):
         orbits = _joined([crystal.orbits for crystal in crystals])
         # With numbers that continue from crystal to crystal, a site begins where the running maximum rises.
         sites = orbits + np.repeat(site_offsets[:-1], atoms)
-        highest = np.maximum.accumulate(sites)
-        first = np.ones(len(sites), bool)
-        np.greater(highest[1:], highest[:-1], out=first[1:])
-        own = first.nonzero()[0]
+        own = np.diff(np.maximum.accumulate(sites), prepend=-1).nonzero()[0]
         if len(own) != site_offsets[-1] or (sites[own] != np.arange(len(own))).any():
             raise InputError("crystals: orbits must be numbered in the order of their first atoms")
         return cls(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,7 @@ from atomsight.core.elements import SYMBOLS, hill_formula, reduced_counts
 from atomsight.core.optional import optional
 from atomsight.core.wording import counted
 
-BOND_TYPES: tuple[str, ...] = (
-    *("unknown", "single", "double", "triple", "quadruple"),
-    *("aromatic", "delocalised", "pi"),
-)
+BOND_TYPES: tuple[str, ...] = tuple("unknown single double triple quadruple aromatic delocalised pi".split())
 """Types of bonds of the Cambridge Structural Database; `Bonds.types` holds indices of this tuple."""
 
 
@@ -71,10 +68,6 @@ class ListedBonds(ABC):
 class _BondsField:
     """The field `Crystal.bonds`: reads `ListedBonds` on first access."""
 
-    @overload
-    def __get__(self, crystal: None, owner: type) -> None: ...
-    @overload
-    def __get__(self, crystal: Crystal, owner: type) -> Bonds | None: ...
     def __get__(self, crystal: Crystal | None, owner: type) -> Bonds | None:
         if crystal is None:
             return None
@@ -94,10 +87,6 @@ class _BondsField:
 class _FlagsField:
     """The field `Crystal.flags`: complete once the bonds have been read."""
 
-    @overload
-    def __get__(self, crystal: None, owner: type) -> frozenset[str]: ...
-    @overload
-    def __get__(self, crystal: Crystal, owner: type) -> frozenset[str]: ...
     def __get__(self, crystal: Crystal | None, owner: type) -> frozenset[str]:
         if crystal is None:
             return frozenset()
@@ -189,10 +178,7 @@ class Crystal:
     def representatives(self) -> NDArray[np.int64]:
         """(m,) int64: for each site, the index of its first atom in the motif."""
         # Sites are numbered by their first atoms: a site begins where the running maximum rises.
-        highest = np.maximum.accumulate(self.orbits)
-        first = np.ones(len(highest), bool)
-        np.greater(highest[1:], highest[:-1], out=first[1:])
-        return first.nonzero()[0]
+        return np.diff(np.maximum.accumulate(self.orbits), prepend=-1).nonzero()[0]
 
     @cached_property
     def multiplicities(self) -> NDArray[np.int64]:

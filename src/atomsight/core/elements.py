@@ -18,10 +18,7 @@ SYMBOLS: tuple[str, ...] = tuple(
 )
 """Element symbols by atomic number; index 0 is the dummy ``X``."""
 
-NUMBERS: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS) if number} | {
-    "D": 1,
-    "T": 1,
-}
+NUMBERS: dict[str, int] = {symbol: z for z, symbol in enumerate(SYMBOLS) if z} | {"D": 1, "T": 1}
 """Atomic number by symbol; deuterium and tritium count as hydrogen."""
 
 TWENTY: tuple[str, ...] = tuple("H B C N O F Si P S Cl Fe Co Ni Cu Zn Se Br Mo Ru I".split())
@@ -87,10 +84,12 @@ def reduced_counts(counts: Mapping[str, int]) -> dict[str, int]:
     return {symbol: count // divisor for symbol, count in counts.items()}
 
 
+def hill_order(symbols: Iterable[str]) -> list[str]:
+    """Symbols in Hill order: C, H, then the rest by alphabet; without carbon all by alphabet."""
+    held = set(symbols)
+    return sorted(held, key=lambda s: ("C" in held and {"C": -2, "H": -1}.get(s, 0), s))
+
+
 def hill_formula(counts: Mapping[str, int]) -> str:
-    """Formula in Hill order: C, H, then the rest by alphabet; without carbon all by alphabet. ``C6H6``."""
-    symbols = sorted(counts)
-    if "C" in counts:
-        first = ["C", "H"] if "H" in counts else ["C"]
-        symbols = first + [symbol for symbol in symbols if symbol not in ("C", "H")]
-    return "".join([s if counts[s] == 1 else f"{s}{counts[s]}" for s in symbols])
+    """Formula in Hill order, such as ``C6H6``."""
+    return "".join([s if counts[s] == 1 else f"{s}{counts[s]}" for s in hill_order(counts)])

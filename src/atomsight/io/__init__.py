@@ -5,10 +5,10 @@
 | `sources` | paths, lists of them and databases, streamed one structure at a time |
 | `files`, `archives` | files and folders; tar and zip |
 | `member` | the unit that is streamed: the bytes of one structure |
-| `budgets`, `meter` | limits on what one input may cost |
+| `budgets` | limits on what one input may cost |
 | `formats` | which format a file is in, by its name |
 | `cif`, `shelx`, `poscar`, `extxyz` | a file's text to crystals |
-| `ase`, `pymatgen`, `objects` | structures of other libraries: databases, trajectories, objects in memory |
+| `ase`, `objects` | structures of other libraries: databases, trajectories, objects in memory |
 | `cod`, `optimade`, `csd` | databases |
 | `assemble` | the one way from a lattice, atoms and operations to a crystal |
 | `quality` | the one policy on imperfect crystals |
@@ -22,6 +22,8 @@ from typing import Any
 
 from atomsight.core.crystal import Crystal
 from atomsight.core.progress import OnProgress, Tracker
+from atomsight.io import optimade, plain, poscar, shelx
+from atomsight.io.assemble import Structure, assemble
 from atomsight.io.budgets import Budget
 from atomsight.io.cif import crystals_of as _crystals_of_cif
 from atomsight.io.csd import crystal_of as _csd
@@ -29,11 +31,7 @@ from atomsight.io.extxyz import crystal_of as _extxyz
 from atomsight.io.formats import library_of
 from atomsight.io.member import Member, OnSkip
 from atomsight.io.objects import crystal_from
-from atomsight.io.optimade import crystal_of as _optimade
-from atomsight.io.plain import crystal_of as _plain
 from atomsight.io.policy import DEFAULT, QualityPolicy, Reason, SkipError, reason_of
-from atomsight.io.poscar import crystal_of as _poscar
-from atomsight.io.shelx import crystal_of as _shelx
 from atomsight.io.sources import check_exist, flatten, iter_members
 
 __all__ = [
@@ -49,15 +47,15 @@ __all__ = [
 ]
 
 
-_READERS: dict[str, Callable[[Member, QualityPolicy], Crystal]] = {
-    "shelx": _shelx,
-    "poscar": _poscar,
-    "extxyz": _extxyz,
-    "plain": _plain,
-    "optimade": _optimade,
-    "csd": _csd,
+_PARSERS: dict[str, Callable[[bytes], Structure]] = {
+    "shelx": shelx.parse,
+    "poscar": poscar.parse,
+    "plain": plain.decode,
+    "optimade": optimade.decode,
 }
-"""The reader of each format of one crystal a member."""
+"""The parser of each format of one structure a member that takes its name from the member."""
+
+_READERS: dict[str, Callable[[Member, QualityPolicy], Crystal]] = {"extxyz": _extxyz, "csd": _csd}
 
 _BLOCK = re.compile(rb"^\s*data_", re.MULTILINE | re.IGNORECASE)
 
@@ -146,8 +144,11 @@ def crystals_of(
         if member.format == "cif":
             _check_blocks(member.data, policy)
             crystals = _crystals_of_cif(member, policy, lambda *skip: skips.append(skip))
-        else:
+        elif member.format in _READERS:
             crystals = [_READERS[member.format](member, policy)]
+        else:
+            structure = _PARSERS[member.format](member.data)
+            crystals = [assemble(structure, member.name, member.source, policy).crystal]
     except Exception as error:  # a bad file never stops a batch, whatever error its reader ends in
         crystals = []
         skips.append((member.source, reason_of(error)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomsight.geometry.symmetry.group import distinct, is_group
-from atomsight.io._tags import text_of
+from atomsight.io._syntax import text_of
 from atomsight.io.policy import SkipError
 
 Operations = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -27,19 +28,14 @@ _NAMES = ("_space_group_name_H-M_alt", "_symmetry_space_group_name_H-M", "_space
 _NUMBERS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
 _MOST = 192  # operations of the largest groups, those of face-centred cubic cells
 _LONGEST = 4 * _MOST  # of a list that repeats some
-CENTRINGS: dict[int, list[tuple[float, float, float]]] = {
-    1: [],
-    2: [(0.5, 0.5, 0.5)],
-    3: [(2 / 3, 1 / 3, 1 / 3), (1 / 3, 2 / 3, 2 / 3)],
-    4: [(0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0)],
-    5: [(0.0, 0.5, 0.5)],
-    6: [(0.5, 0.0, 0.5)],
-    7: [(0.5, 0.5, 0.0)],
+CENTRINGS: dict[str, NDArray[np.float64]] = {
+    letter: np.array(gemmi.symops_from_hall(f"{letter} 1").cen_ops) / gemmi.Op.DEN for letter in "PIRFABC"
 }
-"""Translations of a centred lattice, by SHELX's numbers: P, I, R on hexagonal axes, F, A, B, C."""
+"""Translations of a centred lattice, zero first; R on hexagonal axes. In the order of SHELX's numbers."""
 
 _SLACK = 0.01  # translations are printed as 0.333, or as fractions of any denominator
-_TERM = re.compile(r"([+-]?)(?:([xyz])|(\d*\.?\d+|\d+\.)(?:/(\d+))?)", re.IGNORECASE)
+_TERM = r"([+-]?)(?:([xyz])|((?:\d*\.)?\d+)(?:/(0*[1-9]\d*))?)"
+_SUM = re.compile(rf"{_TERM}(?:(?=[+-]){_TERM})*", re.IGNORECASE)
 
 
 def space_group_name(block: gemmi.cif.Block) -> str | None:
@@ -65,38 +61,16 @@ def operations(block: gemmi.cif.Block, angles: list[float]) -> tuple[Operations 
     for tag in OPERATION_LISTS:
         triplets = [value for value in block.find_values(tag) if value not in ("?", ".")]
         if triplets:
-            found = _listed(tuple(triplets))
-            if isinstance(found, str):
-                raise SkipError("bad_symmetry", found)
-            return found, False
+            return _listed(tuple(triplets)), False
     named = _named(block, angles)
     return (None, False) if named is None or len(named[0]) == 1 else (named, True)
 
 
 @lru_cache(maxsize=1024)
-def _listed(values: tuple[str, ...]) -> Operations | str | None:
-    """The operations of a list, None for the identity, or what is wrong with it.
-
-    Files share few lists: what is found is kept.
-    """
-    if len(values) > _LONGEST:
-        return f"{len(values)} symmetry operations; no group has as many"
-    ops = []
-    for triplet in map(gemmi.cif.as_string, values):
-        op = parse_operation(triplet)
-        if op is None:
-            return f"the symmetry operation {triplet!r} cannot be read"
-        if round(abs(np.linalg.det(op[0]))) != 1:
-            return f"the symmetry operation {triplet!r} does not keep volumes"
-        ops.append(op)
-    rotations, translations = np.array([op[0] for op in ops]), np.array([op[1] for op in ops])
-    kept = distinct(rotations, translations, _SLACK)
-    rotations, translations = rotations[kept], translations[kept]
-    if len(kept) > _MOST:
-        return f"{len(kept)} symmetry operations; no group has as many"
-    if not is_group(rotations, translations, 2 * _SLACK):
-        return "the listed symmetry operations do not form a group"
-    if len(kept) == 1:
+def _listed(values: tuple[str, ...]) -> Operations | None:
+    """The operations of a list, None for the identity. Files share few lists: what is found is kept."""
+    rotations, translations = _group(*_parsed([gemmi.cif.as_string(value) for value in values]))
+    if len(rotations) == 1:
         return None
     # The identity comes first, so that a site's first copy is its own position.
     first = np.argsort(
@@ -105,39 +79,63 @@ def _listed(values: tuple[str, ...]) -> Operations | str | None:
     return rotations[first], translations[first]
 
 
+def _parsed(triplets: Sequence[str]) -> Operations:
+    """Rotations and translations of some triplets.
+
+    Raises:
+        SkipError: ``bad_symmetry`` where there are too many, or one cannot be read or does not keep volumes.
+    """
+    if len(triplets) > _LONGEST:
+        raise SkipError("bad_symmetry", f"{len(triplets)} symmetry operations; no group has as many")
+    rotations, translations = [], []
+    for triplet in triplets:
+        op = parse_operation(triplet)
+        problem = "cannot be read" if op is None else "does not keep volumes"
+        if op is None or round(abs(np.linalg.det(op[0]))) != 1:
+            raise SkipError("bad_symmetry", f"the symmetry operation {triplet!r} {problem}")
+        rotations.append(op[0])
+        translations.append(op[1])
+    return np.array(rotations).reshape(-1, 3, 3), np.array(translations).reshape(-1, 3)
+
+
+def _group(rotations: NDArray[np.float64], translations: NDArray[np.float64]) -> Operations:
+    """The operations without repeats.
+
+    Raises:
+        SkipError: ``bad_symmetry`` where they are no group.
+    """
+    kept = distinct(rotations, translations, _SLACK)
+    rotations, translations = rotations[kept], translations[kept]
+    if len(kept) > _MOST:
+        raise SkipError("bad_symmetry", f"{len(kept)} symmetry operations; no group has as many")
+    if not is_group(rotations, translations, 2 * _SLACK):
+        raise SkipError("bad_symmetry", "the listed symmetry operations do not form a group")
+    return rotations, translations
+
+
 def parse_operation(triplet: str) -> Operations | None:
     """Rotation (3, 3) and translation (3,) of a triplet such as ``-x+1/2, y, z+415/474``; None for none."""
     try:
-        op = gemmi.Op(triplet)
-        return np.array(op.rot) / gemmi.Op.DEN, np.array(op.tran) / gemmi.Op.DEN
+        rotations, translations = arrays_of([gemmi.Op(triplet)])
+        return rotations[0], translations[0]
     except (RuntimeError, ValueError):
         pass  # gemmi takes fractions of 24 only
     parts = triplet.replace(" ", "").split(",")
-    if len(parts) != 3:
+    if len(parts) != 3 or not all(map(_SUM.fullmatch, parts)):
         return None
     rotation, translation = np.zeros((3, 3)), np.zeros(3)
     for row, part in enumerate(parts):
-        position = 0
-        while position < len(part):
-            term = _TERM.match(part, position)
-            if term is None or (position and not term.group(1)):
-                return None
-            sign = -1.0 if term.group(1) == "-" else 1.0
-            if term.group(2):
-                rotation[row, "xyz".index(term.group(2).lower())] += sign
+        for sign, axis, number, divisor in re.findall(_TERM, part.lower()):
+            factor = -1.0 if sign == "-" else 1.0
+            if axis:
+                rotation[row, "xyz".index(axis)] += factor
             else:
-                divisor = int(term.group(4) or 1)
-                if divisor == 0:
-                    return None
-                translation[row] += sign * float(Fraction(term.group(3)) / divisor)
-            position = term.end()
-        if not part:
-            return None
+                translation[row] += factor * float(Fraction(number) / int(divisor or 1))
     return rotation, translation - np.floor(translation)
 
 
 def operations_of(
-    triplets: Sequence[str], centring: Sequence[tuple[float, float, float]] = (), inverted: bool = False
+    triplets: Sequence[str], centring: NDArray[np.float64], inverted: bool = False
 ) -> Operations | None:
     """Return the operations that some generate with a centring and an inversion at the origin.
 
@@ -146,54 +144,40 @@ def operations_of(
     Raises:
         SkipError: ``bad_symmetry``.
     """
-    if len(triplets) > _LONGEST:
-        raise SkipError("bad_symmetry", f"{len(triplets)} symmetry operations; no group has as many")
-    rotations, translations = [np.eye(3)], [np.zeros(3)]
-    for triplet in triplets:
-        op = parse_operation(triplet)
-        if op is None:
-            raise SkipError("bad_symmetry", f"the symmetry operation {triplet!r} cannot be read")
-        rotations.append(op[0])
-        translations.append(op[1])
+    turns, moves = _parsed(["x,y,z", *triplets])
     if inverted:
-        rotations += [-rotation for rotation in rotations]
-        translations += [-translation for translation in translations]
-    shifts = [np.zeros(3), *(np.array(shift) for shift in centring)]
-    turns = np.array([rotation for _ in shifts for rotation in rotations])
-    moves = np.array([translation + shift for shift in shifts for translation in translations])
-    moves -= np.floor(moves)
-    kept = distinct(turns, moves, _SLACK)
-    turns, moves = turns[kept], moves[kept]
-    if len(kept) > _MOST or not is_group(turns, moves, 2 * _SLACK):
-        raise SkipError("bad_symmetry", "the symmetry operations do not form a group")
-    return None if len(kept) == 1 else (turns, moves)
+        turns, moves = np.concatenate((turns, -turns)), np.concatenate((moves, -moves))
+    moves = (centring[:, None] + moves).reshape(-1, 3)
+    found = _group(np.tile(turns, (len(centring), 1, 1)), moves - np.floor(moves))
+    return None if len(found[0]) == 1 else found
 
 
 def _named(block: gemmi.cif.Block, angles: list[float]) -> Operations | None:
-    for tag in _HALL:
-        hall = text_of(block, tag)
-        if hall:
-            try:
-                return _arrays(gemmi.symops_from_hall(hall))
-            except (RuntimeError, ValueError):
-                continue
-    for tag in _NAMES:
-        name = text_of(block, tag)
-        group = gemmi.find_spacegroup_by_name(name, angles[0], angles[2]) if name else None
+    halls, names, numbers = (
+        [text for tag in tags if (text := text_of(block, tag))] for tags in (_HALL, _NAMES, _NUMBERS)
+    )
+    for hall in halls:
+        with suppress(RuntimeError, ValueError):
+            return _looked_up(gemmi.symops_from_hall(hall))
+    for name in names:
+        group = gemmi.find_spacegroup_by_name(name, angles[0], angles[2])
         if group is not None:
-            return _arrays(group.operations())
-    for tag in _NUMBERS:
-        number = text_of(block, tag)
-        if number and number.isdigit() and 1 <= int(number) <= 230:
-            return _arrays(gemmi.find_spacegroup_by_number(int(number)).operations())
-    if (stated := space_group_name(block)) is not None:
-        raise SkipError(
-            "bad_symmetry", f"no operations are listed and the space group {stated!r} is not known"
-        )
+            return _looked_up(group.operations())
+    for number in numbers:
+        if number.isdigit() and 1 <= int(number) <= 230:
+            return _looked_up(gemmi.find_spacegroup_by_number(int(number)).operations())
+    if names:
+        text = f"no operations are listed and the space group {names[0]!r} is not known"
+        raise SkipError("bad_symmetry", text)
     return None
 
 
-def _arrays(group: gemmi.GroupOps) -> Operations:
-    ops = sorted(group, key=lambda op: op.triplet() != "x,y,z")
-    rotations = np.array([op.rot for op in ops], np.float64) / gemmi.Op.DEN
-    return rotations, np.array([op.tran for op in ops], np.float64) / gemmi.Op.DEN
+def _looked_up(group: gemmi.GroupOps) -> Operations:
+    return arrays_of(sorted(group, key=lambda op: op.triplet() != "x,y,z"))
+
+
+def arrays_of(operations: Sequence[gemmi.Op]) -> Operations:
+    """Rotations (g, 3, 3) and translations (g, 3)."""
+    rotations = np.array([op.rot for op in operations], np.float64).reshape(-1, 3, 3)
+    translations = np.array([op.tran for op in operations], np.float64).reshape(-1, 3)
+    return rotations / gemmi.Op.DEN, translations / gemmi.Op.DEN

@@ -1,4 +1,4 @@
-"""Bytes to parsed CIF blocks: encodings, and repair of the fault that strict parsers refuse most often."""
+"""Bytes to parsed CIF blocks (encodings, repair of the most frequent fault), and values of a block."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import unicodedata
 import gemmi
 
 from atomsight.io.policy import SkipError
+
+UNKNOWN = ("?", ".")
+"""How a CIF says that a value is unknown, or does not apply."""
+
+_QUOTES = ("'", '"', ";")
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -36,9 +41,8 @@ def ascii_bytes(data: bytes) -> bytes:
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     if "\0" in text:
-        raise SkipError(
-            "not_text", "the file holds null bytes: it is no text, or text of an unknown encoding"
-        )
+        text = "the file holds null bytes: it is no text, or text of an unknown encoding"
+        raise SkipError("not_text", text)
     return unicodedata.normalize("NFKD", text).encode("ascii", "replace")
 
 
@@ -72,3 +76,14 @@ def parse(data: bytes) -> tuple[gemmi.cif.Document, bool]:
         return gemmi.cif.read_string(repaired), True
     except (ValueError, RuntimeError):
         raise SkipError("syntax", f"not a valid CIF: line {complaint}") from None
+
+
+def text_of(block: gemmi.cif.Block, tag: str) -> str | None:
+    """The value of a tag without its quotes; None where it is missing, unknown or empty."""
+    value = block.find_value(tag)
+    return None if value is None or value in UNKNOWN else gemmi.cif.as_string(value).strip() or None
+
+
+def unquoted(values: list[str]) -> list[str]:
+    """Values without their quotes."""
+    return [gemmi.cif.as_string(value) if value[:1] in _QUOTES else value for value in values]

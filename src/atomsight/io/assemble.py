@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
@@ -122,16 +122,23 @@ def assemble(structure: Structure, name: str, source: str, policy: QualityPolicy
     return Assembled(crystal, table, rows)
 
 
-def lattice_of(
-    a: float, b: float, c: float, alpha: float, beta: float, gamma: float
-) -> NDArray[np.float64] | None:
-    """(3, 3) rows of the cell vectors, Å: a along x, b in the xy plane; None for one without volume."""
-    cos_a, cos_b, cos_g = (
-        0.0 if angle == 90.0 else math.cos(math.radians(angle)) for angle in (alpha, beta, gamma)
-    )
+def lattice_of(parameters: Sequence[float]) -> NDArray[np.float64]:
+    """(3, 3) rows of the cell vectors, Å: a along x, b in the xy plane.
+
+    Args:
+        parameters: three lengths, Å, and three angles, °.
+
+    Raises:
+        SkipError: ``bad_cell`` where there is no such cell, or one without volume.
+    """
+    a, b, c, *angles = parameters
+    stated = " ".join(f"{value:g}" for value in parameters)
+    if min(a, b, c) <= 0 or max(a, b, c) > 1e4 or not all(0 < angle < 180 for angle in angles):
+        raise SkipError("bad_cell", f"cell parameters {stated} make no cell")
+    cos_a, cos_b, cos_g = (0.0 if angle == 90.0 else math.cos(math.radians(angle)) for angle in angles)
     square = 1 - cos_a * cos_a - cos_b * cos_b - cos_g * cos_g + 2 * cos_a * cos_b * cos_g
     if not square >= 1e-8:
-        return None
+        raise SkipError("bad_cell", f"cell angles {' '.join(stated.split()[3:])} close to no volume")
     sin_g = math.sqrt(1 - cos_g * cos_g)
     along = cos_a - cos_b * cos_g
     return np.array(
@@ -187,9 +194,8 @@ def _check_cell(lattice: NDArray[np.float64], policy: QualityPolicy) -> None:
         return
     shortest = math.hypot(*shortest_translation(lattice).tolist())
     if shortest < policy.min_translation:
-        raise SkipError(
-            "bad_cell", f"the lattice repeats after {shortest:.3g} Å (limit {policy.min_translation:g})"
-        )
+        limit = f"(limit {policy.min_translation:g})"
+        raise SkipError("bad_cell", f"the lattice repeats after {shortest:.3g} Å {limit}")
 
 
 def _cross(u: list[float], v: list[float]) -> tuple[float, float, float]:
@@ -205,10 +211,8 @@ def _check_metric(lattice: NDArray[np.float64], rotations: NDArray[np.float64]) 
 def _check_density(lattice: NDArray[np.float64], n_atoms: int, policy: QualityPolicy) -> None:
     share = abs(determinant(lattice)) / n_atoms
     if not policy.min_volume <= share <= policy.max_volume:
-        raise SkipError(
-            "density",
-            f"{share:.3g} Å³ per atom, outside of {policy.min_volume:g} to {policy.max_volume:g}",
-        )
+        limits = f"{policy.min_volume:g} to {policy.max_volume:g}"
+        raise SkipError("density", f"{share:.3g} Å³ per atom, outside of {limits}")
 
 
 def _apart(
@@ -223,25 +227,20 @@ def _apart(
 
     Of an atom that is listed twice one is kept, with its orbit. Other close contacts are an error.
     """
-    pairs, distances = close_pairs(lattice, fractional, policy.min_distance, 4 * len(numbers) + 16)
-    if not len(pairs):
-        return None
     keep = np.ones(len(numbers), bool)
     while True:
         at = np.flatnonzero(keep)
         pairs, distances = close_pairs(lattice, fractional[at], policy.min_distance, 4 * len(at) + 16)
         if not len(pairs):
-            return keep
+            return None if keep.all() else keep
         first, second = at[pairs[:, 0]], at[pairs[:, 1]]
         copies = (numbers[first] == numbers[second]) & (distances <= policy.merge_distance)
         copies &= rows[first] != rows[second]
         if not copies.all():
             k = int(np.flatnonzero(~copies)[np.argmin(distances[~copies])])
             one, other = table.labels[rows[first[k]]], table.labels[rows[second[k]]]
-            raise SkipError(
-                "close_contact",
-                f"atoms {one!r} and {other!r} are {distances[k]:.3f} Å apart (limit {policy.min_distance:g})",
-            )
+            text = f"atoms {one!r} and {other!r} are {distances[k]:.3f} Å apart"
+            raise SkipError("close_contact", f"{text} (limit {policy.min_distance:g})")
         keep &= ~np.isin(rows, np.maximum(rows[first], rows[second]))
 
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from atomsight.core.crystal import Crystal
 from atomsight.io._atoms import has_atoms, read_atoms
 from atomsight.io._operations import operations, space_group_name
-from atomsight.io._syntax import parse
-from atomsight.io._tags import text_of
+from atomsight.io._syntax import parse, text_of
 from atomsight.io.assemble import Structure, assemble, lattice_of
 from atomsight.io.bond_tables import with_bond_table
 from atomsight.io.member import Member, OnSkip
@@ -44,7 +43,8 @@ def crystals_of(
         document, repaired = parse(member.data)
         blocks = [block for block in document if has_atoms(block)]
         if not blocks:
-            raise SkipError("no_sites", _why_no_sites(member.data, document))
+            what = "no data block holds atoms" if len(document) else "the file holds no data block"
+            raise SkipError("no_sites", what)
     except SkipError as error:
         report(member.source, error.reason)
         return []
@@ -60,12 +60,6 @@ def crystals_of(
         except Exception as error:  # a bad block never stops a batch
             report(source, reason_of(error))
     return crystals
-
-
-def _why_no_sites(data: bytes, document: gemmi.cif.Document) -> str:
-    if not data.strip():
-        return "the file is empty"
-    return "no data block holds atoms" if len(document) else "the file holds no data block"
 
 
 def cod_number(block: gemmi.cif.Block) -> str | None:
@@ -107,17 +101,7 @@ def read_cell(block: gemmi.cif.Block) -> tuple[NDArray[np.float64], list[float]]
         SkipError: ``no_cell`` where a parameter is missing, ``bad_cell`` where they close to no volume.
     """
     values = [_parameter(block, tag) for tag in _CELL]
-    a, b, c, *angles = values
-    if min(a, b, c) <= 0 or max(a, b, c) > 1e4 or not all(0 < angle < 180 for angle in angles):
-        raise SkipError(
-            "bad_cell", f"cell parameters {' '.join(f'{value:g}' for value in values)} make no cell"
-        )
-    lattice = lattice_of(a, b, c, *angles)
-    if lattice is None:
-        raise SkipError(
-            "bad_cell", f"cell angles {angles[0]:g} {angles[1]:g} {angles[2]:g} close to no volume"
-        )
-    return lattice, angles
+    return lattice_of(values), values[3:]
 
 
 def _parameter(block: gemmi.cif.Block, tag: str) -> float:

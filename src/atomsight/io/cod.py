@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
-from atomsight.core.elements import SYMBOLS, formula_counts, parse_elements
+from atomsight.core.elements import SYMBOLS, formula_counts, hill_order, parse_elements
 from atomsight.core.errors import InputError, UnreachableError
 from atomsight.io.budgets import Budget
 from atomsight.io.files import members_of as files_in
@@ -159,8 +159,7 @@ def search_query(asked: Mapping[str, str]) -> dict[str, str]:
             counts = formula_counts(value)
             if not counts:
                 raise InputError(f"formula {value!r} cannot be read; give one such as 'C9 H8 O4'")
-            rest = sorted(counts) if "C" not in counts else sorted(set(counts) - {"C", "H"})
-            order = [*[s for s in ("C", "H") if "C" in counts and s in counts], *rest]
+            order = hill_order(counts)
             query["formula"] = " ".join(f"{s}{counts[s]:g}" if counts[s] != 1 else s for s in order)
         elif name in ("elements", "without"):
             tag, most = ("el", 8) if name == "elements" else ("nel", 4)

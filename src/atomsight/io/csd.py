@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +31,6 @@ from atomsight.io.policy import QualityPolicy, Reason, SkipError
 _REFCODE = re.compile(r"[A-Z]{6}([0-9]{2})?\Z")
 _FAMILY = re.compile(r"([A-Z]{6})\*\Z")
 _RANGE = re.compile(r"([0-9]{0,9})-([0-9]{0,9})\Z")
-_LETTERS = {"I": 2, "F": 4, "A": 5, "B": 6, "C": 7}
 _NEAR = 0.1
 """Å within which an atom of a molecule is an atom of the cell."""
 
@@ -94,6 +94,9 @@ def database() -> tuple[Any, str]:
     """
     try:
         io = import_module("ccdc.io")
+        reader = io.EntryReader("CSD")
+        version = getattr(io, "csd_version", lambda: "")()
+        return reader, f"{version} {len(reader)}"
     except ImportError as error:
         raise UnreachableError(
             f"reading the CSD needs the CCDC's own Python package 'ccdc' ({error}). It is not on the public "
@@ -101,20 +104,10 @@ def database() -> tuple[Any, str]:
             "see https://downloads.ccdc.cam.ac.uk/documentation/API/"
         ) from error
     except Exception as error:
-        raise _unopened(error) from error
-    try:
-        reader = io.EntryReader("CSD")
-        version = getattr(io, "csd_version", lambda: "")()
-        return reader, f"{version} {len(reader)}"
-    except Exception as error:
-        raise _unopened(error) from error
-
-
-def _unopened(error: Exception) -> UnreachableError:
-    return UnreachableError(
-        f"the CSD cannot be opened ({type(error).__name__}: {error}); check that the database is installed "
-        "and the licence of the CCDC activated on this machine"
-    )
+        raise UnreachableError(
+            f"the CSD cannot be opened ({type(error).__name__}: {error}); check that the database is "
+            "installed and the licence of the CCDC activated on this machine"
+        ) from error
 
 
 def _entry(reader: Any, refcode: str) -> Any:
@@ -156,9 +149,7 @@ def structure_from(entry: Any, policy: QualityPolicy) -> Structure:
     if not entry.has_3d_structure:
         raise SkipError("no_sites", "the entry has no coordinates")
     crystal = entry.crystal
-    lattice = lattice_of(*crystal.cell_lengths, *crystal.cell_angles)
-    if lattice is None:
-        raise SkipError("bad_cell", "the cell closes to no volume")
+    lattice = lattice_of([*crystal.cell_lengths, *crystal.cell_angles])
     atoms = list(crystal.asymmetric_unit_molecule.atoms)
     minor = np.array([atom.label.endswith("?") for atom in atoms], dtype=bool)
     occupancy = np.array([1.0 if atom.occupancy is None else float(atom.occupancy) for atom in atoms])
@@ -181,31 +172,22 @@ def structure_from(entry: Any, policy: QualityPolicy) -> Structure:
         groups=groups,
         flags=flags,
     )
-    return Structure(
-        lattice,
-        found.table,
-        symmetry=lambda: (_operations(crystal), False),
-        space_group=crystal.spacegroup_symbol,
-        flags=flags,
-    )
+    group = crystal.spacegroup_symbol
+    return replace(found, symmetry=lambda: (_operations(crystal), False), space_group=group)
 
 
-def _position(atom: Any) -> tuple[float, float, float]:
+def _position(atom: Any) -> list[float]:
     """Fractional coordinates; NaN for an atom that was not located."""
     where = atom.fractional_coordinates
-    if where is None:
-        return np.nan, np.nan, np.nan
-    return where[0], where[1], where[2]
+    return [np.nan] * 3 if where is None else [where[0], where[1], where[2]]
 
 
 def _operations(crystal: Any) -> Operations | None:
     """The operations of the entry, with the centring of its space group if they leave it out."""
-    triplets = tuple(crystal.symmetry_operators)
-    symbol = (crystal.spacegroup_symbol or "P")[0].upper()
-    centring = _LETTERS.get(symbol, 0)
-    if symbol == "R" and abs(crystal.cell_angles[2] - 120.0) < 0.1:
-        centring = 3
-    return operations_of(triplets, CENTRINGS.get(centring, []))
+    letter = (crystal.spacegroup_symbol or "P")[0].upper()
+    if letter not in CENTRINGS or (letter == "R" and abs(crystal.cell_angles[2] - 120.0) >= 0.1):
+        letter = "P"
+    return operations_of(tuple(crystal.symmetry_operators), CENTRINGS[letter])
 
 
 def _bonded(crystal: Crystal, entry_crystal: Any) -> Crystal:

@@ -61,10 +61,8 @@ def _major_groups(table: AtomTable, policy: QualityPolicy) -> tuple[NDArray[np.b
             continue
         about = [group for group in members if group.startswith("-")]
         if about:
-            raise SkipError(
-                "disorder",
-                f"group {about[0]} is disordered about a special position: no component keeps the symmetry",
-            )
+            text = f"group {about[0]} is disordered about a special position"
+            raise SkipError("disorder", f"{text}: no component keeps the symmetry")
         shares = {group: float(table.occupancy[which].mean()) for group, which in members.items()}
         best = max(shares, key=lambda group: shares[group])
         alone = len(shares) == 1 and shares[best] >= policy.min_occupancy
@@ -99,12 +97,9 @@ def _shared_positions(
             label = table.labels[rest[i]]
             if len(shares) > 1:
                 told = ", ".join(f"{SYMBOLS[number]} {share:.2f}" for number, share in shares.items())
-                raise SkipError(
-                    "mixed_occupancy", f"atom {label!r} shares its position between elements: {told}"
-                )
-            raise SkipError(
-                "partial_occupancy",
-                f"atom {label!r} has occupancy {shares[best]:.3g} and no labelled alternative",
-            )
+                text = f"atom {label!r} shares its position between elements: {told}"
+                raise SkipError("mixed_occupancy", text)
+            text = f"atom {label!r} has occupancy {shares[best]:.3g} and no labelled alternative"
+            raise SkipError("partial_occupancy", text)
         keep[next(j for j in here if int(table.numbers[rest[j]]) == best)] = True
     return keep

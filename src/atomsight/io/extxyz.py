@@ -40,9 +40,8 @@ def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
         widths = str(found.get("Properties", "")).split(":")[2::3]
         columns = sum(count_of(width, "the width of a property") for width in widths)
         if columns > policy.max_columns:
-            raise SkipError(
-                "too_many_columns", f"{columns} values of each atom; the limit is {policy.max_columns}"
-            )
+            text = f"{columns} values of each atom; the limit is {policy.max_columns}"
+            raise SkipError("too_many_columns", text)
         return found
 
     try:
@@ -82,9 +81,8 @@ def frames(stream: IO[bytes], budget: Budget) -> Iterator[bytes]:
         while left:
             line = stream.readline(budget.max_bytes + 1)
             if len(held) + len(line) > budget.max_bytes:
-                raise SkipError(
-                    "too_large", f"frame {frame} is larger than the limit of {budget.max_bytes} bytes"
-                )
+                text = f"frame {frame} is larger than the limit of {budget.max_bytes} bytes"
+                raise SkipError("too_large", text)
             if not line:
                 raise SkipError("syntax", f"frame {frame}: {left} lines are missing at the end of the file")
             if len(line) < _SHORTEST:

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from atomsight.io.archives import SUFFIXES, entries, is_archive
+from atomsight.io.archives import SUFFIXES, Meter, Metered, entries, is_archive
 from atomsight.io.ase import members_of as ase_members
 from atomsight.io.budgets import Budget
 from atomsight.io.extxyz import frames
 from atomsight.io.formats import BY_PATH, format_of, stem
 from atomsight.io.member import Member, OnSkip
-from atomsight.io.meter import Meter, Metered
 from atomsight.io.policy import Reason, SkipError, reason_of
 
 PIECE = 256 * 1024
@@ -29,19 +28,17 @@ def members_of(path: Path, report: OnSkip, budget: Budget) -> Iterator[Member]:
     if not path.is_file():  # reading a pipe could wait for ever
         report(str(path), Reason("damaged", "cannot be opened: it is a pipe or a device, not a file"))
         return
-    if format_of(path.name) is not None:
-        yield from _file(path, report, budget)
-        return
-    try:
-        with path.open("rb") as file:
-            head = file.read(512)
-    except OSError as error:
-        report(str(path), Reason("damaged", f"cannot be opened: {error.strerror or error}"))
-        return
-    if is_archive(path.name, head):
-        yield from _archive(path, head, report, budget)
-    else:
-        yield from _file(path, report, budget)
+    if format_of(path.name) is None:
+        try:
+            with path.open("rb") as file:
+                head = file.read(512)
+        except OSError as error:
+            report(str(path), Reason("damaged", f"cannot be opened: {error.strerror or error}"))
+            return
+        if is_archive(path.name, head):
+            yield from _archive(path, head, report, budget)
+            return
+    yield from _file(path, report, budget)
 
 
 def _file(path: Path, report: OnSkip, budget: Budget) -> Iterator[Member]:
@@ -121,27 +118,23 @@ def _members(
 
 def _frames(stream: IO[bytes], name: str, source: str, report: OnSkip, budget: Budget) -> Iterator[Member]:
     """The frames of an extended XYZ; a file with only one gives it the file's own name."""
-    base, number, held = stem(name), 0, None
-    cut = frames(stream, budget)
+    base, held, number = stem(name), b"", 0
     problem: Exception | None = None
-    while True:
-        try:
-            frame = next(cut, None)
-        except Exception as error:  # what came before is read all the same
-            frame, problem = None, error
-        if held is not None:
-            alone = frame is None and number == 1
-            place = number - 1
-            yield Member(
-                base if alone else f"{base}/{place}", source if alone else f"{source}#{place}", held, "extxyz"
-            )
-        if frame is None:
-            break
-        held, number = frame, number + 1
+    try:
+        for number, frame in enumerate(frames(stream, budget), start=1):
+            if number > 1:
+                yield Member(f"{base}/{number - 2}", f"{source}#{number - 2}", held, "extxyz")
+            held = frame
+    except Exception as error:  # what came before is read all the same
+        problem = error
+    if number == 1:
+        yield Member(base, source, held, "extxyz")
+    elif number:
+        yield Member(f"{base}/{number - 1}", f"{source}#{number - 1}", held, "extxyz")
+    elif problem is None:
+        problem = SkipError("no_sites", "the file is empty")
     if problem is not None:
         raise problem
-    if not number:
-        raise SkipError("no_sites", "the file is empty")
 
 
 def _read(stream: IO[bytes], limit: int) -> bytes:

@@ -20,6 +20,7 @@ SUFFIXES: dict[str, str] = {
 BY_PATH = frozenset({"ase"})
 """Formats that their library opens by path: not read from archives, nor from ``.gz``."""
 
+_CLASSES = {"Atoms": "ase", "IStructure": "pymatgen", "Crystal": "atomsight"}
 _VASP = re.compile(r"(POSCAR|CONTCAR)([._-].*)?$", re.IGNORECASE)
 
 
@@ -56,10 +57,6 @@ def library_of(item: object) -> str | None:
     """
     for kind in type(item).__mro__:
         library = kind.__module__.split(".")[0]
-        if (library, kind.__name__) in (
-            ("ase", "Atoms"),
-            ("pymatgen", "IStructure"),
-            ("atomsight", "Crystal"),
-        ):
+        if library == _CLASSES.get(kind.__name__):
             return library
     return None

@@ -206,13 +206,10 @@ def _words(error: Exception) -> str:
 
 def cache_folder() -> str:
     """Where fetched files are kept: ``ATOMSIGHT_CACHE``, else the user's cache folder of this system."""
-    named = os.environ.get("ATOMSIGHT_CACHE")
-    if named:
-        return named
     if os.name == "nt":
-        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~")
+        base = os.environ.get("LOCALAPPDATA") or "~"
     elif os.uname().sysname == "Darwin":
-        base = os.path.expanduser("~/Library/Caches")
+        base = "~/Library/Caches"
     else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(base, "atomsight")
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return os.environ.get("ATOMSIGHT_CACHE") or os.path.join(os.path.expanduser(base), "atomsight")

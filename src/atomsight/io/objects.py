@@ -1,15 +1,14 @@
-"""Structures of other libraries, handed over in memory."""
+"""Structures of ASE and pymatgen in memory."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from atomsight.io.ase import structure_from as from_ase
-from atomsight.io.assemble import assemble
+from atomsight.io.assemble import Structure, assemble
 from atomsight.io.formats import library_of
-from atomsight.io.plain import name_in
-from atomsight.io.policy import DEFAULT, QualityPolicy
-from atomsight.io.pymatgen import structure_from as from_pymatgen
+from atomsight.io.plain import lattice_from, name_in, structure_of
+from atomsight.io.policy import DEFAULT, QualityPolicy, SkipError
 
 if TYPE_CHECKING:
     from atomsight.core.crystal import Crystal
@@ -32,5 +31,27 @@ def crystal_from(item: Any, place: int = 0, policy: QualityPolicy = DEFAULT) -> 
     if library == "ase":
         structure, name = from_ase(item), name_in(item.info, default)
     else:
-        structure, name = from_pymatgen(item), name_in(item.properties, default)
+        structure, name = _from_pymatgen(item), name_in(item.properties, default)
     return assemble(structure, name, f"object #{place}", policy).crystal
+
+
+def _from_pymatgen(structure: Any) -> Structure:
+    """The structure of a `pymatgen.core.Structure`, shared positions and vacancies included.
+
+    Raises:
+        SkipError: ``no_cell`` where the lattice is not periodic in three directions, ``unknown_element`` for
+            a dummy species.
+    """
+    lattice = lattice_from(structure.lattice.matrix, structure.lattice.pbc)
+    symbols, labels, occupancy, fractional = [], [], [], []
+    for place, site in enumerate(structure, start=1):
+        for species, share in site.species.items():
+            if not hasattr(species, "Z"):
+                raise SkipError("unknown_element", f"atom {place}: {species} is no element")
+            symbols.append(species.symbol)
+            # Without a name of its own a site is labelled by its species, which tells nothing.
+            named = site.label != site.species_string
+            labels.append(site.label if named else f"{species.symbol}{place}")
+            occupancy.append(float(share))
+            fractional.append(site.frac_coords)
+    return structure_of(lattice, symbols, fractional, labels=labels, occupancy=occupancy)

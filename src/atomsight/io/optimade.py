@@ -11,20 +11,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 
-from atomsight.core.crystal import Crystal
-from atomsight.core.elements import SYMBOLS, formula_counts, parse_elements
+from atomsight.core.elements import SYMBOLS, formula_counts, parse_elements, reduced_counts
 from atomsight.core.errors import InputError, UnreachableError
-from atomsight.io.assemble import Structure, assemble
+from atomsight.io.assemble import Structure
 from atomsight.io.budgets import Budget
 from atomsight.io.http import HttpClient, absolute, count_range, same_host
 from atomsight.io.member import Member, OnSkip
 from atomsight.io.plain import lattice_from, structure_of
-from atomsight.io.policy import QualityPolicy, Reason, SkipError
+from atomsight.io.policy import Reason, SkipError
 
 PROVIDERS = "https://providers.optimade.org/v1/links"
 """The consortium's list of providers, unless ``ATOMSIGHT_OPTIMADE`` names another."""
-
-_COUNT = re.compile(r"[0-9]{1,9}\Z")
 
 FIELDS = (
     *("lattice_vectors", "cartesian_site_positions", "species", "species_at_sites", "assemblies"),
@@ -50,7 +47,9 @@ def members_of(asked: str, report: OnSkip, budget: Budget, web: HttpClient | Non
     where, _, query = re.sub(r"^(https?):/+", r"\1://", asked).partition("?")
     web = web or HttpClient()
     options = dict(parse_qsl(query, keep_blank_values=True))
-    limit = _limit(options.pop("limit", ""))
+    limit = options.pop("limit", "") or "0"
+    if not re.fullmatch("[0-9]{1,9}", limit):
+        raise InputError(f"limit={limit!r} is no number")
     wanted = filter_of(options)
     base = where if where.startswith(("http://", "https://")) else base_url(where, web, budget.max_bytes)
     base = versioned(base)
@@ -81,7 +80,7 @@ def members_of(asked: str, report: OnSkip, budget: Budget, web: HttpClient | Non
                 yield Member(name, f"{short}/{name}", json.dumps(entry).encode(), "optimade")
             else:
                 report(f"{short}/{name}", Reason("syntax", "the provider's entry is no object"))
-            if given == limit:
+            if given == int(limit):
                 return
             if given == budget.max_members:
                 report(short, Reason("too_many_members", f"more than {given} structures"))
@@ -133,15 +132,8 @@ def _reduced(text: str) -> str:
     counts = formula_counts(text)
     if not counts or any(count != int(count) for count in counts.values()):
         raise InputError(f"formula {text!r} cannot be read; give one such as TiO2")
-    divisor = int(np.gcd.reduce([int(count) for count in counts.values()]))
-    shares = {symbol: int(count) // divisor for symbol, count in sorted(counts.items())}
+    shares = reduced_counts({symbol: int(count) for symbol, count in sorted(counts.items())})
     return "".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in shares.items())
-
-
-def _limit(text: str) -> int:
-    if text and not _COUNT.match(text):
-        raise InputError(f"limit={text!r} is no number")
-    return int(text or 0)
 
 
 def versioned(base: str) -> str:
@@ -211,10 +203,15 @@ def _listed(page: Mapping[str, Any], key: str, url: str) -> list[Any]:
 
 
 def _url(entry: Any) -> str | None:
-    """The base URL of a link, which is a string or an object with one."""
-    base = _within(entry, "attributes", "base_url")
-    base = base.get("href") if isinstance(base, dict) else base
-    return base if isinstance(base, str) and base.startswith(("http://", "https://")) else None
+    """The base URL of a link."""
+    base = _href(_within(entry, "attributes", "base_url"))
+    return base if base.startswith(("http://", "https://")) else None
+
+
+def _href(link: Any) -> str:
+    """The address of a link, which is a string or an object with one; empty for any other value."""
+    address = link.get("href") if isinstance(link, dict) else link
+    return address if isinstance(address, str) else ""
 
 
 def _json(web: HttpClient, url: str, max_bytes: int) -> dict[str, Any]:
@@ -231,10 +228,8 @@ def _json(web: HttpClient, url: str, max_bytes: int) -> dict[str, Any]:
 
 def _next(page: Mapping[str, Any], url: str) -> str | None:
     """The address of the next page, where the answer names one on the same kind of server."""
-    following = _within(page, "links", "next")
-    if isinstance(following, dict):
-        following = following.get("href")
-    return absolute(url, following) if following and isinstance(following, str) else None
+    following = _href(_within(page, "links", "next"))
+    return absolute(url, following) if following else None
 
 
 def _name(entry: Any, place: int = 0) -> str:
@@ -248,12 +243,12 @@ def _error_text(problem: object) -> str:
     return str(problem)
 
 
-def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
-    """The crystal of one structure resource."""
-    attributes = json.loads(member.data).get("attributes") or {}
+def decode(data: bytes) -> Structure:
+    """The structure of a structure resource."""
+    attributes = json.loads(data).get("attributes") or {}
     if not isinstance(attributes, dict):
         raise SkipError("syntax", "the attributes of the entry are no object")
-    return assemble(parse(attributes), member.name, member.source, policy).crystal
+    return parse(attributes)
 
 
 def parse(attributes: Mapping[str, Any]) -> Structure:

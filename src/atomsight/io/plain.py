@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
-from atomsight.io._atoms import AtomTable
-from atomsight.io._elements import element_of
-from atomsight.io.assemble import Structure, assemble
-from atomsight.io.member import Member
-from atomsight.io.policy import QualityPolicy, SkipError
+from atomsight.io._atoms import AtomTable, element_of
+from atomsight.io.assemble import Structure
+from atomsight.io.policy import SkipError
 
 NAME_KEYS = ("name", "id", "material_id", "refcode", "identifier")
 """Where programs keep the name of a structure among its properties, first found first taken."""
@@ -92,7 +89,7 @@ def structure_of(
 
 
 def encode(structure: Structure) -> bytes:
-    """A structure without operations as JSON, in which no digit is lost; `crystal_of` is the way back."""
+    """A structure without operations as JSON, in which no digit is lost; `decode` is the way back."""
     table = structure.table
     columns: dict[str, Any] = {
         "lattice": structure.lattice.tolist(),
@@ -104,12 +101,10 @@ def encode(structure: Structure) -> bytes:
     return json.dumps(columns).encode()
 
 
-def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
-    """The crystal of a member made by `encode`."""
-    columns = json.loads(member.data)
-    lattice = lattice_from(columns.pop("lattice"))
-    structure = structure_of(lattice, columns.pop("symbols"), columns.pop("fractional"), **columns)
-    return assemble(structure, member.name, member.source, policy).crystal
+def decode(data: bytes) -> Structure:
+    """The structure that `encode` received."""
+    columns = json.loads(data)
+    return structure_of(lattice_from(columns.pop("lattice")), **columns)
 
 
 def name_in(properties: object, default: str) -> str:

@@ -6,16 +6,9 @@ import re
 
 import numpy as np
 
-from atomsight.core.crystal import Crystal
-from atomsight.io.assemble import Structure, assemble
-from atomsight.io.member import Member
+from atomsight.io.assemble import Structure
 from atomsight.io.plain import count_of, lattice_from, structure_of
-from atomsight.io.policy import QualityPolicy, SkipError
-
-
-def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
-    """The crystal of a POSCAR."""
-    return assemble(parse(member.data), member.name, member.source, policy).crystal
+from atomsight.io.policy import SkipError
 
 
 def parse(data: bytes) -> Structure:

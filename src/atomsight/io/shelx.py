@@ -11,14 +11,11 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from atomsight.core.crystal import Crystal
 from atomsight.core.elements import SYMBOLS
-from atomsight.io._atoms import AtomTable
-from atomsight.io._elements import DEUTERIUM, element_of
+from atomsight.io._atoms import DEUTERIUM, AtomTable, element_of
 from atomsight.io._operations import CENTRINGS, Operations, operations_of
-from atomsight.io.assemble import Structure, assemble, lattice_of
-from atomsight.io.member import Member
-from atomsight.io.policy import QualityPolicy, SkipError
+from atomsight.io.assemble import Structure, lattice_of
+from atomsight.io.policy import SkipError
 
 _INSTRUCTIONS = frozenset(
     """
@@ -35,11 +32,6 @@ _NEAR = 0.1
 """Å to its own copy within which an atom lies on a special position; refinement leaves it there exactly."""
 
 
-def crystal_of(member: Member, policy: QualityPolicy) -> Crystal:
-    """The crystal of a ``.res``."""
-    return assemble(parse(member.data), member.name, member.source, policy).crystal
-
-
 @dataclass
 class _File:
     """What the lines of a file say, as far as a crystal is concerned."""
@@ -50,11 +42,8 @@ class _File:
     symbols: list[str] = field(default_factory=list)
     units: list[float] = field(default_factory=list)
     variables: list[float] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    types: list[int] = field(default_factory=list)
-    positions: list[list[float]] = field(default_factory=list)
-    shares: list[float] = field(default_factory=list)
-    parts: list[int] = field(default_factory=list)
+    atoms: list[tuple[str, int, list[float], float, int]] = field(default_factory=list)
+    """Label, type, position, occupation factor, part."""
 
 
 def parse(data: bytes) -> Structure:
@@ -72,25 +61,22 @@ def parse(data: bytes) -> Structure:
     found = _read(data)
     if len(found.cell) < 6:
         raise SkipError("no_cell", "no CELL instruction with three lengths and three angles")
-    a, b, c, alpha, beta, gamma = found.cell[-6:]
-    proper = min(a, b, c) > 0 and all(0 < angle < 180 for angle in (alpha, beta, gamma))
-    lattice = lattice_of(a, b, c, alpha, beta, gamma) if proper else None
-    if lattice is None:
-        raise SkipError("bad_cell", f"cell parameters {a:g} {b:g} {c:g} {alpha:g} {beta:g} {gamma:g}")
-    if not found.labels:
+    lattice = lattice_of(found.cell)
+    if not found.atoms:
         raise SkipError("no_sites", "no atoms before HKLF or END")
+    labels, types, positions, shares, parts = zip(*found.atoms, strict=True)
     operations = _operations(found)
-    elements = np.array([_element(found, i) for i in range(len(found.labels))])
-    fractional = np.array(found.positions)
+    elements = np.array([_element(found.symbols, *atom) for atom in zip(labels, types, strict=True)])
+    fractional = np.array(positions)
     copies = _site_symmetry(lattice, fractional, operations)
-    occupancy: NDArray[np.float64] = np.multiply(found.shares, copies, dtype=np.float64)
+    occupancy: NDArray[np.float64] = np.multiply(shares, copies, dtype=np.float64)
     # The complement of a free variable and thirds leave a little over or under one.
     whole = np.abs(occupancy - 1.0) < 0.002
     occupancy = np.where(whole, 1.0, np.minimum(occupancy, 1.0))
-    groups = [str(part) if part else "" for part in found.parts] if any(found.parts) else None
+    groups = [str(part) if part else "" for part in parts] if any(parts) else None
     return Structure(
         lattice,
-        AtomTable.of(found.labels, elements, fractional, occupancy, groups),
+        AtomTable.of(labels, elements, fractional, occupancy, groups),
         symmetry=lambda: (operations, False),
         space_group=_group_name(operations),
         formula_sum=_formula(found),
@@ -136,7 +122,7 @@ def _read(data: bytes) -> _File:
                 found.triplets.append("".join(rest))
             elif keyword == "SFAC":
                 # A symbol with numbers after it brings its own scattering factors.
-                own = len(rest) > 1 and _number(rest[1]) is not None
+                own = len(rest) > 1 and rest[1][0] in "+-.0123456789"
                 found.symbols += [symbol.lstrip("$") for symbol in (rest[:1] if own else rest)]
             elif keyword == "UNIT":
                 found.units = [float(value) for value in rest]
@@ -153,26 +139,14 @@ def _read(data: bytes) -> _File:
                 sign = float(rest[3]) if len(rest) > 3 else 1.0
             elif keyword not in _INSTRUCTIONS and not _PEAK.match(word):
                 values = [float(value) for value in rest[:5]]
-                if len(values) < 4:
-                    raise ValueError
                 share = values[4] if len(values) > 4 else 11.0
                 share = share if math.isnan(part_share) else part_share
-                found.labels.append(word + residue)
-                found.types.append(int(values[0]))
-                xyz = [_decoded(value, found.variables) for value in values[1:4]]
-                found.positions.append([m + sign * x for m, x in zip(move, xyz, strict=True)])
-                found.shares.append(_decoded(share, found.variables))
-                found.parts.append(part)
+                *xyz, share = [_decoded(value, found.variables) for value in (*values[1:4], share)]
+                position = [m + sign * x for m, x in zip(move, xyz, strict=True)]
+                found.atoms.append((word + residue, int(values[0]), position, share, part))
         except (ValueError, IndexError):
             raise SkipError("syntax", f"line {number} cannot be read: {line[:60]!r}") from None
     return found
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def _decoded(value: float, variables: Sequence[float]) -> float:
@@ -188,22 +162,21 @@ def _decoded(value: float, variables: Sequence[float]) -> float:
     return p * variables[m - 1] if m > 0 else p * (variables[-m - 1] - 1.0)
 
 
-def _element(found: _File, atom: int) -> int:
-    place = found.types[atom]
-    label = found.labels[atom]
-    if not 1 <= place <= len(found.symbols):
+def _element(symbols: Sequence[str], label: str, place: int) -> int:
+    if not 1 <= place <= len(symbols):
         raise SkipError("unknown_element", f"atom {label!r} is of type {place}, which SFAC does not list")
-    number = element_of(found.symbols[place - 1])
+    number = element_of(symbols[place - 1])
     if number is None:
-        raise SkipError("unknown_element", f"atom {label!r}: {found.symbols[place - 1]!r} is no element")
+        raise SkipError("unknown_element", f"atom {label!r}: {symbols[place - 1]!r} is no element")
     return number
 
 
 def _operations(found: _File) -> Operations | None:
-    if abs(found.centring) not in CENTRINGS:
+    if not 1 <= abs(found.centring) <= len(CENTRINGS):
         raise SkipError("bad_symmetry", f"LATT {found.centring} is no lattice type")
     # A positive LATT stands for an inversion at the origin.
-    return operations_of(found.triplets, CENTRINGS[abs(found.centring)], inverted=found.centring > 0)
+    centring = list(CENTRINGS.values())[abs(found.centring) - 1]
+    return operations_of(found.triplets, centring, inverted=found.centring > 0)
 
 
 def _site_symmetry(
