@@ -22,12 +22,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atomsight.core.errors import DatasetError
 from atomsight.core.files import sync_folder
 from atomsight.core.progress import OnProgress, OnSkip
 from atomsight.core.version import __version__
-from atomsight.dataset._files import locked
-from atomsight.dataset.bonds_column import checked_source
+from atomsight.dataset._files import GO_ON, locked, writing
 from atomsight.dataset.builder import Reading, checked_sources, report_skips
 from atomsight.dataset.existing import ExistingParts, file_stem
 from atomsight.dataset.finalise import finalise
@@ -115,18 +113,8 @@ def add(
         staging = Staging(work)
         staging.begin({**joined, "policy": asdict(policy), "onto": old.fingerprint, "replace": replace})
         have = _Have(old)
-        reading = Reading(
-            staging,
-            settings["k"],
-            policy,
-            checked_source(settings["bonds"]),
-            progress,
-            entries=have.entries,
-            known=have.known,
-        )
-        reading.read(sources, settings["one_per_refcode"], executor)
-        staging.drop_from(reading.count)
-        fresh = _Fresh(StagedParts(staging, reading.count), old.skipped())
+        reading = Reading(staging, settings, policy, progress, have.entries, have.known)
+        fresh = _Fresh(reading.read(sources, executor), old.skipped())
         changed = have.names.intersection(name for t in fresh.crystals() for name in t["crystal"].to_pylist())
         index = old.metadata
         replaced = 0
@@ -165,15 +153,13 @@ def _written(
     folder: Path, parts: _Chained, settings: dict[str, Any], on_part: Callable[[], None]
 ) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
-    try:
-        folder.mkdir()
-        return finalise(parts, folder, settings, on_part)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise DatasetError(
-            f"{folder} cannot be written: {error.strerror or error}; the dataset is as it was, the same "
-            "command goes on once there is room"
-        ) from error
+    with writing(folder, f"; the dataset is as it was, {GO_ON}"):
+        try:
+            folder.mkdir()
+            return finalise(parts, folder, settings, on_part)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def exchange(new: Path, old: Path) -> None:

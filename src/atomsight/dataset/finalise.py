@@ -30,7 +30,7 @@ from atomsight.dataset.schema import (
     SPLITS,
     sites_schema,
 )
-from atomsight.dataset.shards import Shards, TableFile, Writers, file_record, split_column
+from atomsight.dataset.shards import Shards, TableFile, Writers, completed, file_record, split_column
 from atomsight.dataset.split import groups, split_of
 
 
@@ -175,8 +175,7 @@ class _Names:
         if "licence" not in crystals.column_names:
             sources = crystals.column("source").to_pylist()
             known["licence"] = pa.array([self._licence(source) for source in sources], pa.string())
-        columns = [known[name] if name in known else crystals.column(name) for name in CRYSTALS_SCHEMA.names]
-        return pa.table(columns, schema=CRYSTALS_SCHEMA)
+        return completed(crystals, CRYSTALS_SCHEMA, known)
 
     def _licence(self, source: str) -> str:
         """Licence of the path that a crystal came from; that of ``""`` is for all."""

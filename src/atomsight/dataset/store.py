@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset._files import fingerprint_of, sha256_of
-from atomsight.dataset.batches import CapSelection, crystal_stream, stream
+from atomsight.dataset.batches import CapSelection, stream
 from atomsight.dataset.schema import (
     INDEX_NAME,
     MANIFEST_NAME,
@@ -94,6 +94,11 @@ def read_index(folder: Path) -> dict[str, Any]:
     if not _well_formed(index):
         raise DatasetError(f"{folder / INDEX_NAME} was changed and makes no sense; build the dataset again")
     return index
+
+
+def split_sizes(index: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """Crystals and sites of each split, as the index of a dataset counts them."""
+    return {s: {n: c[n] for n in ("crystals", "sites")} for s, c in index["splits"].items()}
 
 
 def policy_of(folder: Path, settings: Mapping[str, Any]) -> QualityPolicy:
@@ -272,18 +277,24 @@ class Dataset:
         if batch_size < 1 or (cap is not None and cap < 1):
             raise InputError(f"batch_size and cap must be at least 1, not {batch_size} and {cap}")
         shards = self.shards(split)
-        if whole_crystals:
-            if elements is not None or cap is not None:
-                raise InputError("whole crystals hold all their sites; ask for no elements and no cap")
-            return crystal_stream(shards, list(columns), batch_size, shuffle, per_crystal)
+        if whole_crystals and (elements is not None or cap is not None):
+            raise InputError("whole crystals hold all their sites; ask for no elements and no cap")
         selection = None
         if cap is not None:
             key = (split, cap, seed)
-            if key not in self._caps:
-                self._caps[key] = CapSelection(shards, cap, seed)
-            selection = self._caps[key]
+            selection = self._caps.get(key) or CapSelection(shards, cap, seed)
+            self._caps[key] = selection
         chosen = None if elements is None else np.isin(np.arange(256), np.asarray(elements, dtype=np.int64))
-        return stream(shards, list(columns), chosen, selection, batch_size, shuffle)
+        return stream(
+            shards,
+            list(columns),
+            batch_size,
+            shuffle,
+            elements=chosen,
+            cap=selection,
+            whole_crystals=whole_crystals,
+            per_crystal=per_crystal,
+        )
 
     def damaged(self) -> list[str]:
         """Names of the files whose SHA-256 is not that of the file that was written."""
