@@ -28,7 +28,7 @@ from atomsight.core.version import __version__
 from atomsight.dataset._files import GO_ON, locked, writing
 from atomsight.dataset.builder import Reading, checked_sources, report_skips
 from atomsight.dataset.existing import ExistingParts, file_stem
-from atomsight.dataset.finalise import finalise
+from atomsight.dataset.finalise import Parts, finalise
 from atomsight.dataset.merge import joined_settings, refuse_damaged
 from atomsight.dataset.naming import plain_name
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SKIPPED_SCHEMA
@@ -123,7 +123,7 @@ def add(
             before = ExistingParts([old], leave=changed.__contains__ if replace else lambda name: False)
             replaced = before.left
             on_part = reading.writing(reading.count - (-old.n_crystals // before.portion))
-            index = _written(work / "whole", _Chained((before, fresh)), joined, on_part)
+            index = _written(work / "whole", [before, fresh], joined, on_part)
             exchange(work / "whole", folder)
         if on_skip is not None:
             report_skips(fresh.skipped(), on_skip)
@@ -150,7 +150,7 @@ def _recover(folder: Path, work: Path) -> None:
 
 
 def _written(
-    folder: Path, parts: _Chained, settings: dict[str, Any], on_part: Callable[[], None]
+    folder: Path, parts: Sequence[Parts], settings: dict[str, Any], on_part: Callable[[], None]
 ) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
     with writing(folder, f"; the dataset is as it was, {GO_ON}"):
@@ -238,20 +238,3 @@ class _Fresh:
 def _marks(skipped: pa.Table) -> pa.ChunkedArray:
     """One string for each row of a skipped table."""
     return pc.binary_join_element_wise(*(skipped.column(name) for name in ("source", "rule", "reason")), "\n")
-
-
-class _Chained:
-    """Parts one after another."""
-
-    def __init__(self, parts: Sequence[ExistingParts | _Fresh]) -> None:
-        self._parts = parts
-
-    def crystals(self) -> Iterator[pa.Table]:
-        """The crystals of each portion."""
-        for part in self._parts:
-            yield from part.crystals()
-
-    def tables(self) -> Iterator[tuple[pa.Table, pa.Table, pa.Table]]:
-        """Crystals, skipped and sites of each portion."""
-        for part in self._parts:
-            yield from part.tables()

@@ -30,11 +30,10 @@ def stream(
     columns: list[str],
     batch_size: int,
     shuffle: int | None,
-    *,
-    elements: NDArray[np.bool_] | None = None,
-    cap: CapSelection | None = None,
-    whole_crystals: bool = False,
-    per_crystal: int | None = None,
+    elements: NDArray[np.bool_] | None,
+    cap: CapSelection | None,
+    whole_crystals: bool,
+    per_crystal: int | None,
 ) -> Iterator[Arrays]:
     """Batches of some shards; see `store.Dataset.batches`. ``elements`` is a mask over atomic numbers."""
     needed = list(dict.fromkeys([*columns, "site"])) if whole_crystals else columns

@@ -178,7 +178,7 @@ def build(
                 staging.remove()
                 raise DatasetError(f"no crystal could be read from {shortened(', '.join(names))}: {reasons}")
             with writing(out, f"; {GO_ON}"):
-                index = finalise(parts, out, settings, run.writing(run.count))
+                index = finalise([parts], out, settings, run.writing(run.count))
             resumed = run.resumed
         staging.remove()
     if on_skip is not None:
@@ -257,7 +257,7 @@ def _build_from(crystals: Iterator[Crystal], out: Path, k: int, licence: str | N
             staging.remove()
             raise DatasetError("no crystal was given")
         with writing(out, f"; {GO_ON}"):
-            index = finalise(StagedParts(staging, parts), out, settings)
+            index = finalise([StagedParts(staging, parts)], out, settings)
         staging.remove()
         return Summary(out, index, resumed=0, complete_before=False)
 
@@ -328,11 +328,7 @@ class Reading:
     def writing(self, parts: int) -> Callable[[], None]:
         """A function that reports one more written part of so many."""
         written = count(1)
-
-        def on_part() -> None:
-            self._report("writing", next(written), parts)
-
-        return on_part
+        return lambda: self._report("writing", next(written), parts)
 
     def _missing(self, sources: Sequence[Source], accepted: frozenset[str]) -> Iterator[Chunk]:
         """The chunks of sources that are not staged yet."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from operator import ne
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +92,12 @@ def merge(
                 refuse_damaged(dataset)
             with writing(out, f"; the parts are untouched, {GO_ON}"):
                 index = finalise(
-                    source, out, settings, lambda: progress(Progress("writing", source.done, total))
+                    [source], out, settings, lambda: progress(Progress("writing", source.done, total))
                 )
         staging.remove()
     ids = open_dataset(out).crystals(["crystal"]).column("crystal").to_pylist()
-    return MergeSummary(out, index, source.duplicates, source.superseded, source.renamed(ids))
+    renamed = sum(map(ne, source.names, ids))
+    return MergeSummary(out, index, source.duplicates, source.superseded, renamed)
 
 
 def _finished(out: Path, settings: dict[str, Any], source: ExistingParts) -> dict[str, Any] | None:
@@ -107,7 +109,7 @@ def _finished(out: Path, settings: dict[str, Any], source: ExistingParts) -> dic
     if not (out / INDEX_NAME).is_file():
         return None
     index = read_index(out)
-    if index["build"] != json.loads(json.dumps(settings)) or index["crystals"] != source.crystals_chosen:
+    if index["build"] != json.loads(json.dumps(settings)) or index["crystals"] != len(source.names):
         raise DatasetError(f"{out} holds another dataset already; give a new folder")
     return index
 

@@ -129,18 +129,14 @@ def _well_formed(index: dict[str, Any]) -> bool:
     def counts(record: Any, *names: str) -> bool:
         return isinstance(record, dict) and all(type(record.get(name)) is int for name in names)
 
-    splits, files = index.get("splits"), index.get("files")
     return (
         counts(index, "k", "crystals", "sites")
         and 0 < index["k"] < 2**20
         and isinstance(index.get("fingerprint"), str)
-        and isinstance(index.get("build"), dict)
-        and isinstance(index.get("skipped"), dict)
-        and isinstance(splits, dict)
-        and all(counts(splits.get(split), "crystals", "sites") for split in SPLITS)
-        and all(isinstance(splits[split].get("elements"), dict) for split in SPLITS)
-        and isinstance(files, dict)
-        and all(counts(record, "rows", "bytes") and "sha256" in record for record in files.values())
+        and all(isinstance(index.get(name), dict) for name in ("build", "skipped", "splits", "files"))
+        and all(counts(index["splits"].get(split), "crystals", "sites") for split in SPLITS)
+        and all(isinstance(index["splits"][split].get("elements"), dict) for split in SPLITS)
+        and all(counts(file, "rows", "bytes") and "sha256" in file for file in index["files"].values())
     )
 
 
@@ -286,14 +282,7 @@ class Dataset:
             self._caps[key] = selection
         chosen = None if elements is None else np.isin(np.arange(256), np.asarray(elements, dtype=np.int64))
         return stream(
-            shards,
-            list(columns),
-            batch_size,
-            shuffle,
-            elements=chosen,
-            cap=selection,
-            whole_crystals=whole_crystals,
-            per_crystal=per_crystal,
+            shards, list(columns), batch_size, shuffle, chosen, selection, whole_crystals, per_crystal
         )
 
     def damaged(self) -> list[str]:
