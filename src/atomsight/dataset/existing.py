@@ -82,7 +82,7 @@ class ExistingParts:
                 stands_for = entry(file_stem(source)) if self._one_per_refcode else None
                 if digest and key in seen:
                     self.duplicates += 1
-                elif stands_for in entries:
+                elif stands_for and stands_for in entries:
                     skips.append(Skip.superseded(source, stands_for))
                 elif self._leave(key[0]):
                     self.left += 1
@@ -92,7 +92,7 @@ class ExistingParts:
                     continue
                 chosen[row] = False
             seen |= own
-            entries |= own_entries - {None}
+            entries |= own_entries
             self.superseded += len(skips)
             self._chosen.append(chosen)
             self._skips.append(skipped_table(skips))
