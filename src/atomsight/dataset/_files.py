@@ -59,10 +59,32 @@ def prepare_folder(out: Path) -> None:
     own = (INDEX_NAME, MANIFEST_NAME, f"{MANIFEST_NAME}.tmp", "build.lock")
     if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in own):
         raise InputError(f"{out} is not empty and holds no dataset; give a new folder")
+    make_folder(out)
+
+
+def make_folder(out: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        InputError: it cannot be made.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be made: {error.strerror or error}") from error
+
+
+@contextmanager
+def writing(path: Path, advice: str = "") -> Iterator[None]:
+    """Report what the operating system refuses as an error of the dataset.
+
+    Raises:
+        DatasetError: the disk is full or the place cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be written: {error.strerror or error}{advice}") from error
 
 
 @contextmanager

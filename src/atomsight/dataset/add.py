@@ -22,15 +22,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atomsight.core.errors import DatasetError
 from atomsight.core.files import sync_folder
 from atomsight.core.progress import OnProgress, OnSkip
 from atomsight.core.version import __version__
-from atomsight.dataset._files import locked
-from atomsight.dataset.bonds_column import checked_source
+from atomsight.dataset._files import GO_ON, locked, writing
 from atomsight.dataset.builder import Reading, checked_sources, report_skips
 from atomsight.dataset.existing import ExistingParts, file_stem
-from atomsight.dataset.finalise import finalise
+from atomsight.dataset.finalise import Parts, finalise
 from atomsight.dataset.merge import joined_settings, refuse_damaged
 from atomsight.dataset.naming import plain_name
 from atomsight.dataset.schema import INDEX_NAME, MANIFEST_NAME, SKIPPED_SCHEMA
@@ -115,18 +113,8 @@ def add(
         staging = Staging(work)
         staging.begin({**joined, "policy": asdict(policy), "onto": old.fingerprint, "replace": replace})
         have = _Have(old)
-        reading = Reading(
-            staging,
-            settings["k"],
-            policy,
-            checked_source(settings["bonds"]),
-            progress,
-            entries=have.entries,
-            known=have.known,
-        )
-        reading.read(sources, settings["one_per_refcode"], executor)
-        staging.drop_from(reading.count)
-        fresh = _Fresh(StagedParts(staging, reading.count), old.skipped())
+        reading = Reading(staging, settings, policy, progress, have.entries, have.known)
+        fresh = _Fresh(reading.read(sources, executor), old.skipped())
         changed = have.names.intersection(name for t in fresh.crystals() for name in t["crystal"].to_pylist())
         index = old.metadata
         replaced = 0
@@ -135,7 +123,7 @@ def add(
             before = ExistingParts([old], leave=changed.__contains__ if replace else lambda name: False)
             replaced = before.left
             on_part = reading.writing(reading.count - (-old.n_crystals // before.portion))
-            index = _written(work / "whole", _Chained((before, fresh)), joined, on_part)
+            index = _written(work / "whole", [before, fresh], joined, on_part)
             exchange(work / "whole", folder)
         if on_skip is not None:
             report_skips(fresh.skipped(), on_skip)
@@ -162,18 +150,16 @@ def _recover(folder: Path, work: Path) -> None:
 
 
 def _written(
-    folder: Path, parts: _Chained, settings: dict[str, Any], on_part: Callable[[], None]
+    folder: Path, parts: Sequence[Parts], settings: dict[str, Any], on_part: Callable[[], None]
 ) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
-    try:
-        folder.mkdir()
-        return finalise(parts, folder, settings, on_part)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise DatasetError(
-            f"{folder} cannot be written: {error.strerror or error}; the dataset is as it was, the same "
-            "command goes on once there is room"
-        ) from error
+    with writing(folder, f"; the dataset is as it was, {GO_ON}"):
+        try:
+            folder.mkdir()
+            return finalise(parts, folder, settings, on_part)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def exchange(new: Path, old: Path) -> None:
@@ -252,20 +238,3 @@ class _Fresh:
 def _marks(skipped: pa.Table) -> pa.ChunkedArray:
     """One string for each row of a skipped table."""
     return pc.binary_join_element_wise(*(skipped.column(name) for name in ("source", "rule", "reason")), "\n")
-
-
-class _Chained:
-    """Parts one after another."""
-
-    def __init__(self, parts: Sequence[ExistingParts | _Fresh]) -> None:
-        self._parts = parts
-
-    def crystals(self) -> Iterator[pa.Table]:
-        """The crystals of each portion."""
-        for part in self._parts:
-            yield from part.crystals()
-
-    def tables(self) -> Iterator[tuple[pa.Table, pa.Table, pa.Table]]:
-        """Crystals, skipped and sites of each portion."""
-        for part in self._parts:
-            yield from part.tables()

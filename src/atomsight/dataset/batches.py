@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,48 +28,34 @@ rows which lie together in the table end up in many different batches."""
 def stream(
     paths: Sequence[Path],
     columns: list[str],
+    batch_size: int,
+    shuffle: int | None,
     elements: NDArray[np.bool_] | None,
     cap: CapSelection | None,
-    batch_size: int,
-    shuffle: int | None,
+    whole_crystals: bool,
+    per_crystal: int | None,
 ) -> Iterator[Arrays]:
     """Batches of some shards; see `store.Dataset.batches`. ``elements`` is a mask over atomic numbers."""
-    with _Shards(paths) as shards:
-        pieces = _Pieces()
-        for piece in _shuffled(
-            shards, shuffle, lambda block: _selected(shards, block, columns, elements, cap), _permuted
-        ):
-            pieces.add(piece)
-            yield from pieces.take(batch_size)
-        if pieces.rows:
-            yield pieces.all()
-
-
-def crystal_stream(
-    paths: Sequence[Path],
-    columns: list[str],
-    batch_size: int,
-    shuffle: int | None,
-    per_crystal: int | None = None,
-) -> Iterator[Arrays]:
-    """Batches of whole crystals, each of the fewest crystals that hold ``batch_size`` rows."""
-    needed = list(dict.fromkeys([*columns, "site"]))
+    needed = list(dict.fromkeys([*columns, "site"])) if whole_crystals else columns
     held = _Pieces()
     with _Shards(paths) as shards:
-        for piece in _shuffled(
-            shards,
-            shuffle,
-            lambda block: _crystals_from(shards, block, needed),
-            lambda arrays, generator: _permuted_crystals(arrays, generator, per_crystal),
-        ):
+
+        def read(block: Block) -> Arrays:
+            if whole_crystals:
+                return _crystals_from(shards, block, needed)
+            return _selected(shards, block, needed, elements, cap)
+
+        permute = partial(_permuted_crystals, per_crystal=per_crystal) if whole_crystals else _permuted
+        for piece in _shuffled(shards, shuffle, read, permute):
             held.add(piece)
             if held.rows < batch_size:
                 continue
+            rows, done = held.rows, 0
             whole = held.all()
-            ends = np.append(np.flatnonzero(whole["site"] == 0)[1:], len(whole["site"]))
-            done = 0
-            while ends[-1] - done >= batch_size:
-                end = int(ends[np.searchsorted(ends, done + batch_size)])
+            ends = np.append(np.flatnonzero(whole["site"] == 0)[1:], rows) if whole_crystals else None
+            while rows - done >= batch_size:
+                end = done + batch_size
+                end = end if ends is None else int(ends[np.searchsorted(ends, end)])
                 yield {name: whole[name][done:end] for name in columns}
                 done = end
             held.add({name: values[done:].copy() for name, values in whole.items()})  # no view of it all
@@ -100,20 +88,18 @@ def _shuffled(
 
 def _crystals_from(shards: _Shards, block: Block, columns: list[str]) -> Arrays:
     """All rows of the crystals whose first row is in a block; the last one may go on in the next."""
-    pieces = _Pieces()
-    arrays = _selected(shards, block, columns, None, None)
+    arrays = _selected(shards, block, columns)
     starts = np.flatnonzero(arrays["site"] == 0)
     if not len(starts):
         return {name: values[:0] for name, values in arrays.items()}
+    pieces = _Pieces()
     pieces.add({name: values[starts[0] :] for name, values in arrays.items()})
     shard, group = block
-    while (following := (shard, group + 1)) in shards:
-        group += 1
-        arrays = _selected(shards, following, columns, None, None)
-        starts = np.flatnonzero(arrays["site"] == 0)
-        rest = int(starts[0]) if len(starts) else len(arrays["site"])
+    while (following := (shard, group := group + 1)) in shards:
+        arrays = _selected(shards, following, columns)
+        rest = int(np.argmax(np.append(arrays["site"], 0) == 0))
         pieces.add({name: values[:rest] for name, values in arrays.items()})
-        if len(starts):
+        if rest < len(arrays["site"]):
             break
     return pieces.all()
 
@@ -193,7 +179,7 @@ class CapSelection:
         return hashes
 
 
-class _Shards:
+class _Shards(AbstractContextManager["_Shards"]):
     """Open shards, mapped into memory; at most a few at a time."""
 
     MOST_OPEN = 64
@@ -201,9 +187,6 @@ class _Shards:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
         self._open: dict[int, pq.ParquetFile] = {}
-
-    def __enter__(self) -> _Shards:
-        return self
 
     def __exit__(self, *error: object) -> None:
         for file in self._open.values():
@@ -258,17 +241,6 @@ class _Pieces:
             self._pieces.append(piece)
             self.rows += rows
 
-    def take(self, size: int) -> Iterator[Arrays]:
-        """Yield batches of exactly ``size`` rows while there are enough."""
-        rows, done = self.rows, 0
-        if rows < size:
-            return
-        whole = self.all()
-        while rows - done >= size:
-            yield {name: values[done : done + size] for name, values in whole.items()}
-            done += size
-        self.add({name: values[done:].copy() for name, values in whole.items()})
-
     def all(self) -> Arrays:
         """Remove and return everything."""
         pieces = self._pieces
@@ -289,8 +261,8 @@ def _selected(
     shards: _Shards,
     block: Block,
     columns: list[str],
-    elements: NDArray[np.bool_] | None,
-    cap: CapSelection | None,
+    elements: NDArray[np.bool_] | None = None,
+    cap: CapSelection | None = None,
 ) -> Arrays:
     """The chosen columns and rows of one block as arrays."""
     needed = columns if elements is None or "element" in columns else [*columns, "element"]

@@ -17,15 +17,16 @@ from atomsight.core.crystal import Crystal
 from atomsight.core.errors import DatasetError, EngineError, InputError
 from atomsight.core.progress import OnProgress, OnSkip, Progress
 from atomsight.core.version import __version__
-from atomsight.dataset._files import GO_ON, locked, prepare_folder
-from atomsight.dataset.bonds_column import BondSource, checked_source
+from atomsight.dataset._files import GO_ON, locked, prepare_folder, writing
+from atomsight.dataset.bonds_column import checked_source
 from atomsight.dataset.chunks import CHUNK_FILES, Chunk, chunks_of
 from atomsight.dataset.corpora import licence_beside
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.naming import Source, group_sources
 from atomsight.dataset.schema import INDEX_NAME, SCHEMA_NAME, SCHEMA_VERSION
 from atomsight.dataset.staging import StagedParts, Staging, refuse_other_settings, shortened
-from atomsight.dataset.work import Header, prepare, process, process_crystals
+from atomsight.dataset.store import open_dataset, read_index, split_sizes
+from atomsight.dataset.work import Header, decode, prepare, process, process_crystals
 from atomsight.geometry.neighbours import checked_k
 from atomsight.io import read
 from atomsight.io.formats import library_of
@@ -74,7 +75,7 @@ class Summary:
             "crystals": self.crystals,
             "sites": self.sites,
             "skipped": self.skipped,
-            "splits": {s: {n: c[n] for n in ("crystals", "sites")} for s, c in index["splits"].items()},
+            "splits": split_sizes(index),
             "resumed": self.resumed,
             "complete_before": self.complete_before,
             "fingerprint": index["fingerprint"],
@@ -137,7 +138,7 @@ def build(
         >>> atomsight.build("examples/crystals.tar.xz", "crystals", k=24).crystals  # doctest: +SKIP
         60
     """
-    bond_source = checked_source(bonds)
+    checked_source(bonds)
     k = checked_k(k)
     check_executor(executor)
     paths, crystals = _split(source)
@@ -164,27 +165,23 @@ def build(
     with locked(out):
         staging = Staging(out)
         complete = (out / INDEX_NAME).exists()
+        resumed = 0
         if complete:
-            from atomsight.dataset.store import read_index
-
             index = read_index(out)
             refuse_other_settings(out, index["build"], settings)
-            resumed = 0
         else:
             staging.begin(settings)
-            run = Reading(staging, k, policy, bond_source, progress)
-            run.read(sources, one_per_refcode, executor)
-            staging.drop_from(run.count)
+            run = Reading(staging, settings, policy, progress)
+            parts = run.read(sources, executor)
             if run.crystals == 0:
                 reasons = run.reasons()
                 staging.remove()
                 raise DatasetError(f"no crystal could be read from {shortened(', '.join(names))}: {reasons}")
-            index = _finalised(staging, run.count, settings, run.writing(run.count))
+            with writing(out, f"; {GO_ON}"):
+                index = finalise([parts], out, settings, run.writing(run.count))
             resumed = run.resumed
         staging.remove()
     if on_skip is not None:
-        from atomsight.dataset.store import open_dataset
-
         report_skips(open_dataset(out).skipped(), on_skip)
     return Summary(out, index, resumed, complete)
 
@@ -226,10 +223,8 @@ def checked_sources(
     for path in given:
         if not exists(path):
             raise InputError(f"{path} does not exist")
-    if isinstance(licence, str):
-        licence = [licence] * len(given)
-    elif licence is None:
-        licence = [licence_beside(path) for path in given]
+    if licence is None or isinstance(licence, str):
+        licence = [licence_beside(path) if licence is None else licence for path in given]
     elif len(licence) != len(given):
         raise InputError(
             f"{len(licence)} licences for {len(given)} sources; give one for all, or one for each"
@@ -245,7 +240,6 @@ def _build_from(crystals: Iterator[Crystal], out: Path, k: int, licence: str | N
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; give a new folder")
     prepare_folder(out)
-    bond_source = checked_source(bonds)
     settings = {
         **_settings(k),
         "sources": [],
@@ -257,106 +251,92 @@ def _build_from(crystals: Iterator[Crystal], out: Path, k: int, licence: str | N
         staging.begin(settings)
         parts = 0
         while portion := list(islice(crystals, CHUNK_FILES)):
-            staging.put(parts, process_crystals(portion, k, bond_source))
+            staging.put(parts, process_crystals(portion, k, checked_source(bonds)))
             parts += 1
         if not parts:
             staging.remove()
             raise DatasetError("no crystal was given")
-        index = _finalised(staging, parts, settings)
+        with writing(out, f"; {GO_ON}"):
+            index = finalise([StagedParts(staging, parts)], out, settings)
         staging.remove()
         return Summary(out, index, resumed=0, complete_before=False)
-
-
-def _finalised(
-    staging: Staging, parts: int, settings: dict[str, Any], *on_part: Callable[[], None]
-) -> dict[str, Any]:
-    try:
-        return finalise(StagedParts(staging, parts), staging.out, settings, *on_part)
-    except OSError as error:
-        raise DatasetError(f"{staging.out} cannot be written: {error.strerror or error}; {GO_ON}") from error
 
 
 def _settings(k: int) -> dict[str, Any]:
     return {"atomsight": __version__, "schema": [SCHEMA_NAME, SCHEMA_VERSION], "k": k}
 
 
+@dataclass
 class Reading:
     """The reading stage of one build.
 
-    Args:
+    Attributes:
         staging: where parts go.
-        k, policy, bonds: see `build`.
+        settings: ``build`` of the dataset's index: k, the source of bonds, ``one_per_refcode``.
+        policy: see `build`.
         progress: receives the progress after every chunk.
         entries: entries (see `split.entry`) that count as accepted from an earlier source.
         known: files that are passed over, see `chunks.chunks_of`.
-
-    Attributes:
         count: parts staged so far.
+        done: chunks handled so far.
         crystals, sites, skipped: rows of their tables.
         resumed: crystals of parts that an earlier, interrupted build had finished.
     """
 
-    def __init__(
-        self,
-        staging: Staging,
-        k: int,
-        policy: QualityPolicy,
-        bonds: BondSource,
-        progress: OnProgress | None,
-        entries: Iterable[str] = (),
-        known: Callable[[str, str], bool] = lambda name, digest: False,
-    ) -> None:
-        self.count = self.crystals = self.sites = self.skipped = self.resumed = 0
-        self._parts = 0
-        self._known = known
-        self._staging = staging
-        self._k = k
-        self._policy = policy
-        self._bonds = bonds
-        self._progress = progress
-        self._entries = set(entries)
+    staging: Staging
+    settings: dict[str, Any]
+    policy: QualityPolicy
+    progress: OnProgress | None
+    entries: set[str] = field(default_factory=set)
+    known: Callable[[str, str], bool] = lambda name, digest: False
+    count: int = 0
+    done: int = 0
+    crystals: int = 0
+    sites: int = 0
+    skipped: int = 0
+    resumed: int = 0
 
-    def read(self, sources: Sequence[Source], one_per_refcode: bool, executor: Executor | int | None) -> None:
+    def read(self, sources: Sequence[Source], executor: Executor | int | None) -> StagedParts:
         """Bring every chunk of every source into the staging area; for the arguments see `build`.
 
         Raises:
             EngineError: see `build`.
         """
-        function = partial(process, k=self._k, policy=self._policy, bonds=self._bonds)
+        bonds = checked_source(self.settings["bonds"])
+        function = partial(process, k=self.settings["k"], policy=self.policy, bonds=bonds)
+        one_per_refcode = self.settings["one_per_refcode"]
         try:
             with Scheduler[Chunk](function, prepare, executor=executor, ordered=False) as scheduler:
                 # With one per refcode, what earlier sources accepted must be complete before it decides.
                 groups = [[source] for source in sources] if one_per_refcode else [sources]
                 for group in groups:
-                    accepted = frozenset(self._entries) if one_per_refcode else frozenset()
+                    accepted = frozenset(self.entries) if one_per_refcode else frozenset()
                     for chunk, (header, part) in scheduler.run(self._missing(group, accepted)):
-                        self._staging.put(chunk.index, part)
+                        self.staging.put(chunk.index, part)
                         self._done(header)
         except EngineError as error:
             raise EngineError(f"{error}; the same command goes on where it stopped") from error
         except KeyboardInterrupt as stop:
             stop.add_note(
-                f"{self._parts} chunks with {self.crystals} crystals are kept in {self._staging.out}; "
+                f"{self.done} chunks with {self.crystals} crystals are kept in {self.staging.out}; "
                 "the same command goes on"
             )
             raise
+        self.staging.drop_from(self.count)
+        return StagedParts(self.staging, self.count)
 
     def writing(self, parts: int) -> Callable[[], None]:
         """A function that reports one more written part of so many."""
         written = count(1)
-
-        def on_part() -> None:
-            self._report("writing", next(written), parts)
-
-        return on_part
+        return lambda: self._report("writing", next(written), parts)
 
     def _missing(self, sources: Sequence[Source], accepted: frozenset[str]) -> Iterator[Chunk]:
         """The chunks of sources that are not staged yet."""
         for source in sources:
             superseded = accepted.__contains__
-            for chunk in chunks_of(source, self.count, self._policy, superseded, self._known):
+            for chunk in chunks_of(source, self.count, self.policy, superseded, self.known):
                 self.count = chunk.index + 1
-                header = self._staging.header(chunk.index)
+                header = self.staging.header(chunk.index)
                 if header is not None and header.fingerprint == chunk.fingerprint:
                     self.resumed += header.crystals
                     self._done(header)
@@ -365,11 +345,9 @@ class Reading:
 
     def reasons(self) -> str:
         """The skips of a build that accepted nothing, in a few words."""
-        from atomsight.dataset.work import decode
-
         reasons: Counter[str] = Counter()
         for index in range(self.count):
-            reasons.update(decode(self._staging.get(index))[1].column("reason").to_pylist())
+            reasons.update(decode(self.staging.get(index))[1].column("reason").to_pylist())
         if not reasons:
             return "there is none"
         shown = "; ".join(f"{reason} ({n})" if n > 1 else reason for reason, n in reasons.most_common(3))
@@ -379,10 +357,10 @@ class Reading:
         self.crystals += header.crystals
         self.sites += header.sites
         self.skipped += header.skipped
-        self._parts += 1
-        self._entries.update(header.entries)
+        self.done += 1
+        self.entries.update(header.entries)
         self._report("reading", self.crystals)
 
     def _report(self, stage: str, done: int, total: int | None = None) -> None:
-        if self._progress is not None:
-            self._progress(Progress(stage, done, total, self.skipped, sites=self.sites, resumed=self.resumed))
+        if self.progress is not None:
+            self.progress(Progress(stage, done, total, self.skipped, sites=self.sites, resumed=self.resumed))

@@ -28,6 +28,11 @@ class Skip:
     rule: str
     reason: str
 
+    @classmethod
+    def superseded(cls, source: str, stands_for: str) -> Skip:
+        """The skip of a crystal whose entry gave one before."""
+        return cls(source, "superseded", f"{stands_for} was already taken from an earlier source")
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -123,7 +128,7 @@ def chunks_of(
             continue
         stands_for = entry(member.name)
         if stands_for is not None and superseded(stands_for):
-            skips.append(Skip(place, "superseded", f"{stands_for} was already taken from an earlier source"))
+            skips.append(Skip.superseded(place, stands_for))
         else:
             members.append(replace(member, name=printable(member.name), source=place))
             digests.append(digest)

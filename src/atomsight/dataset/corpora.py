@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from atomsight.core.errors import DatasetError, InputError
-from atomsight.dataset._files import write_json
+from atomsight.dataset._files import make_folder, write_json
 from atomsight.io.sources import is_remote
 
 CARD = "corpus.json"
@@ -114,10 +114,7 @@ def fetch(name: str, out: str | Path) -> list[Path]:
     out = Path(out)
     paths = [out / archive for archive in wanted.archives]
     if not all(path.exists() for path in paths):
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{out} cannot be made: {error.strerror or error}") from error
+        make_folder(out)
         with tempfile.TemporaryDirectory(dir=out, prefix=".get-") as temporary:
             _unpack(_download(wanted.package, Path(temporary)), wanted, out)
     record = {"corpus": wanted.name, "licence": wanted.licence, "citation": wanted.citation}

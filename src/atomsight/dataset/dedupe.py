@@ -133,25 +133,18 @@ class _Held:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._places: dict[str, tuple[int, int, int]] = {}
+        self._places: dict[str, int] = {}
 
     def add(self, name: str, sites: dict[str, NDArray[Any]]) -> None:
         """Write the sites of one crystal."""
-        rows, k = sites["distances"].shape
-        self._places[name] = (self._file.tell(), rows, k)
-        for column, kind in (("distances", np.float32), ("multiplicity", np.uint16), ("element", np.uint8)):
-            self._file.write(np.ascontiguousarray(sites[column], kind).tobytes())
+        self._places[name] = self._file.tell()
+        for column in ("distances", "multiplicity", "element"):
+            np.save(self._file, sites[column])
 
     def __getitem__(self, name: str) -> _Sites:
-        start, rows, k = self._places[name]
-        self._file.seek(start)
-        data = self._file.read(rows * (4 * k + 3))
-        multiplicity = np.frombuffer(data, np.uint16, rows, 4 * k * rows)
-        return _Sites(
-            np.frombuffer(data, np.float32, rows * k).reshape(rows, k),
-            multiplicity / multiplicity.sum(),
-            np.frombuffer(data, np.uint8, rows, (4 * k + 2) * rows),
-        )
+        self._file.seek(self._places[name])
+        distances, multiplicity, elements = (np.load(self._file) for _ in range(3))
+        return _Sites(distances, multiplicity / multiplicity.sum(), elements)
 
 
 def _compare(

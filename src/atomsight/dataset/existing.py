@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from atomsight.core.errors import DatasetError
+from atomsight.dataset.chunks import Skip
 from atomsight.dataset.naming import plain_name
-from atomsight.dataset.rows import STAGED_CRYSTALS_SCHEMA, staged_sites_schema
-from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, SPLITS
+from atomsight.dataset.rows import STAGED_CRYSTALS_SCHEMA, skipped_table, staged_sites_schema
+from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, SPLITS, sites_schema
 from atomsight.dataset.split import entry
 from atomsight.dataset.store import Dataset
 from atomsight.io.formats import stem
@@ -44,6 +45,7 @@ class ExistingParts:
         done: crystals seen by `tables`.
         duplicates, superseded: crystals left out, see `merge.MergeSummary`.
         left: those that ``leave`` left out.
+        names: ids of the crystals that are taken.
         portion: most crystals in one portion.
     """
 
@@ -59,7 +61,7 @@ class ExistingParts:
         self._leave = leave
         self._chosen: list[NDArray[np.bool_]] = []
         self._skips: list[pa.Table] = []
-        self._names: list[str] = []
+        self.names: list[str] = []
         self.done = self.duplicates = self.superseded = self.left = 0
         self.portion = PORTION
         self._choose()
@@ -67,52 +69,40 @@ class ExistingParts:
     def _choose(self) -> None:
         """Decide which crystals are taken; this needs ids and hashes only."""
         seen: set[tuple[str, str]] = set()
-        entries: set[str] = set()
+        entries: set[str | None] = set()
         for dataset in self._datasets:
             table = dataset.crystals(["crystal", "source", "sha256"])
             columns = (table.column(name).to_pylist() for name in ("crystal", "source", "sha256"))
             chosen = np.ones(len(table), dtype=bool)
             own: set[tuple[str, str]] = set()
-            own_entries: set[str] = set()
-            superseded = []
+            own_entries: set[str | None] = set()
+            skips = []
             for row, (name, source, digest) in enumerate(zip(*columns, strict=True)):
                 key = (plain_name(name, source), digest)
                 stands_for = entry(file_stem(source)) if self._one_per_refcode else None
                 if digest and key in seen:
                     self.duplicates += 1
-                    chosen[row] = False
-                elif stands_for is not None and stands_for in entries:
-                    superseded.append((source, stands_for))
-                    chosen[row] = False
+                elif stands_for and stands_for in entries:
+                    skips.append(Skip.superseded(source, stands_for))
                 elif self._leave(key[0]):
                     self.left += 1
-                    chosen[row] = False
                 else:
                     own.add(key)
-                    own_entries.update((stands_for,) if stands_for else ())
+                    own_entries.add(stands_for)
+                    continue
+                chosen[row] = False
             seen |= own
             entries |= own_entries
-            self.superseded += len(superseded)
+            self.superseded += len(skips)
             self._chosen.append(chosen)
-            self._skips.append(_superseded(superseded))
-            self._names.extend(np.asarray(table.column("crystal"), dtype=object)[chosen])
-
-    @property
-    def crystals_chosen(self) -> int:
-        """How many crystals are taken."""
-        return len(self._names)
-
-    def renamed(self, ids: Sequence[str]) -> int:
-        """How many crystals have other ids now."""
-        return sum(old != new for old, new in zip(self._names, ids, strict=True))
+            self._skips.append(skipped_table(skips))
+            self.names.extend(np.asarray(table.column("crystal"), dtype=object)[chosen])
 
     def crystals(self) -> Iterator[pa.Table]:
         """The crystals of each portion."""
         for dataset, chosen in zip(self._datasets, self._chosen, strict=True):
-            start = 0
-            for table in _portions(dataset):
-                yield table.filter(pa.array(chosen[start : start + len(table)])).select(_KEPT.names)
-                start += len(table)
+            for table, mask in _portions(dataset, chosen):
+                yield table.filter(pa.array(mask)).select(_KEPT.names)
 
     def tables(self) -> Iterator[tuple[pa.Table, pa.Table, pa.Table]]:
         """Crystals, skipped and sites of each portion.
@@ -123,12 +113,9 @@ class ExistingParts:
         for dataset, chosen, skips in zip(self._datasets, self._chosen, self._skips, strict=True):
             skipped = pa.concat_tables([dataset.skipped().cast(SKIPPED_SCHEMA), skips])
             shards = [_Rows(dataset, split) for split in SPLITS]
-            start = 0
-            for table in _portions(dataset):
-                mask = chosen[start : start + len(table)]
+            for table, mask in _portions(dataset, chosen):
                 sites = _sites_of(dataset, table, mask, shards)
                 crystals = table.filter(pa.array(mask)).select(_KEPT.names)
-                start += len(table)
                 self.done += len(table)
                 yield crystals, skipped, sites
                 skipped = skipped.slice(0, 0)
@@ -136,10 +123,18 @@ class ExistingParts:
                 yield _KEPT.empty_table(), skipped, staged_sites_schema(dataset.k).empty_table()
 
 
-def _portions(dataset: Dataset) -> Iterator[pa.Table]:
-    with pq.ParquetFile(dataset.path / "crystals.parquet") as file:
-        for batch in file.iter_batches(PORTION):
+def _pieces(path: Path, rows: int) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(rows):
             yield pa.Table.from_batches([batch]).replace_schema_metadata()
+
+
+def _portions(dataset: Dataset, chosen: NDArray[np.bool_]) -> Iterator[tuple[pa.Table, NDArray[np.bool_]]]:
+    """Crystals, each portion with its piece of the mask."""
+    start = 0
+    for table in _pieces(dataset.path / "crystals.parquet", PORTION):
+        yield table, chosen[start : start + len(table)]
+        start += len(table)
 
 
 class _Rows:
@@ -147,32 +142,18 @@ class _Rows:
 
     def __init__(self, dataset: Dataset, split: str) -> None:
         self._dataset = dataset
-        self._batches = self._read(split)
-        self._rest: list[pa.Table] = []
-        self._rows = 0
+        self._tables = (table for shard in dataset.shards(split) for table in _pieces(shard, 16_384))
+        self._rest = sites_schema(dataset.k).empty_table()
 
-    def _read(self, split: str) -> Iterator[pa.Table]:
-        for shard in self._dataset.shards(split):
-            with pq.ParquetFile(shard) as file:
-                for batch in file.iter_batches(16_384):
-                    yield pa.Table.from_batches([batch]).replace_schema_metadata()
-
-    def take(self, count: int) -> list[pa.Table]:
+    def take(self, count: int) -> pa.Table:
         """The next rows."""
-        while self._rows < count:
-            table = next(self._batches, None)
+        while len(self._rest) < count:
+            table = next(self._tables, None)
             if table is None:
                 raise DatasetError(f"{self._dataset.path} holds fewer sites than its crystals have")
-            self._rest.append(table)
-            self._rows += len(table)
-        taken = []
-        self._rows -= count
-        while count:
-            first = self._rest.pop(0)
-            taken.append(first.slice(0, count))
-            if len(first) > count:
-                self._rest.insert(0, first.slice(count))
-            count -= len(taken[-1])
+            self._rest = pa.concat_tables([self._rest, table])
+        taken = self._rest.slice(0, count)
+        self._rest = self._rest.slice(count)
         return taken
 
 
@@ -189,28 +170,17 @@ def _sites_of(
         mine = np.flatnonzero(split == name)
         ends = offset + np.cumsum(counts[mine])
         starts[mine] = ends - counts[mine]
-        pieces += rows.take(int(counts[mine].sum()))
+        pieces.append(rows.take(int(counts[mine].sum())))
         offset += int(counts[mine].sum())
-    if not pieces:
-        return staged_sites_schema(dataset.k).empty_table()
     table = pa.concat_tables(pieces).combine_chunks()
     shift = np.repeat(starts - (np.cumsum(counts) - counts), counts)
     order = pa.array(np.arange(len(table)) + shift)
     row = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
     found = table.column("crystal").combine_chunks().take(order)
-    if not pc.all(pc.equal(found, crystals.column("crystal").combine_chunks().take(pa.array(row)))).as_py():
+    if not found.equals(crystals.column("crystal").combine_chunks().take(pa.array(row))):
         raise DatasetError(f"{dataset.path}: the sites in its shards are not those of its crystals table")
     keep = chosen[row]
     new_row = (np.cumsum(chosen) - 1).astype(np.uint32)[row[keep]]
     schema = staged_sites_schema(dataset.k)
     sites = table.select(schema.names[1:]).take(order.filter(pa.array(keep)) if not keep.all() else order)
     return pa.table([pa.array(new_row), *sites.columns], schema=schema)
-
-
-def _superseded(rows: Sequence[tuple[str, str]]) -> pa.Table:
-    columns = {
-        "source": [source for source, _ in rows],
-        "rule": ["superseded"] * len(rows),
-        "reason": [f"{stands_for} was already taken from an earlier source" for _, stands_for in rows],
-    }
-    return pa.table(columns, SKIPPED_SCHEMA)

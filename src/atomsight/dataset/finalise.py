@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -30,7 +31,7 @@ from atomsight.dataset.schema import (
     SPLITS,
     sites_schema,
 )
-from atomsight.dataset.shards import Shards, TableFile, Writers, file_record, split_column
+from atomsight.dataset.shards import Shards, TableFile, Writers, completed, file_record, split_column
 from atomsight.dataset.split import groups, split_of
 
 
@@ -49,7 +50,7 @@ class Parts(Protocol):
 
 
 def finalise(
-    parts: Parts, out: Path, settings: dict[str, Any], on_part: Callable[[], None] = lambda: None
+    parts: Sequence[Parts], out: Path, settings: dict[str, Any], on_part: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
     """Write the dataset into a folder and return what ``dataset.json`` holds.
 
@@ -75,7 +76,8 @@ def finalise(
     ):
         schema = sites_schema(k).with_metadata(metadata)
         shards = {split: Shards(folder, split, schema, writers) for split in SPLITS}
-        for index, (crystals, skipped, sites) in enumerate(parts.tables()):
+        tables = chain.from_iterable(part.tables() for part in parts)
+        for index, (crystals, skipped, sites) in enumerate(tables):
             ids, codes = names.of_part(index)
             if len(crystals):
                 crystal_file.add(names.complete(index, crystals))
@@ -102,9 +104,7 @@ def finalise(
         "sites": sum(int(counts.sum()) for counts in elements.values()),
         "skipped": dict(sorted(rules.items())),
         "splits": split_records(names.codes, elements),
-        "families": names.n_families,
-        "groups": names.n_groups,
-        "largest_group": names.largest_group,
+        **names.counts,
         "build": settings,
         "files": files,
     }
@@ -130,6 +130,13 @@ def split_records(codes: NDArray[np.int8], elements: Mapping[str, NDArray[np.int
     }
 
 
+def group_counts(families: Sequence[str], groups: Sequence[str]) -> dict[str, int]:
+    """Numbers of families and groups in the index, from those of each crystal."""
+    sizes = Counter(groups)
+    largest = max(sizes.values(), default=0)
+    return {"families": len(set(families)), "groups": len(sizes), "largest_group": largest}
+
+
 def file_metadata(settings: dict[str, Any]) -> dict[bytes, bytes]:
     """What every file of a dataset says of itself."""
     # The list of sources can be long; it is in dataset.json only.
@@ -145,10 +152,10 @@ def file_metadata(settings: dict[str, Any]) -> dict[bytes, bytes]:
 class _Names:
     """Ids, groups and splits of all crystals: what can only be known when all parts are there."""
 
-    def __init__(self, parts: Parts, licences: dict[str, str]) -> None:
+    def __init__(self, parts: Sequence[Parts], licences: dict[str, str]) -> None:
         columns: dict[str, list[str]] = {name: [] for name in ("crystal", "source", "formula", "family")}
         self._starts = [0]
-        for table in parts.crystals():
+        for table in chain.from_iterable(part.crystals() for part in parts):
             for name, values in columns.items():
                 values.extend(table.column(name).to_pylist())
             self._starts.append(len(columns["crystal"]))
@@ -157,10 +164,7 @@ class _Names:
         split = {group: SPLITS.index(split_of(group)) for group in set(self.groups)}
         self.codes: NDArray[np.int8] = np.array([split[group] for group in self.groups], dtype=np.int8)
         self._licences = licences
-        self.n_families = len(set(columns["family"]))
-        sizes = Counter(self.groups)
-        self.n_groups = len(sizes)
-        self.largest_group = max(sizes.values(), default=0)
+        self.counts = group_counts(columns["family"], self.groups)
 
     def of_part(self, index: int) -> tuple[pa.Array, NDArray[np.int8]]:
         """Ids and split codes of the crystals of one part."""
@@ -175,8 +179,7 @@ class _Names:
         if "licence" not in crystals.column_names:
             sources = crystals.column("source").to_pylist()
             known["licence"] = pa.array([self._licence(source) for source in sources], pa.string())
-        columns = [known[name] if name in known else crystals.column(name) for name in CRYSTALS_SCHEMA.names]
-        return pa.table(columns, schema=CRYSTALS_SCHEMA)
+        return completed(crystals, CRYSTALS_SCHEMA, known)
 
     def _licence(self, source: str) -> str:
         """Licence of the path that a crystal came from; that of ``""`` is for all."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from operator import ne
 from pathlib import Path
 from typing import Any
 
 from atomsight.core.errors import DatasetError, InputError
 from atomsight.core.progress import OnProgress, Progress
-from atomsight.dataset._files import GO_ON, locked, prepare_folder
+from atomsight.dataset._files import GO_ON, locked, prepare_folder, writing
 from atomsight.dataset.existing import ExistingParts
 from atomsight.dataset.finalise import finalise
 from atomsight.dataset.schema import INDEX_NAME
@@ -71,10 +72,9 @@ def merge(
     if len(folders) < 2:
         raise InputError("merging takes at least two datasets")
     places = [folder.resolve() for folder in folders]
-    if repeated := next(
-        (f for f, place in zip(folders, places, strict=True) if places.count(place) > 1), None
-    ):
-        raise InputError(f"{repeated} is given twice")
+    for folder, place in zip(folders, places, strict=True):
+        if places.count(place) > 1:
+            raise InputError(f"{folder} is given twice")
     out = Path(out)
     if out.resolve() in places:
         raise InputError(f"{out} is one of the parts; give a new folder")
@@ -90,17 +90,14 @@ def merge(
             staging.begin({**settings, "merged": [dataset.fingerprint for dataset in datasets]})
             for dataset in datasets:
                 refuse_damaged(dataset)
-            try:
+            with writing(out, f"; the parts are untouched, {GO_ON}"):
                 index = finalise(
-                    source, out, settings, lambda: progress(Progress("writing", source.done, total))
+                    [source], out, settings, lambda: progress(Progress("writing", source.done, total))
                 )
-            except OSError as error:
-                raise DatasetError(
-                    f"{out} cannot be written: {error.strerror or error}; the parts are untouched, {GO_ON}"
-                ) from error
         staging.remove()
     ids = open_dataset(out).crystals(["crystal"]).column("crystal").to_pylist()
-    return MergeSummary(out, index, source.duplicates, source.superseded, source.renamed(ids))
+    renamed = sum(map(ne, source.names, ids))
+    return MergeSummary(out, index, source.duplicates, source.superseded, renamed)
 
 
 def _finished(out: Path, settings: dict[str, Any], source: ExistingParts) -> dict[str, Any] | None:
@@ -112,7 +109,7 @@ def _finished(out: Path, settings: dict[str, Any], source: ExistingParts) -> dic
     if not (out / INDEX_NAME).is_file():
         return None
     index = read_index(out)
-    if index["build"] != json.loads(json.dumps(settings)) or index["crystals"] != source.crystals_chosen:
+    if index["build"] != json.loads(json.dumps(settings)) or index["crystals"] != len(source.names):
         raise DatasetError(f"{out} holds another dataset already; give a new folder")
     return index
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path, PurePosixPath
 
 from atomsight.core.errors import InputError
@@ -26,15 +26,11 @@ def portable_names(paths: Sequence[Path]) -> list[str]:
         InputError: a path is given twice.
     """
     absolute = [_absolute(path) for path in paths]
-    repeated = [path for path, count in Counter(absolute).items() if count > 1]
+    repeated = [path for path, times in Counter(absolute).items() if times > 1]
     if repeated:
         raise InputError(f"{repeated[0]} is given twice")
-    length = 1
-    while True:
-        names = [_name(path, length) for path in absolute]
-        if len(set(names)) == len(names):
-            return names
-        length += 1
+    candidates = ([_name(path, length) for path in absolute] for length in count(1))
+    return next(names for names in candidates if len(set(names)) == len(names))
 
 
 def _absolute(path: Path) -> Path:
@@ -120,9 +116,9 @@ def plain_name(name: str, source: str) -> str:
     """Return the name that a crystal had before `unique_ids` made it unique."""
     parts = name.split("/")
     folders = _folders(source)
-    for count in range(1, len(parts)):
-        if folders[-count:] == parts[:count]:
-            return "/".join(parts[count:])
+    for depth in range(1, len(parts)):
+        if folders[-depth:] == parts[:depth]:
+            return "/".join(parts[depth:])
     return re.sub(r"(?<=.)~\d+$", "", name)
 
 
@@ -131,12 +127,8 @@ _ARCHIVE_SUFFIXES = (".tar.gz", ".tar.xz", ".tar.bz2", ".tgz", ".txz", ".tbz2", 
 
 def _candidates(name: str, source: str) -> Iterable[str]:
     folders = _folders(source)
-    for count in range(1, len(folders) + 1):
-        yield "/".join([*folders[-count:], name])
-    number = 2
-    while True:
-        yield f"{name}~{number}"
-        number += 1
+    yield from ("/".join([*folders[-depth:], name]) for depth in range(1, len(folders) + 1))
+    yield from (f"{name}~{number}" for number in count(2))
 
 
 def _folders(source: str) -> list[str]:

@@ -18,15 +18,14 @@ import pyarrow.parquet as pq
 from atomsight.core.errors import DatasetError
 from atomsight.core.files import sync_folder
 from atomsight.core.progress import OnProgress
-from atomsight.dataset._files import locked
-from atomsight.dataset.bonds_column import checked_source
+from atomsight.dataset._files import locked, writing
 from atomsight.dataset.builder import Reading, checked_sources
 from atomsight.dataset.existing import file_stem
 from atomsight.dataset.finalise import file_metadata
 from atomsight.dataset.naming import plain_name
 from atomsight.dataset.rows import ROW
-from atomsight.dataset.schema import SPLITS, sites_schema
-from atomsight.dataset.shards import split_column, write_shard
+from atomsight.dataset.schema import sites_schema
+from atomsight.dataset.shards import final_sites, write_shard
 from atomsight.dataset.staging import StagedParts, Staging
 from atomsight.dataset.store import damaged_files, policy_of, read_index
 
@@ -87,18 +86,13 @@ def repair(
     with locked(work):
         staging = Staging(work)
         staging.begin({"fingerprint": index["fingerprint"]})
+        every_file = {**settings, "one_per_refcode": False}
         reading = Reading(
-            staging,
-            settings["k"],
-            policy,
-            checked_source(settings["bonds"]),
-            progress,
-            known=lambda name, digest: (name, digest) not in files,
+            staging, every_file, policy, progress, known=lambda name, digest: (name, digest) not in files
         )
-        reading.read(sources, False, executor)
-        staging.drop_from(reading.count)
+        parts = reading.read(sources, executor)
         for name, crystals in wanted.items():
-            _mend(folder, index, name, crystals, StagedParts(staging, reading.count), work)
+            _mend(folder, index, name, crystals, parts, work)
         shutil.rmtree(work, ignore_errors=True)
     return damaged
 
@@ -139,17 +133,12 @@ def _mend(
             )
         tables.append(sites)
     schema = sites_schema(index["k"]).with_metadata(file_metadata(index["build"]))
-    rows = pa.concat_tables(tables)
-    counts = [crystal.sites for crystal in wanted]
-    split = SPLITS.index(shard.removeprefix("sites/").rpartition("-")[0])
-    known = {
-        "crystal": pa.array(np.repeat([crystal.id for crystal in wanted], counts), pa.string()),
-        "split": split_column(np.full(len(rows), split, dtype=np.int8)),
-    }
-    columns = [known[name] if name in known else rows.column(name) for name in schema.names]
+    ids = np.repeat([crystal.id for crystal in wanted], [crystal.sites for crystal in wanted])
+    split = shard.removeprefix("sites/").rpartition("-")[0]
+    rows = final_sites(pa.concat_tables(tables), schema, pa.array(ids, pa.string()), split)
     draft = work / Path(shard).name
-    try:
-        record = write_shard(pa.table(columns, schema=schema), draft)
+    with writing(folder / shard):
+        record = write_shard(rows, draft)
         if record != index["files"][shard]:
             raise DatasetError(
                 f"{folder / shard} came out otherwise than it was written, by atomsight "
@@ -158,8 +147,6 @@ def _mend(
         (folder / "sites").mkdir(exist_ok=True)
         os.replace(draft, folder / shard)
         sync_folder(folder / "sites")
-    except OSError as error:
-        raise DatasetError(f"{folder / shard} cannot be written: {error.strerror or error}") from error
 
 
 def _sites(parts: StagedParts, keys: set[tuple[str, str]]) -> dict[tuple[str, str], pa.Table]:

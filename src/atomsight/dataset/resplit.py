@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from atomsight.core.errors import InputError
 from atomsight.core.wording import counted
 from atomsight.dataset._files import fingerprint_of, write_json
-from atomsight.dataset.finalise import split_records
+from atomsight.dataset.finalise import group_counts, split_records
 from atomsight.dataset.schema import INDEX_NAME, ROW_GROUP_ROWS, SPLITS
 from atomsight.dataset.shards import file_record, split_column
 from atomsight.dataset.split import groups, split_of
@@ -138,9 +138,7 @@ def _write(dataset: Dataset, folder: Path, codes: NDArray[np.int8], mark: dict[s
         **{name: value for name, value in dataset.metadata.items() if name != "fingerprint"},
         "crystals": len(crystals),
         "sites": int(sum(of_split.sum() for of_split in counts.values())),
-        "families": len(set(families)),
-        "groups": len(set(names)),
-        "largest_group": max(Counter(names).values(), default=0),
+        **group_counts(families, names),
         "splits": split_records(codes, counts),
         "files": {
             str(file.relative_to(folder)): file_record(file) for file in sorted(folder.rglob("*.parquet"))

@@ -13,7 +13,7 @@ from atomsight.core.batch import Flat
 from atomsight.core.crystal import Crystal
 from atomsight.dataset.bonds_column import BondSource, bonds_column, bonds_of
 from atomsight.dataset.chunks import Skip
-from atomsight.dataset.schema import CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
+from atomsight.dataset.schema import CELL, CRYSTALS_SCHEMA, SKIPPED_SCHEMA, sites_schema
 from atomsight.dataset.split import family
 from atomsight.geometry.neighbours import surroundings_in
 
@@ -108,18 +108,13 @@ class ChunkRows:
         self.settle()
         crystals = self.crystals
         lattices = np.array([crystal.lattice for crystal in crystals], dtype=np.float64).reshape(-1, 3, 3)
-        lengths, angles = cell_parameters(lattices)
         columns = {
             "crystal": [crystal.name for crystal in crystals],
             "source": [crystal.source for crystal in crystals],
             "formula": [crystal.formula for crystal in crystals],
             "family": [family(crystal.name) for crystal in crystals],
             "lattice": pa.FixedSizeListArray.from_arrays(pa.array(lattices.ravel()), 9),
-            **{name: lengths[:, axis].astype(np.float32) for axis, name in enumerate("abc")},
-            **{
-                name: angles[:, axis].astype(np.float32)
-                for axis, name in enumerate(("alpha", "beta", "gamma"))
-            },
+            **dict(zip(CELL, np.hstack(cell_parameters(lattices)).T.astype(np.float32), strict=True)),
             "volume": np.abs(np.linalg.det(lattices)).astype(np.float32),
             "space_group": [crystal.space_group for crystal in crystals],
             "n_sites": np.array([crystal.n_sites for crystal in crystals], dtype=np.uint32),

@@ -53,6 +53,8 @@ def sites_schema(k: int) -> pa.Schema:
     )
 
 
+CELL = ("a", "b", "c", "alpha", "beta", "gamma")
+
 CRYSTALS_SCHEMA = pa.schema(
     [
         ("crystal", pa.string()),
@@ -63,13 +65,7 @@ CRYSTALS_SCHEMA = pa.schema(
         ("group", pa.string()),
         ("split", pa.dictionary(pa.int8(), pa.string())),
         ("lattice", pa.list_(pa.float64(), 9)),
-        ("a", pa.float32()),
-        ("b", pa.float32()),
-        ("c", pa.float32()),
-        ("alpha", pa.float32()),
-        ("beta", pa.float32()),
-        ("gamma", pa.float32()),
-        ("volume", pa.float32()),
+        *((name, pa.float32()) for name in (*CELL, "volume")),
         ("space_group", pa.string()),
         ("n_sites", pa.uint32()),
         ("n_atoms", pa.uint32()),

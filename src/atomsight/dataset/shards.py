@@ -21,7 +21,7 @@ SHARD_BYTES = 64 * 2**20
 """About how much of the sites table, unpacked, goes into one shard."""
 
 
-class Writers:
+class Writers(ThreadPoolExecutor):
     """Threads that write shards, few at a time, so that memory does not grow.
 
     Parquet is written without the GIL.
@@ -30,22 +30,15 @@ class Writers:
     MOST_WAITING = 2
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(2)
+        super().__init__(2)
         self._running: deque[Future[dict[str, Any]]] = deque()
 
-    def __enter__(self) -> Writers:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def submit(self, table: pa.Table, path: Path) -> Future[dict[str, Any]]:
+    def write(self, table: pa.Table, path: Path) -> Future[dict[str, Any]]:
         """Write a shard soon; the result is its record in the index."""
         while len(self._running) > self.MOST_WAITING:
             self._running.popleft().result()
-        future = self._pool.submit(write_shard, table, path)
-        self._running.append(future)
-        return future
+        self._running.append(self.submit(write_shard, table, path))
+        return self._running[-1]
 
 
 def write_shard(table: pa.Table, path: Path) -> dict[str, Any]:
@@ -77,82 +70,72 @@ class Shards:
     def __init__(self, folder: Path, split: str, schema: pa.Schema, writers: Writers) -> None:
         self._folder = folder
         self._split = split
-        self._schema = schema
         self._writers = writers
         row_bytes = 9 * schema.field("distances").type.list_size + 40
         self._capacity = max(ROW_GROUP_ROWS, SHARD_BYTES // row_bytes // ROW_GROUP_ROWS * ROW_GROUP_ROWS)
-        self._pending: list[pa.Table] = []
-        self._rows = 0
+        self._pending = schema.empty_table()
         self._written: list[tuple[str, Future[dict[str, Any]]]] = []
 
     def add(self, sites: pa.Table, ids: pa.Array) -> None:
         """Add staged rows of this split; ``ids`` are those of the chunk's crystals."""
         rows = sites.column(ROW).to_numpy()
-        known = {
-            "crystal": ids.take(pa.array(rows)),
-            "split": split_column(np.full(len(rows), SPLITS.index(self._split), dtype=np.int8)),
-        }
-        columns = [known[name] if name in known else sites.column(name) for name in self._schema.names]
-        table = pa.table(columns, schema=self._schema)
-        starts = np.concatenate([[0], np.flatnonzero(np.diff(rows)) + 1, [len(rows)]])
-        done = 0
-        while self._rows + len(rows) - done >= self._capacity:
-            cut = int(starts[np.searchsorted(starts, done + self._capacity - self._rows)])
-            self._pending.append(table.slice(done, cut - done))
-            self._write()
-            done = cut
-        self._pending.append(table.slice(done))
-        self._rows += len(rows) - done
+        ends = len(self._pending) + np.append(np.flatnonzero(np.diff(rows)) + 1, len(rows))
+        table = final_sites(sites, self._pending.schema, ids.take(pa.array(rows)), self._split)
+        self._pending = pa.concat_tables([self._pending, table])
+        while len(self._pending) >= self._capacity:
+            cut = int(ends[np.searchsorted(ends, self._capacity)])
+            self._write(cut)
+            ends -= cut
 
     def close(self) -> None:
         """Write what is left."""
-        if self._rows:
-            self._write()
+        if len(self._pending):
+            self._write(len(self._pending))
 
     def records(self) -> list[tuple[str, dict[str, Any]]]:
         """Names of the shards and their records in the index, once they are written."""
         return [(name, future.result()) for name, future in self._written]
 
-    def _write(self) -> None:
+    def _write(self, rows: int) -> None:
         name = f"{self._split}-{len(self._written):05d}.parquet"
-        self._written.append(
-            (name, self._writers.submit(pa.concat_tables(self._pending), self._folder / name))
-        )
-        self._pending = []
-        self._rows = 0
+        self._written.append((name, self._writers.write(self._pending.slice(0, rows), self._folder / name)))
+        self._pending = self._pending.slice(rows)
 
 
 class TableFile:
     """A table written as it comes, in row groups of the usual size."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._schema = schema
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
-        self._pending: list[pa.Table] = []
-        self._rows = 0
+        self._pending = schema.empty_table()
 
     def add(self, table: pa.Table) -> None:
         """Add rows."""
-        while self._rows + len(table) >= ROW_GROUP_ROWS:
-            cut = ROW_GROUP_ROWS - self._rows
-            self._pending.append(table.slice(0, cut))
+        self._pending = pa.concat_tables([self._pending, table])
+        while len(self._pending) >= ROW_GROUP_ROWS:
             self._flush()
-            table = table.slice(cut)
-        if len(table):
-            self._pending.append(table)
-            self._rows += len(table)
 
     def close(self) -> None:
         """Write what is left and end the file."""
-        if self._rows:
+        if len(self._pending):
             self._flush()
         self._writer.close()
 
     def _flush(self) -> None:
-        table = pa.concat_tables(self._pending).combine_chunks()
-        self._writer.write_table(table.replace_schema_metadata(self._schema.metadata))
-        self._pending = []
-        self._rows = 0
+        self._writer.write_table(self._pending.slice(0, ROW_GROUP_ROWS).combine_chunks())
+        self._pending = self._pending.slice(ROW_GROUP_ROWS)
+
+
+def completed(table: pa.Table, schema: pa.Schema, known: dict[str, pa.Array]) -> pa.Table:
+    """A table of this schema: columns that are known, the others from the table."""
+    columns = [known[name] if name in known else table.column(name) for name in schema.names]
+    return pa.table(columns, schema=schema)
+
+
+def final_sites(sites: pa.Table, schema: pa.Schema, ids: pa.Array, split: str) -> pa.Table:
+    """Staged sites of one split with the id of its crystal in each row."""
+    codes = np.full(len(sites), SPLITS.index(split), dtype=np.int8)
+    return completed(sites, schema, {"crystal": ids, "split": split_column(codes)})
 
 
 def split_column(codes: NDArray[np.int8]) -> pa.DictionaryArray:

@@ -74,9 +74,7 @@ def groups(formulas: Sequence[str], families: Sequence[str]) -> list[str]:
     )
     component = connected_components(links, directed=False)[1][: len(names)]
     # np.unique sorts, so the first formula met of each component is its alphabetically first.
-    first = np.full(component.max() + 1, -1, dtype=np.int64)
-    for index in range(len(names) - 1, -1, -1):
-        first[component[index]] = index
+    first = np.unique(component, return_index=True)[1]
     return [str(name) for name in names[first[component[formula_of]]]]
 
 

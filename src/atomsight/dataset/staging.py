@@ -68,9 +68,8 @@ class Staging:
             return None
         whole = pa.memory_map(str(path)).read_buffer()
         part = whole.slice(32)
-        if hashlib.sha256(part).digest() != whole.slice(0, 32).to_pybytes():
-            return None
-        return decode_header(part)
+        undamaged = hashlib.sha256(part).digest() == whole.slice(0, 32).to_pybytes()
+        return decode_header(part) if undamaged else None
 
     def drop_from(self, count: int) -> None:
         """Remove parts with index ``count`` and above: left by a source that has since become shorter."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from atomsight.core.errors import DatasetError, InputError
 from atomsight.dataset._files import fingerprint_of, sha256_of
-from atomsight.dataset.batches import CapSelection, crystal_stream, stream
+from atomsight.dataset.batches import CapSelection, stream
 from atomsight.dataset.schema import (
     INDEX_NAME,
     MANIFEST_NAME,
@@ -96,6 +96,11 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
+def split_sizes(index: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """Crystals and sites of each split, as the index of a dataset counts them."""
+    return {s: {n: c[n] for n in ("crystals", "sites")} for s, c in index["splits"].items()}
+
+
 def policy_of(folder: Path, settings: Mapping[str, Any]) -> QualityPolicy:
     """Return the policy that a dataset was built with; rules that it does not state have their defaults.
 
@@ -124,18 +129,14 @@ def _well_formed(index: dict[str, Any]) -> bool:
     def counts(record: Any, *names: str) -> bool:
         return isinstance(record, dict) and all(type(record.get(name)) is int for name in names)
 
-    splits, files = index.get("splits"), index.get("files")
     return (
         counts(index, "k", "crystals", "sites")
         and 0 < index["k"] < 2**20
         and isinstance(index.get("fingerprint"), str)
-        and isinstance(index.get("build"), dict)
-        and isinstance(index.get("skipped"), dict)
-        and isinstance(splits, dict)
-        and all(counts(splits.get(split), "crystals", "sites") for split in SPLITS)
-        and all(isinstance(splits[split].get("elements"), dict) for split in SPLITS)
-        and isinstance(files, dict)
-        and all(counts(record, "rows", "bytes") and "sha256" in record for record in files.values())
+        and all(isinstance(index.get(name), dict) for name in ("build", "skipped", "splits", "files"))
+        and all(counts(index["splits"].get(split), "crystals", "sites") for split in SPLITS)
+        and all(isinstance(index["splits"][split].get("elements"), dict) for split in SPLITS)
+        and all(counts(file, "rows", "bytes") and "sha256" in file for file in index["files"].values())
     )
 
 
@@ -272,18 +273,17 @@ class Dataset:
         if batch_size < 1 or (cap is not None and cap < 1):
             raise InputError(f"batch_size and cap must be at least 1, not {batch_size} and {cap}")
         shards = self.shards(split)
-        if whole_crystals:
-            if elements is not None or cap is not None:
-                raise InputError("whole crystals hold all their sites; ask for no elements and no cap")
-            return crystal_stream(shards, list(columns), batch_size, shuffle, per_crystal)
+        if whole_crystals and (elements is not None or cap is not None):
+            raise InputError("whole crystals hold all their sites; ask for no elements and no cap")
         selection = None
         if cap is not None:
             key = (split, cap, seed)
-            if key not in self._caps:
-                self._caps[key] = CapSelection(shards, cap, seed)
-            selection = self._caps[key]
+            selection = self._caps.get(key) or CapSelection(shards, cap, seed)
+            self._caps[key] = selection
         chosen = None if elements is None else np.isin(np.arange(256), np.asarray(elements, dtype=np.int64))
-        return stream(shards, list(columns), chosen, selection, batch_size, shuffle)
+        return stream(
+            shards, list(columns), batch_size, shuffle, chosen, selection, whole_crystals, per_crystal
+        )
 
     def damaged(self) -> list[str]:
         """Names of the files whose SHA-256 is not that of the file that was written."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from atomsight.core.errors import InputError, MissingExtraError
@@ -28,10 +28,9 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextmanager
 def executor_of(
     cluster: str | None, workers: int | None = None, limits: Limits | None = None
-) -> Iterator[Executor | int | None]:
+) -> AbstractContextManager[Executor | int | None]:
     """Open what ``--cluster`` and ``--workers`` name, for an argument ``executor=``; closed afterwards.
 
     Args:
@@ -53,19 +52,15 @@ def executor_of(
         raise InputError("limits of time and memory are those of workers on this machine, not of a cluster")
     if cluster is None:
         workers = workers or default_workers()
-        yield LocalWorkers(workers, limits) if limits else workers if workers > 1 else None
-    elif cluster == "mpi":
-        with _mpi() as executor:
-            yield executor
-    elif cluster in BATCH_SYSTEMS:
-        with _batch_system(cluster, workers or 1) as executor:
-            yield executor
-    elif "://" in cluster:
-        with _dask(cluster) as executor:
-            yield executor
-    else:
-        known = ", ".join(BATCH_SYSTEMS)
-        raise InputError(f"no cluster {cluster!r}; use tcp://HOST:PORT of a Dask scheduler, {known}, or mpi")
+        return nullcontext(LocalWorkers(workers, limits) if limits else workers if workers > 1 else None)
+    if cluster == "mpi":
+        return _mpi()
+    if cluster in BATCH_SYSTEMS:
+        return _batch_system(cluster, workers or 1)
+    if "://" in cluster:
+        return _dask(cluster)
+    known = ", ".join(BATCH_SYSTEMS)
+    raise InputError(f"no cluster {cluster!r}; use tcp://HOST:PORT of a Dask scheduler, {known}, or mpi")
 
 
 @contextmanager
@@ -114,7 +109,9 @@ def _mpi() -> Iterator[Executor]:
 def in_flight(executor: Executor) -> int:
     """How many tasks keep the workers of an executor busy: two for each."""
     client = getattr(executor, "_client", None)
-    if client is not None and hasattr(client, "nthreads"):
+    if isinstance(executor, LocalWorkers):
+        workers = executor.workers
+    elif client is not None and hasattr(client, "nthreads"):
         workers = sum(client.nthreads().values())
     else:
         workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or 32

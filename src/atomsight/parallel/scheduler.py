@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
-from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from atomsight.core.errors import EngineError, InputError
@@ -72,9 +71,7 @@ class Scheduler(Generic[C]):
     def __enter__(self) -> Scheduler[C]:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for future in self._pending:
             future.cancel()
         if self._pool is not None:
@@ -92,16 +89,11 @@ class Scheduler(Generic[C]):
                 yield chunk, self._function(chunk)
             return
         for chunk in chunks:
-            yield from self._landed(self._most(), MOST_IN_FLIGHT - chunk.size())
+            # A cluster may grow meanwhile.
+            yield from self._landed(in_flight(self._executor), MOST_IN_FLIGHT - chunk.size())
             self._pending[self._submitted(chunk)] = chunk
             self._bytes += chunk.size()
         yield from self._landed(0, MOST_IN_FLIGHT)
-
-    def _most(self) -> int:
-        """Most chunks to have under way; a cluster may grow meanwhile."""
-        if isinstance(self._executor, LocalWorkers):
-            return 2 * self._executor.workers + 1
-        return in_flight(self._executor) if self._executor is not None else 1
 
     def _local(self) -> Pool:
         if self._pool is None:

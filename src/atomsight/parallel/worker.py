@@ -15,7 +15,6 @@ from functools import cache
 from multiprocessing import connection, get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any
 
 from atomsight.core.errors import EngineError
@@ -82,9 +81,7 @@ class Worker:
     def __enter__(self) -> Worker:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.kill()
 
     def call(self, function: Callable[..., Any], *args: Any, seconds: float | None = None) -> Any:
