@@ -172,7 +172,10 @@ def _difference(
     lengths: NDArray[np.float64], shares: NDArray[np.float64], axis: int | tuple[int, ...]
 ) -> NDArray[np.float64]:
     """Return the difference of geometries, see `match_prototypes`, from differences of their parts."""
-    return np.maximum(np.sqrt((lengths**2).mean(axis=axis)), np.abs(shares).mean(axis=axis))
+    apart: NDArray[np.float64] = np.maximum(
+        np.sqrt((lengths**2).mean(axis=axis)), np.abs(shares).mean(axis=axis)
+    )
+    return apart
 
 
 def orders(counts: tuple[int, ...]) -> list[tuple[int, ...]]:
