@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -228,26 +228,26 @@ def test_a_job_that_ends_its_process_while_loading_blames_no_file(folder: Path) 
 
 def test_work_in_flight_is_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     class Waiting(Executor):
-        """Does nothing before it is asked for a result."""
+        """Finishes a task when the scheduler waits for it."""
 
         _max_workers = 4
         most = 0
 
         def __init__(self) -> None:
-            self.out: list[int] = []
+            self.out: dict[Future[Any], tuple[Any, ...]] = {}
 
         def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-            executor = self
-            self.out.append(args[0].size())
+            future: Future[Any] = Future()
+            self.out[future] = (fn, *args)
             Waiting.most = max(Waiting.most, len(self.out))
-            assert sum(self.out) <= scheduler.MOST_IN_FLIGHT
+            assert sum(args[0].size() for _, *args in self.out.values()) <= scheduler.MOST_IN_FLIGHT
+            return future
 
-            class Late(Future):  # type: ignore[type-arg]
-                def result(self, timeout: float | None = None) -> Any:
-                    executor.out.pop(0)
-                    return fn(*args, **kwargs)
-
-            return Late()
+        def finish(self, awaited: list[Future[Any]], *unused: object) -> Any:
+            for future in awaited:
+                fn, *args = self.out.pop(future)
+                future.set_result(fn(*args))
+            return wait(awaited)
 
     members = [Member(f"m{i}", f"m{i}", b"x" * 100) for i in range(40)]
     skips: list[str] = []
@@ -255,7 +255,9 @@ def test_work_in_flight_is_bounded_by_number_and_bytes(monkeypatch: pytest.Monke
         monkeypatch.setattr(scheduler, "MOST_IN_FLIGHT", limit)
         Waiting.most = 0
         skips.clear()
-        assert not list(spread(members, NameJob(), lambda s, r: skips.append(s), executor=Waiting()))
+        executor = Waiting()
+        monkeypatch.setattr(scheduler, "wait", executor.finish)
+        assert not list(spread(members, NameJob(), lambda s, r: skips.append(s), executor=executor))
         assert skips == [member.name for member in members]
         assert Waiting.most == most
 
