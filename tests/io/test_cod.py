@@ -144,7 +144,11 @@ def test_redirects_are_followed_on_the_same_host_and_limited(
     assert slept == []
 
 
-@pytest.mark.parametrize("stated", ["99999", "9" * 6000, formatdate(time() + 5000, usegmt=True)])
+@pytest.mark.parametrize(
+    "stated",
+    ["99999", "9" * 6000, formatdate(time() + 5000, usegmt=True)],
+    ids=["seconds", "digits", "date"],
+)
 def test_a_server_that_asks_for_a_long_wait_is_not_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: str
 ) -> None:
