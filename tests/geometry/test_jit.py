@@ -48,6 +48,25 @@ def test_a_large_input_is_compiled_once_and_announced_once(start, tmp_path: Path
     assert second.stderr == ""
 
 
+KEPT = """
+import numpy as np
+from atomsight.geometry import jit
+from atomsight.geometry.symmetry._sets import in_order
+jit._loaded.update({loaded})
+in_order.spent = jit.SHORT_PATIENCE
+in_order(np.arange(3))
+print("dispatcher" in vars(in_order))
+"""
+
+
+def test_kept_machine_code_is_used_early_once_numba_is_in_use(start, tmp_path: Path) -> None:
+    after_another, alone = KEPT.format(loaded={"another"}), KEPT.format(loaded=set())
+    assert start(after_another, tmp_path / "cache").stdout.split() == ["False"]
+    start(LARGE, tmp_path / "cache")
+    assert start(alone, tmp_path / "cache").stdout.split() == ["False"]
+    assert start(after_another, tmp_path / "cache").stdout.split() == ["True"]
+
+
 NO_FOLDER = """
 import numba.core.caching as caching
 for name in ("CacheImpl", "_CacheImpl"):

@@ -2,13 +2,15 @@
 
 A kernel is a Python function that Numba can compile. Compilation takes seconds, so that small inputs are
 first answered by the Python function itself, or by a NumPy function that gives the same bits. A kernel is
-compiled when an input is large or when the Python function has taken `PATIENCE` seconds in this process.
+compiled when an input is large or when the Python function has taken `PATIENCE` seconds in this process. It
+takes `SHORT_PATIENCE` where Numba is already in use and the machine code is on disk.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import sys
 import time
 import warnings
@@ -22,7 +24,13 @@ R = TypeVar("R")
 PATIENCE = 0.3
 """Seconds of processor time that one kernel may run as plain Python in a process before it is compiled."""
 
+SHORT_PATIENCE = 0.02
+"""The same in a process that has loaded machine code of another kernel, if that of this one is kept too."""
+
 _told: set[str] = set()
+
+_loaded: set[str] = set()
+"""Kernels whose machine code was loaded from disk in this process."""
 
 
 def _to_stderr(message: str) -> None:
@@ -59,7 +67,9 @@ class Kernel(Generic[P, R]):
 
     def interprets(self, size: int) -> bool:
         """Whether an input with this many elements is answered without compilation."""
-        return size <= self.small and self.spent < PATIENCE and "dispatcher" not in self.__dict__
+        if size > self.small or self.spent >= PATIENCE or "dispatcher" in self.__dict__:
+            return False
+        return not (_loaded and self.spent >= SHORT_PATIENCE and self._is_kept)
 
     def interpret(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a Python function in place of the machine code, and count its time."""
@@ -68,6 +78,11 @@ class Kernel(Generic[P, R]):
             return function(*args, **kwargs)
         finally:
             self.spent += time.thread_time() - start
+
+    @functools.cached_property
+    def _is_kept(self) -> bool:
+        index = getattr(_cache_of(self.function), "_cache_file", None)
+        return index is not None and os.path.isfile(index._index_path)
 
     @functools.cached_property
     def dispatcher(self) -> Any:
@@ -213,7 +228,10 @@ def _cache_of(function: Callable[..., Any]) -> Any:
 
         def load_overload(self, signature: Any, context: Any) -> Any:
             try:
-                return super().load_overload(signature, context)
+                found = super().load_overload(signature, context)
+                if found is not None:
+                    _loaded.add(function.__name__)
+                return found
             except Exception as error:  # a damaged file raises errors of any kind; compiling mends it
                 _warn(error)
                 return None
