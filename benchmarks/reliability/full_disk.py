@@ -48,7 +48,9 @@ def names(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def grow(name: str, command: list[str], out: str, folder: Path, resumes: bool = False) -> None:
+def grow(
+    name: str, command: list[str], out: str, folder: Path, resumes: bool = False, size: int = 64
+) -> None:
     """Run a command on disks that grow by half each time, and print a row of the table.
 
     Args:
@@ -57,11 +59,12 @@ def grow(name: str, command: list[str], out: str, folder: Path, resumes: bool = 
         out: name of the output, a file or a folder.
         folder: for scratch files.
         resumes: parts of the work may stay, since the same command goes on from them.
+        size: kilobytes of the first disk.
     """
     expected = folder / "expected" / out
     expected.parent.mkdir(exist_ok=True)
     subprocess.run([*command, str(expected)], check=True, capture_output=True)
-    disk, size, ended, clear, incomplete = folder / "disk", 64, 0, 0, 0
+    disk, ended, clear, incomplete = folder / "disk", 0, 0, 0
     with small_disk(disk, size):
         while True:
             done = subprocess.run([*command, str(disk / out)], capture_output=True, text=True, check=False)
@@ -140,7 +143,7 @@ def main() -> None:
         evaluate = [*ATOMSIGHT, "evaluate", "default", str(dataset), "--split", "all", "--out"]
         grow("`evaluate --out`", evaluate, "e", folder, resumes=True)
         grow("`report --out`", [*ATOMSIGHT, "report", str(dataset), "--out"], "r.html", folder)
-        grow("`rank --out`", [*ATOMSIGHT, "rank", str(EXAMPLES), "--out"], "o.csv", folder)
+        grow("`rank --out`", [*ATOMSIGHT, "rank", str(EXAMPLES), "--out"], "o.csv", folder, size=8)
         uploads(folder)
 
 

@@ -166,7 +166,7 @@ def cases(cifs: Path, folder: Path) -> list[Case]:
         ),
         Case(
             "train, then train --resume",
-            [*ATOMSIGHT, "train", str(parts[0]), "--out", str(run), "--epochs", "4", "-k", "10"],
+            [*ATOMSIGHT, "train", str(parts[0]), "--out", str(run), "--epochs", "4", "--elements", "all"],
             run,
             lambda: None,
             again=("--resume",),
